@@ -1,0 +1,1 @@
+"""Atoll: a distributed AutoML search over ordered ensembles of compression techniques."""

@@ -1,0 +1,1 @@
+"""What a candidate is worth: tasks, training, metrics, ranking, artifacts."""

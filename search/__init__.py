@@ -1,0 +1,1 @@
+"""Finding the best candidate: studies, the searcher, the store, the command line."""

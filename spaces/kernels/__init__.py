@@ -1,0 +1,1 @@
+"""Pure tensor mathematics behind the techniques: functions, tested with oracles."""
