@@ -1,0 +1,165 @@
+"""The command line `atoll`: lists the commands and turns every failure into one message."""
+
+import contextlib
+import errno
+import importlib.metadata
+import os
+import shutil
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from ..spaces.errors import AtollError
+from .commands.rank import rank
+
+COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
+    # One line a command; they are shown in this order.
+    ("rank", rank),
+)
+
+INTERRUPTED = 128 + 2  # shell convention: 128 + SIGINT
+PIPE_CLOSED = 128 + 13  # shell convention: 128 + SIGPIPE
+# Failures of the system that the user can mend: full disk, quota, missing file, no permission.
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: the words after `atoll`; those of this process when None.
+
+    Returns:
+        the exit status: 0 done, 1 internal error, 2 wrong input, 130 interrupted, 141 reader went away.
+    """
+    words, debug = _take_debug(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _run(words)
+        sys.stdout.flush()  # a reader that went away shows here, not at interpreter exit
+        return status
+    except BrokenPipeError:
+        _silence_stdout()
+        return PIPE_CLOSED
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
+            traceback.print_exc()
+        status, message = _explain(error)
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.flush()
+        print(f"atoll: {message}", file=sys.stderr)
+        return status
+
+
+def build_app() -> typer.Typer:
+    """Returns the typer application with every command of `COMMANDS`.
+
+    Raises:
+        ValueError: two commands have one name.
+    """
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.callback(invoke_without_command=True)(_root)
+    seen: set[str] = set()
+    for name, function in COMMANDS:
+        if name in seen:
+            raise ValueError(f"two commands are called {name!r}")
+        seen.add(name)
+        app.command(name)(function)
+    return app
+
+
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error (anywhere on the line).")
+    ] = False,
+) -> None:
+    """Atoll searches ordered ensembles of compression techniques for a trained network and a device."""
+    if version:
+        print(f"atoll {_version()}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def _run(words: list[str]) -> int:
+    command = typer.main.get_command(build_app())
+    try:
+        # Not command.main(): it handles interrupts and closed pipes itself, with other exit statuses.
+        with command.make_context("atoll", words) as context:
+            command.invoke(context)
+    except typer.Exit as exit_request:
+        return exit_request.exit_code
+    return 0
+
+
+def _take_debug(argv: Sequence[str]) -> tuple[list[str], bool]:
+    """Returns the words without `--debug`, allowed anywhere before a `--`, and whether it was there."""
+    words = list(argv)
+    end = words.index("--") if "--" in words else len(words)
+    head = [word for word in words[:end] if word != "--debug"]
+    return head + words[end:], len(head) < end
+
+
+def _explain(error: BaseException) -> tuple[int, str]:
+    """Returns the exit status and the sentence for an error that ended a command."""
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        return INTERRUPTED, "interrupted"
+    full = _disk_full(error)
+    if full is not None:
+        return 2, full
+    if isinstance(error, AtollError):
+        return 2, str(error)
+    if hasattr(error, "format_message"):  # wrong usage, found by typer
+        return 2, _usage_message(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return 2, f"{_text(error.filename)}: {error.strerror or error}"
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return 1, f"internal error: {' '.join(what.split())}; run with --debug for the traceback"
+
+
+def _usage_message(error: Any) -> str:
+    message = " ".join(error.format_message().split()).replace("Value error, ", "").rstrip(".")
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return message
+    place = context.command_path.removeprefix("atoll").strip()
+    return f"{place + ': ' if place else ''}{message} (allowed: see '{context.command_path} --help')"
+
+
+def _disk_full(error: BaseException) -> str | None:
+    """Returns the sentence for a full disk if that is what lies behind the error, with the place."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _DISK_FULL:
+            if cause.filename is not None:
+                return f"no space left on the disk while writing {_text(cause.filename)}"
+            places = dict.fromkeys((os.getcwd(), tempfile.gettempdir()))
+            free = ", ".join(f"{shutil.disk_usage(place).free / 1e6:.1f} MB in {place}" for place in places)
+            return f"no space left on a disk (free: {free})"
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _text(filename: Any) -> str:
+    return os.fsdecode(filename) if isinstance(filename, (str, bytes, os.PathLike)) else str(filename)
+
+
+def _silence_stdout() -> None:
+    # Python flushes stdout once more at exit and would complain about the closed pipe.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("atoll")
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

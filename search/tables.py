@@ -1,0 +1,137 @@
+"""Tables on stdout in the three formats that every command speaks: table, json, csv."""
+
+import csv
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args
+
+import typer
+
+from ..spaces.errors import AtollError
+from ..spaces.nearest import known_names
+
+Format = Literal["table", "json", "csv"]
+FORMATS: tuple[str, ...] = get_args(Format)
+# The annotation of a command's `format` argument, so that all commands say the same.
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print the rows.")]
+
+# A pipe or file has no width: wide enough that no table of ours is wrapped.
+_UNBOUNDED_WIDTH = 10_000
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: the key in the rows and what the header says about it.
+
+    Args:
+        name: key in the rows, in JSON and in CSV.
+        unit: shown in the header, "" for none (names, ratios may say "x").
+        kind: whether the figures are "measured" or "predicted"; "" for what is neither (names, settings).
+        spec: format specification of a number in the table, such as ".2f"; JSON and CSV keep all digits.
+        title: header in the table, the name unless given.
+    """
+
+    name: str
+    unit: str = ""
+    kind: Literal["", "measured", "predicted"] = ""
+    spec: str = ""
+    title: str = ""
+
+    @property
+    def header(self) -> str:
+        """The title and, on a second line, unit and kind in brackets."""
+        about = ", ".join(part for part in (self.unit, self.kind) if part)
+        return (self.title or self.name) + (f"\n[{about}]" if about else "")
+
+
+def print_table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[Column],
+    format: str = "table",
+    title: str | None = None,
+) -> None:
+    """Prints rows to stdout.
+
+    Args:
+        rows: one mapping a row; a missing key is an empty cell. Keys without a column are not printed.
+        columns: what to print, in this order.
+        format: "table" for people, "json" one list of objects with the column names as keys, "csv".
+        title: line above the table; json and csv print rows alone.
+
+    Raises:
+        AtollError: unknown format.
+    """
+    if format == "json":
+        print_json([{column.name: row.get(column.name) for column in columns} for row in rows])
+    elif format == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow([column.name for column in columns])
+        for row in rows:
+            writer.writerow([_plain(row.get(column.name)) for column in columns])
+    elif format == "table":
+        _print_rich(rows, columns, title)
+    else:
+        raise AtollError(f"unknown format {format!r}: {known_names(format, FORMATS)}")
+
+
+def print_json(value: Any) -> None:
+    """Prints one JSON value to stdout; NaN and infinities become null, since JSON has none."""
+    print(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _print_rich(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], title: str | None) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for column in columns:
+        numeric = any(_is_number(row.get(column.name)) for row in rows)
+        table.add_column(Text(column.header), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        # Text, not str: a recipe may contain square brackets, which rich would read as markup.
+        table.add_row(*(Text(_cell(row.get(column.name), column.spec)) for column in columns))
+    Console(width=_width(), soft_wrap=False).print(table)
+
+
+def _width() -> int | None:
+    """Returns the width to print in: that of the terminal (None), else COLUMNS, else no limit."""
+    if sys.stdout.isatty():
+        return None
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isdigit() and int(columns) > 0 else _UNBOUNDED_WIDTH
+
+
+def _cell(value: Any, spec: str) -> str:
+    value = _plain(value)
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if _is_number(value):
+        return format(value, spec) if spec else (f"{value:.4g}" if isinstance(value, float) else str(value))
+    return str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(_plain(value), (int, float)) and not isinstance(_plain(value), bool)
+
+
+def _plain(value: Any) -> Any:
+    """Returns the value in JSON's own types: numpy scalars unwrapped, NaN and infinities None, else text."""
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value)
