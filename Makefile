@@ -1,0 +1,111 @@
+# Two commands are enough on a fresh machine: `make demo` and `make test`.
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first of these that runs and is 3.11; python3 if none is, and the message tells its version.
+PYTHON ?= $(or $(shell for p in python3.11 python3; do \
+    $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done),python3)
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH_INDEX ?=
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+BENCHES := leaderboard
+
+# Waiting OpenMP threads must sleep: spinning ones made an epoch ten times slower on shared cores.
+export OMP_WAIT_POLICY := PASSIVE
+export RAY_USAGE_STATS_ENABLED := 0
+
+.PHONY: help install demo characters weights test test-fast check bench clean distclean $(BENCHES:%=bench-%)
+
+help: ## Show this list
+	@echo "make TARGET [PYTHON=python3.11] [TORCH_INDEX=URL of an extra package index for PyTorch]"
+	sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+install: $(VENV)/.installed ## Create .venv and install the pinned set into it
+
+$(VENV)/.created:
+	@if [ "$$(uname -s) $$(uname -m)" != "Linux x86_64" ]; then
+	    echo "Atoll runs on Linux x86_64; this machine is $$(uname -s) $$(uname -m)." >&2; exit 1; fi
+	if ! version=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null); then
+	    echo "Atoll needs Python 3.11, and '$(PYTHON)' does not run: install it or say make PYTHON=/path/to/python3.11." >&2; exit 1; fi
+	if [ "$$version" != 3.11 ]; then
+	    echo "Atoll needs Python 3.11; '$(PYTHON)' is $$version: say make PYTHON=/path/to/python3.11." >&2; exit 1; fi
+	echo "== Creating $(VENV) with $(PYTHON) ($$version)" >&2
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+# torch goes first and alone: asked for with the others, pip may backtrack to another build.
+$(VENV)/.torch: $(VENV)/.created constraints.txt
+	@version=$$(sed -n 's/^torch==//p' constraints.txt)
+	index=($(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)))
+	if nvidia-smi >/dev/null 2>&1; then
+	    echo "== Installing PyTorch $$version (NVIDIA driver found)" >&2
+	    $(PIP) "$${index[@]}" "torch==$$version"
+	else
+	    echo "== Installing PyTorch $$version for the CPU (no NVIDIA driver)" >&2
+	    if ! $(PIP) "$${index[@]}" "torch==$$version+cpu" 2>$(VENV)/torch-cpu.log; then
+	        echo "   No index in use has $$version+cpu (see $(VENV)/torch-cpu.log): taking the plain build, several GB more" \
+	             "to download and keep; TORCH_INDEX=URL names an index that has it (after make distclean)." >&2
+	        $(PIP) "$${index[@]}" "torch==$$version"
+	    fi
+	fi
+	echo "   PyTorch build: $$($(BIN)/python -c 'import importlib.metadata as m; print(m.version("torch"))')" >&2
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.torch pyproject.toml constraints.txt
+	@echo "== Installing Atoll and the rest of the pinned set" >&2
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/.installed ## Search with the built-in study and export its winner (about 6 minutes)
+	@echo "== Running the built-in study; trials go to ./atoll.duckdb" >&2
+	$(BIN)/atoll search
+	echo "== Exporting the winner" >&2
+	$(BIN)/atoll export best
+
+characters: $(VENV)/.installed ## Search the characters task (under 90 minutes; run again to go on)
+	@echo "== Searching the characters task; trials go to ./atoll.duckdb" >&2
+	$(BIN)/atoll search studies/characters.yaml
+
+weights: $(VENV)/.installed ## Train the shipped baseline weights anew
+	@echo "== Training the baseline weights anew" >&2
+	$(BIN)/atoll weights
+
+test: $(VENV)/.installed ## Run all tests
+	@echo "== Running all tests" >&2
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.installed ## Run the tests that take about a second each
+	@echo "== Running the fast tests" >&2
+	$(BIN)/python -m pytest -m "not slow"
+
+# mypy knows the package as `atoll` through a link, since the folder may be called anything.
+check: $(VENV)/.installed ## Lint, format, types, layout, and the wheel from another folder
+	@echo "== ruff check" >&2
+	$(BIN)/ruff check .
+	echo "== ruff format --check" >&2
+	$(BIN)/ruff format --check .
+	echo "== mypy" >&2
+	mkdir -p $(VENV)/mypy && ln -sfn ../.. $(VENV)/mypy/atoll
+	MYPYPATH=$(VENV)/mypy $(BIN)/mypy -p atoll
+	echo "== layout, and the wheel built, installed and imported from another folder" >&2
+	$(BIN)/python -m pytest tests/test_layout.py tests/test_wheel.py
+
+bench: $(BENCHES:%=bench-%) ## Measure the speed claims: a JSON line a figure on stdout (bench-NAME: one alone)
+
+$(BENCHES:%=bench-%): bench-%: $(VENV)/.installed
+	@echo "== Measuring: $*" >&2
+	$(BIN)/python tests/bench/$*.py
+
+clean: ## Remove caches and build outputs; keep .venv, stores and exports
+	@echo "== Removing caches and build outputs" >&2
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## clean, and remove .venv
+	@echo "== Removing $(VENV)" >&2
+	rm -rf $(VENV)
