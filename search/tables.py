@@ -89,14 +89,16 @@ def _print_rich(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], ti
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         numeric = any(_is_number(row.get(column.name)) for row in rows)
         table.add_column(Text(column.header), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         # Text, not str: a recipe may contain square brackets, which rich would read as markup.
         table.add_row(*(Text(_cell(row.get(column.name), column.spec)) for column in columns))
-    Console(width=_width(), soft_wrap=False).print(table)
+    if title:
+        print(title)
+    Console(width=_width()).print(table)
 
 
 def _width() -> int | None:

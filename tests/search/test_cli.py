@@ -128,7 +128,7 @@ def test_exit_status_of_a_command(fail):
     [
         (["rnk"], "No such command 'rnk'. Did you mean 'rank'? (allowed: see 'atoll --help')"),
         (["--foo"], "No such option: --foo (allowed: see 'atoll --help')"),
-        (["rank"], "rank: Missing argument 'file' (allowed: see 'atoll rank --help')"),
+        (["rank"], "rank: Missing argument 'FILE' (allowed: see 'atoll rank --help')"),
         (
             ["rank", "x.csv", "--format", "xml"],
             "rank: Invalid value for '--format': 'xml' is not one of 'table', 'json', 'csv' "
