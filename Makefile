@@ -19,7 +19,7 @@ BENCHES := leaderboard
 export OMP_WAIT_POLICY := PASSIVE
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help install demo characters weights test test-fast check bench clean distclean $(BENCHES:%=bench-%)
+.PHONY: help install demo characters weights test test-fast check wheel bench clean distclean $(BENCHES:%=bench-%)
 
 help: ## Show this list
 	@echo "make TARGET [PYTHON=python3.11] [TORCH_INDEX=URL of an extra package index for PyTorch]"
@@ -94,6 +94,13 @@ check: $(VENV)/.installed ## Lint, format, types, layout, and the wheel from ano
 	MYPYPATH=$(VENV)/mypy $(BIN)/mypy -p atoll
 	echo "== layout, and the wheel built, installed and imported from another folder" >&2
 	$(BIN)/python -m pytest tests/test_layout.py tests/test_wheel.py
+
+wheel: $(VENV)/.installed ## Build dist/atoll-*.whl, for other machines
+	@echo "== Building the wheel into dist/" >&2
+	rm -rf build dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	rm -rf build
+	ls dist/*.whl
 
 bench: $(BENCHES:%=bench-%) ## Measure the speed claims: a JSON line a figure on stdout (bench-NAME: one alone)
 
