@@ -1,0 +1,102 @@
+"""Tensor trains of matrices: mode sizes, ranks, TT-SVD, merging and contraction (THESIS eqs. 6-9).
+
+A matrix W [J, I] with I = prod m_k and J = prod n_k is written with cores G_k [r_(k-1), m_k, n_k, r_k],
+r_0 = r_d = 1: W[(j_1..j_d), (i_1..i_d)] = prod_k G_k[:, i_k, j_k, :].
+"""
+
+from math import prod
+
+import tensorly
+import torch
+from tensorly.decomposition import tensor_train as tensorly_tensor_train
+from torch import Tensor
+
+
+def balanced_modes(size: int, count: int) -> tuple[int, ...]:
+    """Splits a size into `count` factors as equal as its prime factors allow, largest first.
+
+    A prime gives (p, 1, 1, ...): every size can be written.
+    """
+    modes = [1] * count
+    for prime in reversed(_prime_factors(size)):
+        smallest = min(range(count), key=lambda k: modes[k])
+        modes[smallest] *= prime
+    return tuple(sorted(modes, reverse=True))
+
+
+def _prime_factors(size: int) -> list[int]:
+    factors, divisor = [], 2
+    while divisor * divisor <= size:
+        while size % divisor == 0:
+            factors.append(divisor)
+            size //= divisor
+        divisor += 1
+    return [*factors, size] if size > 1 else factors
+
+
+def mode_count(size: int) -> int:
+    """Returns how many modes to use for an input size: four from 4096 on, as PUB-II's layer, else fewer."""
+    return 4 if size >= 4096 else 3 if size >= 512 else 2
+
+
+def bond_ranks(in_modes: tuple[int, ...], out_modes: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """Returns r_0..r_d: the wanted rank, no larger than the matrix at that bond can have."""
+    sizes = [m * n for m, n in zip(in_modes, out_modes, strict=True)]
+    inner = [min(rank, prod(sizes[:k]), prod(sizes[k:])) for k in range(1, len(sizes))]
+    return (1, *inner, 1)
+
+
+def parameter_count(in_modes: tuple[int, ...], out_modes: tuple[int, ...], ranks: tuple[int, ...]) -> int:
+    """Returns sum r_(k-1) m_k n_k r_k (THESIS eq. 9)."""
+    return sum(
+        ranks[k] * m * n * ranks[k + 1] for k, (m, n) in enumerate(zip(in_modes, out_modes, strict=True))
+    )
+
+
+def decompose(
+    weight: Tensor, in_modes: tuple[int, ...], out_modes: tuple[int, ...], ranks: tuple[int, ...]
+) -> list[Tensor]:
+    """Returns the cores of the matrix by TT-SVD (TensorLy), exact where its TT-ranks are no larger.
+
+    Args:
+        weight: [J, I].
+        in_modes, out_modes: m_k and n_k, products I and J.
+        ranks: r_0..r_d.
+
+    Returns:
+        cores [r_(k-1), m_k, n_k, r_k] in the weight's dtype.
+    """
+    count = len(in_modes)
+    # [n_1..n_d, m_1..m_d] -> [m_1 n_1, ..., m_d n_d]
+    order = [axis for k in range(count) for axis in (count + k, k)]
+    tensor = weight.detach().reshape(*out_modes, *in_modes).permute(order)
+    sizes = [m * n for m, n in zip(in_modes, out_modes, strict=True)]
+    with tensorly.backend_context("numpy", local_threadsafe=True):
+        found = tensorly_tensor_train(tensor.reshape(sizes).double().numpy(), rank=list(ranks))
+        cores = [torch.from_numpy(core.copy()).to(weight.dtype) for core in found]
+    shapes = [(ranks[k], in_modes[k], out_modes[k], ranks[k + 1]) for k in range(count)]
+    return [_padded(core, shape) for core, shape in zip(cores, shapes, strict=True)]
+
+
+def _padded(core: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
+    """Gives a core the ranks that were asked for, with zeros where the SVD found fewer."""
+    core = core.reshape(core.shape[0], shape[1], shape[2], core.shape[-1])
+    whole = core.new_zeros(shape)
+    whole[: core.shape[0], :, :, : core.shape[-1]] = core
+    return whole
+
+
+def merge(first: Tensor, second: Tensor) -> Tensor:
+    """Contracts two neighbouring cores into one: [a, m, n, b] x [b, p, q, c] -> [a, m p, n q, c]."""
+    a, m, n, _ = first.shape
+    _, p, q, c = second.shape
+    both = torch.tensordot(first, second, dims=1)  # a m n p q c
+    return both.permute(0, 1, 3, 2, 4, 5).reshape(a, m * p, n * q, c)
+
+
+def full_matrix(cores: list[Tensor]) -> Tensor:
+    """Returns W [J, I] from its cores."""
+    whole = cores[0]
+    for core in cores[1:]:
+        whole = merge(whole, core)
+    return whole[0, :, :, 0].T

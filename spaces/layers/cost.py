@@ -1,0 +1,77 @@
+"""What one operation of a layer costs, in the terms that device models price."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .factor import FLOAT_BITS, Factor
+
+OperationKind = Literal[
+    "conv", "pointwise", "depthwise", "dense", "contraction", "norm", "elementwise", "pool", "move"
+]
+#: the arithmetic of the kernel that really runs
+Compute = Literal["float32", "int8"]
+
+
+@dataclass(frozen=True)
+class OperationCost:
+    """One operation: work, weights and activations; elements are counted without the batch.
+
+    Args:
+        kind: which kernel family runs.
+        macs: multiply-accumulates of one image.
+        weight_elements, weight_bits: weights and the bits in which the artifact stores each.
+        bias_elements: 32 bits each.
+        input_elements, output_elements, activation_bits: tensors read and written.
+        compute: arithmetic of the kernel (int4 and int2 convolutions run as float32).
+        moved_elements: elements permuted before a tensor-train contraction.
+        rank_elements: rank x elements of a contraction (its inner size times its output).
+        patch_elements: size of the im2col patch matrix of a convolution.
+        calibrated: whether the published measurements hold a kernel like this one.
+    """
+
+    kind: OperationKind
+    macs: int = 0
+    weight_elements: int = 0
+    weight_bits: int = FLOAT_BITS
+    bias_elements: int = 0
+    input_elements: int = 0
+    output_elements: int = 0
+    activation_bits: int = FLOAT_BITS
+    compute: Compute = "float32"
+    moved_elements: int = 0
+    rank_elements: int = 0
+    patch_elements: int = 0
+    calibrated: bool = True
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of weights and biases as the artifact stores them."""
+        return (self.weight_elements * self.weight_bits + 7) // 8 + 4 * self.bias_elements
+
+
+def storage_bits(factor: Factor, convolution: bool) -> int:
+    """Returns the bits in which the artifact stores each weight of a factor.
+
+    The narrowest integer that the runtime computes right: convolutions int4 at least, dense int2 at least
+    (toolchain measurements of LiteRT: int2 convolutions give NaN). A codebook without a grid stays float.
+    """
+    bits = factor.grid_bits
+    if bits is None:
+        return FLOAT_BITS
+    return next(width for width in ((4, 8) if convolution else (2, 4, 8)) if width >= bits)
+
+
+def kernel(factor: Factor, convolution: bool, activation_bits: int) -> tuple[Compute, bool]:
+    """Returns the arithmetic that a layer's kernel runs in, and whether it was ever measured.
+
+    Weights-only integers are widened to float before use; int4 dense runs as int8; int4 and int2
+    convolutions are not delegated and are priced as float.
+    """
+    bits = storage_bits(factor, convolution)
+    if bits == FLOAT_BITS:
+        return "float32", True
+    if activation_bits == FLOAT_BITS:
+        return "float32", False
+    if bits == 8:
+        return "int8", True
+    return ("float32" if convolution else "int8"), False

@@ -1,0 +1,83 @@
+"""A dense layer."""
+
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .cost import OperationCost, kernel, storage_bits
+from .factor import Factor
+from .layer import Layer, keep_bias, new_bias
+
+
+class Dense(Layer):
+    """y = W x + b, W [out, in]."""
+
+    type_name = "dense"
+
+    def __init__(
+        self, inputs: int, outputs: int, bias: bool = True, device: torch.device | None = None
+    ) -> None:
+        super().__init__()
+        self.weight = Factor((outputs, inputs), device=device)
+        self.bias = new_bias(bias, outputs, device)
+
+    @property
+    def inputs(self) -> int:
+        return self.weight.shape[1]
+
+    @property
+    def outputs(self) -> int:
+        return self.weight.shape[0]
+
+    def factors(self) -> dict[str, Factor]:
+        return {"weight": self.weight}
+
+    def compute(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight(), self.bias)
+
+    def keep_outputs(self, index: Tensor) -> None:
+        self.weight.keep(0, index)
+        self.bias = keep_bias(self.bias, index)
+
+    def keep_inputs(self, index: Tensor) -> None:
+        self.weight.keep(1, index)
+
+    def dense_weight(self) -> Tensor:
+        """Returns the effective matrix [out, in]."""
+        return self.weight.effective()
+
+    def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
+        rows = torch.Size(input_shape[:-1]).numel()
+        compute, calibrated = kernel(self.weight, False, self.activation_bits)
+        return [
+            OperationCost(
+                kind="dense",
+                macs=rows * self.inputs * self.outputs,
+                weight_elements=self.inputs * self.outputs,
+                weight_bits=storage_bits(self.weight, False),
+                bias_elements=0 if self.bias is None else self.outputs,
+                input_elements=rows * self.inputs,
+                output_elements=rows * self.outputs,
+                activation_bits=self.activation_bits,
+                compute=compute,
+                calibrated=calibrated,
+            )
+        ]
+
+    def body_spec(self) -> dict[str, Any]:
+        return {"inputs": self.inputs, "outputs": self.outputs, "bias": self.bias is not None}
+
+    @classmethod
+    def from_body(cls, spec: dict[str, Any], device: torch.device) -> Self:
+        return cls(spec["inputs"], spec["outputs"], spec["bias"], device=device)
+
+    @classmethod
+    def adopt(cls, linear: nn.Linear) -> "Dense":
+        """Returns the layer with copies of a trained linear layer's tensors."""
+        dense = cls(linear.in_features, linear.out_features, linear.bias is not None, linear.weight.device)
+        dense.weight.set(linear.weight)
+        if linear.bias is not None:
+            dense.bias = nn.Parameter(linear.bias.detach().clone())
+        return dense

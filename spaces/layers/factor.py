@@ -1,0 +1,229 @@
+"""A factor: one weight tensor of a layer and the constraints it is under."""
+
+from math import ceil, log2
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import AtollError
+from .binary import Binary
+from .codebook import Codebook
+from .constraint import Constraint, Fate
+from .grid import Grid
+from .mask import Mask
+
+CONSTRAINTS: tuple[type[Constraint], ...] = (Codebook, Binary, Grid, Mask)
+#: evaluation order: see constraint.py
+ORDER = tuple(constraint.kind for constraint in CONSTRAINTS)
+FLOAT_BITS = 32
+C = TypeVar("C", bound=Constraint)
+
+
+class Integers(NamedTuple):
+    """A weight tensor as whole numbers times a scale, exactly.
+
+    values: int8 of the weight's shape; scale: float32 [out] or [1]; bits: the narrowest signed width
+    that holds the values.
+    """
+
+    values: Tensor
+    scale: Tensor
+    bits: int
+
+
+class Factor(nn.Module):
+    """One weight tensor [out, in, ...] with an ordered stack of constraints, one of a kind at most."""
+
+    def __init__(self, shape: tuple[int, ...], device: torch.device | str | None = None) -> None:
+        super().__init__()
+        self.raw: nn.Parameter | None = nn.Parameter(torch.zeros(shape, device=device))
+        self.constraints = nn.ModuleDict()
+
+    @classmethod
+    def of(cls, weight: Tensor) -> "Factor":
+        """Returns an unconstrained factor that holds a copy of the weight."""
+        factor = cls(tuple(weight.shape), device=weight.device)
+        factor.set(weight)
+        return factor
+
+    def set(self, weight: Tensor) -> None:
+        """Copies values into an unconstrained factor."""
+        if self.raw is None:
+            raise AtollError("a weight with a codebook has no values of its own to set")
+        self.raw = nn.Parameter(weight.detach().clone())
+
+    @property
+    def shape(self) -> torch.Size:
+        """[out, in, ...]."""
+        if self.raw is not None:
+            return self.raw.shape
+        codebook = self.find(Codebook)
+        assert codebook is not None
+        return codebook.index.shape
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return next(self.parameters()).device
+
+    def find(self, kind: type[C]) -> C | None:
+        """Returns the constraint of that kind, None where there is none."""
+        found = self.constraints[kind.kind] if kind.kind in self.constraints else None
+        return found if isinstance(found, kind) else None
+
+    def forward(self) -> Tensor:
+        """Returns the effective weight: what the layer computes with and what is exported."""
+        weight: Tensor | None = self.raw
+        for kind in ORDER:
+            if kind in self.constraints:
+                weight = self.constraints[kind](weight)
+        assert weight is not None
+        return weight
+
+    def effective(self) -> Tensor:
+        """Returns the effective weight without gradient."""
+        with torch.no_grad():
+            return self().detach()
+
+    # Imposing ---------------------------------------------------------------------------------------
+
+    def impose(self, constraint: Constraint) -> list[tuple[str, Fate]]:
+        """Adds a constraint that was fitted to the effective weight; it replaces one of its own kind.
+
+        Returns:
+            what became of earlier constraints that could not stay as they were, as (kind, fate).
+        """
+        fates: list[tuple[str, Fate]] = []
+        if constraint.kind in self.constraints:
+            del self.constraints[constraint.kind]
+        self.constraints[constraint.kind] = constraint
+        if isinstance(constraint, Codebook):
+            self.raw = None
+        fates.extend(self._share_steps())
+        return fates
+
+    def _share_steps(self) -> list[tuple[str, Fate]]:
+        """Makes steps and scales one for all channels where values are shared across channels."""
+        codebook = self.find(Codebook)
+        fates: list[tuple[str, Fate]] = []
+        if codebook is None:
+            return fates
+        for constraint in (self.find(Binary), self.find(Grid)):
+            if constraint is not None and constraint.per_channel:
+                spec = {**constraint.spec(), "per_channel": False}
+                shared: Constraint
+                if self.device.type == "meta":
+                    shared = type(constraint).from_spec(spec, self.shape, self.device)
+                elif isinstance(constraint, Grid):
+                    shared = Grid.fit(codebook().detach(), constraint.bits, per_channel=False)
+                else:
+                    shared = Binary.fit(codebook().detach(), False, constraint.threshold)
+                self.constraints[constraint.kind] = shared
+                fates.append((constraint.kind, "imposed anew"))
+        return fates
+
+    def inherit(self, source: "Factor") -> list[tuple[str, Fate]]:
+        """Imposes the constraints of the layer that this factor was decomposed from, or drops them.
+
+        Returns:
+            the fate of each, in the order of imposition.
+        """
+        fates: list[tuple[str, Fate]] = []
+        for kind, module in source.constraints.items():
+            assert isinstance(module, Constraint)
+            fates.append((kind, module.on_decomposition))
+            if module.on_decomposition == "imposed anew":
+                fresh = (
+                    type(module).from_spec(module.spec(), self.shape, self.device)
+                    if self.device.type == "meta"
+                    else module.anew(self.effective())
+                )
+                if fresh is not None:
+                    self.impose(fresh)
+        return fates
+
+    def keep(self, dim: int, index: Tensor) -> None:
+        """Keeps the entries `index` of one dimension, in the weight and in every constraint."""
+        size = self.shape[dim]
+        for constraint in self.constraints.values():
+            assert isinstance(constraint, Constraint)
+            constraint.keep(dim, size, index)
+        if self.raw is not None:
+            self.raw = nn.Parameter(self.raw.detach().index_select(dim, index.to(self.raw.device)))
+
+    # What must be stored ----------------------------------------------------------------------------
+
+    @property
+    def grid_bits(self) -> int | None:
+        """Bits of the weight's grid, 1 for signs, None for float."""
+        if self.find(Binary) is not None:
+            return 1
+        grid = self.find(Grid)
+        return None if grid is None else grid.bits
+
+    def payload_bits(self) -> int:
+        """Returns exactly what must be stored: values at their bits, mask, indices, codebook, scales."""
+        count = self.shape.numel()
+        mask, codebook = self.find(Mask), self.find(Codebook)
+        binary, grid = self.find(Binary), self.find(Grid)
+        overhead = FLOAT_BITS * sum(c.numel() for c in ([grid.scale] if grid else []))
+        if binary is not None:
+            # a mask over signs makes them ternary: two bits each
+            return count * (1 if mask is None else 2) + FLOAT_BITS * binary.step.numel()
+        dense_bits = value_bits = grid.bits if grid else FLOAT_BITS
+        if codebook is not None:
+            overhead += codebook.clusters * value_bits
+            value_bits = codebook.index_bits
+            dense_bits = max(1, ceil(log2(codebook.clusters + 1)))  # one more index for the zero
+        if mask is None or mask.kept.is_meta:
+            return count * value_bits + overhead
+        return min(count * dense_bits, count + int(mask.kept.sum()) * value_bits) + overhead
+
+    def nonzero(self) -> int:
+        """Returns how many effective weights are not zero."""
+        return int((self.effective() != 0).sum())
+
+    @torch.no_grad()
+    def integers(self) -> Integers | None:
+        """Returns the weight as whole numbers times a scale where it is exactly that, else None."""
+        binary, grid, mask = self.find(Binary), self.find(Grid), self.find(Mask)
+        if binary is None and grid is None:
+            return None
+        bits = 2 if binary is not None else grid.bits  # type: ignore[union-attr]
+        if self.device.type == "meta":
+            channels = max(c.scale.shape[0] if isinstance(c, Grid) else c.step.shape[0]
+                           for c in (binary, grid) if c is not None)  # fmt: skip
+            scale = torch.ones(channels)
+            return Integers(torch.zeros(self.shape, dtype=torch.int8), scale, bits)
+        effective = self.effective()
+        if binary is not None:
+            rows = effective.abs().reshape(effective.shape[0], -1)
+            scale = rows.amax(dim=1) if self._steps_per_channel() else rows.amax().reshape(1)
+            values = torch.sign(effective)
+        else:
+            assert grid is not None
+            scale = grid.positive_scale().flatten()
+            weight = self.raw if self.raw is not None else self.constraints[Codebook.kind]()
+            values = grid.integers(weight)
+            if mask is not None:
+                values = values * mask.kept
+        return Integers(values.to(torch.int8), scale.detach().float().clamp_min(1e-12), bits)
+
+    def _steps_per_channel(self) -> bool:
+        return any(c is not None and c.per_channel for c in (self.find(Binary), self.find(Grid)))
+
+    # Structure --------------------------------------------------------------------------------------
+
+    def spec(self) -> list[dict[str, Any]]:
+        """Returns the constraints in the order of imposition, as plain JSON."""
+        return [c.spec() for c in self.constraints.values() if isinstance(c, Constraint)]
+
+    def allocate(self, specs: list[dict[str, Any]]) -> None:
+        """Allocates constraints as `spec` listed them; their tensors are not filled."""
+        by_kind = {c.kind: c for c in CONSTRAINTS}
+        for spec in specs:
+            constraint = by_kind[spec["kind"]].from_spec(spec, self.shape, self.device)
+            self.constraints[constraint.kind] = constraint
+            if isinstance(constraint, Codebook):
+                self.raw = None

@@ -1,0 +1,113 @@
+"""What every layer with weights has in common: factors, a bias, activation grids, a structure in JSON."""
+
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from .activation_grid import ActivationGrid
+from .cost import OperationCost
+from .factor import Factor
+
+
+class Layer(nn.Module):
+    """A dense, convolutional or decomposed layer; keeps the name of the layer it came from."""
+
+    type_name: ClassVar[str]
+    bias: nn.Parameter | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: grid of the input, only where no other layer of ours made it (the network's first)
+        self.input_grid: ActivationGrid | None = None
+        self.output_grid: ActivationGrid | None = None
+
+    # What a subclass gives ---------------------------------------------------------------------------
+
+    @property
+    def inputs(self) -> int:
+        """Input channels or features."""
+        raise NotImplementedError
+
+    @property
+    def outputs(self) -> int:
+        """Output channels or features."""
+        raise NotImplementedError
+
+    def factors(self) -> dict[str, Factor]:
+        """Returns the weight tensors by name."""
+        raise NotImplementedError
+
+    def compute(self, x: Tensor) -> Tensor:
+        """Returns the layer's output before its output grid."""
+        raise NotImplementedError
+
+    def keep_outputs(self, index: Tensor) -> None:
+        """Keeps these output channels or features, in place."""
+        raise NotImplementedError
+
+    def keep_inputs(self, index: Tensor) -> None:
+        """Keeps these input channels or features, in place."""
+        raise NotImplementedError
+
+    def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
+        """Returns the operations that the layer runs for one image (shapes without the batch)."""
+        raise NotImplementedError
+
+    def body_spec(self) -> dict[str, Any]:
+        """Returns the sizes as plain JSON."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_body(cls, spec: dict[str, Any], device: torch.device) -> Self:
+        """Returns the layer with unfilled tensors."""
+        raise NotImplementedError
+
+    # What all share ----------------------------------------------------------------------------------
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.input_grid is not None:
+            x = self.input_grid(x)
+        y = self.compute(x)
+        return y if self.output_grid is None else self.output_grid(y)
+
+    @property
+    def activation_bits(self) -> int:
+        """Width of the activations that the kernel works on."""
+        return 32 if self.output_grid is None else self.output_grid.bits
+
+    def spec(self) -> dict[str, Any]:
+        """Returns the whole structure as plain JSON; `from_spec` reads it."""
+        return {
+            "type": self.type_name,
+            **self.body_spec(),
+            "constraints": {name: factor.spec() for name, factor in self.factors().items()},
+            "input_grid": None if self.input_grid is None else self.input_grid.spec(),
+            "output_grid": None if self.output_grid is None else self.output_grid.spec(),
+        }
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any], device: torch.device) -> Self:
+        """Returns the structure again, tensors allocated but not filled."""
+        layer = cls.from_body(spec, device)
+        for name, factor in layer.factors().items():
+            factor.allocate(spec["constraints"][name])
+        for grid in ("input_grid", "output_grid"):
+            if spec[grid] is not None:
+                setattr(layer, grid, ActivationGrid(**spec[grid], device=device))
+        return layer
+
+    def payload_bits(self) -> int:
+        """Returns exactly what must be stored of weights and bias."""
+        bias = 0 if self.bias is None else 32 * self.bias.numel()
+        return bias + sum(factor.payload_bits() for factor in self.factors().values())
+
+
+def keep_bias(bias: nn.Parameter | None, index: Tensor) -> nn.Parameter | None:
+    """Returns the kept entries of a bias."""
+    return None if bias is None else nn.Parameter(bias.detach().index_select(0, index.to(bias.device)))
+
+
+def new_bias(present: bool, size: int, device: torch.device | str | None) -> nn.Parameter | None:
+    """Returns a zero bias, or none."""
+    return nn.Parameter(torch.zeros(size, device=device)) if present else None

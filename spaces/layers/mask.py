@@ -1,0 +1,41 @@
+"""A mask: weights that are zero and stay zero."""
+
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from .constraint import Constraint
+
+
+class Mask(Constraint):
+    """Keeps the weights where `kept` is true, the others are zero (THESIS eq. 10)."""
+
+    kind = "mask"
+    # the zeros of a matrix say nothing about the zeros of its factors
+    on_decomposition = "dropped"
+    kept: Tensor
+
+    def __init__(self, kept: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("kept", kept)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight * self.kept
+
+    def spec(self) -> dict[str, Any]:
+        return {"kind": self.kind}
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any], shape: torch.Size, device: torch.device) -> Self:
+        return cls(torch.ones(shape, dtype=torch.bool, device=device))
+
+    def anew(self, weight: Tensor) -> None:
+        return None
+
+
+def count_kept(mask: nn.Module) -> int | None:
+    """Returns how many weights a mask keeps, None on the meta device where nobody knows."""
+    kept = mask.kept
+    assert isinstance(kept, Tensor)
+    return None if kept.is_meta else int(kept.sum())

@@ -1,0 +1,102 @@
+"""Batch normalisation over channels or features."""
+
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .activation_grid import ActivationGrid
+from .cost import OperationCost
+
+
+class Norm(_BatchNorm):
+    """BatchNorm for [B, C] and [B, C, H, W], with a grid for its output where activations are integers."""
+
+    type_name = "norm"
+    weight: nn.Parameter
+    bias: nn.Parameter
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(
+        self,
+        features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        device: torch.device | None = None,
+    ) -> None:
+        super().__init__(features, eps=eps, momentum=momentum, device=device)
+        self.output_grid: ActivationGrid | None = None
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass
+
+    def forward(self, input: Tensor) -> Tensor:
+        y = super().forward(input)
+        return y if self.output_grid is None else self.output_grid(y)
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """Returns [C] and [C]: y = scale x + shift in evaluation."""
+        scale = (self.weight / torch.sqrt(self.running_var + self.eps)).detach()
+        return scale, (self.bias - self.running_mean * scale).detach()
+
+    def keep_channels(self, index: Tensor) -> None:
+        """Keeps these channels, in place."""
+        index = index.to(self.weight.device)
+        for name in ("weight", "bias"):
+            old = getattr(self, name)
+            setattr(self, name, nn.Parameter(old.detach()[index], requires_grad=old.requires_grad))
+        self.running_mean = self.running_mean[index]
+        self.running_var = self.running_var[index]
+        self.num_features = index.numel()
+
+    def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
+        """Returns the one scale-and-shift that is left where it cannot be folded into a layer."""
+        count = torch.Size(output_shape).numel()
+        quantized = self.output_grid is not None
+        return [
+            OperationCost(
+                kind="norm",
+                macs=count,
+                weight_elements=self.num_features,
+                weight_bits=8 if quantized else 32,
+                bias_elements=self.num_features,
+                input_elements=count,
+                output_elements=count,
+                activation_bits=8 if quantized else 32,
+                compute="int8" if quantized else "float32",
+            )
+        ]
+
+    def payload_bits(self) -> int:
+        """Returns the bits of a scale and a shift per channel."""
+        return 2 * 32 * self.num_features
+
+    def spec(self) -> dict[str, Any]:
+        """Returns the structure as plain JSON; `from_spec` reads it."""
+        return {
+            "type": self.type_name,
+            "features": self.num_features,
+            "eps": self.eps,
+            "momentum": self.momentum,
+            "trained_scale": self.weight.requires_grad,
+            "output_grid": None if self.output_grid is None else self.output_grid.spec(),
+        }
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any], device: torch.device) -> Self:
+        """Returns the structure again, tensors allocated but not filled."""
+        norm = cls(spec["features"], spec["eps"], spec["momentum"], device=device)
+        norm.weight.requires_grad_(spec["trained_scale"])
+        if spec["output_grid"] is not None:
+            norm.output_grid = ActivationGrid(**spec["output_grid"], device=device)
+        return norm
+
+    @classmethod
+    def adopt(cls, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> "Norm":
+        """Returns the layer with copies of a trained BatchNorm's tensors."""
+        ours = cls(norm.num_features, norm.eps, norm.momentum, norm.running_mean.device)  # type: ignore[union-attr]
+        ours.load_state_dict({**ours.state_dict(), **norm.state_dict()})
+        ours.weight.requires_grad_(norm.weight is not None and norm.weight.requires_grad)
+        return ours

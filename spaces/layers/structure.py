@@ -1,0 +1,76 @@
+"""The structure of a whole network in JSON, and networks from it."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import nn
+
+from .conv import Conv
+from .dense import Dense
+from .layer import Layer
+from .norm import Norm
+from .tt_dense import TTDense
+
+LAYERS: tuple[type[Layer], ...] = (Dense, Conv, TTDense)
+_ADOPTED = ((nn.Linear, Dense), (nn.Conv2d, Conv), (nn.BatchNorm1d, Norm), (nn.BatchNorm2d, Norm))
+
+
+def adopt(network: nn.Module) -> nn.Module:
+    """Returns a copy of a torch network in which linear, convolution and BatchNorm layers are ours.
+
+    Names stay; other modules (activations, pooling, the network's own forward) are kept as they are.
+    """
+    copy = deepcopy(network)
+    for name, module in list(copy.named_modules()):
+        for theirs, ours in _ADOPTED:
+            if type(module) is theirs:
+                replace(copy, name, ours.adopt(module))
+    return copy
+
+
+def replace(network: nn.Module, name: str, module: nn.Module) -> None:
+    """Puts a module in the place of the one with that dotted name."""
+    parent, _, last = name.rpartition(".")
+    setattr(network.get_submodule(parent), last, module)
+
+
+def named_layers(network: nn.Module) -> Iterator[tuple[str, Layer]]:
+    """Yields the layers that carry weights, in order of definition; a shared one once."""
+    for name, module in network.named_modules():
+        if isinstance(module, Layer):
+            yield name, module
+
+
+def structure(network: nn.Module) -> dict[str, dict[str, Any]]:
+    """Returns the specification of every layer and normalisation by name."""
+    return {
+        name: module.spec() for name, module in network.named_modules() if isinstance(module, Layer | Norm)
+    }
+
+
+def structure_changes(before: nn.Module, after: nn.Module) -> dict[str, dict[str, Any]]:
+    """Returns the specifications in `after` that differ from those in `before`."""
+    old = structure(before)
+    return {name: spec for name, spec in structure(after).items() if spec != old.get(name)}
+
+
+def apply_structure(network: nn.Module, specs: dict[str, dict[str, Any]]) -> None:
+    """Replaces the named layers by unfilled ones of the given structure, in place.
+
+    Raises:
+        KeyError: for a name that the network lacks.
+    """
+    types: dict[str, Any] = {layer.type_name: layer for layer in (*LAYERS, Norm)}
+    device = next(network.parameters(), torch.empty(0)).device
+    known = dict(network.named_modules())
+    for name, spec in specs.items():
+        if name not in known:
+            raise KeyError(name)
+        replace(network, name, types[spec["type"]].from_spec(spec, device))
+
+
+def to_meta(network: nn.Module) -> nn.Module:
+    """Returns a copy of the network on the meta device: structure without data."""
+    return deepcopy(network).to("meta")

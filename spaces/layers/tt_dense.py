@@ -1,0 +1,241 @@
+"""A dense layer in tensor-train form."""
+
+from math import prod
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from ..kernels.tensor_train import balanced_modes, bond_ranks, decompose, full_matrix, merge, mode_count
+from .activation_grid import ActivationGrid
+from .cost import OperationCost, kernel, storage_bits
+from .factor import Factor
+from .layer import Layer, keep_bias, new_bias
+
+#: bytes that one more stage costs in the artifact: an operation, a reshape, a transpose and their tensors
+STAGE_BYTES = 300
+#: a form may be this much larger than the smallest one if it does less work
+SIZE_SLACK = 1.25
+
+
+class TTDense(Layer):
+    """y = W x + b with W a tensor train, computed as a chain of small dense stages.
+
+    Stage k multiplies [rows, m_k r_k] by the factor of core k, [r_(k-1) n_k, m_k r_k], beginning with the
+    last core, and moves n_k to the front. Merging neighbouring cores gives the same layer with fewer, larger
+    stages: the *execution form* (chain of all cores, merged pairs, one dense stage) is the list of modes.
+
+    Args:
+        in_modes, out_modes: m_k and n_k; their products are the layer's sizes.
+        ranks: r_0..r_d.
+    """
+
+    type_name = "tt_dense"
+
+    def __init__(
+        self,
+        in_modes: tuple[int, ...],
+        out_modes: tuple[int, ...],
+        ranks: tuple[int, ...],
+        bias: bool = True,
+        device: torch.device | None = None,
+    ) -> None:
+        super().__init__()
+        self.in_modes, self.out_modes, self.ranks = tuple(in_modes), tuple(out_modes), tuple(ranks)
+        self.cores = nn.ModuleList(
+            Factor((ranks[k] * out_modes[k], in_modes[k] * ranks[k + 1]), device=device)
+            for k in range(len(in_modes))
+        )
+        self.bias = new_bias(bias, prod(out_modes), device)
+        #: grids between the stages, in the order of computation; empty where activations are float
+        self.stage_grids = nn.ModuleList()
+
+    @property
+    def inputs(self) -> int:
+        return prod(self.in_modes)
+
+    @property
+    def outputs(self) -> int:
+        return prod(self.out_modes)
+
+    def factors(self) -> dict[str, Factor]:
+        return {f"cores.{k}": core for k, core in enumerate(self.cores) if isinstance(core, Factor)}
+
+    def stages(self) -> list[tuple[Factor, int, int]]:
+        """Returns (factor, rank r_(k-1), mode n_k) in the order of computation, last core first."""
+        count = len(self.in_modes)
+        factors = list(self.factors().values())
+        return [(factors[k], self.ranks[k], self.out_modes[k]) for k in reversed(range(count))]
+
+    def compute(self, x: Tensor) -> Tensor:
+        batch = x.shape[0]
+        for position, (factor, rank, mode) in enumerate(self.stages()):
+            x = x.reshape(batch, -1, factor.shape[1]) @ factor().T
+            if position < len(self.stage_grids):
+                x = self.stage_grids[position](x)
+            x = x.reshape(batch, -1, rank, mode).permute(0, 3, 1, 2)
+        x = x.reshape(batch, self.outputs)
+        return x if self.bias is None else x + self.bias
+
+    # Structure --------------------------------------------------------------------------------------
+
+    def set_cores(self, cores: list[Tensor]) -> None:
+        """Fills unconstrained factors from cores [r_(k-1), m_k, n_k, r_k]."""
+        for factor, core in zip(self.factors().values(), cores, strict=True):
+            factor.set(core.permute(0, 2, 1, 3).reshape(factor.shape))
+
+    def effective_cores(self) -> list[Tensor]:
+        """Returns the cores [r_(k-1), m_k, n_k, r_k] as the layer computes with them."""
+        found = []
+        for k, factor in enumerate(self.factors().values()):
+            split = (self.ranks[k], self.out_modes[k], self.in_modes[k], self.ranks[k + 1])
+            found.append(factor.effective().reshape(split).permute(0, 2, 1, 3))
+        return found
+
+    def dense_weight(self) -> Tensor:
+        """Returns the matrix [out, in] that the layer stands for."""
+        return full_matrix(self.effective_cores())
+
+    def merged(self, groups: tuple[int, ...]) -> "TTDense":
+        """Returns the same unconstrained layer with neighbouring cores contracted.
+
+        Args:
+            groups: how many cores go into each stage, in order; sums to the number of cores.
+        """
+        cores, in_modes, out_modes, ranks, start = [], [], [], [1], 0
+        ours = self.effective_cores() if self._device.type != "meta" else None
+        for size in groups:
+            end = start + size
+            in_modes.append(prod(self.in_modes[start:end]))
+            out_modes.append(prod(self.out_modes[start:end]))
+            ranks.append(self.ranks[end])
+            if ours is not None:
+                core = ours[start]
+                for following in ours[start + 1 : end]:
+                    core = merge(core, following)
+                cores.append(core)
+            start = end
+        form = TTDense(tuple(in_modes), tuple(out_modes), tuple(ranks), self.bias is not None, self._device)
+        if ours is not None:
+            form.set_cores(cores)
+        form.bias, form.input_grid, form.output_grid = self.bias, self.input_grid, self.output_grid
+        return form
+
+    def best_form(self) -> "TTDense":
+        """Returns the execution form to keep: the least work among the forms that are about the smallest.
+
+        Chosen from sizes alone, so that a plan and a trained layer choose alike, when the first constraint is
+        put on the layer (constraints sit on the factors of the form).
+        """
+        count = len(self.in_modes)
+        if count < 2 or any(factor.constraints for factor in self.factors().values()):
+            return self
+        pairs = tuple([2] * (count // 2) + [1] * (count % 2))
+        forms = [self.merged(groups) for groups in {(1,) * count, pairs}]
+        smallest = min(form._form_bytes() for form in forms)
+        small = [form for form in forms if form._form_bytes() <= SIZE_SLACK * smallest]
+        return min(small, key=lambda form: (form._macs(), form._form_bytes()))
+
+    def _form_bytes(self) -> int:
+        return sum(factor.shape.numel() + STAGE_BYTES for factor in self.factors().values())
+
+    def _macs(self) -> int:
+        return sum(cost.macs for cost in self.costs((self.inputs,), (self.outputs,)))
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def grid_stages(self, bits: int) -> None:
+        """Puts a grid behind every stage but the last, whose output the layer's own grid rounds."""
+        self.stage_grids = nn.ModuleList(
+            ActivationGrid(bits, device=self._device) for _ in range(len(self.in_modes) - 1)
+        )
+
+    def keep_outputs(self, index: Tensor) -> None:
+        self._decompose_again(self._weight_or_meta().index_select(0, index.to(self._device)))
+        self.bias = keep_bias(self.bias, index)
+
+    def keep_inputs(self, index: Tensor) -> None:
+        self._decompose_again(self._weight_or_meta().index_select(1, index.to(self._device)))
+
+    def _weight_or_meta(self) -> Tensor:
+        if self._device.type == "meta":
+            return torch.empty(self.outputs, self.inputs, device="meta")
+        return self.dense_weight()
+
+    def _decompose_again(self, weight: Tensor) -> None:
+        """Writes a smaller matrix as a tensor train of the same largest rank; constraints are imposed anew."""
+        before = list(self.factors().values())
+        fresh = TTDense.of(weight, max(self.ranks), count=len(self.in_modes))
+        for old, new in zip(before, fresh.factors().values(), strict=True):
+            new.inherit(old)
+        self.in_modes, self.out_modes, self.ranks = fresh.in_modes, fresh.out_modes, fresh.ranks
+        self.cores = fresh.cores
+
+    @classmethod
+    def of(
+        cls,
+        weight: Tensor,
+        rank: int,
+        in_modes: tuple[int, ...] | None = None,
+        out_modes: tuple[int, ...] | None = None,
+        count: int | None = None,
+    ) -> "TTDense":
+        """Returns the tensor train of a matrix [out, in] without bias, by TT-SVD; structure alone on meta."""
+        outputs, inputs = weight.shape
+        count = count or mode_count(inputs)
+        in_modes = in_modes or balanced_modes(inputs, count)
+        out_modes = out_modes or balanced_modes(outputs, count)
+        ranks = bond_ranks(in_modes, out_modes, rank)
+        layer = cls(in_modes, out_modes, ranks, bias=False, device=weight.device)
+        if not weight.is_meta:
+            layer.set_cores(decompose(weight, in_modes, out_modes, ranks))
+        return layer
+
+    # Cost -------------------------------------------------------------------------------------------
+
+    def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
+        rows_found, elements = [], self.inputs
+        found = []
+        for position, (factor, rank, _) in enumerate(self.stages()):
+            outputs, inputs = factor.shape
+            rows = elements // inputs
+            compute, calibrated = kernel(factor, False, self.activation_bits)
+            last = position == len(self.in_modes) - 1
+            found.append(
+                OperationCost(
+                    kind="contraction",
+                    macs=rows * inputs * outputs,
+                    weight_elements=inputs * outputs,
+                    weight_bits=storage_bits(factor, False),
+                    bias_elements=self.outputs if last and self.bias is not None else 0,
+                    input_elements=elements,
+                    output_elements=rows * outputs,
+                    activation_bits=self.activation_bits,
+                    compute=compute,
+                    moved_elements=rows * outputs,
+                    rank_elements=rank * rows * outputs,
+                    calibrated=calibrated,
+                )
+            )
+            rows_found.append(rows)
+            elements = rows * outputs
+        return found
+
+    def body_spec(self) -> dict[str, Any]:
+        return {
+            "in_modes": list(self.in_modes),
+            "out_modes": list(self.out_modes),
+            "ranks": list(self.ranks),
+            "bias": self.bias is not None,
+            "stage_bits": self.stage_grids[0].bits if len(self.stage_grids) else None,
+        }
+
+    @classmethod
+    def from_body(cls, spec: dict[str, Any], device: torch.device) -> Self:
+        modes = (tuple(spec["in_modes"]), tuple(spec["out_modes"]), tuple(spec["ranks"]))
+        layer = cls(*modes, bias=spec["bias"], device=device)
+        if spec["stage_bits"] is not None:
+            layer.grid_stages(spec["stage_bits"])
+        return layer

@@ -1,0 +1,133 @@
+"""Which orders of steps are legal: the only place that knows.
+
+Legal means that it can be carried out, not that it is wise. The rules speak of what a technique declares
+(`replaces_network`, `levels_per_weight`, `needs_levels`, `repeatable`), never of a technique by name.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from random import Random
+
+from .errors import AtollError
+from .recipe import Recipe
+from .technique import Technique
+
+#: longest recipe of a study unless it says otherwise (the papers' longest ensemble has four steps)
+MAX_STEPS = 4
+
+
+def refusal(steps: Sequence[Technique]) -> str | None:
+    """Returns why an order has no meaning, in words, or None where it is legal."""
+    for position, step in enumerate(steps):
+        before = steps[:position]
+        if step.replaces_network and before:
+            return f"{step} builds a new network and would forget {before[-1]}: it can only be the first step"
+        if before and before[-1].name == step.name:
+            return (
+                f"{step} directly after {before[-1]} is one step written twice: give its final settings once"
+            )
+        if not step.repeatable and any(earlier.name == step.name for earlier in before):
+            return f"{step.name} comes twice: what it leaves is still in force, give its final settings once"
+        for earlier in before:
+            if _meaningless(earlier, step):
+                return (
+                    f"{step} after {earlier}: the weights it would touch can take only "
+                    f"{earlier.levels_per_weight} values already"
+                )
+    return None
+
+
+def _meaningless(earlier: Technique, later: Technique) -> bool:
+    needs, left = later.needs_levels, earlier.levels_per_weight
+    return needs is not None and left is not None and left < needs
+
+
+def is_legal(steps: Sequence[Technique]) -> bool:
+    """Whether a sequence of steps can be carried out."""
+    return refusal(steps) is None
+
+
+def check_order(recipe: Recipe, max_steps: int | None = None) -> Recipe:
+    """Returns the recipe, or raises an AtollError with the reason why its order is refused."""
+    if max_steps is not None and len(recipe) > max_steps:
+        raise AtollError(f"recipe {str(recipe)!r}: got {len(recipe)} steps, allowed are {max_steps} at most")
+    reason = refusal(recipe.steps)
+    if reason is not None:
+        raise AtollError(f"recipe {str(recipe)!r}: {reason}")
+    return recipe
+
+
+def repair(steps: Sequence[Technique], max_steps: int = MAX_STEPS) -> Recipe:
+    """Returns the nearest legal recipe: steps that would make the order illegal are left out, in order.
+
+    A step that replaces the network stays only in the first place. Idempotent; legal input is unchanged.
+    """
+    kept: list[Technique] = []
+    for step in steps:
+        if len(kept) < max_steps and is_legal([*kept, step]):
+            kept.append(step)
+    return Recipe(tuple(kept))
+
+
+def grid_steps(technique: type[Technique]) -> list[Technique]:
+    """Returns the technique with every combination of its settings' search grids."""
+    domains = technique.domains()
+    combinations = product(*(domain.grid for domain in domains.values()))
+    return [technique.from_settings(dict(zip(domains, values, strict=True))) for values in combinations]
+
+
+def orders(
+    techniques: Sequence[type[Technique]], max_steps: int = MAX_STEPS
+) -> Iterator[tuple[Technique, ...]]:
+    """Yields every legal order of techniques (at default settings) of 1 to `max_steps` steps."""
+    defaults = [technique() for technique in techniques]
+
+    def extend(prefix: tuple[Technique, ...]) -> Iterator[tuple[Technique, ...]]:
+        for step in defaults:
+            longer = (*prefix, step)
+            if is_legal(longer):
+                yield longer
+                if len(longer) < max_steps:
+                    yield from extend(longer)
+
+    yield from extend(())
+
+
+def count_recipes(techniques: Sequence[type[Technique]], max_steps: int = MAX_STEPS) -> int:
+    """Returns how many legal recipes of 1 to `max_steps` steps the search grids span.
+
+    Exact, by grouping: two settings of one technique that every rule treats alike count as a multiple.
+    """
+    alike: dict[tuple[object, ...], tuple[Technique, int]] = {}
+    for technique in techniques:
+        for step in grid_steps(technique):
+            key = (step.name, step.replaces_network, step.levels_per_weight, step.needs_levels)
+            representative, multiple = alike.get(key, (step, 0))
+            alike[key] = (representative, multiple + 1)
+
+    def count(prefix: tuple[Technique, ...], multiple: int) -> int:
+        total = 0
+        for step, times in alike.values():
+            longer = (*prefix, step)
+            if is_legal(longer):
+                total += multiple * times
+                if len(longer) < max_steps:
+                    total += count(longer, multiple * times)
+        return total
+
+    return count((), 1)
+
+
+def sample(techniques: Sequence[type[Technique]], random: Random, max_steps: int = MAX_STEPS) -> Recipe:
+    """Returns a legal recipe of one to `max_steps` steps drawn at random from the search grids."""
+    length = random.randint(1, max_steps)
+    drawn: list[Technique] = []
+    while not drawn:
+        wanted = [_draw(random.choice(techniques), random) for _ in range(length)]
+        drawn = list(repair(wanted, max_steps).steps)
+    return Recipe(tuple(drawn))
+
+
+def _draw(technique: type[Technique], random: Random) -> Technique:
+    settings = {name: random.choice(domain.grid) for name, domain in technique.domains().items()}
+    return technique.from_settings(settings)
