@@ -1,0 +1,1 @@
+"""Images with labels, cut into train, validation and test split."""

@@ -1,0 +1,144 @@
+"""The papers' character data made anew: 35 classes, 64x64 RGB, rendered from fonts (PUB-III)."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib.metadata import version as package_version
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from ...spaces.errors import AtollError
+from ..cache_dir import cache_dir
+from . import render
+from .dataset import Dataset, Split
+from .fonts import families_of, fonts_digest
+from .render import SIDE, render_character
+
+#: 0-9 and A-Z without O, which no font tells from 0 (PUB-III).
+CLASSES = "0123456789ABCDEFGHIJKLMNPQRSTUVWXYZ"
+#: Images a class of each split: 5,950 / 1,050 / 1,750 in all (PUB-III: 7,000 to train and validate, 1,750).
+IMAGES_PER_CLASS: tuple[tuple[str, int], ...] = (("train", 170), ("validation", 30), ("test", 50))
+#: Decides every image together with its split, class and index.
+SEED = 2023
+
+
+@lru_cache(maxsize=1)
+def load_characters() -> Dataset:
+    """Loads the characters from the cache folder; renders them first where they are not there yet.
+
+    Returns:
+        5,950 / 1,050 / 1,750 images of (3, 64, 64), families of the splits disjoint.
+
+    Raises:
+        AtollError: a font package is missing, or the cache folder cannot be written.
+    """
+    version = dataset_version()
+    path = cache_dir() / f"characters-{version}.parquet"
+    if not path.is_file():
+        _render_to(path)
+    return read_parquet(path, version)
+
+
+def dataset_version() -> str:
+    """Returns 16 hexadecimal digits that change with the code, the fonts or the version of Pillow."""
+    digest = hashlib.sha256()
+    for source in (__file__, render.__file__):
+        digest.update(Path(source).read_bytes())
+    digest.update(fonts_digest().encode())
+    digest.update(package_version("pillow").encode())
+    return digest.hexdigest()[:16]
+
+
+def render_image(split: str, label: int, index: int) -> np.ndarray:
+    """Renders one image; the same arguments give the same image whatever was rendered before.
+
+    Args:
+        split: `train`, `validation` or `test`.
+        label: index into `CLASSES`.
+        index: number of the image within its class and split; families take turns.
+
+    Returns:
+        (64, 64, 3) uint8, RGB.
+    """
+    splits = [name for name, _ in IMAGES_PER_CLASS]
+    rng = np.random.default_rng((SEED, splits.index(split), label, index))
+    families = families_of(split)
+    styles = families[index % len(families)].paths()
+    return render_character(CLASSES[label], styles[rng.integers(len(styles))], rng)
+
+
+def render_table(per_class: tuple[tuple[str, int], ...] = IMAGES_PER_CLASS) -> Iterator[dict[str, object]]:
+    """Renders image after image, in the order of split, index and class.
+
+    Args:
+        per_class: images a class of each split.
+
+    Yields:
+        Rows with the keys `split`, `label` and `image` (64 * 64 * 3 bytes, row by row, RGB).
+    """
+    for split, count in per_class:
+        for index in range(count):
+            for label in range(len(CLASSES)):
+                yield {"split": split, "label": label, "image": render_image(split, label, index).tobytes()}
+
+
+def write_parquet(path: Path, rows: Iterator[dict[str, object]]) -> None:
+    """Writes rendered rows under a temporary name and renames it, so that nobody ever reads half a file.
+
+    Raises:
+        AtollError: the folder cannot be made or written, e.g. because the disk is full.
+    """
+    schema = pa.schema([("split", pa.string()), ("label", pa.int64()), ("image", pa.binary(SIDE * SIDE * 3))])
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_pylist(list(rows), schema), partial, compression="zstd")
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise AtollError(
+            f"cannot write the rendered characters to {path} ({error.strerror or error}); "
+            "make room there, or name another folder in ATOLL_CACHE"
+        ) from error
+
+
+def read_parquet(path: Path, version: str) -> Dataset:
+    """Reads what `write_parquet` wrote.
+
+    Raises:
+        AtollError: the file is damaged.
+    """
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise AtollError(f"cannot read {path} ({error}); delete it and it is rendered again") from error
+    names = table["split"].to_numpy(zero_copy_only=False)
+    labels = table["label"].to_numpy()
+    pixels = np.frombuffer(table["image"].combine_chunks().buffers()[1], np.uint8)
+    images = torch.from_numpy(pixels.reshape(-1, SIDE, SIDE, 3).transpose(0, 3, 1, 2).copy())
+
+    def split(name: str) -> Split:
+        rows = np.flatnonzero(names == name)
+        return Split(images[rows], torch.from_numpy(labels[rows]))
+
+    return Dataset("characters", split("train"), split("validation"), split("test"), tuple(CLASSES), version)
+
+
+def _render_to(path: Path) -> None:
+    """Renders everything with a progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import track
+
+    total = len(CLASSES) * sum(count for _, count in IMAGES_PER_CLASS)
+    rows = track(
+        render_table(),
+        f"rendering {total:,} characters, once, into {path.parent}",
+        total=total,
+        console=Console(stderr=True),
+    )
+    write_parquet(path, iter(rows))

@@ -1,0 +1,49 @@
+"""A task: a network to compress, its data, and how it is trained and judged."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from ...spaces.networks import build_network
+from ..datasets.dataset import Dataset, Split
+from ..training import evaluate_quality
+
+
+@dataclass(frozen=True)
+class Task:
+    """One network, its data and its defaults for fine-tuning.
+
+    Args:
+        name: name of the task, and of its file of given weights.
+        load_dataset: returns the data; cached by itself.
+        network: name of the network in `spaces.networks`.
+        input_shape: (channels, height, width) of an image.
+        num_classes: number of logits.
+        learning_rate: peak of a fine-tuning run.
+        batch_size: images a step of fine-tuning.
+        epochs_per_step: passes over the training split after every step of a recipe.
+        quality_name: what `quality` means for this task.
+    """
+
+    name: str
+    load_dataset: Callable[[], Dataset]
+    network: str
+    input_shape: tuple[int, int, int]
+    num_classes: int
+    learning_rate: float
+    batch_size: int
+    epochs_per_step: float
+    quality_name: str = "accuracy"
+
+    def dataset(self) -> Dataset:
+        """Returns the data of the task."""
+        return self.load_dataset()
+
+    def new_network(self) -> nn.Module:
+        """Builds the task's network with fresh weights (or none, under torch's meta device)."""
+        return build_network(self.network, self.num_classes, self.input_shape)
+
+    def quality(self, model: nn.Module, split: Split) -> float:
+        """Judges a network: its accuracy on a split, 0..1, higher is better."""
+        return evaluate_quality(model, split)

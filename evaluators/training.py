@@ -1,0 +1,241 @@
+"""Fits a network to images, predicts, and judges: the one training loop that everything shares."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..spaces.errors import AtollError
+from .datasets.dataset import Split, to_float
+
+#: Images a batch where nothing is learnt from them; the fastest of 64 to 512 on two cores.
+PREDICTION_BATCH = 256
+#: Share of the steps in which the learning rate rises (Smith & Topin 2019 use up to 0.45, for long runs).
+WARM_UP_SHARE = 0.15
+#: The learning rate starts at its peak over this (fastai's one-cycle default).
+START_DIVISOR = 25.0
+#: Decoupled weight decay, in units of the learning rate (AdamW's default, Loshchilov & Hutter 2019).
+WEIGHT_DECAY = 0.01
+#: Images are shifted by up to this share of their side, another shift each time (a cheap augmentation).
+MAX_SHIFT_SHARE = 1 / 16
+#: How many of the last steps the reported loss is the mean of.
+LOSS_WINDOW = 20
+
+#: (student logits (N, K), teacher logits (N, K) or None, labels (N,)) -> scalar.
+Loss = Callable[[Tensor, Tensor | None, Tensor], Tensor]
+
+
+class TrainingDiverged(AtollError):
+    """The loss or a weight stopped being a finite number."""
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """What a training run took and where it ended.
+
+    Args:
+        epochs: passes over the images, as really made (whole steps).
+        seconds: measured wall time.
+        final_loss: mean over the last steps; NaN where no step was made.
+    """
+
+    epochs: float
+    seconds: float
+    final_loss: float
+
+
+def cross_entropy(student_logits: Tensor, teacher_logits: Tensor | None, labels: Tensor) -> Tensor:
+    """The default loss: the mean cross-entropy against the labels; the teacher is not asked."""
+    return nn.functional.cross_entropy(student_logits, labels)
+
+
+def fit(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epochs: float,
+    generator: torch.Generator,
+    learning_rate: float,
+    batch_size: int,
+    loss: Loss = cross_entropy,
+    teacher: nn.Module | None = None,
+    on_epoch: Callable[[int, float], None] | None = None,
+) -> FitRecord:
+    """Trains a network in place by AdamW with a one-cycle learning rate; it comes back in eval mode.
+
+    Every batch is shifted by random whole pixels. Layers without randomness of their own (no dropout) make
+    the result a function of the arguments and the number of threads alone.
+
+    Args:
+        model: takes float images (N, C, H, W) in [-1, 1]; only parameters with `requires_grad` move.
+        images: (N, C, H, W), uint8.
+        labels: (N,), int64.
+        epochs: passes over the images, at least 0, fractions allowed; rounded to whole steps, at least one
+            if positive.
+        generator: the only source of randomness.
+        learning_rate: peak of the cycle.
+        batch_size: images a step, at least 2; the rest of an epoch is left out (another rest each time).
+        loss: what is minimised.
+        teacher: network whose logits on the same, shifted images the loss gets; left in eval mode.
+        on_epoch: told the number of the epoch just ended, from 1, and its mean loss.
+
+    Returns:
+        What was spent and the loss at the end.
+
+    Raises:
+        TrainingDiverged: the loss or a parameter became infinite or NaN.
+        AtollError: a setting is out of range.
+    """
+    _check_settings(len(labels), epochs, learning_rate, batch_size)
+    batch_size = min(batch_size, len(labels))
+    steps_per_epoch = len(labels) // batch_size
+    steps = max(1, round(epochs * steps_per_epoch)) if epochs > 0 else 0
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not parameters or steps == 0:
+        model.eval()
+        return FitRecord(0.0, 0.0, math.nan)
+    started = time.perf_counter()
+    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=WEIGHT_DECAY)
+    if teacher is not None:
+        teacher.eval()
+    model.train()
+    losses: list[float] = []
+    order = torch.empty(0, dtype=torch.int64)
+    for step in range(steps):
+        position = step % steps_per_epoch
+        if position == 0:
+            order = torch.randperm(len(labels), generator=generator)
+        picked = order[position * batch_size : (position + 1) * batch_size]
+        batch = to_float(shift_randomly(images[picked], generator))
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * one_cycle((step + 0.5) / steps)
+        value = _step(model, batch, labels[picked], loss, teacher, optimizer)
+        if not math.isfinite(value):
+            raise TrainingDiverged(
+                f"training diverged: the loss became {value} in step {step + 1} of {steps} (epoch "
+                f"{step / steps_per_epoch + 1:.1f}, learning rate {learning_rate:g}); "
+                "a smaller learning rate may help"
+            )
+        losses.append(value)
+        if on_epoch is not None and (position == steps_per_epoch - 1 or step == steps - 1):
+            on_epoch(step // steps_per_epoch + 1, sum(losses[-position - 1 :]) / (position + 1))
+    _check_finite(model)
+    model.eval()
+    last = losses[-LOSS_WINDOW:]
+    return FitRecord(steps / steps_per_epoch, time.perf_counter() - started, sum(last) / len(last))
+
+
+def predict_logits(model: nn.Module, images: Tensor, batch_size: int = PREDICTION_BATCH) -> Tensor:
+    """Runs a network in eval mode; its mode is given back afterwards.
+
+    Args:
+        model: takes float images in [-1, 1].
+        images: (N, C, H, W), uint8.
+        batch_size: images at a time.
+
+    Returns:
+        Logits (N, K).
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            logits = [model(_prepare(part)) for part in images.split(batch_size)]
+    finally:
+        model.train(was_training)
+    return torch.cat(logits).clone()
+
+
+def evaluate_quality(model: nn.Module, split: Split) -> float:
+    """Returns the accuracy on a split, the share of right answers in 0..1."""
+    right = predict_logits(model, split.images).argmax(dim=1) == split.labels
+    return right.float().mean().item()
+
+
+def one_cycle(progress: float) -> float:
+    """Gives the share of the peak learning rate: half a cosine up, half a cosine down (Smith & Topin 2019).
+
+    Args:
+        progress: share of the training done, 0..1.
+
+    Returns:
+        1 / `START_DIVISOR` at 0, 1 at `WARM_UP_SHARE`, 0 at 1.
+    """
+    if progress < WARM_UP_SHARE:
+        rise = (1 - math.cos(math.pi * progress / WARM_UP_SHARE)) / 2
+        return 1 / START_DIVISOR + (1 - 1 / START_DIVISOR) * rise
+    return (1 + math.cos(math.pi * (progress - WARM_UP_SHARE) / (1 - WARM_UP_SHARE))) / 2
+
+
+def shift_randomly(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Shifts each image by its own random whole pixels; what moves in repeats the edge.
+
+    Args:
+        images: (N, C, H, W), any type.
+        generator: the only source of randomness.
+
+    Returns:
+        (N, C, H, W), channels-last in memory: the layout in which convolutions run fastest on CPUs.
+    """
+    count, _, height, width = images.shape
+    rows = _shifted_positions(count, height, generator)
+    columns = _shifted_positions(count, width, generator)
+    picture = torch.arange(count)[:, None, None]
+    return images.permute(0, 2, 3, 1)[picture, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _shifted_positions(count: int, side: int, generator: torch.Generator) -> Tensor:
+    """Draws, for each of `count` images, where the pixels along one side are taken from: (count, side)."""
+    reach = int(side * MAX_SHIFT_SHARE)
+    shifts = torch.randint(-reach, reach + 1, (count, 1), generator=generator)
+    return (torch.arange(side) + shifts).clamp_(0, side - 1)
+
+
+def _prepare(images: Tensor) -> Tensor:
+    """Scales images to [-1, 1], channels-last in memory."""
+    return to_float(images.contiguous(memory_format=torch.channels_last))
+
+
+def _step(
+    model: nn.Module,
+    batch: Tensor,
+    labels: Tensor,
+    loss: Loss,
+    teacher: nn.Module | None,
+    optimizer: torch.optim.Optimizer,
+) -> float:
+    """Makes one step and returns its loss."""
+    taught = None
+    if teacher is not None:
+        with torch.no_grad():
+            taught = teacher(batch)
+    value = loss(model(batch), taught, labels)
+    optimizer.zero_grad(set_to_none=True)
+    value.backward()
+    optimizer.step()
+    return value.item()
+
+
+def _check_settings(count: int, epochs: float, learning_rate: float, batch_size: int) -> None:
+    """Refuses settings that no training can follow."""
+    if count < 2:
+        raise AtollError(f"{count} images to train on; at least 2 are needed")
+    if not (math.isfinite(epochs) and epochs >= 0):
+        raise AtollError(f"epochs is {epochs}; allowed: 0 or more, finite")
+    if not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise AtollError(f"learning_rate is {learning_rate}; allowed: positive, finite")
+    if batch_size < 2:
+        raise AtollError(f"batch_size is {batch_size}; allowed: 2 or more (BatchNorm needs two images)")
+
+
+def _check_finite(model: nn.Module) -> None:
+    """Refuses a network with a parameter that is no finite number."""
+    for name, parameter in model.named_parameters():
+        if not bool(torch.isfinite(parameter).all()):
+            raise TrainingDiverged(
+                f"training diverged: {name} holds infinite or NaN values after the last step"
+            )
