@@ -1,23 +1,19 @@
 """The papers' character data made anew: 35 classes, 64x64 RGB, rendered from fonts (PUB-III)."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib.metadata import version as package_version
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-import torch
 
-from ...spaces.errors import AtollError
 from ..cache_dir import cache_dir
 from . import render
-from .dataset import Dataset, Split
+from .dataset import Dataset
 from .fonts import families_of, fonts_digest
-from .render import SIDE, render_character
+from .parquet_file import read_parquet, write_parquet
+from .render import render_character
 
 #: 0-9 and A-Z without O, which no font tells from 0 (PUB-III).
 CLASSES = "0123456789ABCDEFGHIJKLMNPQRSTUVWXYZ"
@@ -41,7 +37,7 @@ def load_characters() -> Dataset:
     path = cache_dir() / f"characters-{version}.parquet"
     if not path.is_file():
         _render_to(path)
-    return read_parquet(path, version)
+    return read_parquet(path, "characters", tuple(CLASSES), version)
 
 
 def dataset_version() -> str:
@@ -85,48 +81,6 @@ def render_table(per_class: tuple[tuple[str, int], ...] = IMAGES_PER_CLASS) -> I
         for index in range(count):
             for label in range(len(CLASSES)):
                 yield {"split": split, "label": label, "image": render_image(split, label, index).tobytes()}
-
-
-def write_parquet(path: Path, rows: Iterator[dict[str, object]]) -> None:
-    """Writes rendered rows under a temporary name and renames it, so that nobody ever reads half a file.
-
-    Raises:
-        AtollError: the folder cannot be made or written, e.g. because the disk is full.
-    """
-    schema = pa.schema([("split", pa.string()), ("label", pa.int64()), ("image", pa.binary(SIDE * SIDE * 3))])
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.Table.from_pylist(list(rows), schema), partial, compression="zstd")
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise AtollError(
-            f"cannot write the rendered characters to {path} ({error.strerror or error}); "
-            "make room there, or name another folder in ATOLL_CACHE"
-        ) from error
-
-
-def read_parquet(path: Path, version: str) -> Dataset:
-    """Reads what `write_parquet` wrote.
-
-    Raises:
-        AtollError: the file is damaged.
-    """
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise AtollError(f"cannot read {path} ({error}); delete it and it is rendered again") from error
-    names = table["split"].to_numpy(zero_copy_only=False)
-    labels = table["label"].to_numpy()
-    pixels = np.frombuffer(table["image"].combine_chunks().buffers()[1], np.uint8)
-    images = torch.from_numpy(pixels.reshape(-1, SIDE, SIDE, 3).transpose(0, 3, 1, 2).copy())
-
-    def split(name: str) -> Split:
-        rows = np.flatnonzero(names == name)
-        return Split(images[rows], torch.from_numpy(labels[rows]))
-
-    return Dataset("characters", split("train"), split("validation"), split("test"), tuple(CLASSES), version)
 
 
 def _render_to(path: Path) -> None:
