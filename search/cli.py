@@ -15,10 +15,12 @@ import typer
 
 from ..spaces.errors import AtollError
 from .commands.rank import rank
+from .commands.sql import sql
 
 COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     # One line a command; they are shown in this order.
     ("rank", rank),
+    ("sql", sql),
 )
 
 INTERRUPTED = 128 + 2  # shell convention: 128 + SIGINT

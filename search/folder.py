@@ -1,0 +1,52 @@
+"""Folding in the driver's loop: in batches, and without waiting for anyone."""
+
+import time
+
+from .store import READ_WAIT_S, Store
+
+
+class Folder:
+    """Folds for the driver, at most every second or 500 events, and never waits for a reader.
+
+    Args:
+        store: what to fold.
+        every_s: seconds between folds.
+        every_events: events after which a fold is due before that.
+    """
+
+    def __init__(self, store: Store, every_s: float = 1.0, every_events: int = 500) -> None:
+        self.store = store
+        self.every_s = every_s
+        self.every_events = every_events
+        self._events = 0
+        self._folded_bytes = -1
+        self._folded_at_s = -float("inf")
+
+    def tick(self, events: int = 0) -> bool:
+        """Folds if it is due; a busy file is tried again at the next call.
+
+        Args:
+            events: how many events were journaled since the last call.
+
+        Returns:
+            whether it folded.
+        """
+        self._events += events
+        waited_s = time.monotonic() - self._folded_at_s
+        if waited_s < self.every_s and self._events < self.every_events:
+            return False
+        return self._fold(wait_s=0.0)
+
+    def close(self, wait_s: float = READ_WAIT_S) -> bool:
+        """Folds what is left; returns False if a reader held the file all the time (the journal keeps it)."""
+        return self._fold(wait_s)
+
+    def _fold(self, wait_s: float) -> bool:
+        size_bytes = self.store.journal.size_bytes()
+        if size_bytes == self._folded_bytes:
+            self._events, self._folded_at_s = 0, time.monotonic()
+            return False
+        if not self.store.fold(wait_s):
+            return False
+        self._events, self._folded_at_s, self._folded_bytes = 0, time.monotonic(), size_bytes
+        return True

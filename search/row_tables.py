@@ -1,0 +1,122 @@
+"""Rows in and out of the store's tables, many at a time through Arrow."""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from .rows import KEY_FIELDS, Row, Rows, TrialKey, key_of
+
+_LOG = logging.getLogger(__name__)
+
+_ARROW_TYPES = {
+    "BIGINT": pa.int64(),
+    "INTEGER": pa.int32(),
+    "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+    "TIMESTAMP": pa.timestamp("us"),
+}
+
+
+def load(connection: duckdb.DuckDBPyConnection, events: Iterable[Row]) -> Rows:
+    """Returns the stored rows that the events touch."""
+    studies = {event["study"] for event in events}
+    keys = {key for event in events if (key := key_of(event)) is not None}
+    names = {
+        (event["study"], event["trial"]) for event in events if key_of(event) is None and "trial" in event
+    }
+    rows = Rows()
+    for row in _matching(connection, "study_rows", ("study",), [(name,) for name in studies]):
+        rows.studies[row["study"]] = row
+    rows.load_trials(_matching(connection, "trial_rows", KEY_FIELDS, keys))
+    rows.load_trials(_matching(connection, "trial_rows", ("study", "trial"), names))
+    return rows
+
+
+def _matching(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[str], values: Iterable[tuple]
+) -> list[Row]:
+    """Returns the rows of a table whose columns have one of the values."""
+    wanted = [dict(zip(columns, value, strict=True)) for value in values]
+    if not wanted:
+        return []
+    with _registered(connection, table, columns, wanted):
+        cursor = connection.execute(
+            f"SELECT t.* FROM {table} t SEMI JOIN incoming USING ({', '.join(columns)})"
+        )
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def write(connection: duckdb.DuckDBPyConnection, rows: Rows) -> None:
+    """Writes the rows over those of the same key; the steps of a trial are replaced as a whole."""
+    _upsert(connection, "study_rows", rows.studies.values())
+    _upsert(connection, "trial_rows", rows.trials.values())
+    _delete_steps(connection, rows.steps)
+    _upsert(connection, "step_rows", (step for steps in rows.steps.values() for step in steps))
+    _upsert(connection, "test_look_rows", rows.looks.values())
+
+
+def _upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Row]) -> None:
+    listed = list(rows)
+    if not listed:
+        return
+    columns = list(_column_types(connection, table))
+    with _registered(connection, table, columns, listed):
+        connection.execute(f"INSERT OR REPLACE INTO {table} BY NAME SELECT * FROM incoming")
+
+
+def _delete_steps(connection: duckdb.DuckDBPyConnection, keys: Iterable[TrialKey]) -> None:
+    wanted = [dict(zip(KEY_FIELDS, key, strict=True)) for key in keys]
+    if not wanted:
+        return
+    with _registered(connection, "step_rows", KEY_FIELDS, wanted):
+        using = " AND ".join(f"step_rows.{name} = incoming.{name}" for name in KEY_FIELDS)
+        connection.execute(f"DELETE FROM step_rows USING incoming WHERE {using}")
+
+
+@contextmanager
+def _registered(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: Iterable[str],
+    rows: Sequence[Row],
+) -> Iterator[None]:
+    """Lets statements see the rows as `incoming`, with the types of the table's columns."""
+    types = _column_types(connection, table)
+    schema = pa.schema([(column, types[column]) for column in columns])
+    arrays = [pa.array([_coerced(row.get(f.name), f.type) for row in rows], f.type) for f in schema]
+    connection.register("incoming", pa.Table.from_arrays(arrays, schema=schema))
+    try:
+        yield
+    finally:
+        connection.unregister("incoming")
+
+
+def _column_types(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, pa.DataType]:
+    described = connection.execute(
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index",
+        [table],
+    )
+    return {name: _ARROW_TYPES.get(kind, pa.string()) for name, kind in described.fetchall()}
+
+
+def _coerced(value: Any, kind: pa.DataType) -> Any:
+    """Returns the value as the column holds it; None for what it cannot hold."""
+    if value is None:
+        return None
+    try:
+        if pa.types.is_integer(kind):
+            return round(value)
+        if pa.types.is_floating(kind):
+            return float(value)
+        if pa.types.is_string(kind):
+            return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    except (TypeError, ValueError, OverflowError):
+        _LOG.warning("the store cannot hold %r as %s", value, kind)
+        return None
+    return value

@@ -1,0 +1,233 @@
+"""What an event does to the rows of the store: pure, so that folding a journal twice changes nothing.
+
+Every event sets absolute values, never differences; the last event of a kind decides, whatever was folded
+before it. So the rows are the same however the journal was cut into batches and however often a beginning of
+it was folded.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+_LOG = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+TrialKey = tuple[str, str, int, float]
+# study, recipe digest, seed, budget: the same four are the same trial (design.md, "Store").
+KEY_FIELDS = ("study", "recipe_digest", "seed", "epochs_per_step")
+
+# Columns of trial_rows that an `ended` event's metrics fill under their own names ...
+METRICS = (
+    "quality",
+    "payload_bytes",
+    "model_bytes",
+    "packed_bytes",
+    "macs",
+    "latency_ms",
+    "peak_memory_bytes",
+    "parameters",
+    "nonzero_parameters",
+    "label_loyalty",
+    "probability_loyalty",
+    "train_epochs",
+    "train_seconds",
+)
+# ... and those of them that are predicted and so have an interval, in columns `_low` and `_high`.
+PREDICTED = ("model_bytes", "latency_ms", "peak_memory_bytes")
+# Columns of trial_rows that a `measured` event fills: read off the exported file.
+MEASURED = (
+    "model_bytes_measured",
+    "packed_bytes_measured",
+    "peak_memory_bytes_measured",
+    "latency_host_ms_measured",
+    "agreement",
+    "quality_of_file",
+    "test_quality",
+    "test_quality_at",
+    "artifact",
+)
+_ENVELOPE = {"type", "trial", *KEY_FIELDS}
+
+
+@dataclass
+class Rows:
+    """The rows that a batch of events touches: loaded, changed by `apply`, written back.
+
+    Args:
+        studies: rows of study_rows by name.
+        trials: rows of trial_rows by key.
+        steps: rows of step_rows of the trials that ended in this batch, replacing what is stored.
+        looks: rows of test_look_rows by digest.
+        names: key of the trial of that study and name.
+    """
+
+    studies: dict[str, Row] = field(default_factory=dict)
+    trials: dict[TrialKey, Row] = field(default_factory=dict)
+    steps: dict[TrialKey, list[Row]] = field(default_factory=dict)
+    looks: dict[str, Row] = field(default_factory=dict)
+    names: dict[tuple[str, str], TrialKey] = field(default_factory=dict)
+
+    def load_trials(self, rows: Iterable[Row]) -> None:
+        """Adds stored rows of trial_rows."""
+        for row in rows:
+            key = (row["study"], row["recipe_digest"], row["seed"], row["epochs_per_step"])
+            self.trials[key] = row
+            self.names[row["study"], row["trial"]] = key
+
+    def apply(self, event: Row) -> None:
+        """Changes the rows by one event; one of an unknown trial changes nothing, with a warning."""
+        handlers: dict[str, Callable[[Row], None]] = {
+            "study": self._study,
+            "proposed": self._proposed,
+            "started": self._started,
+            "ended": self._ended,
+            "measured": self._measured,
+            "test_look": self._test_look,
+        }
+        handler = handlers.get(event["type"])
+        if handler is not None:  # a newer Atoll may journal more
+            handler(event)
+
+    def _study(self, event: Row) -> None:
+        row = self._study_row(event["study"])
+        for name in ("definition", "limits", "baseline", "reference"):
+            if event.get(name) is not None:
+                row[name] = _json(event[name])
+        if event.get("digest") is not None:
+            row["digest"] = event["digest"]
+        if event.get("baseline") is not None:
+            row["baseline_model_bytes"] = _value(event["baseline"].get("model_bytes"))
+        _fill(row, "created_at", _time(event.get("created_at")))
+
+    def _proposed(self, event: Row) -> None:
+        # Another proposal of a known trial says nothing new: what is there stays.
+        row = self._trial_row(event)
+        if row is None:
+            return
+        for name in ("recipe", "origin", "proposal"):
+            _fill(row, name, event.get(name))
+        _fill(row, "proposal_parameters", _json(event.get("parameters")))
+
+    def _started(self, event: Row) -> None:
+        row = self._trial_row(event)
+        if row is None:
+            return
+        if row["status"] != "finished":  # started once more, it keeps its result until the new one is there
+            row.update(status="running", reason=None)
+        row["started_at"] = _time(event.get("started_at"))
+        row["worker_pid"] = event.get("worker_pid")
+        row["node"] = event.get("node")
+
+    def _ended(self, event: Row) -> None:
+        row = self._trial_row(event)
+        if row is None:
+            return
+        metrics = event.get("metrics") or {}
+        row.update({name: _value(metrics.get(name)) for name in METRICS})
+        for name in PREDICTED:
+            row[f"{name}_low"], row[f"{name}_high"] = _interval(metrics, name)
+        row.update(
+            status=event["status"],
+            reason=event.get("reason"),
+            objective=event.get("objective"),
+            violation=_json(event.get("violation")),
+            metrics=_json(event.get("metrics")),
+            seconds=event.get("seconds"),
+            ended_at=_time(event.get("ended_at")),
+        )
+        for name in ("worker_pid", "node", "artifact"):
+            if event.get(name) is not None:
+                row[name] = event[name]
+        self.steps[_key(row)] = [_step_row(row, step) for step in event.get("steps") or ()]
+
+    def _measured(self, event: Row) -> None:
+        row = self._trial_row(event)
+        if row is None:
+            return
+        values = {name: value for name, value in event.items() if name not in _ENVELOPE}
+        for name in MEASURED:
+            if name in values:
+                row[name] = _time(values[name]) if name.endswith("_at") else _value(values[name])
+        row["measured"] = _json(json.loads(row.get("measured") or "{}") | values)
+
+    def _test_look(self, event: Row) -> None:
+        digest = hashlib.sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()
+        self.looks[digest] = {
+            "digest": digest,
+            "study": event["study"],
+            "trial": event["trial"],
+            "command": event.get("command"),
+            "quality": event.get("quality"),
+            "looked_at": _time(event.get("looked_at")),
+        }
+
+    def _study_row(self, name: str) -> Row:
+        return self.studies.setdefault(name, {"study": name})
+
+    def _trial_row(self, event: Row) -> Row | None:
+        """Returns the row of the event's trial, made if it is new; the event names it by key or by name."""
+        name = (event["study"], event["trial"])
+        key = key_of(event) or self.names.get(name)
+        if key is None:
+            _LOG.warning("the journal says %r of trial %s/%s, which it never proposed", event["type"], *name)
+            return None
+        self._study_row(event["study"])
+        if key not in self.trials:
+            self.trials[key] = dict(zip(KEY_FIELDS, key, strict=True)) | {
+                "trial": event["trial"],
+                "status": "running",
+            }
+            self.names[name] = key
+        return self.trials[key]
+
+
+def key_of(event: Row) -> TrialKey | None:
+    """Returns the trial's key if the event carries it whole."""
+    if any(event.get(name) is None for name in KEY_FIELDS):
+        return None
+    return (event["study"], event["recipe_digest"], int(event["seed"]), float(event["epochs_per_step"]))
+
+
+def _key(row: Row) -> TrialKey:
+    return (row["study"], row["recipe_digest"], row["seed"], row["epochs_per_step"])
+
+
+def _step_row(trial: Row, step: Row) -> Row:
+    row = {name: _value(value) for name, value in step.items() if name != "notes"}
+    return row | {name: trial[name] for name in KEY_FIELDS} | {"notes": _json(step.get("notes"))}
+
+
+def _value(figure: Any) -> Any:
+    """Returns the figure itself, where a prediction comes as an object with value, low and high."""
+    return figure.get("value") if isinstance(figure, dict) else figure
+
+
+def _interval(metrics: Row, name: str) -> tuple[Any, Any]:
+    figure = metrics.get(name)
+    if isinstance(figure, dict):
+        return figure.get("low"), figure.get("high")
+    return metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+
+
+def _fill(row: Row, name: str, value: Any) -> None:
+    if row.get(name) is None:
+        row[name] = value
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else json.dumps(value, sort_keys=True)
+
+
+def _time(text: Any) -> datetime | None:
+    """Returns the moment in UTC without a zone, as the store keeps it; None for what is no ISO 8601 time."""
+    if isinstance(text, (int, float)):
+        return datetime.fromtimestamp(text, UTC).replace(tzinfo=None)
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)

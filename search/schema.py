@@ -1,0 +1,62 @@
+"""The version of the store's tables, and how an older store becomes a newer one."""
+
+from pathlib import Path
+
+import duckdb
+
+from ..spaces.errors import AtollError
+
+SCHEMA_VERSION = 1
+# (version, SQL that leads to it from the version before), oldest first. schema.sql runs after the last:
+# it makes what is not there and renews the views.
+MIGRATIONS: tuple[tuple[int, str], ...] = ()
+
+
+def migrate(connection: duckdb.DuckDBPyConnection, place: Path) -> None:
+    """Brings the tables to this Atoll's version, in one transaction.
+
+    Args:
+        connection: open for writing.
+        place: the file, for error messages.
+
+    Raises:
+        AtollError: see `stored_version`.
+    """
+    version = stored_version(connection, place)
+    if version == SCHEMA_VERSION:
+        return
+    connection.begin()
+    for target, sql in MIGRATIONS:
+        if version is not None and version < target:
+            connection.execute(sql)
+    connection.execute(Path(__file__).with_name("schema.sql").read_text(encoding="utf-8"))
+    connection.execute("DELETE FROM schema_version")
+    connection.execute("INSERT INTO schema_version VALUES (?)", [SCHEMA_VERSION])
+    connection.commit()
+
+
+def stored_version(connection: duckdb.DuckDBPyConnection, place: Path) -> int | None:
+    """Returns the version of the tables, None for a file without tables.
+
+    Args:
+        connection: open.
+        place: the file, for error messages.
+
+    Raises:
+        AtollError: the file is from a newer Atoll, or no store of Atoll at all.
+    """
+    tables = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    if not tables:
+        return None
+    if "schema_version" not in tables:
+        raise AtollError(
+            f"{place} is a DuckDB file, but no store of Atoll (it has no table schema_version): name another "
+            f"file with --store"
+        )
+    [(version,)] = connection.execute("SELECT max(version) FROM schema_version").fetchall()
+    if version is not None and version > SCHEMA_VERSION:
+        raise AtollError(
+            f"the store {place} has schema version {version}, this Atoll supports up to {SCHEMA_VERSION}: "
+            f"update Atoll, or name another store with --store"
+        )
+    return version
