@@ -1,0 +1,71 @@
+"""How fast trials become durable, are folded into DuckDB and are queried."""
+
+import hashlib
+import random
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from atoll.search.store import Store
+from figures import median_seconds, report
+
+TRIALS = 5_000  # far more than a week of searching on two cores
+STUDY = "bench"
+
+
+def events_of(number: int, generator: random.Random) -> list[dict[str, Any]]:
+    """Return the three events of a finished trial with made-up figures."""
+    recipe = f"prune_channels(ratio=0.5) -> tensor_train(rank={number})"
+    name = {"study": STUDY, "trial": f"t{number:04d}"}
+    metrics = {
+        "quality": generator.uniform(0.5, 0.95),
+        "model_bytes": generator.randrange(10_000, 4_000_000),
+        "payload_bytes": generator.randrange(10_000, 4_000_000),
+        "macs": generator.randrange(1_000_000, 70_000_000),
+        "latency_ms": generator.uniform(1, 50),
+        "peak_memory_bytes": generator.randrange(200_000, 8_000_000),
+    }
+    return [
+        {
+            "type": "proposed",
+            **name,
+            "recipe": recipe,
+            "recipe_digest": hashlib.sha256(recipe.encode()).hexdigest(),
+            "seed": 0,
+            "epochs_per_step": 1.0,
+            "origin": "search",
+        },
+        {"type": "started", **name},
+        {"type": "ended", **name, "status": "finished", "objective": 1.0, "metrics": metrics},
+    ]
+
+
+def main() -> None:
+    generator = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "bench.duckdb")
+        events = [event for number in range(TRIALS) for event in events_of(number, generator)]
+        started = time.perf_counter()
+        for event in [{"type": "study", "study": STUDY}, *events]:
+            store.journal.append(event)
+        # Three of these a trial are nothing beside its training.
+        report(
+            "store/journal_append", (time.perf_counter() - started) / len(events) * 1e3, "ms", 5.0, "lower"
+        )
+
+        started = time.perf_counter()
+        store.fold()
+        report("store/fold", TRIALS / (time.perf_counter() - started), "trials/s", 500.0, "higher")
+
+        # What a person waits for without noticing.
+        ranking = (
+            "SELECT recipe, avg(quality), min(model_bytes), rank() OVER (ORDER BY avg(quality) DESC) AS place"
+            " FROM trials WHERE status = 'finished' GROUP BY recipe ORDER BY place LIMIT 20"
+        )
+        report("store/ranking_query", median_seconds(lambda: store.user_query(ranking), 9), "s", 0.2, "lower")
+        report("store/all_trials", median_seconds(lambda: store.trials(STUDY), 5), "s", 1.0, "lower")
+
+
+if __name__ == "__main__":
+    main()
