@@ -91,7 +91,7 @@ check: $(VENV)/.installed ## Lint, format, types, layout, and the wheel from ano
 	$(BIN)/ruff format --check .
 	echo "== mypy" >&2
 	mkdir -p $(VENV)/mypy && ln -sfn ../.. $(VENV)/mypy/atoll
-	MYPYPATH=$(VENV)/mypy $(BIN)/mypy -p atoll
+	MYPYPATH=$(VENV)/mypy $(BIN)/mypy -p atoll | sed "s|^$(VENV)/mypy/atoll/||"
 	echo "== layout, and the wheel built, installed and imported from another folder" >&2
 	$(BIN)/python -m pytest tests/test_layout.py tests/test_wheel.py
 
