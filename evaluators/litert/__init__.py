@@ -1,0 +1,1 @@
+"""LiteRT: writing ``.tflite`` files byte for byte, running them, reading back what is inside."""

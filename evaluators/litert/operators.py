@@ -1,0 +1,292 @@
+"""The operators that our networks need, one function each: adds the operator, returns its output tensor.
+
+``grid`` is the int8 grid of the output, or None for float32. Operators that only move values keep the grid of
+their input. Operator versions are the lowest that LiteRT's own versioning names for the types at hand
+(tflite/tools/versioning/op_version.cc), so that older runtimes and the Edge TPU accept what they can.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...spaces.errors import AtollError
+from .tensors import Grid
+from .writer import TfliteModel
+
+NO_TENSOR = -1  # an optional input that is left out
+_PADDING = {"same": 0, "valid": 1}  # Padding of the schema
+_ACTIVATION = {None: 0, "relu": 1, "relu6": 3}  # ActivationFunctionType of the schema
+
+
+def _window_size(size: int, kernel: int, stride: int, padding: str) -> int:
+    """Output length of a window of ``kernel`` over ``size``; raises AtollError if nothing fits."""
+    length = -(-size // stride) if padding == "same" else (size - kernel) // stride + 1
+    if length < 1:
+        raise AtollError(f"a window of {kernel} does not fit {size} values")
+    return length
+
+
+def _int8_or(model: TfliteModel, index: int, int8_version: int, otherwise: int = 1) -> int:
+    """Version of an operator by whether tensor ``index`` is int8."""
+    return int8_version if model.tensors[index].dtype == "int8" else otherwise
+
+
+def _weighted_version(model: TfliteModel, x: int, weight: int, by_type: dict[tuple[str, str], int]) -> int:
+    """Version of an operator with weights, by (activation type, weight type), else 1."""
+    return by_type.get((model.tensors[x].dtype, model.tensors[weight].dtype), 1)
+
+
+def conv_2d(
+    model: TfliteModel,
+    x: int,
+    weight: int,
+    bias: int = NO_TENSOR,
+    grid: Grid | None = None,
+    strides: tuple[int, int] = (1, 1),
+    padding: str = "same",
+    activation: str | None = None,
+) -> int:
+    """Convolution of ``x`` [1, height, width, in] with ``weight`` [out, kernel height, kernel width, in].
+
+    ``padding`` is ``same`` or ``valid`` as LiteRT means them; see ``pad_2d`` for anything else.
+    """
+    batch, height, width, _ = model.tensors[x].shape
+    out, kernel_h, kernel_w, _ = model.tensors[weight].shape
+    shape = (
+        batch,
+        _window_size(height, kernel_h, strides[0], padding),
+        _window_size(width, kernel_w, strides[1], padding),
+        out,
+    )
+    y = model.add_activation(shape, grid)
+    hybrid = 5 if _per_channel(model, weight) else 2
+    version = _weighted_version(
+        model, x, weight, {("int8", "int8"): 3, ("int8", "int4"): 7, ("float32", "int8"): hybrid}
+    )
+    model.add_operator(
+        "CONV_2D",
+        (x, weight, bias),
+        (y,),
+        version,
+        "Conv2D",
+        padding=_PADDING[padding],
+        strideH=strides[0],
+        strideW=strides[1],
+        fusedActivationFunction=_ACTIVATION[activation],
+    )
+    return y
+
+
+def depthwise_conv_2d(
+    model: TfliteModel,
+    x: int,
+    weight: int,
+    bias: int = NO_TENSOR,
+    grid: Grid | None = None,
+    strides: tuple[int, int] = (1, 1),
+    padding: str = "same",
+    activation: str | None = None,
+) -> int:
+    """Depthwise convolution of ``x`` [1, height, width, in] with ``weight`` [1, kernel h, kernel w, out]."""
+    batch, height, width, channels = model.tensors[x].shape
+    _, kernel_h, kernel_w, out = model.tensors[weight].shape
+    shape = (
+        batch,
+        _window_size(height, kernel_h, strides[0], padding),
+        _window_size(width, kernel_w, strides[1], padding),
+        out,
+    )
+    y = model.add_activation(shape, grid)
+    hybrid = 6 if _per_channel(model, weight) else 4
+    version = _weighted_version(
+        model, x, weight, {("int8", "int8"): 3, ("int8", "int4"): 7, ("float32", "int8"): hybrid}
+    )
+    model.add_operator(
+        "DEPTHWISE_CONV_2D",
+        (x, weight, bias),
+        (y,),
+        version,
+        "DepthwiseConv2D",
+        padding=_PADDING[padding],
+        strideH=strides[0],
+        strideW=strides[1],
+        depthMultiplier=out // channels,
+        fusedActivationFunction=_ACTIVATION[activation],
+    )
+    return y
+
+
+def fully_connected(
+    model: TfliteModel,
+    x: int,
+    weight: int,
+    bias: int = NO_TENSOR,
+    grid: Grid | None = None,
+    activation: str | None = None,
+    keep_num_dims: bool = False,
+) -> int:
+    """Dense layer of ``x`` [..., in] with ``weight`` [out, in].
+
+    The result is [rows, out], or [..., out] with ``keep_num_dims``.
+    """
+    out = model.tensors[weight].shape[0]
+    leading = model.tensors[x].shape[:-1]
+    shape = (*leading, out) if keep_num_dims else (int(np.prod(leading)), out)
+    y = model.add_activation(shape, grid)
+    hybrid = 12 if _per_channel(model, weight) else 3
+    version = _weighted_version(
+        model, x, weight, {("int8", "int8"): 4, ("int8", "int4"): 10, ("float32", "int8"): hybrid}
+    )
+    if bias == NO_TENSOR:
+        version = max(version, 6)
+    if keep_num_dims:
+        version = max(version, 5)
+    model.add_operator(
+        "FULLY_CONNECTED",
+        (x, weight) if bias == NO_TENSOR else (x, weight, bias),
+        (y,),
+        version,
+        "FullyConnected",
+        fusedActivationFunction=_ACTIVATION[activation],
+        keepNumDims=keep_num_dims,
+    )
+    return y
+
+
+def _per_channel(model: TfliteModel, weight: int) -> bool:
+    """Whether a weight tensor has a scale per channel."""
+    scales = model.tensors[weight].scales
+    return scales is not None and scales.size > 1
+
+
+def pool_2d(
+    model: TfliteModel,
+    x: int,
+    kind: str,
+    window: tuple[int, int],
+    strides: tuple[int, int] | None = None,
+    padding: str = "valid",
+) -> int:
+    """``max`` or ``average`` pooling of ``x`` [1, height, width, channels], by default in whole windows."""
+    strides = strides or window
+    batch, height, width, channels = model.tensors[x].shape
+    shape = (
+        batch,
+        _window_size(height, window[0], strides[0], padding),
+        _window_size(width, window[1], strides[1], padding),
+        channels,
+    )
+    y = model.add_activation(shape, model.tensors[x].grid)
+    model.add_operator(
+        {"max": "MAX_POOL_2D", "average": "AVERAGE_POOL_2D"}[kind],
+        (x,),
+        (y,),
+        _int8_or(model, x, 2),
+        "Pool2D",
+        padding=_PADDING[padding],
+        strideH=strides[0],
+        strideW=strides[1],
+        filterHeight=window[0],
+        filterWidth=window[1],
+    )
+    return y
+
+
+def mean(
+    model: TfliteModel, x: int, axes: Sequence[int], keep_dims: bool = False, grid: Grid | None = None
+) -> int:
+    """Mean of ``x`` over ``axes``; int8 results are on ``grid``, by default that of the input."""
+    shape = model.tensors[x].shape
+    kept = [1 if axis in axes else size for axis, size in enumerate(shape) if keep_dims or axis not in axes]
+    y = model.add_activation(kept, grid or model.tensors[x].grid)
+    index = model.add_index(axes)
+    model.add_operator("MEAN", (x, index), (y,), _int8_or(model, x, 2), "Reducer", keepDims=keep_dims)
+    return y
+
+
+def reshape(model: TfliteModel, x: int, shape: Sequence[int]) -> int:
+    """The values of ``x`` in the same order as ``shape``."""
+    if np.prod(shape) != np.prod(model.tensors[x].shape):
+        raise AtollError(f"cannot reshape {model.tensors[x].shape} to {tuple(shape)}")
+    y = model.add_activation(shape, model.tensors[x].grid)
+    target = model.add_index(shape)
+    model.add_operator("RESHAPE", (x, target), (y,))
+    return y
+
+
+def transpose(model: TfliteModel, x: int, order: Sequence[int]) -> int:
+    """``x`` with its axes in ``order``."""
+    shape = [model.tensors[x].shape[axis] for axis in order]
+    y = model.add_activation(shape, model.tensors[x].grid)
+    index = model.add_index(order)
+    model.add_operator("TRANSPOSE", (x, index), (y,), _int8_or(model, x, 2))
+    return y
+
+
+def pad_2d(model: TfliteModel, x: int, height: tuple[int, int], width: tuple[int, int]) -> int:
+    """``x`` [1, height, width, channels] with (before, after) rows and columns of real zeros around it."""
+    pads = np.array([(0, 0), height, width, (0, 0)])
+    shape = [size + int(row.sum()) for size, row in zip(model.tensors[x].shape, pads, strict=True)]
+    y = model.add_activation(shape, model.tensors[x].grid)
+    index = model.add_index(pads)
+    model.add_operator("PAD", (x, index), (y,), _int8_or(model, x, 2))
+    return y
+
+
+def _broadcast(model: TfliteModel, a: int, b: int) -> tuple[int, ...]:
+    return tuple(int(size) for size in np.broadcast_shapes(model.tensors[a].shape, model.tensors[b].shape))
+
+
+def add(model: TfliteModel, a: int, b: int, grid: Grid | None = None, activation: str | None = None) -> int:
+    """Element-wise sum with broadcasting."""
+    y = model.add_activation(_broadcast(model, a, b), grid)
+    settings = dict(fusedActivationFunction=_ACTIVATION[activation])
+    model.add_operator("ADD", (a, b), (y,), _int8_or(model, a, 2), "Add", **settings)
+    return y
+
+
+def mul(model: TfliteModel, a: int, b: int, grid: Grid | None = None, activation: str | None = None) -> int:
+    """Element-wise product with broadcasting."""
+    y = model.add_activation(_broadcast(model, a, b), grid)
+    version = _int8_or(model, a, 2)
+    grids = model.tensors[a].grid, model.tensors[b].grid
+    if grid and grids[0] and grids[1] and grids[0].scale * grids[1].scale >= grid.scale:
+        version = 3
+    settings = dict(fusedActivationFunction=_ACTIVATION[activation])
+    model.add_operator("MUL", (a, b), (y,), version, "Mul", **settings)
+    return y
+
+
+def relu(model: TfliteModel, x: int, kind: str = "relu", grid: Grid | None = None) -> int:
+    """``relu`` or ``relu6`` as an operator; int8 results keep the input's grid unless given one."""
+    y = model.add_activation(model.tensors[x].shape, grid or model.tensors[x].grid)
+    model.add_operator(kind.upper(), (x,), (y,), _int8_or(model, x, 2))
+    return y
+
+
+def concatenation(model: TfliteModel, parts: Sequence[int], axis: int) -> int:
+    """The ``parts`` along ``axis``; int8 parts share one grid."""
+    first = model.tensors[parts[0]]
+    if any(model.tensors[part].grid != first.grid for part in parts):
+        raise AtollError("concatenated tensors must share one grid: requantize them first")
+    shape = list(first.shape)
+    shape[axis] = sum(model.tensors[part].shape[axis] for part in parts)
+    y = model.add_activation(shape, first.grid)
+    model.add_operator("CONCATENATION", parts, (y,), _int8_or(model, parts[0], 2), "Concatenation", axis=axis)
+    return y
+
+
+def quantize(model: TfliteModel, x: int, grid: Grid) -> int:
+    """Float ``x`` on an int8 ``grid``, or int8 ``x`` moved to another one."""
+    y = model.add_activation(model.tensors[x].shape, grid)
+    model.add_operator("QUANTIZE", (x,), (y,), _int8_or(model, x, 2), "Quantize")
+    return y
+
+
+def dequantize(model: TfliteModel, x: int) -> int:
+    """Quantized or float16 ``x``, constant or computed, as float32."""
+    entry = model.tensors[x]
+    y = model.add_activation(entry.shape)
+    version = {"float16": 3, "int4": 6, "int2": 6}.get(entry.dtype, 5 if _per_channel(model, x) else 2)
+    model.add_operator("DEQUANTIZE", (x,), (y,), version, "Dequantize")
+    return y

@@ -1,0 +1,102 @@
+"""Runs a ``.tflite`` file with LiteRT: batches of images, median time, types of its inputs and outputs."""
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ...spaces.errors import AtollError
+from .tensors import Grid
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[list[str]]:
+    """Collects what the C++ runtime prints on file descriptor 2 instead of showing it to the user."""
+    lines: list[str] = []
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as sink:
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield lines
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            sink.seek(0)
+            lines.extend(sink.read().decode(errors="replace").splitlines())
+
+
+class LiteRtRunner:
+    """A loaded file with one input and one output.
+
+    Args:
+        model: the bytes of the file, or its path.
+        threads: CPU threads, >= 1.
+        delegate: whether XNNPACK may run what it can (LiteRT's default); without, the plain kernels run.
+
+    Raises:
+        AtollError: the runtime does not load the file, with the runtime's reason.
+    """
+
+    def __init__(self, model: bytes | str | Path, threads: int = 1, delegate: bool = True) -> None:
+        # Imported here: the command line's help must not wait for the runtime.
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        content = model if isinstance(model, bytes) else Path(model).read_bytes()
+        resolver = OpResolverType.AUTO if delegate else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        with _quiet_stderr() as self.messages:
+            try:
+                self.interpreter = Interpreter(
+                    model_content=content, num_threads=threads, experimental_op_resolver_type=resolver
+                )
+                self.interpreter.allocate_tensors()
+            except (ValueError, RuntimeError) as error:
+                raise AtollError(f"LiteRT does not load the model: {error}") from error
+        self.input = self.interpreter.get_input_details()[0]
+        self.output = self.interpreter.get_output_details()[0]
+
+    @staticmethod
+    def _grid(details: dict) -> Grid | None:
+        scale, zero_point = details["quantization"]
+        return Grid(scale, zero_point) if scale else None
+
+    def run_raw(self, images: np.ndarray) -> np.ndarray:
+        """Outputs as the file gives them (int8 for an int8 file), for inputs in the file's own type.
+
+        Args:
+            images: [count, *input shape without batch].
+
+        Returns:
+            [count, *output shape without batch].
+        """
+        rows = []
+        for image in images:
+            self.interpreter.set_tensor(self.input["index"], image.reshape(self.input["shape"]))
+            self.interpreter.invoke()
+            rows.append(self.interpreter.get_tensor(self.output["index"]))
+        return np.concatenate(rows) if self.output["shape"][0] == 1 else np.stack(rows)
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """Real-valued outputs, float32, for real-valued images, one image at a time.
+
+        Args:
+            images: [count, *input shape without batch], float; quantized with the file's own input grid.
+        """
+        grid_in, grid_out = self._grid(self.input), self._grid(self.output)
+        images = np.asarray(images, np.float32)
+        raw = self.run_raw(images if grid_in is None else grid_in.quantize(images))
+        return raw if grid_out is None else grid_out.dequantize(raw)
+
+    def time_ms(self, runs: int = 20, warm_up: int = 3) -> float:
+        """Median time of one invocation in ms, measured here, over ``runs`` runs after ``warm_up`` others."""
+        seconds = []
+        self.interpreter.set_tensor(self.input["index"], np.zeros(self.input["shape"], self.input["dtype"]))
+        for run in range(warm_up + runs):
+            start = time.perf_counter()
+            self.interpreter.invoke()
+            if run >= warm_up:
+                seconds.append(time.perf_counter() - start)
+        return float(np.median(seconds)) * 1e3

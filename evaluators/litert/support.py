@@ -1,0 +1,62 @@
+"""What LiteRT computes right: the weight types that may ship, per operator and activation type.
+
+Found by running every combination against an integer simulation in float64 (LiteRT 2.3 on x86-64, with its
+default XNNPACK delegate and with the plain kernels); the tests repeat what is relied on here.
+"1 LSB" is one step of the output grid against clamp(round(acc * s_in * s_w / s_out) + zero point).
+
+========================= ============ ============ =========================================================
+operator                  activations  weights      result
+========================= ============ ============ =========================================================
+CONV, DEPTHWISE, FC       float32      float32      right (1e-6), delegated
+CONV, DEPTHWISE, FC       float32      int8, f16    through DEQUANTIZE of the constant: right, fast as float
+CONV, DEPTHWISE, FC       float32      int4, int2   through DEQUANTIZE: right, even for convolutions; not
+                                                    delegated (a convolution takes about five times as long)
+CONV, FC                  float32      int8, int4   given directly (dynamic range): 1e-2 off, activations are
+                                                    quantized at run time; not used here
+CONV                      float32      int2         given directly: NaN
+CONV, DEPTHWISE, FC       int8         int8         <= 1 LSB, per channel and per tensor, delegated
+CONV, DEPTHWISE           int8         int4         <= 1 LSB, not delegated (about three times int8's time)
+FC                        int8         int4         <= 1 LSB, delegated for an even number of inputs
+FC                        int8         int2         <= 1 LSB, delegated per channel, plain kernel per tensor
+CONV, DEPTHWISE           int8         int2         does not load
+========================= ============ ============ =========================================================
+
+- s_in * s_w / s_out must stay below 256 in every channel, or XNNPACK refuses the whole file.
+- CONV and DEPTHWISE need a bias; an int32 bias needs one scale (s_in * s_w) per scale of the weights: without
+  scales it is right but not delegated, with fewer the file does not load. FC may go without bias.
+- Every scale needs its own int64 zero point in the file.
+- 1x1 depthwise with weights +-127 and scale |g| / 127 is the batch normalisation g x + b to 1 LSB; with
+  weights +-1 and scale |g| the bias gets coarse and a tenth of the outputs is 1 LSB off.
+- MAX_POOL, PAD, TRANSPOSE, RESHAPE, CONCATENATION keep integers exactly and need equal grids on both sides;
+  AVERAGE_POOL keeps the grid and rounds halves away from zero; MEAN, ADD, MUL, RELU, QUANTIZE take any grid.
+- FC over [rows, k], with and without ``keep_num_dims``, and chains of RESHAPE, FC, TRANSPOSE are right.
+"""
+
+from typing import Literal
+
+WeightedOperator = Literal["conv", "depthwise", "dense"]
+
+# Widths in bits that are right, by operator and whether its activations are int8; from the table above.
+RIGHT_WIDTHS: dict[tuple[WeightedOperator, bool], tuple[int, ...]] = {
+    ("conv", True): (4, 8),
+    ("depthwise", True): (4, 8),
+    ("dense", True): (2, 4, 8),
+    # int2 behind DEQUANTIZE would be right here too; int4 is one rule for every convolution
+    ("conv", False): (4, 8),
+    ("depthwise", False): (4, 8),
+    ("dense", False): (2, 4, 8),
+}
+
+# XNNPACK's limit on s_in * s_w / s_out (xnnpack: requantization scale must be in [2^-32, 256)).
+LARGEST_RATIO = 256.0
+
+
+def weight_type(operator: WeightedOperator, bits: int, int8_activations: bool) -> str:
+    """The narrowest tensor type that is computed right and holds signed integers of ``bits`` bits.
+
+    Args:
+        operator: which kernel the weights are for.
+        bits: width of the integers, 1 to 8.
+        int8_activations: whether the layer's activations are int8 (else float32).
+    """
+    return f"int{next(width for width in RIGHT_WIDTHS[operator, int8_activations] if width >= bits)}"

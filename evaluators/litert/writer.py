@@ -1,0 +1,158 @@
+"""A small graph of tensors and operators that becomes a ``.tflite`` file.
+
+Trained integers, scales and zero points go into the file as they are; nothing is calibrated or re-derived.
+One subgraph, static shapes, channels last, batch 1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from ...spaces.errors import AtollError
+from .flatbuffer import pack
+from .tensors import Grid, pack_elements, type_row
+
+
+@dataclass(frozen=True, eq=False)
+class TensorEntry:
+    """One tensor of the file.
+
+    Args:
+        shape: static shape.
+        dtype: a key of ``TENSOR_TYPES``.
+        data: stored bytes of a constant, empty for computed tensors.
+        grid: int8 grid of an activation.
+        scales: steps of a constant, one or one per channel along ``channel_axis``; its zero points are 0.
+        structural: whether the values follow from the graph alone, so that equal constants may be shared.
+        name: written only if given.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    data: bytes = b""
+    grid: Grid | None = None
+    scales: np.ndarray | None = None
+    channel_axis: int = 0
+    structural: bool = False
+    name: str | None = None
+
+    @property
+    def type_code(self) -> int:
+        """The schema's code of the type."""
+        return type_row(self.dtype)[0]
+
+
+@dataclass(frozen=True)
+class OperatorEntry:
+    """One operator: builtin code and version, tensor indices (-1: an optional input left out), options."""
+
+    code: int
+    version: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Any = None
+    options_code: int = 0
+
+
+@dataclass
+class TfliteModel:
+    """Tensors and operators in the order of execution, with the indices of the graph's inputs and outputs."""
+
+    tensors: list[TensorEntry] = field(default_factory=list)
+    operators: list[OperatorEntry] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+
+    def _append(self, entry: TensorEntry) -> int:
+        self.tensors.append(entry)
+        return len(self.tensors) - 1
+
+    def add_activation(self, shape: Sequence[int], grid: Grid | None = None, name: str | None = None) -> int:
+        """Adds a computed tensor, float32 or int8 on ``grid``; returns its index."""
+        dtype = "float32" if grid is None else "int8"
+        return self._append(TensorEntry(tuple(int(size) for size in shape), dtype, grid=grid, name=name))
+
+    def add_input(self, shape: Sequence[int], grid: Grid | None = None) -> int:
+        """Adds a graph input, float32 or int8 on ``grid``; returns its index."""
+        self.inputs.append(self.add_activation(shape, grid))
+        return self.inputs[-1]
+
+    def add_constant(
+        self,
+        values: np.ndarray,
+        dtype: str,
+        scales: np.ndarray | float | None = None,
+        channel_axis: int = 0,
+        structural: bool = False,
+        name: str | None = None,
+    ) -> int:
+        """Adds a constant; returns its index.
+
+        Args:
+            values: integers for integer types; nothing is rounded or clipped.
+            dtype: a key of ``TENSOR_TYPES``.
+            scales: one step, or one per channel along ``channel_axis``, > 0; zero points are 0.
+            channel_axis: axis of the channels.
+            structural: whether the values follow from the graph alone, so that equal ones may be shared.
+            name: written only if given.
+
+        Raises:
+            AtollError: values do not fit the type, or scales do not fit the shape.
+        """
+        values = np.asarray(values)
+        steps = None
+        if scales is not None:
+            steps = np.atleast_1d(np.asarray(scales, np.float32))
+            if not (np.isfinite(steps).all() and (steps > 0).all()):
+                raise AtollError("a scale must be finite and greater than 0")
+            if steps.size not in (1, values.shape[channel_axis]):
+                raise AtollError(
+                    f"{steps.size} scales for axis {channel_axis} of a tensor of shape {values.shape}: "
+                    f"allowed are 1 or {values.shape[channel_axis]}"
+                )
+        entry = TensorEntry(
+            values.shape, dtype, pack_elements(values, dtype), None, steps, channel_axis, structural, name
+        )
+        return self._append(entry)
+
+    def add_index(self, values: Sequence[int] | np.ndarray) -> int:
+        """Adds an int32 constant that steers an operator (axes, shape, paddings); equal ones are one."""
+        data, shape = pack_elements(np.asarray(values), "int32"), np.shape(values)
+        for index, known in enumerate(self.tensors):
+            if known.structural and (known.dtype, known.shape, known.data) == ("int32", shape, data):
+                return index
+        return self.add_constant(np.asarray(values), "int32", structural=True)
+
+    def add_operator(
+        self,
+        builtin: str,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        version: int = 1,
+        options: str | None = None,
+        **settings: Any,
+    ) -> None:
+        """Appends an operator.
+
+        Args:
+            builtin: name in the schema's BuiltinOperator, e.g. ``CONV_2D``.
+            inputs, outputs: tensor indices.
+            version: version of the operator; runtimes older than it refuse the file.
+            options: name of the options table without "Options", e.g. ``Conv2D``.
+            settings: its members in the schema's camelCase.
+        """
+        table, options_code = None, 0
+        if options is not None:
+            table = getattr(schema, f"{options}OptionsT")(**settings)
+            options_code = getattr(schema.BuiltinOptions, f"{options}Options")
+        code = getattr(schema.BuiltinOperator, builtin)
+        self.operators.append(
+            OperatorEntry(code, version, tuple(inputs), tuple(outputs), table, options_code)
+        )
+
+    def to_bytes(self) -> bytes:
+        """The bytes of the file; the same model always gives the same bytes."""
+        return pack(self)

@@ -1,0 +1,90 @@
+"""Operators without weights against numpy, float and int8."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from atoll.evaluators.litert import operators as op
+from atoll.evaluators.litert.runtime import LiteRtRunner
+from atoll.evaluators.litert.tensors import Grid
+from atoll.evaluators.litert.writer import TfliteModel
+from atoll.spaces.errors import AtollError
+
+SHAPE = (1, 4, 6, 2)
+GRID, OTHER = Grid(0.0625, -20), Grid(0.09375, 10)
+
+
+def blocks(x: np.ndarray) -> np.ndarray:
+    """[count, 2, 2, 3, 2, 2]: 2x2 windows of [count, 4, 6, 2]."""
+    return x.reshape(-1, 2, 2, 3, 2, 2)
+
+
+# name, how it is built, what it means on real numbers, the int8 grid of the result
+CASES: list[tuple[str, Callable, Callable, Grid]] = [
+    ("max", lambda m, x: op.pool_2d(m, x, "max", (2, 2)), lambda x: blocks(x).max((2, 4)), GRID),
+    ("average", lambda m, x: op.pool_2d(m, x, "average", (2, 2)), lambda x: blocks(x).mean((2, 4)), GRID),
+    ("mean", lambda m, x: op.mean(m, x, (1, 2)), lambda x: x.mean((1, 2)), GRID),
+    ("pad", lambda m, x: op.pad_2d(m, x, (1, 0), (0, 2)),
+     lambda x: np.pad(x, ((0, 0), (1, 0), (0, 2), (0, 0))), GRID),
+    ("transpose", lambda m, x: op.transpose(m, x, (0, 3, 1, 2)), lambda x: x.transpose(0, 3, 1, 2), GRID),
+    ("reshape", lambda m, x: op.reshape(m, x, (1, 48)), lambda x: x.reshape(-1, 48), GRID),
+    ("relu", lambda m, x: op.relu(m, x), lambda x: np.maximum(x, 0), GRID),
+    ("concatenation", lambda m, x: op.concatenation(m, (x, x), 3), lambda x: np.concatenate((x, x), 3), GRID),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
+@pytest.mark.parametrize("grid", [None, GRID], ids=["float32", "int8"])
+def test_operator_means_what_numpy_means(
+    case: tuple[str, Callable, Callable, Grid], grid: Grid | None
+) -> None:
+    _, build, meaning, output = case
+    raw = np.random.default_rng(0).integers(-128, 128, (3, *SHAPE[1:])).astype(np.int8)
+    model = TfliteModel()
+    x = model.add_input(SHAPE, grid)
+    model.outputs = [build(model, x)]
+    real = GRID.dequantize(raw)
+    want = meaning(real)
+    got = LiteRtRunner(model.to_bytes()).run(real)
+    assert got.shape == want.shape
+    tolerance = 1e-6 if grid is None else output.scale / 2 + 1e-6
+    np.testing.assert_allclose(got, want, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "meaning"),
+    [
+        ("add", op.add, np.add),
+        ("mul", op.mul, np.multiply),
+    ],
+)
+def test_element_wise_with_three_grids(name: str, build: Callable, meaning: Callable) -> None:
+    raw = np.random.default_rng(1).integers(-128, 128, (3, *SHAPE[1:])).astype(np.int8)
+    model, output = TfliteModel(), Grid(0.15625, -3)
+    x = model.add_input(SHAPE, GRID)
+    model.outputs = [build(model, x, op.quantize(model, x, OTHER), output)]
+    real = GRID.dequantize(raw)
+    want = output.quantize(meaning(real, OTHER.dequantize(OTHER.quantize(real))))
+    got = LiteRtRunner(model.to_bytes()).run_raw(raw)
+    # the requantized operand may already be one step off at exact halves
+    assert np.abs(got.astype(int) - want).max() <= (1 if name == "add" else 6)
+
+
+def test_quantize_and_dequantize_at_the_borders() -> None:
+    model = TfliteModel()
+    x = model.add_input(SHAPE)
+    model.outputs = [op.dequantize(model, op.quantize(model, x, GRID))]
+    images = np.random.default_rng(2).normal(size=(2, *SHAPE[1:])).astype(np.float32) * 5
+    got = LiteRtRunner(model.to_bytes()).run(images)
+    np.testing.assert_allclose(got, GRID.dequantize(GRID.quantize(images)), atol=1e-6)
+
+
+def test_impossible_shapes_are_refused() -> None:
+    model = TfliteModel()
+    x = model.add_input(SHAPE, GRID)
+    with pytest.raises(AtollError, match=r"cannot reshape \(1, 4, 6, 2\) to \(1, 47\)"):
+        op.reshape(model, x, (1, 47))
+    with pytest.raises(AtollError, match="window of 5 does not fit 4"):
+        op.pool_2d(model, x, "max", (5, 5))
+    with pytest.raises(AtollError, match="share one grid"):
+        op.concatenation(model, (x, op.quantize(model, x, OTHER)), 3)
