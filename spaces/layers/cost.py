@@ -1,9 +1,12 @@
 """What one operation of a layer costs, in the terms that device models price."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from .factor import FLOAT_BITS, Factor
+if TYPE_CHECKING:  # a stored layer table is priced without torch
+    from .factor import Factor
+
+FLOAT_BITS = 32
 
 OperationKind = Literal[
     "conv", "pointwise", "depthwise", "dense", "contraction", "norm", "elementwise", "pool", "move"
@@ -48,8 +51,18 @@ class OperationCost:
         """Bytes of weights and biases as the artifact stores them."""
         return (self.weight_elements * self.weight_bits + 7) // 8 + 4 * self.bias_elements
 
+    @property
+    def kernel_bytes(self) -> int:
+        """Bytes of one operand element in the kernel: fewer stored bits do not make it narrower."""
+        return 1 if self.compute == "int8" else 4
 
-def storage_bits(factor: Factor, convolution: bool) -> int:
+    @property
+    def kernel_weight_bytes(self) -> int:
+        """Bytes of weights and biases as the kernel reads them, widened to its arithmetic."""
+        return self.weight_elements * self.kernel_bytes + 4 * self.bias_elements
+
+
+def storage_bits(factor: "Factor", convolution: bool) -> int:
     """Returns the bits in which the artifact stores each weight of a factor.
 
     The narrowest integer that the runtime computes right: convolutions int4 at least, dense int2 at least
@@ -61,7 +74,7 @@ def storage_bits(factor: Factor, convolution: bool) -> int:
     return next(width for width in ((4, 8) if convolution else (2, 4, 8)) if width >= bits)
 
 
-def kernel(factor: Factor, convolution: bool, activation_bits: int) -> tuple[Compute, bool]:
+def kernel(factor: "Factor", convolution: bool, activation_bits: int) -> tuple[Compute, bool]:
     """Returns the arithmetic that a layer's kernel runs in, and whether it was ever measured.
 
     Weights-only integers are widened to float before use; int4 dense runs as int8; int4 and int2

@@ -10,13 +10,13 @@ from ..errors import AtollError
 from .binary import Binary
 from .codebook import Codebook
 from .constraint import Constraint, Fate
+from .cost import FLOAT_BITS
 from .grid import Grid
 from .mask import Mask
 
 CONSTRAINTS: tuple[type[Constraint], ...] = (Codebook, Binary, Grid, Mask)
 #: evaluation order: see constraint.py
 ORDER = tuple(constraint.kind for constraint in CONSTRAINTS)
-FLOAT_BITS = 32
 C = TypeVar("C", bound=Constraint)
 
 
