@@ -6,7 +6,7 @@ optimiser is told is `search/objective.py`, which freezes the scales.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -57,6 +57,16 @@ COLUMNS: tuple[RankedColumn, ...] = (
     RankedColumn("peak_memory_kb", "memory", False),
     RankedColumn("peak_memory_bytes", "memory", False),
 )
+
+# Which of our metrics stands for each role; the compression term is model size, as in PUB-I: on 70 real
+# candidates the linear compression ratio ran away with every profile (design.md, "Objective").
+OUR_METRICS: dict[Role, str] = {
+    "compression": "model_bytes",
+    "time": "latency_ms",
+    "cost": "macs",
+    "accuracy": "quality",
+    "memory": "peak_memory_bytes",
+}
 
 # THESIS table 4, columns CR, IT, FLOPs, Acc, PMF.
 PROFILES: dict[str, dict[Role, float]] = {
@@ -201,15 +211,23 @@ def rank_models(
     )
 
 
-def profile_weights(profile: str) -> dict[Role, float]:
-    """Returns a profile's weight for each role (THESIS table 4).
+def profile_weights(profile: str | Mapping[str, float]) -> dict[Role, float]:
+    """Returns the weight for each role.
+
+    Args:
+        profile: name of a profile of THESIS table 4, or own weights by role; a role not named weighs 0.
 
     Raises:
-        AtollError: unknown profile.
+        AtollError: unknown profile or role.
     """
-    if profile not in PROFILES:
-        raise AtollError(f"unknown profile {profile!r}: {known_names(profile, PROFILES)}")
-    return dict(PROFILES[profile])
+    if isinstance(profile, str):
+        if profile not in PROFILES:
+            raise AtollError(f"unknown profile {profile!r}: {known_names(profile, PROFILES)}")
+        return dict(PROFILES[profile])
+    for role in profile:
+        if role not in ROLES:
+            raise AtollError(f"weight for unknown {role!r}: {known_names(str(role), ROLES)}")
+    return {role: float(profile.get(role, 0.0)) for role in ROLES}
 
 
 def check_scoring(scoring: str) -> None:
@@ -218,7 +236,7 @@ def check_scoring(scoring: str) -> None:
         raise AtollError(f"unknown scoring {scoring!r}: {known_names(scoring, SCORINGS)}")
 
 
-def check_weights(weights: Mapping[str, float]) -> None:
+def check_weights(weights: Mapping[Any, float]) -> None:
     """Raises AtollError unless all weights are finite and >= 0 and one is above 0."""
     for name, weight in weights.items():
         if not np.isfinite(weight) or weight < 0:
