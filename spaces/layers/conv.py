@@ -53,6 +53,9 @@ class Conv(Layer):
     def compute(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.weight(), self.bias, self.stride, self.padding, self.dilation, self.groups)
 
+    def output_rows(self) -> Tensor:
+        return self.weight.effective()
+
     def keep_outputs(self, index: Tensor) -> None:
         self.weight.keep(0, index)
         self.bias = keep_bias(self.bias, index)

@@ -37,16 +37,15 @@ class Dense(Layer):
     def compute(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight(), self.bias)
 
+    def output_rows(self) -> Tensor:
+        return self.weight.effective()
+
     def keep_outputs(self, index: Tensor) -> None:
         self.weight.keep(0, index)
         self.bias = keep_bias(self.bias, index)
 
     def keep_inputs(self, index: Tensor) -> None:
         self.weight.keep(1, index)
-
-    def dense_weight(self) -> Tensor:
-        """Returns the effective matrix [out, in]."""
-        return self.weight.effective()
 
     def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
         rows = torch.Size(input_shape[:-1]).numel()

@@ -14,6 +14,8 @@ class Layer(nn.Module):
     """A dense, convolutional or decomposed layer; keeps the name of the layer it came from."""
 
     type_name: ClassVar[str]
+    #: whether the weight is written as a product of factors, whose values no formula gives exactly
+    decomposed: ClassVar[bool] = False
     bias: nn.Parameter | None
 
     def __init__(self) -> None:
@@ -21,6 +23,9 @@ class Layer(nn.Module):
         #: grid of the input, only where no other layer of ours made it (the network's first)
         self.input_grid: ActivationGrid | None = None
         self.output_grid: ActivationGrid | None = None
+        #: width of the activations that the kernel works on; 32 is float. The grid of the output may sit on a
+        #: normalisation that is folded into the layer.
+        self.activation_bits = 32
 
     # What a subclass gives ---------------------------------------------------------------------------
 
@@ -40,6 +45,10 @@ class Layer(nn.Module):
 
     def compute(self, x: Tensor) -> Tensor:
         """Returns the layer's output before its output grid."""
+        raise NotImplementedError
+
+    def output_rows(self) -> Tensor:
+        """Returns the effective weights as [out, ...], one row an output channel or feature."""
         raise NotImplementedError
 
     def keep_outputs(self, index: Tensor) -> None:
@@ -71,10 +80,12 @@ class Layer(nn.Module):
         y = self.compute(x)
         return y if self.output_grid is None else self.output_grid(y)
 
-    @property
-    def activation_bits(self) -> int:
-        """Width of the activations that the kernel works on."""
-        return 32 if self.output_grid is None else self.output_grid.bits
+    def grid_stages(self, bits: int) -> None:
+        """Puts grids between the stages of a decomposed layer; a layer of one stage has none."""
+
+    def settled(self) -> "Layer":
+        """Returns the layer in the execution form that it keeps from its first constraint on."""
+        return self
 
     def spec(self) -> dict[str, Any]:
         """Returns the whole structure as plain JSON; `from_spec` reads it."""
@@ -82,6 +93,7 @@ class Layer(nn.Module):
             "type": self.type_name,
             **self.body_spec(),
             "constraints": {name: factor.spec() for name, factor in self.factors().items()},
+            "activation_bits": self.activation_bits,
             "input_grid": None if self.input_grid is None else self.input_grid.spec(),
             "output_grid": None if self.output_grid is None else self.output_grid.spec(),
         }
@@ -92,6 +104,7 @@ class Layer(nn.Module):
         layer = cls.from_body(spec, device)
         for name, factor in layer.factors().items():
             factor.allocate(spec["constraints"][name])
+        layer.activation_bits = spec["activation_bits"]
         for grid in ("input_grid", "output_grid"):
             if spec[grid] is not None:
                 setattr(layer, grid, ActivationGrid(**spec[grid], device=device))

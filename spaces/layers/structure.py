@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..errors import AtollError
 from .conv import Conv
 from .dense import Dense
+from .factor import Factor
 from .layer import Layer
 from .norm import Norm
 from .tt_dense import TTDense
@@ -17,17 +19,34 @@ LAYERS: tuple[type[Layer], ...] = (Dense, Conv, TTDense)
 _ADOPTED = ((nn.Linear, Dense), (nn.Conv2d, Conv), (nn.BatchNorm1d, Norm), (nn.BatchNorm2d, Norm))
 
 
-def adopt(network: nn.Module) -> nn.Module:
+def adopt(network: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
     """Returns a copy of a torch network in which linear, convolution and BatchNorm layers are ours.
 
     Names stay; other modules (activations, pooling, the network's own forward) are kept as they are.
+
+    Args:
+        network: any network on (N, C, H, W) images.
+        input_shape: (channels, height, width); the copy remembers it (`input_shape_of`).
     """
     copy = deepcopy(network)
+    copy.input_shape = tuple(input_shape)  # type: ignore[assignment]
     for name, module in list(copy.named_modules()):
         for theirs, ours in _ADOPTED:
             if type(module) is theirs:
                 replace(copy, name, ours.adopt(module))
     return copy
+
+
+def input_shape_of(network: nn.Module) -> tuple[int, int, int]:
+    """Returns the (channels, height, width) that an adopted network takes.
+
+    Raises:
+        AtollError: for a network that was not adopted.
+    """
+    shape = getattr(network, "input_shape", None)
+    if not isinstance(shape, tuple):
+        raise AtollError(f"{type(network).__name__} was not adopted: call adopt(network, input_shape) first")
+    return shape
 
 
 def replace(network: nn.Module, name: str, module: nn.Module) -> None:
@@ -41,6 +60,27 @@ def named_layers(network: nn.Module) -> Iterator[tuple[str, Layer]]:
     for name, module in network.named_modules():
         if isinstance(module, Layer):
             yield name, module
+
+
+def named_factors(network: nn.Module) -> Iterator[tuple[str, Factor]]:
+    """Yields every weight tensor by its dotted name."""
+    for name, layer in named_layers(network):
+        for part, factor in layer.factors().items():
+            yield f"{name}.{part}", factor
+
+
+def weight_factors(network: nn.Module) -> list[Factor]:
+    """Returns every weight tensor."""
+    return [factor for _, factor in named_factors(network)]
+
+
+def settle(network: nn.Module) -> nn.Module:
+    """Puts every layer into the execution form that it keeps under constraints, in place; returns it."""
+    for name, layer in list(named_layers(network)):
+        settled = layer.settled()
+        if settled is not layer:
+            replace(network, name, settled)
+    return network
 
 
 def structure(network: nn.Module) -> dict[str, dict[str, Any]]:

@@ -1,5 +1,6 @@
 """A dense layer in tensor-train form."""
 
+from copy import deepcopy
 from math import prod
 from typing import Any, Self
 
@@ -31,6 +32,7 @@ class TTDense(Layer):
     """
 
     type_name = "tt_dense"
+    decomposed = True
 
     def __init__(
         self,
@@ -99,6 +101,8 @@ class TTDense(Layer):
     def merged(self, groups: tuple[int, ...]) -> "TTDense":
         """Returns the same unconstrained layer with neighbouring cores contracted.
 
+        Its tensors are its own.
+
         Args:
             groups: how many cores go into each stage, in order; sums to the number of cores.
         """
@@ -118,10 +122,12 @@ class TTDense(Layer):
         form = TTDense(tuple(in_modes), tuple(out_modes), tuple(ranks), self.bias is not None, self._device)
         if ours is not None:
             form.set_cores(cores)
-        form.bias, form.input_grid, form.output_grid = self.bias, self.input_grid, self.output_grid
+        form.bias = None if self.bias is None else nn.Parameter(self.bias.detach().clone())
+        form.input_grid, form.output_grid = deepcopy(self.input_grid), deepcopy(self.output_grid)
+        form.activation_bits = self.activation_bits
         return form
 
-    def best_form(self) -> "TTDense":
+    def settled(self) -> "TTDense":
         """Returns the execution form to keep: the least work among the forms that are about the smallest.
 
         Chosen from sizes alone, so that a plan and a trained layer choose alike, when the first constraint is
@@ -151,6 +157,9 @@ class TTDense(Layer):
         self.stage_grids = nn.ModuleList(
             ActivationGrid(bits, device=self._device) for _ in range(len(self.in_modes) - 1)
         )
+
+    def output_rows(self) -> Tensor:
+        return self.dense_weight()
 
     def keep_outputs(self, index: Tensor) -> None:
         self._decompose_again(self._weight_or_meta().index_select(0, index.to(self._device)))
@@ -196,8 +205,7 @@ class TTDense(Layer):
     # Cost -------------------------------------------------------------------------------------------
 
     def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
-        rows_found, elements = [], self.inputs
-        found = []
+        elements, found = self.inputs, []
         for position, (factor, rank, _) in enumerate(self.stages()):
             outputs, inputs = factor.shape
             rows = elements // inputs
@@ -219,7 +227,6 @@ class TTDense(Layer):
                     calibrated=calibrated,
                 )
             )
-            rows_found.append(rows)
             elements = rows * outputs
         return found
 

@@ -1,0 +1,30 @@
+"""The techniques: one file each, one line in the tuple below."""
+
+from ..errors import AtollError
+from ..nearest import known_names
+from ..technique import Technique
+from .binarize import Binarize
+from .cluster import Cluster
+from .distill import Distill
+from .prune_channels import PruneChannels
+from .prune_weights import PruneWeights
+from .quantize import Quantize
+from .tensor_train import TensorTrain
+
+TECHNIQUES: tuple[type[Technique], ...] = (
+    PruneChannels,
+    PruneWeights,
+    TensorTrain,
+    Cluster,
+    Quantize,
+    Binarize,
+    Distill,
+)
+
+
+def technique_named(name: str) -> type[Technique]:
+    """Returns the technique of that name; unknown names raise with the nearest known one."""
+    for technique in TECHNIQUES:
+        if technique.name == name:
+            return technique
+    raise AtollError(f"unknown technique {name!r}; {known_names(name, [t.name for t in TECHNIQUES])}")
