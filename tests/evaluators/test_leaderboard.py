@@ -52,8 +52,9 @@ def test_a_wreck_neither_wins_nor_moves_the_others(profile):
 
 def test_without_constraints_the_papers_score_crowns_the_wreck():
     # Why the constraint exists: design.md, "Objective".
-    assert _order([*SOUND, WRECK], profile="efficiency", all=True)[0] == WRECK["recipe"]
-    row = leaderboard([*SOUND, WRECK], BASELINE, all=True)[0]
+    assert _order([*SOUND, WRECK], profile="efficiency", all=True, scoring="rank")[0] == WRECK["recipe"]
+    row = leaderboard([*SOUND, WRECK], BASELINE, all=True, scoring="rank")[0]
+    assert row["recipe"] == WRECK["recipe"]
     assert not row["meets"]
     assert row["misses"] == "quality_drop 0.81, demanded <= 0.02"
 
