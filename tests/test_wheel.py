@@ -38,8 +38,8 @@ def tree_files() -> set[str]:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel from a copy, so that no build folder of the tree leaks into it."""
     source = tmp_path_factory.mktemp("source")
-    for name in ("pyproject.toml", "LICENSE"):
-        shutil.copy(ROOT / name, source)
+    for file in (ROOT / "pyproject.toml", ROOT / "LICENSE", *ROOT.glob("README.md")):
+        shutil.copy(file, source)
     for name in sorted(tree_files()):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, source / name)
