@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..spaces.errors import AtollError
+from .augmentation import VIEWS, shifted, view_shifts
 from .datasets.dataset import Split, to_float
 
 #: Images a batch where nothing is learnt from them; the fastest of 64 to 512 on two cores.
@@ -19,8 +20,6 @@ WARM_UP_SHARE = 0.15
 START_DIVISOR = 25.0
 #: Decoupled weight decay, in units of the learning rate (AdamW's default, Loshchilov & Hutter 2019).
 WEIGHT_DECAY = 0.01
-#: Images are shifted by up to this share of their side, another shift each time (a cheap augmentation).
-MAX_SHIFT_SHARE = 1 / 16
 #: How many of the last steps the reported loss is the mean of.
 LOSS_WINDOW = 20
 
@@ -62,13 +61,13 @@ def fit(
     learning_rate: float,
     batch_size: int,
     loss: Loss = cross_entropy,
-    teacher: nn.Module | None = None,
+    teacher: nn.Module | Tensor | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> FitRecord:
     """Trains a network in place by AdamW with a one-cycle learning rate; it comes back in eval mode.
 
-    Every batch is shifted by random whole pixels. Layers without randomness of their own (no dropout) make
-    the result a function of the arguments and the number of threads alone.
+    Every image of a batch is one of its shifted views, drawn anew each time. Layers without randomness of
+    their own (no dropout) make the result a function of the arguments and the number of threads alone.
 
     Args:
         model: takes float images (N, C, H, W) in [-1, 1]; only parameters with `requires_grad` move.
@@ -80,7 +79,8 @@ def fit(
         learning_rate: peak of the cycle.
         batch_size: images a step, at least 2; the rest of an epoch is left out (another rest each time).
         loss: what is minimised.
-        teacher: network whose logits on the same, shifted images the loss gets; left in eval mode.
+        teacher: whose logits on the same views the loss gets: a network (asked at every step, left in eval
+            mode) or what `predict_views` made of it and these images, (VIEWS, N, K).
         on_epoch: told the number of the epoch just ended, from 1, and its mean loss.
 
     Returns:
@@ -91,6 +91,11 @@ def fit(
         AtollError: a setting is out of range.
     """
     _check_settings(len(labels), epochs, learning_rate, batch_size)
+    if isinstance(teacher, Tensor) and teacher.shape[:2] != (VIEWS, len(labels)):
+        raise AtollError(
+            f"teacher logits have shape {tuple(teacher.shape)}; needed: ({VIEWS}, {len(labels)}, classes), "
+            "made by predict_views from the very images to train on"
+        )
     batch_size = min(batch_size, len(labels))
     steps_per_epoch = len(labels) // batch_size
     steps = max(1, round(epochs * steps_per_epoch)) if epochs > 0 else 0
@@ -100,8 +105,9 @@ def fit(
         return FitRecord(0.0, 0.0, math.nan)
     started = time.perf_counter()
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=WEIGHT_DECAY)
-    if teacher is not None:
+    if isinstance(teacher, nn.Module):
         teacher.eval()
+    shifts = view_shifts(len(labels), *images.shape[2:])
     model.train()
     losses: list[float] = []
     order = torch.empty(0, dtype=torch.int64)
@@ -110,10 +116,12 @@ def fit(
         if position == 0:
             order = torch.randperm(len(labels), generator=generator)
         picked = order[position * batch_size : (position + 1) * batch_size]
-        batch = to_float(shift_randomly(images[picked], generator))
+        view = torch.randint(VIEWS, (batch_size,), generator=generator)
+        batch = to_float(shifted(images[picked], shifts[view, picked]))
+        taught = _teach(teacher, batch, view, picked)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * one_cycle((step + 0.5) / steps)
-        value = _step(model, batch, labels[picked], loss, teacher, optimizer)
+        value = _step(model, batch, taught, labels[picked], loss, optimizer)
         if not math.isfinite(value):
             raise TrainingDiverged(
                 f"training diverged: the loss became {value} in step {step + 1} of {steps} (epoch "
@@ -150,6 +158,20 @@ def predict_logits(model: nn.Module, images: Tensor, batch_size: int = PREDICTIO
     return torch.cat(logits).clone()
 
 
+def predict_views(model: nn.Module, images: Tensor) -> Tensor:
+    """Runs a teacher on every shifted view that training may show, so that `fit` need not ask it again.
+
+    Args:
+        model: takes float images in [-1, 1].
+        images: (N, C, H, W), uint8: the very images that `fit` will be given.
+
+    Returns:
+        Logits (VIEWS, N, K).
+    """
+    shifts = view_shifts(len(images), *images.shape[2:])
+    return torch.stack([predict_logits(model, shifted(images, shifts[view])) for view in range(VIEWS)])
+
+
 def evaluate_quality(model: nn.Module, split: Split) -> float:
     """Returns the accuracy on a split, the share of right answers in 0..1."""
     right = predict_logits(model, split.images).argmax(dim=1) == split.labels
@@ -171,48 +193,30 @@ def one_cycle(progress: float) -> float:
     return (1 + math.cos(math.pi * (progress - WARM_UP_SHARE) / (1 - WARM_UP_SHARE))) / 2
 
 
-def shift_randomly(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Shifts each image by its own random whole pixels; what moves in repeats the edge.
-
-    Args:
-        images: (N, C, H, W), any type.
-        generator: the only source of randomness.
-
-    Returns:
-        (N, C, H, W), channels-last in memory: the layout in which convolutions run fastest on CPUs.
-    """
-    count, _, height, width = images.shape
-    rows = _shifted_positions(count, height, generator)
-    columns = _shifted_positions(count, width, generator)
-    picture = torch.arange(count)[:, None, None]
-    return images.permute(0, 2, 3, 1)[picture, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-def _shifted_positions(count: int, side: int, generator: torch.Generator) -> Tensor:
-    """Draws, for each of `count` images, where the pixels along one side are taken from: (count, side)."""
-    reach = int(side * MAX_SHIFT_SHARE)
-    shifts = torch.randint(-reach, reach + 1, (count, 1), generator=generator)
-    return (torch.arange(side) + shifts).clamp_(0, side - 1)
-
-
 def _prepare(images: Tensor) -> Tensor:
     """Scales images to [-1, 1], channels-last in memory."""
     return to_float(images.contiguous(memory_format=torch.channels_last))
 
 
+def _teach(teacher: nn.Module | Tensor | None, batch: Tensor, view: Tensor, picked: Tensor) -> Tensor | None:
+    """Returns the teacher's logits on a batch, asked or looked up."""
+    if isinstance(teacher, Tensor):
+        return teacher[view, picked]
+    if teacher is None:
+        return None
+    with torch.no_grad():
+        return teacher(batch)
+
+
 def _step(
     model: nn.Module,
     batch: Tensor,
+    taught: Tensor | None,
     labels: Tensor,
     loss: Loss,
-    teacher: nn.Module | None,
     optimizer: torch.optim.Optimizer,
 ) -> float:
     """Makes one step and returns its loss."""
-    taught = None
-    if teacher is not None:
-        with torch.no_grad():
-            taught = teacher(batch)
     value = loss(model(batch), taught, labels)
     optimizer.zero_grad(set_to_none=True)
     value.backward()

@@ -14,17 +14,17 @@ OVERSAMPLING = 2
 # How hard the images are. Chosen by trial, so that the baseline CNN ends between 80 and 95 % on families that
 # it never saw, at ranges in which a reader still tells the characters apart.
 GLYPH_HEIGHT = (0.5, 0.72)  # of a capital, share of the side
-ROTATION_DEG = 12.0
-SHEAR = 0.12
+ROTATION_DEG = 14.0
+SHEAR = 0.14
 STRETCH = (0.85, 1.15)  # width over height
 SHIFT = 0.05  # of the centre, share of the side
-PERSPECTIVE = 0.06  # of each corner, share of the side
-CONTRAST = (45.0, 170.0)  # luminance of glyph minus ground, levels of 255
+PERSPECTIVE = 0.07  # of each corner, share of the side
+CONTRAST = (40.0, 165.0)  # luminance of glyph minus ground, levels of 255
 BLUR_RADIUS_PX = (0.0, 1.4)
-NOISE_STD = (2.0, 18.0)  # levels of 255
+NOISE_STD = (2.0, 20.0)  # levels of 255
 NEIGHBOUR_PROBABILITY = 0.3  # a second character looks in from the side
 CLUTTER_SHAPES = 3  # lines and ellipses behind the glyph, at most
-OCCLUSION_PROBABILITY = 0.35
+OCCLUSION_PROBABILITY = 0.4
 OCCLUSION_SHARE = (0.04, 0.13)  # width of the bar over the glyph, share of the side
 
 

@@ -1,17 +1,19 @@
 """The training loop: what it is a function of, what it moves, how it fails."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from atoll.evaluators.datasets.dataset import Split, to_float
 from atoll.evaluators.training import (
+    FitRecord,
     TrainingDiverged,
     evaluate_quality,
     fit,
     one_cycle,
     predict_logits,
-    shift_randomly,
+    predict_views,
 )
 from atoll.spaces.errors import AtollError
 from atoll.spaces.networks import build_network
@@ -26,24 +28,24 @@ def toy_data(count: int = 64) -> tuple[Tensor, Tensor]:
     return (noise + 80 * labels[:, None, None, None]).to(torch.uint8), labels
 
 
-def toy_network() -> nn.Module:
+def toy_network() -> Any:
     return build_network("compact_cnn", 3, (1, 8, 8), torch.Generator().manual_seed(1))
 
 
-def trained(**settings: object) -> tuple[nn.Module, object]:
+def trained(**settings: Any) -> tuple[nn.Module, FitRecord]:
     model = toy_network()
     images, labels = toy_data()
-    chosen = {"epochs": 2, "learning_rate": 1e-2, "batch_size": 16, **settings}
+    chosen: dict[str, Any] = {"epochs": 2, "learning_rate": 1e-2, "batch_size": 16, **settings}
     generator = torch.Generator().manual_seed(7)
-    record = fit(model, images, labels, generator=generator, **chosen)  # type: ignore[arg-type]
+    record = fit(model, images, labels, generator=generator, **chosen)
     return model, record
 
 
 def test_training_learns_and_comes_back_in_eval_mode() -> None:
-    model, record = trained(epochs=20)
+    model, record = trained(epochs=12)
     assert evaluate_quality(model, Split(*toy_data())) > 0.9
     assert not model.training
-    assert record.epochs == 20 and record.seconds > 0 and record.final_loss < math.log(3)
+    assert record.epochs == 12 and record.seconds > 0 and record.final_loss < math.log(3)
 
 
 def test_the_generator_alone_decides_the_result() -> None:
@@ -117,6 +119,33 @@ def test_the_teacher_sees_the_students_images() -> None:
     assert all(torch.equal(start[name], t) for name, t in teacher.state_dict().items())
 
 
+def test_logits_computed_once_teach_the_same_as_the_teacher_itself() -> None:
+    teacher, images = toy_network(), toy_data()[0]
+
+    def seen_by_loss(of: nn.Module | Tensor) -> list[Tensor]:
+        seen: list[Tensor] = []
+
+        def record(student: Tensor, taught: Tensor | None, _: Tensor) -> Tensor:
+            assert taught is not None
+            seen.append(taught)
+            return nn.functional.mse_loss(student, taught)
+
+        trained(loss=record, teacher=of)
+        return seen
+
+    live, once = seen_by_loss(teacher), seen_by_loss(predict_views(teacher, images))
+    assert len(live) == len(once) == 8
+    for one, other in zip(live, once, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_logits_of_other_images_are_refused() -> None:
+    with pytest.raises(
+        AtollError, match=r"teacher logits have shape \(4, 63, 3\); needed: \(4, 64, classes\)"
+    ):
+        trained(teacher=torch.zeros(4, 63, 3))
+
+
 def test_epochs_are_reported() -> None:
     told: list[tuple[int, float]] = []
     trained(epochs=2.5, on_epoch=lambda epoch, loss: told.append((epoch, loss)))
@@ -175,18 +204,3 @@ def test_the_cycle_rises_peaks_and_ends_at_zero() -> None:
     peak = values.index(max(values))
     assert peak == 150 and max(values) == pytest.approx(1.0)
     assert values[:peak] == sorted(values[:peak]) and values[peak:] == sorted(values[peak:], reverse=True)
-
-
-def test_shifts_move_whole_pixels_and_repeat_the_edge() -> None:
-    picture = torch.arange(32 * 32).reshape(1, 1, 32, 32)
-    shifted = shift_randomly(picture.repeat(200, 2, 1, 1), torch.Generator().manual_seed(0))
-    seen = set()
-    for one in shifted[:, 0]:
-        down, right = divmod(int(one[16, 16]) - int(picture[0, 0, 16, 16]) + 2 * 33, 32)
-        down, right = down - 2, right - 2
-        rows = (torch.arange(32) + down).clamp(0, 31)
-        columns = (torch.arange(32) + right).clamp(0, 31)
-        assert torch.equal(one, picture[0, 0][rows][:, columns])
-        seen.add((down, right))
-    assert seen == {(down, right) for down in range(-2, 3) for right in range(-2, 3)}
-    assert torch.equal(shifted[:, 0], shifted[:, 1])
