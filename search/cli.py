@@ -110,11 +110,11 @@ def _explain(error: BaseException) -> tuple[int, str]:
     """Returns the exit status and the sentence for an error that ended a command."""
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return INTERRUPTED, "interrupted"
+    if isinstance(error, AtollError):
+        return 2, str(error)
     full = _disk_full(error)
     if full is not None:
         return 2, full
-    if isinstance(error, AtollError):
-        return 2, str(error)
     if hasattr(error, "format_message"):  # wrong usage, found by typer
         return 2, _usage_message(error)
     if isinstance(error, OSError) and error.filename is not None:
@@ -136,8 +136,9 @@ def _disk_full(error: BaseException) -> str | None:
     """Returns the sentence for a full disk if that is what lies behind the error, with the place."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in _DISK_FULL:
-            if cause.filename is not None:
+        named = isinstance(cause, OSError) and cause.errno in _DISK_FULL
+        if named or os.strerror(errno.ENOSPC) in str(cause):  # DuckDB and Arrow pass on the text alone
+            if isinstance(cause, OSError) and cause.filename is not None:
                 return f"no space left on the disk while writing {_text(cause.filename)}"
             places = dict.fromkeys((os.getcwd(), tempfile.gettempdir()))
             free = ", ".join(f"{shutil.disk_usage(place).free / 1e6:.1f} MB in {place}" for place in places)

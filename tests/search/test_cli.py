@@ -109,6 +109,18 @@ def test_full_disk_behind_another_error_names_the_places(fail):
     assert "no space left" in err and os.getcwd() in err
 
 
+def test_full_disk_reported_as_text_alone(fail):
+    status, _, err = fail(RuntimeError('IO Error: Could not write file "x": No space left on device'))
+    assert status == 2
+    assert err.startswith("atoll: no space left on a disk (free: ")
+
+
+def test_a_better_sentence_about_a_full_disk_is_kept(fail):
+    error = AtollError("the journal atoll.journal cannot be written: the disk is full")
+    error.__cause__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert fail(error) == (2, "", f"atoll: {error}\n")
+
+
 def test_missing_file_is_the_users_error(fail):
     error = FileNotFoundError(errno.ENOENT, "No such file or directory", "study.yaml")
     assert fail(error) == (2, "", "atoll: study.yaml: No such file or directory\n")
