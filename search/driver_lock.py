@@ -121,6 +121,6 @@ def living_driver(path: Path) -> Driver | None:
     """
     try:
         driver = Driver(**json.loads(Path(path).read_bytes()))
-    except (FileNotFoundError, ValueError, TypeError):
-        return None  # none, or torn while it was written by a process that died
+    except (OSError, ValueError, TypeError):
+        return None  # no file, or one torn by a process that died while it wrote
     return driver if driver.is_living() else None

@@ -38,15 +38,25 @@ class Folder:
         return self._fold(wait_s=0.0)
 
     def close(self, wait_s: float = READ_WAIT_S) -> bool:
-        """Folds what is left; returns False if a reader held the file all the time (the journal keeps it)."""
-        return self._fold(wait_s)
+        """Folds what is left.
+
+        Args:
+            wait_s: how long to wait for a reader that holds the file.
+
+        Returns:
+            whether the store holds all that was journaled; if not, the next command folds it.
+        """
+        return self._is_current() or self._fold(wait_s)
 
     def _fold(self, wait_s: float) -> bool:
-        size_bytes = self.store.journal.size_bytes()
-        if size_bytes == self._folded_bytes:
+        if self._is_current():
             self._events, self._folded_at_s = 0, time.monotonic()
             return False
+        size_bytes = self.store.journal.size_bytes()
         if not self.store.fold(wait_s):
             return False
         self._events, self._folded_at_s, self._folded_bytes = 0, time.monotonic(), size_bytes
         return True
+
+    def _is_current(self) -> bool:
+        return self.store.journal.size_bytes() == self._folded_bytes

@@ -107,7 +107,7 @@ class Journal:
         """Returns the size of the file, 0 where there is none."""
         try:
             return self.path.stat().st_size
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return 0
 
     def fingerprint(self) -> str:

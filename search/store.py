@@ -182,6 +182,8 @@ class Store:
             connection.execute("SET lock_configuration = true")
             try:
                 return connection.sql(_one_read_only_statement(connection, sql)).to_arrow_table()
+            except duckdb.PermissionException as error:
+                raise AtollError(f"SQL: {_first_paragraph(error)}: the store alone can be read") from error
             except duckdb.Error as error:
                 raise AtollError(f"SQL: {_first_paragraph(error)}") from error
 

@@ -13,7 +13,7 @@ def sql(
     statement: Annotated[
         str,
         typer.Argument(
-            help="SELECT over the views studies, trials, steps, test_looks; DESCRIBE trials names the columns."
+            help="A SELECT over the views studies, trials, steps, test_looks (DESCRIBE trials: its columns).",
         ),
     ],
     store: StoreOption = DEFAULT_STORE,

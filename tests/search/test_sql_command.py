@@ -1,0 +1,207 @@
+"""`atoll sql`: answers while a search runs in another process, and does nothing but read."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from atoll.search import cli
+from atoll.search.store import Store
+from atoll.spaces.errors import AtollError
+
+KEY = {"study": "s", "trial": "t0001", "recipe_digest": "d", "seed": 0, "epochs_per_step": 1.0}
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "atoll.duckdb")
+    store.journal.append({"type": "study", "study": "s", "baseline": {"model_bytes": 100}})
+    store.journal.append({"type": "proposed", "recipe": "prune_channels(ratio=0.5) -> binarize"} | KEY)
+    metrics = {"quality": 0.875, "model_bytes": 25}
+    store.journal.append({"type": "ended", "status": "finished", "metrics": metrics} | KEY)
+    return store
+
+
+@pytest.fixture
+def sql(store, capsys):
+    """Runs `atoll sql`; returns exit status, stdout and stderr."""
+
+    def run(statement, *options):
+        status = cli.main(["sql", statement, "--store", str(store.path), *options])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+def test_json_is_one_list_of_objects(sql):
+    status, out, err = sql("SELECT recipe, compression_ratio, reason FROM trials", "--format", "json")
+    assert (status, err) == (0, "")
+    recipe = "prune_channels(ratio=0.5) -> binarize"
+    assert json.loads(out) == [{"recipe": recipe, "compression_ratio": 4.0, "reason": None}]
+
+
+def test_csv_and_table(sql):
+    assert sql("SELECT trial, quality FROM trials", "--format", "csv")[1] == "trial,quality\nt0001,0.875\n"
+    table = sql("SELECT trial, quality FROM trials")[1].split()
+    assert [word for word in table if not word.startswith("─")] == ["trial", "quality", "t0001", "0.875"]
+
+
+def test_no_rows_are_an_empty_list(sql):
+    assert json.loads(sql("SELECT * FROM trials WHERE seed = 5", "--format", "json")[1]) == []
+
+
+def test_columns_of_one_name_are_told_apart(sql):
+    out = sql("SELECT 1 AS a, 2 AS a, 3 AS a_1, 4 AS a", "--format", "json")[1]
+    assert json.loads(out) == [{"a": 1, "a_2": 2, "a_1": 3, "a_3": 4}]
+
+
+def test_every_type_prints_as_json(sql):
+    values = "[1, 2] AS l, {'a': 1} AS s, DATE '2026-11-05' AS d, 1.5::DECIMAL(4, 2) AS n, 'nan'::DOUBLE AS x"
+    [row] = json.loads(sql(f"SELECT {values}", "--format", "json")[1])
+    assert row == {"l": [1, 2], "s": {"a": 1}, "d": "2026-11-05", "n": "1.50", "x": None}
+
+
+@pytest.mark.parametrize(
+    "statement", ["DESCRIBE trials", "SHOW TABLES", "FROM trials", "EXPLAIN FROM trials"]
+)
+def test_other_statements_that_only_read_are_answered(sql, statement):
+    status, out, _ = sql(statement, "--format", "json")
+    assert status == 0
+    assert json.loads(out)
+
+
+def test_the_store_may_come_from_the_environment(store, monkeypatch, capsys):
+    monkeypatch.setenv("ATOLL_STORE", str(store.path))
+    assert cli.main(["sql", "SELECT trial FROM trials", "--format", "csv"]) == 0
+    assert capsys.readouterr().out == "trial\nt0001\n"
+
+
+ONE_STATEMENT = "one statement that only reads is allowed"
+NO_FILES = "the store alone can be read"
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("COPY trials TO '{folder}/out.csv'", f"kind COPY, {ONE_STATEMENT}"),
+        ("COPY (SELECT 1) TO '{folder}/out.parquet'", f"kind COPY, {ONE_STATEMENT}"),
+        ("EXPORT DATABASE '{folder}/out'", ONE_STATEMENT),
+        ("ATTACH '{folder}/new.duckdb'", f"kind ATTACH, {ONE_STATEMENT}"),
+        ("INSTALL httpfs", ONE_STATEMENT),
+        ("LOAD httpfs", ONE_STATEMENT),
+        ("PRAGMA memory_limit='1GB'", f"kind SET, {ONE_STATEMENT}"),
+        ("PRAGMA database_list", f"kind PRAGMA, {ONE_STATEMENT}"),
+        ("SET enable_external_access=true", f"kind SET, {ONE_STATEMENT}"),
+        ("SET lock_configuration=false", f"kind SET, {ONE_STATEMENT}"),
+        ("RESET enable_external_access", ONE_STATEMENT),
+        ("INSERT INTO study_rows (study) VALUES ('x')", f"kind INSERT, {ONE_STATEMENT}"),
+        ("UPDATE trial_rows SET seed = 9", f"kind UPDATE, {ONE_STATEMENT}"),
+        ("DELETE FROM trial_rows", f"kind DELETE, {ONE_STATEMENT}"),
+        ("DROP VIEW trials", f"kind DROP, {ONE_STATEMENT}"),
+        ("CREATE TEMP TABLE t AS SELECT 1", f"kind CREATE, {ONE_STATEMENT}"),
+        ("BEGIN", f"kind TRANSACTION, {ONE_STATEMENT}"),
+        ("CALL pragma_version()", f"kind CALL, {ONE_STATEMENT}"),
+        ("CHECKPOINT", ONE_STATEMENT),
+        ("SELECT 1; DROP VIEW trials", f"got 2 statements, {ONE_STATEMENT}"),
+        ("", f"got 0 statements, {ONE_STATEMENT}"),
+        ("EXPLAIN ANALYZE COPY trials TO '{folder}/out.csv'", NO_FILES),
+        ("EXPLAIN ANALYZE DELETE FROM trial_rows", "read-only"),
+        ("SELECT * FROM read_csv('{folder}/secret.csv')", NO_FILES),
+        ("SELECT * FROM read_text('{folder}/secret.csv')", NO_FILES),
+        ("SELECT * FROM read_parquet('http://127.0.0.1:9/x.parquet')", NO_FILES),
+        ("SELECT * FROM glob('{folder}/*')", NO_FILES),
+        ("SELECT * FROM '{folder}/secret.csv'", NO_FILES),
+        ("SELECT * FROM query('COPY trials TO ''{folder}/out.csv''')", "SELECT"),
+        ("SELEC 1", "syntax error"),
+        ("SELECT nothing FROM trials", '"nothing" not found'),
+        ("SELECT * FROM trial", 'Did you mean "trials"'),
+        ("SELECT 1/0::INTEGER + 'a'::INTEGER", "Could not convert"),
+        ("SELECT ?", "1"),
+    ],
+)
+def test_all_else_is_refused_in_one_line_and_changes_nothing(sql, store, tmp_path, statement, message):
+    (tmp_path / "secret.csv").write_text("secret\n42\n")
+    before = store.trials()
+    files = sorted(tmp_path.iterdir())
+    status, out, err = sql(statement.format(folder=tmp_path))
+    assert (status, out) == (2, "")
+    assert err.startswith("atoll: SQL: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert store.trials() == before
+    assert sorted(tmp_path.iterdir()) == files
+
+
+def test_no_name_in_a_statement_means_a_python_variable(store):
+    [row] = store.user_query("SELECT current_setting('python_enable_replacements') AS on").to_pylist()
+    assert row == {"on": False}
+
+
+def test_nothing_spills_to_the_disk(store):
+    [row] = store.user_query("SELECT current_setting('temp_directory') AS folder").to_pylist()
+    assert row == {"folder": ""}
+
+
+def test_no_store_is_one_message(tmp_path, capsys):
+    assert cli.main(["sql", "SELECT 1", "--store", str(tmp_path / "none.duckdb")]) == 2
+    assert f"no store at {tmp_path}/none.duckdb" in capsys.readouterr().err
+
+
+def test_an_unreadable_store_is_one_message(tmp_path, capsys):
+    (tmp_path / "bad.duckdb").write_text("no database" * 1000)
+    assert cli.main(["sql", "SELECT 1", "--store", str(tmp_path / "bad.duckdb")]) == 2
+    error = capsys.readouterr().err
+    assert "bad.duckdb cannot be used" in error
+    assert error.count("\n") == 1
+
+
+SEARCH = """
+import sys, time
+from pathlib import Path
+from atoll.search.folder import Folder
+from atoll.search.store import Store
+
+store = Store(Path(sys.argv[1]))
+folder = Folder(store, every_s=0.02)
+with store.lock():
+    store.recover()
+    print("driving", flush=True)
+    for n in range(2, 10_000):
+        key = {"study": "s", "trial": f"t{n:04d}", "recipe_digest": f"d{n}", "seed": 0, "epochs_per_step": 1}
+        store.journal.append({"type": "proposed", "recipe": f"cluster(clusters={n})"} | key)
+        store.journal.append({"type": "ended", "status": "finished", "metrics": {"quality": 0.5}} | key)
+        folder.tick(2)
+        time.sleep(0.005)
+        if Path(sys.argv[2]).exists():
+            break
+    folded = folder.close()
+print(n, folded)
+"""
+
+
+def test_answers_while_a_search_folds_in_another_process(sql, store, tmp_path):
+    store.trials()
+    stop = tmp_path / "stop"
+    search = subprocess.Popen(
+        [sys.executable, "-c", SEARCH, str(store.path), str(stop)], stdout=subprocess.PIPE, text=True
+    )
+    assert search.stdout.readline() == "driving\n"
+    counts, deadline = [1], time.monotonic() + 60
+    while (len(counts) < 10 or counts[-1] == 1) and time.monotonic() < deadline:
+        status, out, err = sql("SELECT count(*) AS n FROM trials", "--format", "json")
+        assert (status, err) == (0, "")
+        counts.append(json.loads(out)[0]["n"])
+    stop.touch()
+    last, folded = search.communicate(timeout=60)[0].split()
+    assert search.returncode == 0
+    assert counts == sorted(counts)
+    assert 1 < counts[-1] <= int(last)
+    assert folded == "True"
+    assert len(store.trials("s")) == int(last)
+
+
+def test_the_refusal_is_an_error_for_the_reader(store):
+    with pytest.raises(AtollError, match="got a statement of the kind DROP"):
+        store.user_query("DROP TABLE trial_rows")
