@@ -1,0 +1,77 @@
+"""The world as a technique sees it while it is applied: training images, a teacher, a budget of epochs."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ..spaces.context import Loss
+from ..spaces.errors import AtollError
+from .datasets.dataset import Dataset, to_float
+from .tasks.task import Task
+from .training import cross_entropy, fit
+
+
+class TrainingContext:
+    """Implements `spaces.context.Context` over a task's training split, and keeps the account.
+
+    Args:
+        task: gives learning rate and batch size.
+        dataset: only its training split is touched.
+        teacher: the baseline, or the given network while the baseline is made.
+        seed: of the step; everything random comes from one generator.
+        epochs: what the step may spend.
+        teacher_logits: gives the teacher's answers to all views of the training images (`predict_views`),
+            asked for when a loss needs them; the teacher itself answers at every step where it is None.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        dataset: Dataset,
+        teacher: nn.Module | None,
+        seed: int,
+        epochs: float,
+        teacher_logits: Callable[[], Tensor] | None = None,
+    ) -> None:
+        self.generator = torch.Generator().manual_seed(seed)
+        self.input_shape = task.input_shape
+        self.num_classes = task.num_classes
+        self.teacher = teacher
+        self.epochs_left = epochs
+        self.epochs_spent = 0.0
+        self._teacher_logits = teacher_logits
+        self._task = task
+        self._train = dataset.train
+
+    def images(self, count: int) -> Tensor:
+        """Returns up to `count` training images, evenly spread over the split (its classes lie in order)."""
+        total = len(self._train)
+        chosen = torch.linspace(0, total - 1, min(count, total)).round().long()
+        return to_float(self._train.images[chosen])
+
+    def fit(self, model: nn.Module, *, epochs: float | None = None, loss: Loss | None = None) -> None:
+        """Trains in place and takes the epochs off the account.
+
+        Raises:
+            AtollError: more epochs are asked for than are left; the training diverged.
+        """
+        epochs = self.epochs_left if epochs is None else epochs
+        if epochs > self.epochs_left + 1e-9:
+            raise AtollError(f"training: got {epochs:g} epochs, allowed are the {self.epochs_left:g} left")
+        record = fit(
+            model,
+            self._train.images,
+            self._train.labels,
+            epochs=epochs,
+            generator=self.generator,
+            learning_rate=self._task.learning_rate,
+            batch_size=self._task.batch_size,
+            loss=loss or cross_entropy,
+            teacher=None if loss is None else self._answers(),
+        )
+        self.epochs_left = max(0.0, self.epochs_left - epochs)
+        self.epochs_spent += record.epochs
+
+    def _answers(self) -> nn.Module | Tensor | None:
+        return self.teacher if self._teacher_logits is None else self._teacher_logits()

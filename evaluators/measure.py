@@ -1,0 +1,139 @@
+"""Measures a network: quality, sizes, work, and what the device model predicts for it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..hw_models.device import Device
+from ..hw_models.layer_table import LayerTable, layer_table
+from ..spaces.layers.layer import Layer
+from ..spaces.layers.norm import Norm
+from ..spaces.layers.structure import input_shape_of, named_factors, weight_factors
+from .artifact import artifact_bytes, model_bytes, packed_bytes
+from .metrics import Metrics, label_loyalty, probability_loyalty
+from .tasks.task import Task
+from .training import predict_logits
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a structure costs, known without training.
+
+    Args:
+        macs: multiply-accumulates for one image.
+        model_bytes: exact size of the artifact.
+        parameters: weights, biases and normalisation.
+        latency_ms, peak_memory_bytes: predictions as (value, low, high, status).
+    """
+
+    macs: int
+    model_bytes: int
+    parameters: int
+    latency_ms: tuple[float, float, float, str]
+    peak_memory_bytes: tuple[float, float, float, str]
+
+    def to_metrics(self) -> dict[str, Any]:
+        """Returns the figures under the names that `Metrics` has for them."""
+        found: dict[str, Any] = {
+            "macs": self.macs,
+            "model_bytes": self.model_bytes,
+            "parameters": self.parameters,
+        }
+        for name in ("latency_ms", "peak_memory_bytes"):
+            value, low, high, status = getattr(self, name)
+            found |= {name: value, f"{name}_low": low, f"{name}_high": high}
+            found[name.removesuffix("_ms").removesuffix("_bytes") + "_status"] = status
+        return found
+
+    def most_favourable(self) -> dict[str, float]:
+        """Returns the figures at the favourable end of their intervals: only these may reject a recipe."""
+        return {
+            "macs": self.macs,
+            "model_bytes": self.model_bytes,
+            "parameters": self.parameters,
+            "latency_ms": self.latency_ms[1],
+            "peak_memory_bytes": self.peak_memory_bytes[1],
+        }
+
+
+def price(network: nn.Module, device: Device) -> Price:
+    """Prices a structure; the network may be on the meta device."""
+    shape = input_shape_of(network)
+    table: LayerTable = layer_table(network, shape)
+    size = model_bytes(network, shape)
+    predictions = device.predict(table)
+
+    def quad(name: str) -> tuple[float, float, float, str]:
+        p = predictions[name]
+        return (p.value, p.low, p.high, p.status)
+
+    return Price(table.macs, size, parameter_count(network), quad("latency_ms"), quad("peak_memory_bytes"))
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Returns the stored weights, biases and normalisation values, whatever their type."""
+    weights = sum(factor.shape.numel() for factor in weight_factors(network))
+    return weights + _other_parameters(network)
+
+
+def nonzero_parameter_count(network: nn.Module) -> int:
+    """Returns how many parameters are not zero; the effective weights count."""
+    return sum(factor.nonzero() for _, factor in named_factors(network)) + _other_parameters(network)
+
+
+def _other_parameters(network: nn.Module) -> int:
+    biases = sum(m.bias.numel() for m in network.modules() if isinstance(m, Layer) and m.bias is not None)
+    norms = sum(2 * m.num_features for m in network.modules() if isinstance(m, Norm))
+    return biases + norms
+
+
+def payload_bytes(network: nn.Module) -> int:
+    """Returns exactly what must be stored of the network, in whole bytes."""
+    bits = sum(m.payload_bits() for m in network.modules() if isinstance(m, Layer | Norm))
+    return (bits + 7) // 8
+
+
+@torch.no_grad()
+def measure(
+    network: nn.Module,
+    task: Task,
+    images: Tensor,
+    labels: Tensor,
+    device: Device,
+    baseline_logits: Tensor | None,
+    epochs: float,
+    seconds: float,
+) -> tuple[Metrics, Tensor]:
+    """Measures a trained network on the validation split.
+
+    Args:
+        network: in its final state.
+        task: names the quality.
+        images, labels: uint8 [N, C, H, W] and [N].
+        device: predicts latency and memory.
+        baseline_logits: [N, K], None for the baseline itself.
+        epochs, seconds: what was spent on it.
+
+    Returns:
+        the metrics and the network's logits [N, K].
+    """
+    logits = predict_logits(network, images)
+    reference = logits if baseline_logits is None else baseline_logits
+    found, theirs = np.asarray(logits), np.asarray(reference)
+    quality = float((logits.argmax(dim=1) == labels).float().mean())
+    metrics = Metrics(
+        quality=quality,
+        quality_name=task.quality_name,
+        nonzero_parameters=nonzero_parameter_count(network),
+        payload_bytes=payload_bytes(network),
+        packed_bytes=packed_bytes(artifact_bytes(network, input_shape_of(network))),
+        label_loyalty=label_loyalty(found, theirs),
+        probability_loyalty=probability_loyalty(found, theirs),
+        train_epochs=epochs,
+        train_seconds=seconds,
+        **price(network, device).to_metrics(),
+    )
+    return metrics, logits

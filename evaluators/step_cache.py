@@ -1,0 +1,162 @@
+"""The step cache: trained networks after every step, addressed by what decided them.
+
+One entry is a folder `KEY[:2]/KEY` with `model.safetensors` and `entry.json`. It is written beside its place
+and published by one rename; what is read is checked against the digest in the entry, and a damaged entry is
+removed and made again. Two processes that need the same entry wait for one maker (an advisory file lock,
+which the system frees when its holder dies). Failures are never kept.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from ..spaces.errors import AtollError
+
+#: what the cache may take before the least recently used entries go
+QUOTA_BYTES = 4 * 2**30
+#: the cache is weighed once in so many new entries
+WEIGHED_EVERY = 20
+_TENSORS, _ENTRY, _PINNED = "model.safetensors", "entry.json", "pinned"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known after a step.
+
+    Args:
+        tensors: the state of the network.
+        record: plain JSON: decisions and measurements of all steps so far.
+    """
+
+    tensors: dict[str, Tensor]
+    record: dict[str, Any]
+
+
+class StepCache:
+    """Entries below a folder, shared by any number of processes.
+
+    Args:
+        root: the folder; made when first needed.
+        quota_bytes: size above which the least recently used entries are removed, pinned ones excepted.
+    """
+
+    def __init__(self, root: Path, quota_bytes: int = QUOTA_BYTES) -> None:
+        self.root = Path(root)
+        self.quota_bytes = quota_bytes
+        self._made = 0
+
+    def get(self, key: str) -> Entry | None:
+        """Returns an entry, None where there is none or it is damaged (it is removed then)."""
+        folder = self._folder(key)
+        try:
+            record = json.loads((folder / _ENTRY).read_bytes())
+            data = (folder / _TENSORS).read_bytes()
+            if hashlib.sha256(data).hexdigest() != record["sha256"] or record["key"] != key:
+                raise ValueError("the digest differs")
+            tensors = load(data)
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, OSError, SafetensorError):
+            shutil.rmtree(folder, ignore_errors=True)
+            return None
+        os.utime(folder)
+        return Entry(tensors, record["record"])
+
+    def has(self, key: str) -> bool:
+        """Whether an entry is there (it may still turn out to be damaged)."""
+        return (self._folder(key) / _ENTRY).exists()
+
+    def put(self, key: str, entry: Entry) -> None:
+        """Publishes an entry; one that is already there stays.
+
+        Raises:
+            AtollError: the disk is full or the folder cannot be written.
+        """
+        folder = self._folder(key)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
+            try:
+                data = save({name: tensor.contiguous() for name, tensor in entry.tensors.items()})
+                record = {"key": key, "sha256": hashlib.sha256(data).hexdigest(), "record": entry.record}
+                _write(draft / _TENSORS, data)
+                _write(draft / _ENTRY, json.dumps(record).encode())
+                os.rename(draft, folder)
+            except OSError:
+                shutil.rmtree(draft, ignore_errors=True)
+                if not self.has(key):
+                    raise
+        except OSError as error:
+            raise AtollError(f"step cache {self.root}: cannot write ({error.strerror or error})") from error
+        self._made += 1
+        if self._made % WEIGHED_EVERY == 0:
+            self.evict()
+
+    @contextmanager
+    def making(self, key: str) -> Iterator[None]:
+        """Holds the right to make an entry; others that want the same one wait."""
+        locks = self.root / "locks"
+        try:
+            locks.mkdir(parents=True, exist_ok=True)
+            handle = (locks / key).open("w")
+        except OSError as error:
+            raise AtollError(f"step cache {self.root}: cannot write ({error.strerror or error})") from error
+        with handle:
+            # the empty file stays: were it removed, a third process would lock another one
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def pin(self, key: str) -> None:
+        """Keeps an entry whatever the quota says (baseline and finalists)."""
+        if self.has(key):
+            (self._folder(key) / _PINNED).touch()
+
+    def evict(self) -> int:
+        """Removes the least recently used entries until the quota is met; returns how many."""
+        entries = [folder for folder in self.root.glob("??/*") if not folder.name.startswith(".")]
+        sizes = {folder: _size(folder) for folder in entries}
+        total, removed = sum(sizes.values()), 0
+        for folder in sorted(entries, key=_used_at):
+            if total <= self.quota_bytes:
+                break
+            if not (folder / _PINNED).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                total -= sizes[folder]
+                removed += 1
+        return removed
+
+    def _folder(self, key: str) -> Path:
+        return self.root / key[:2] / key
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def _size(folder: Path) -> int:
+    try:
+        return sum(file.stat().st_size for file in folder.iterdir())
+    except OSError:
+        return 0
+
+
+def _used_at(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except OSError:
+        return 0.0
