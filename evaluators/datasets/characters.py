@@ -68,7 +68,7 @@ def render_image(split: str, label: int, index: int) -> np.ndarray:
     return render_character(CLASSES[label], styles[rng.integers(len(styles))], rng)
 
 
-def render_table(per_class: tuple[tuple[str, int], ...] = IMAGES_PER_CLASS) -> Iterator[dict[str, object]]:
+def render_table(per_class: tuple[tuple[str, int], ...]) -> Iterator[dict[str, object]]:
     """Renders image after image, in the order of split, index and class.
 
     Args:
@@ -90,7 +90,7 @@ def _render_to(path: Path) -> None:
 
     total = len(CLASSES) * sum(count for _, count in IMAGES_PER_CLASS)
     rows = track(
-        render_table(),
+        render_table(IMAGES_PER_CLASS),
         f"rendering {total:,} characters, once, into {path.parent}",
         total=total,
         console=Console(stderr=True),

@@ -51,6 +51,21 @@ def test_sizes_are_the_papers() -> None:
     }
 
 
+def test_rendering_happens_once_and_is_announced_on_stderr(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ATOLL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(characters, "IMAGES_PER_CLASS", TINY)
+    load = characters.load_characters.__wrapped__  # without the memory of the process
+    first = load()
+    printed = capsys.readouterr()
+    assert "rendering 140 characters, once" in printed.err and printed.out == ""
+    monkeypatch.setattr(characters, "render_table", None)
+    second = load()
+    assert torch.equal(first.train.images, second.train.images)
+    assert first.version == second.version == dataset_version()
+
+
 def test_version_follows_fonts_and_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     version = dataset_version()
     assert version == dataset_version() and len(version) == 16
