@@ -31,9 +31,11 @@ def _int8_or(model: TfliteModel, index: int, int8_version: int, otherwise: int =
     return int8_version if model.tensors[index].dtype == "int8" else otherwise
 
 
-def _weighted_version(model: TfliteModel, x: int, weight: int, by_type: dict[tuple[str, str], int]) -> int:
-    """Version of an operator with weights, by (activation type, weight type), else 1."""
-    return by_type.get((model.tensors[x].dtype, model.tensors[weight].dtype), 1)
+def _weighted_version(
+    model: TfliteModel, x: int, weight: int, by_type: dict[tuple[str, str], int], otherwise: int = 1
+) -> int:
+    """Version of an operator with weights, by (activation type, weight type)."""
+    return by_type.get((model.tensors[x].dtype, model.tensors[weight].dtype), otherwise)
 
 
 def conv_2d(
@@ -45,24 +47,23 @@ def conv_2d(
     strides: tuple[int, int] = (1, 1),
     padding: str = "same",
     activation: str | None = None,
+    dilation: tuple[int, int] = (1, 1),
 ) -> int:
-    """Convolution of ``x`` [1, height, width, in] with ``weight`` [out, kernel height, kernel width, in].
+    """Convolution of ``x`` [1, height, width, in] with ``weight`` [out, kernel h, kernel w, in / groups].
 
     ``padding`` is ``same`` or ``valid`` as LiteRT means them; see ``pad_2d`` for anything else.
     """
-    batch, height, width, _ = model.tensors[x].shape
-    out, kernel_h, kernel_w, _ = model.tensors[weight].shape
+    batch, height, width, inputs = model.tensors[x].shape
+    out, kernel_h, kernel_w, group_inputs = model.tensors[weight].shape
     shape = (
         batch,
-        _window_size(height, kernel_h, strides[0], padding),
-        _window_size(width, kernel_w, strides[1], padding),
+        _window_size(height, dilation[0] * (kernel_h - 1) + 1, strides[0], padding),
+        _window_size(width, dilation[1] * (kernel_w - 1) + 1, strides[1], padding),
         out,
     )
     y = model.add_activation(shape, grid)
-    hybrid = 5 if _per_channel(model, weight) else 2
-    version = _weighted_version(
-        model, x, weight, {("int8", "int8"): 3, ("int8", "int4"): 7, ("float32", "int8"): hybrid}
-    )
+    by_type = {("int8", "int8"): 3, ("int8", "int4"): 7}
+    version = _weighted_version(model, x, weight, by_type) if group_inputs == inputs else 6
     model.add_operator(
         "CONV_2D",
         (x, weight, bias),
@@ -72,6 +73,8 @@ def conv_2d(
         padding=_PADDING[padding],
         strideH=strides[0],
         strideW=strides[1],
+        dilationHFactor=dilation[0],
+        dilationWFactor=dilation[1],
         fusedActivationFunction=_ACTIVATION[activation],
     )
     return y
@@ -86,21 +89,20 @@ def depthwise_conv_2d(
     strides: tuple[int, int] = (1, 1),
     padding: str = "same",
     activation: str | None = None,
+    dilation: tuple[int, int] = (1, 1),
 ) -> int:
     """Depthwise convolution of ``x`` [1, height, width, in] with ``weight`` [1, kernel h, kernel w, out]."""
     batch, height, width, channels = model.tensors[x].shape
     _, kernel_h, kernel_w, out = model.tensors[weight].shape
     shape = (
         batch,
-        _window_size(height, kernel_h, strides[0], padding),
-        _window_size(width, kernel_w, strides[1], padding),
+        _window_size(height, dilation[0] * (kernel_h - 1) + 1, strides[0], padding),
+        _window_size(width, dilation[1] * (kernel_w - 1) + 1, strides[1], padding),
         out,
     )
     y = model.add_activation(shape, grid)
-    hybrid = 6 if _per_channel(model, weight) else 4
-    version = _weighted_version(
-        model, x, weight, {("int8", "int8"): 3, ("int8", "int4"): 7, ("float32", "int8"): hybrid}
-    )
+    version = 1 if dilation == (1, 1) else 2
+    version = _weighted_version(model, x, weight, {("int8", "int8"): 3, ("int8", "int4"): 7}, version)
     model.add_operator(
         "DEPTHWISE_CONV_2D",
         (x, weight, bias),
@@ -111,6 +113,8 @@ def depthwise_conv_2d(
         strideH=strides[0],
         strideW=strides[1],
         depthMultiplier=out // channels,
+        dilationHFactor=dilation[0],
+        dilationWFactor=dilation[1],
         fusedActivationFunction=_ACTIVATION[activation],
     )
     return y
@@ -125,18 +129,17 @@ def fully_connected(
     activation: str | None = None,
     keep_num_dims: bool = False,
 ) -> int:
-    """Dense layer of ``x`` [..., in] with ``weight`` [out, in].
+    """Dense layer of ``x`` with ``weight`` [out, in].
 
-    The result is [rows, out], or [..., out] with ``keep_num_dims``.
+    The values of ``x``, whatever its shape, are read as [rows, in] and give [rows, out]; with
+    ``keep_num_dims`` its last axis is ``in`` and the result is [..., out].
     """
     out = model.tensors[weight].shape[0]
-    leading = model.tensors[x].shape[:-1]
-    shape = (*leading, out) if keep_num_dims else (int(np.prod(leading)), out)
+    *leading, last = model.tensors[x].shape
+    columns = model.tensors[weight].shape[1]
+    shape = (*leading, out) if keep_num_dims else (int(np.prod(leading)) * last // columns, out)
     y = model.add_activation(shape, grid)
-    hybrid = 12 if _per_channel(model, weight) else 3
-    version = _weighted_version(
-        model, x, weight, {("int8", "int8"): 4, ("int8", "int4"): 10, ("float32", "int8"): hybrid}
-    )
+    version = _weighted_version(model, x, weight, {("int8", "int8"): 4, ("int8", "int4"): 10})
     if bias == NO_TENSOR:
         version = max(version, 6)
     if keep_num_dims:

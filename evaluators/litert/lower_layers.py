@@ -1,0 +1,208 @@
+"""Layers with weights and normalisations, written as operators."""
+
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ...spaces.errors import AtollError
+from ...spaces.layers.activation_grid import ActivationGrid
+from ...spaces.layers.conv import Conv
+from ...spaces.layers.dense import Dense
+from ...spaces.layers.layer import Layer
+from ...spaces.layers.norm import Norm
+from ...spaces.layers.tt_dense import TTDense
+from . import operators
+from .support import WeightedOperator
+from .tensors import Grid
+from .values import Value, Workbench, channels_first_order
+from .weights import Weights, to_numpy
+
+
+def lower_layer(
+    bench: Workbench, layer: Layer, source: Value, norm: Norm | None, activation: str | None
+) -> Value:
+    """Writes a layer, a normalisation folded into it and a fused activation; returns the result.
+
+    Args:
+        bench: the file under construction.
+        layer: what to write.
+        source: its input.
+        norm: folded into the layer; None for none.
+        activation: ``relu`` or ``relu6``, fused; None for none.
+
+    Raises:
+        AtollError: there is no way to write such a layer.
+    """
+    source = bench.on_grid(source, bench.grid(layer.input_grid))
+    target = bench.grid(norm.output_grid if norm is not None else layer.output_grid)
+    if isinstance(layer, TTDense):
+        value = _lower_tensor_train(bench, layer, bench.in_torch_order(source), target, activation)
+    elif isinstance(layer, Conv):
+        value = _lower_conv(bench, layer, _folded(layer, norm), source, target, activation)
+    elif isinstance(layer, Dense):
+        value = _lower_dense(bench, layer, _folded(layer, norm), source, target, activation)
+    else:
+        raise AtollError(f"a layer of type {type(layer).__name__} cannot be written for LiteRT")
+    return replace(bench.on_grid(value, target), non_negative=activation is not None)
+
+
+def _folded(layer: Conv | Dense, norm: Norm | None) -> Weights:
+    """The weights of a layer with the normalisation behind it."""
+    weights = Weights.of(layer.weight, layer.bias)
+    return weights if norm is None else weights.folded(norm)
+
+
+def _kernel_grids(
+    bench: Workbench, weights: Weights, source: Value, target: Grid | None
+) -> tuple[Value, Grid | None, Grid | None]:
+    """The input as the kernel takes it, and the kernel's two grids: both None where it runs in float."""
+    grid = bench.grid_of(source)
+    if weights.int8_kernel_fits(grid, target):
+        return source, grid, target
+    return bench.to_float(source), None, None
+
+
+def _lower_conv(
+    bench: Workbench,
+    layer: Conv,
+    weights: Weights,
+    source: Value,
+    target: Grid | None,
+    activation: str | None,
+) -> Value:
+    source, source_grid, target = _kernel_grids(bench, weights, source, target)
+    depthwise = layer.groups > 1 and layer.groups == layer.inputs
+    operator: WeightedOperator = "depthwise" if depthwise else "conv"
+    constants = weights.add_to(bench.model, operator, source_grid)
+    x, padding = padded(
+        bench, source, tuple(layer.weight.shape[2:]), layer.stride, layer.padding, layer.dilation
+    )
+    settings: dict[str, Any] = dict(
+        grid=target, strides=layer.stride, padding=padding, activation=activation, dilation=layer.dilation
+    )
+    build = operators.depthwise_conv_2d if depthwise else operators.conv_2d
+    y = build(bench.model, x, *constants, **settings)
+    return Value(y, bench.model.tensors[y].shape[1:])
+
+
+def padded(
+    bench: Workbench,
+    source: Value,
+    window: tuple[int, ...],
+    strides: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int] = (1, 1),
+) -> tuple[int, str]:
+    """Torch's symmetric padding as LiteRT's: the maps, padded where neither SAME nor VALID means the same.
+
+    Returns:
+        tensor index [1, height, width, channels] and ``same`` or ``valid``.
+    """
+    same, pads = True, []
+    for size, kernel, stride, before, step in zip(
+        source.shape, window, strides, padding, dilation, strict=False
+    ):
+        extent = step * (kernel - 1) + 1
+        steps = (size + 2 * before - extent) // stride
+        after = max(0, steps * stride + extent - size - before)
+        total = max(0, ((size - 1) // stride) * stride + extent - size)
+        same = same and steps == (size - 1) // stride and (before, after) == (total // 2, total - total // 2)
+        pads.append((before, after))
+    maps = bench.maps(source)
+    if same:
+        return maps, "same"
+    if any(pads[0] + pads[1]):
+        maps = operators.pad_2d(bench.model, maps, *pads)
+    return maps, "valid"
+
+
+def _lower_dense(
+    bench: Workbench,
+    layer: Dense,
+    weights: Weights,
+    source: Value,
+    target: Grid | None,
+    activation: str | None,
+) -> Value:
+    source, source_grid, target = _kernel_grids(bench, weights, source, target)
+    if source.unflattened is not None:
+        weights = weights.with_columns(channels_first_order(source.unflattened))
+    constants = weights.add_to(bench.model, "dense", source_grid)
+    y = operators.fully_connected(bench.model, source.index, *constants, grid=target, activation=activation)
+    return Value(y, (layer.outputs,))
+
+
+def lower_norm(bench: Workbench, norm: Norm, source: Value, activation: str | None) -> Value:
+    """Writes a normalisation that nothing takes in, as a 1x1 depthwise convolution: y = gain x + shift."""
+    gain, shift = (to_numpy(part).astype(np.float64) for part in norm.scale_and_shift())
+    target = bench.grid(norm.output_grid)
+    value = _scale_and_shift(bench, bench.in_torch_order(source), gain, shift, target, activation)
+    return replace(bench.on_grid(value, target), non_negative=activation is not None)
+
+
+def _scale_and_shift(
+    bench: Workbench,
+    source: Value,
+    gain: np.ndarray,
+    shift: np.ndarray,
+    target: Grid | None,
+    activation: str | None,
+) -> Value:
+    """``gain`` x + ``shift`` per channel; on int8 grids with weights +-127 and scale |gain| / 127."""
+    filters = gain.reshape(-1, 1, 1, 1)
+    if target is not None and bench.grid_of(source) is not None:
+        scale = np.where(gain == 0, 1.0, np.abs(gain)) / 127
+        weights = Weights(127 * np.sign(filters), scale, 8, shift)
+    else:
+        weights = Weights(filters, None, 32, shift)
+    source, source_grid, target = _kernel_grids(bench, weights, source, target)
+    if source_grid is None:
+        weights = Weights(filters, None, 32, shift)
+    constants = weights.add_to(bench.model, "depthwise", source_grid)
+    maps = bench.shaped(source, (1, *(1, 1)[: 3 - len(source.shape)], *source.shape))
+    y = operators.depthwise_conv_2d(bench.model, maps, *constants, grid=target, activation=activation)
+    return Value(y, source.shape)
+
+
+def _lower_tensor_train(
+    bench: Workbench, layer: TTDense, source: Value, target: Grid | None, activation: str | None
+) -> Value:
+    """Writes a tensor train as dense stages; each multiplies [rows, m r] and moves its mode in front."""
+    stages = layer.stages()
+    bias = None if layer.bias is None else to_numpy(layer.bias).astype(np.float64)
+    grids = [bench.grid(grid) for grid in layer.stage_grids if isinstance(grid, ActivationGrid)]
+    if not grids and len(stages) > 1:
+        grids = [None] * (len(stages) - 1)
+    last = target if bias is None else _grid_before_shift(target, bias)
+    value, size = source, prod(source.shape)
+    for position, ((factor, rank, mode), grid) in enumerate(zip(stages, [*grids, last], strict=True)):
+        weights = Weights.of(factor, None)
+        value, source_grid, kernel_grid = _kernel_grids(bench, weights, value, grid)
+        constants = weights.add_to(bench.model, "dense", source_grid)
+        fused = activation if bias is None and position == len(stages) - 1 else None
+        y = operators.fully_connected(
+            bench.model, value.index, *constants, grid=kernel_grid, activation=fused
+        )
+        rows = bench.model.tensors[y].shape[0]
+        size = rows * rank * mode
+        if rows * rank > 1 and mode > 1:
+            shape, order = ((rows, mode), (1, 0)) if rank == 1 else ((rows, rank, mode), (2, 0, 1))
+            if rows == 1:
+                shape, order = (rank, mode), (1, 0)
+            y = operators.transpose(bench.model, bench.shaped(Value(y, ()), shape), order)
+        value = bench.on_grid(Value(y, (size,)), grid)
+    if bias is not None:
+        value = _scale_and_shift(bench, value, np.ones(layer.outputs), bias, target, activation)
+    return value
+
+
+def _grid_before_shift(target: Grid | None, shift: np.ndarray) -> Grid | None:
+    """A grid for x that loses nothing of what x + ``shift`` shows on ``target``."""
+    if target is None:
+        return None
+    low = (-128 - target.zero_point) * target.scale - max(shift.max(), 0.0)
+    high = (127 - target.zero_point) * target.scale - min(shift.min(), 0.0)
+    scale = (high - low) / 255
+    return Grid(float(np.float32(scale)), int(np.clip(np.rint(-128 - low / scale), -128, 127)))

@@ -1,0 +1,92 @@
+"""Values of a network while it is lowered: which tensor holds one, and in which form."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+
+import numpy as np
+
+from ...spaces.errors import AtollError
+from ...spaces.layers.activation_grid import ActivationGrid
+from . import operators
+from .tensors import Grid
+from .writer import TfliteModel
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value of the network, without the batch.
+
+    Args:
+        index: tensor that holds it; its shape may differ, its values are in the order of ``shape``.
+        shape: (height, width, channels) or (features,).
+        unflattened: (height, width, channels) where torch flattened channels first but the tensor still lies
+            channels last; the reader permutes.
+        non_negative: whether no value is below 0.
+    """
+
+    index: int
+    shape: tuple[int, ...]
+    unflattened: tuple[int, ...] | None = None
+    non_negative: bool = False
+
+
+@dataclass
+class Workbench:
+    """The file under construction, and the moves between float and int8 that every operation may need."""
+
+    model: TfliteModel = field(default_factory=TfliteModel)
+    _grids: dict[int, Grid] = field(default_factory=dict)
+
+    def grid(self, module: ActivationGrid | None) -> Grid | None:
+        """The grid of an activation grid module, the same object every time; None for None.
+
+        Raises:
+            AtollError: the grid has not 8 bits.
+        """
+        if module is None:
+            return None
+        if module.bits != 8:
+            raise AtollError(f"an activation grid of {module.bits} bits cannot ship in LiteRT; allowed is 8")
+        if id(module) not in self._grids:
+            self._grids[id(module)] = Grid(*module.scale_and_zero_point())
+        return self._grids[id(module)]
+
+    def grid_of(self, value: Value) -> Grid | None:
+        """The int8 grid that a value is on, None for float."""
+        return self.model.tensors[value.index].grid
+
+    def to_float(self, value: Value) -> Value:
+        """The value as float32."""
+        if self.grid_of(value) is None:
+            return value
+        return replace(value, index=operators.dequantize(self.model, value.index))
+
+    def on_grid(self, value: Value, grid: Grid | None) -> Value:
+        """The value as int8 on ``grid``; unchanged for None."""
+        if grid is None or self.grid_of(value) == grid:
+            return value
+        return replace(value, index=operators.quantize(self.model, value.index, grid))
+
+    def shaped(self, value: Value, shape: Sequence[int]) -> int:
+        """Index of a tensor of that shape with the value's elements in its order."""
+        if self.model.tensors[value.index].shape == tuple(shape):
+            return value.index
+        return operators.reshape(self.model, value.index, shape)
+
+    def maps(self, value: Value) -> int:
+        """Index of a tensor [1, height, width, channels]."""
+        return self.shaped(value, (1, *value.shape))
+
+    def in_torch_order(self, value: Value) -> Value:
+        """The value with a pending channels-first flattening carried out."""
+        if value.unflattened is None:
+            return value
+        maps = self.shaped(value, (1, *value.unflattened))
+        return Value(operators.transpose(self.model, maps, (0, 3, 1, 2)), (prod(value.shape),))
+
+
+def channels_first_order(shape: tuple[int, ...]) -> np.ndarray:
+    """For (height, width, channels): where each element, channels last, lies in torch's flattening."""
+    height, width, channels = shape
+    return np.arange(prod(shape)).reshape(channels, height, width).transpose(1, 2, 0).reshape(-1)

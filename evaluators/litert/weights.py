@@ -1,0 +1,116 @@
+"""Weights of one layer on their way into the file: folded, laid out, in the narrowest exact type."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from ...spaces.layers.factor import Factor
+from ...spaces.layers.norm import Norm
+from . import operators
+from .support import LARGEST_RATIO, WeightedOperator, weight_type
+from .tensors import Grid
+from .writer import TfliteModel
+
+# A bias is int32; half of its range keeps room for the accumulated products.
+LARGEST_BIAS = 2**30
+# Axis of the output channels in the runtime's layouts of [out, in, ...] weights.
+_LAYOUTS: dict[WeightedOperator, tuple[tuple[int, ...], int]] = {
+    "conv": ((0, 2, 3, 1), 0),
+    "depthwise": ((1, 2, 3, 0), 3),
+    "dense": ((0, 1), 0),
+}
+
+
+def to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """The values of a tensor; zeros on the meta device, where there are none."""
+    if tensor.is_meta:
+        return np.zeros(tuple(tensor.shape), np.float32)
+    return tensor.detach().cpu().numpy()
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weight and bias of a layer.
+
+    Args:
+        values: [out, in, ...]; real values, or integers where ``scale`` is given.
+        scale: [out] or [1]; None for real values.
+        bits: width of the integers.
+        bias: [out] real values, or None.
+    """
+
+    values: np.ndarray
+    scale: np.ndarray | None
+    bits: int
+    bias: np.ndarray | None
+
+    @classmethod
+    def of(cls, factor: Factor, bias: torch.Tensor | None) -> "Weights":
+        """The effective weight of a factor: as integers where it is exactly that, else as float."""
+        real_bias = None if bias is None else to_numpy(bias).astype(np.float64)
+        integers = factor.integers()
+        if integers is None:
+            return cls(to_numpy(factor.effective()), None, 32, real_bias)
+        scale = to_numpy(integers.scale).astype(np.float64)
+        return cls(to_numpy(integers.values), scale, integers.bits, real_bias)
+
+    def folded(self, norm: Norm) -> "Weights":
+        """The same layer followed by ``norm``: integers change at most their sign, scales take the gain."""
+        gain, shift = (to_numpy(part).astype(np.float64) for part in norm.scale_and_shift())
+        bias = shift if self.bias is None else self.bias * gain + shift
+        spread = gain.reshape(-1, *[1] * (self.values.ndim - 1))
+        if self.scale is None:
+            return replace(self, values=(self.values * spread).astype(np.float32), bias=bias)
+        values = self.values * np.sign(spread)
+        return replace(
+            self, values=values, scale=self.scale * np.where(gain == 0, 1.0, np.abs(gain)), bias=bias
+        )
+
+    def with_columns(self, order: np.ndarray) -> "Weights":
+        """The same dense weights for inputs that come in another order."""
+        return replace(self, values=self.values[:, order])
+
+    def int8_kernel_fits(self, source: Grid | None, target: Grid | None) -> bool:
+        """Whether the layer can run on int8 activations from grid ``source`` to grid ``target``."""
+        if self.scale is None or source is None or target is None:
+            return False
+        steps = source.scale * self._scale_with_room(self.scale, source)
+        bias = np.zeros(1) if self.bias is None else np.abs(self.bias)
+        return bool(np.all(steps < LARGEST_RATIO * target.scale) and np.all(bias < LARGEST_BIAS * steps))
+
+    def _scale_with_room(self, scale: np.ndarray, source: Grid) -> np.ndarray:
+        """The scale, larger for channels of zeros so that their bias fits: they do not need it."""
+        if self.bias is None or scale.size == 1:
+            return scale
+        empty = ~self.values.reshape(len(self.values), -1).any(axis=1)
+        return np.where(empty, np.maximum(scale, np.abs(self.bias) / (source.scale * 2**20)), scale)
+
+    def add_to(self, model: TfliteModel, operator: WeightedOperator, source: Grid | None) -> tuple[int, int]:
+        """Adds weight and bias as constants; returns their indices, what the operator takes as inputs.
+
+        Args:
+            model: where to.
+            operator: which kernel they are for.
+            source: grid of the int8 activations; None for float activations, for which a DEQUANTIZE in the
+                file widens the integers.
+        """
+        order, axis = _LAYOUTS[operator]
+        values = self.values.transpose(order)
+        bias = np.zeros(len(self.values)) if self.bias is None else self.bias
+        no_bias = self.bias is None and operator == "dense"  # convolutions must have one
+        if source is not None and self.scale is not None:
+            scale = self._scale_with_room(self.scale, source).astype(np.float32)
+            weight = model.add_constant(values, weight_type(operator, self.bits, True), scale, axis)
+            steps = np.float32(source.scale) * scale  # in float32, as the runtime multiplies them
+            data: tuple[np.ndarray, str, np.ndarray | None] = np.rint(bias / steps), "int32", steps
+        elif self.scale is not None:
+            stored = model.add_constant(values, weight_type(operator, self.bits, False), self.scale, axis)
+            weight = operators.dequantize(model, stored)
+            data = bias, "float32", None
+        else:
+            weight = model.add_constant(values, "float32")
+            data = bias, "float32", None
+        if no_bias:
+            return weight, operators.NO_TENSOR
+        return weight, model.add_constant(*data, structural=self.bias is None)
