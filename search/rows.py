@@ -9,9 +9,11 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
+
+from ..evaluators.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)
 
@@ -20,24 +22,8 @@ TrialKey = tuple[str, str, int, float]
 # study, recipe digest, seed, budget: the same four are the same trial (design.md, "Store").
 KEY_FIELDS = ("study", "recipe_digest", "seed", "epochs_per_step")
 
-# Columns of trial_rows that an `ended` event's metrics fill under their own names ...
-METRICS = (
-    "quality",
-    "payload_bytes",
-    "model_bytes",
-    "packed_bytes",
-    "macs",
-    "latency_ms",
-    "peak_memory_bytes",
-    "parameters",
-    "nonzero_parameters",
-    "label_loyalty",
-    "probability_loyalty",
-    "train_epochs",
-    "train_seconds",
-)
-# ... and those of them that are predicted and so have an interval, in columns `_low` and `_high`.
-PREDICTED = ("model_bytes", "latency_ms", "peak_memory_bytes")
+# Columns of trial_rows that an `ended` event's metrics fill under their own names.
+METRICS = tuple(field.name for field in fields(Metrics))
 # Columns of trial_rows that a `measured` event fills: read off the exported file.
 MEASURED = (
     "model_bytes_measured",
@@ -100,7 +86,7 @@ class Rows:
         if event.get("digest") is not None:
             row["digest"] = event["digest"]
         if event.get("baseline") is not None:
-            row["baseline_model_bytes"] = _value(event["baseline"].get("model_bytes"))
+            row["baseline_model_bytes"] = event["baseline"].get("model_bytes")
         _fill(row, "created_at", _time(event.get("created_at")))
 
     def _proposed(self, event: Row) -> None:
@@ -127,9 +113,7 @@ class Rows:
         if row is None:
             return
         metrics = event.get("metrics") or {}
-        row.update({name: _value(metrics.get(name)) for name in METRICS})
-        for name in PREDICTED:
-            row[f"{name}_low"], row[f"{name}_high"] = _interval(metrics, name)
+        row.update({name: metrics.get(name) for name in METRICS})
         row.update(
             status=event["status"],
             reason=event.get("reason"),
@@ -139,10 +123,11 @@ class Rows:
             seconds=event.get("seconds"),
             ended_at=_time(event.get("ended_at")),
         )
-        for name in ("worker_pid", "node", "artifact"):
+        for name in ("worker_pid", "node", "weights_digest", "artifact"):
             if event.get(name) is not None:
                 row[name] = event[name]
-        self.steps[_key(row)] = [_step_row(row, step) for step in event.get("steps") or ()]
+        if event.get("steps") is not None:
+            self.steps[_key(row)] = [_step_row(row, step) for step in event["steps"]]
 
     def _measured(self, event: Row) -> None:
         row = self._trial_row(event)
@@ -151,7 +136,7 @@ class Rows:
         values = {name: value for name, value in event.items() if name not in _ENVELOPE}
         for name in MEASURED:
             if name in values:
-                row[name] = _time(values[name]) if name.endswith("_at") else _value(values[name])
+                row[name] = _time(values[name]) if name.endswith("_at") else values[name]
         row["measured"] = _json(json.loads(row.get("measured") or "{}") | values)
 
     def _test_look(self, event: Row) -> None:
@@ -197,20 +182,7 @@ def _key(row: Row) -> TrialKey:
 
 
 def _step_row(trial: Row, step: Row) -> Row:
-    row = {name: _value(value) for name, value in step.items() if name != "notes"}
-    return row | {name: trial[name] for name in KEY_FIELDS} | {"notes": _json(step.get("notes"))}
-
-
-def _value(figure: Any) -> Any:
-    """Returns the figure itself, where a prediction comes as an object with value, low and high."""
-    return figure.get("value") if isinstance(figure, dict) else figure
-
-
-def _interval(metrics: Row, name: str) -> tuple[Any, Any]:
-    figure = metrics.get(name)
-    if isinstance(figure, dict):
-        return figure.get("low"), figure.get("high")
-    return metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+    return step | {name: trial[name] for name in KEY_FIELDS} | {"notes": _json(step.get("notes"))}
 
 
 def _fill(row: Row, name: str, value: Any) -> None:

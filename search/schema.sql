@@ -48,19 +48,22 @@ CREATE TABLE IF NOT EXISTS trial_rows (
     reason VARCHAR,                         -- why it failed or was rejected; `interrupted` if its driver died
     objective DOUBLE,                       -- the optimiser's number on the study's frozen scales, higher is better
     violation JSON,                         -- by how much each constraint is broken
-    quality DOUBLE,
+    quality DOUBLE,                         -- on the validation split
+    quality_name VARCHAR,                   -- what the task calls it
     payload_bytes BIGINT,                   -- what must be stored, exactly
     model_bytes BIGINT,                     -- the artifact, predicted
-    model_bytes_low DOUBLE,
-    model_bytes_high DOUBLE,
+    model_bytes_low BIGINT,
+    model_bytes_high BIGINT,
     packed_bytes BIGINT,                    -- the artifact after zstd -19
     macs BIGINT,
     latency_ms DOUBLE,                      -- on the study's device, predicted
     latency_ms_low DOUBLE,
     latency_ms_high DOUBLE,
+    latency_status VARCHAR,                 -- interpolated, extrapolated or unknown operation: ...
     peak_memory_bytes BIGINT,               -- on the study's device, predicted
-    peak_memory_bytes_low DOUBLE,
-    peak_memory_bytes_high DOUBLE,
+    peak_memory_bytes_low BIGINT,
+    peak_memory_bytes_high BIGINT,
+    peak_memory_status VARCHAR,             -- as latency_status
     parameters BIGINT,
     nonzero_parameters BIGINT,
     label_loyalty DOUBLE,                   -- share of samples labelled as by the baseline, 0 to 1
@@ -73,6 +76,7 @@ CREATE TABLE IF NOT EXISTS trial_rows (
     node VARCHAR,
     started_at TIMESTAMP,
     ended_at TIMESTAMP,
+    weights_digest VARCHAR,                 -- SHA-256 over the final weights
     artifact VARCHAR,                       -- where the exported files lie
     model_bytes_measured BIGINT,            -- the exported file
     packed_bytes_measured BIGINT,
@@ -91,7 +95,7 @@ CREATE TABLE IF NOT EXISTS step_rows (
     recipe_digest VARCHAR NOT NULL,
     seed BIGINT NOT NULL,
     epochs_per_step DOUBLE NOT NULL,
-    position INTEGER NOT NULL,              -- 1 is the first step
+    position INTEGER NOT NULL,              -- 1 for the first step, 0 for the baseline
     step VARCHAR,                           -- quantize(bits=8)
     technique VARCHAR,                      -- quantize
     stage VARCHAR,                          -- structure, weights, numbers or training
@@ -143,10 +147,11 @@ SELECT
     t.train_epochs, t.train_seconds,
     t.model_bytes_low, t.model_bytes_high, t.latency_ms_low, t.latency_ms_high,
     t.peak_memory_bytes_low, t.peak_memory_bytes_high,
+    t.quality_name, t.latency_status, t.peak_memory_status,
     t.model_bytes_measured, t.packed_bytes_measured, t.peak_memory_bytes_measured, t.latency_host_ms_measured,
     t.agreement, t.quality_of_file, t.test_quality, t.test_quality_at,
     t.worker_pid, t.node, t.started_at, t.ended_at, t.artifact,
-    t.recipe_digest, t.proposal, t.proposal_parameters, t.metrics, t.measured
+    t.recipe_digest, t.weights_digest, t.proposal, t.proposal_parameters, t.metrics, t.measured
 FROM trial_rows t
 LEFT JOIN baselines USING (study);
 

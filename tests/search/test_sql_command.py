@@ -187,7 +187,7 @@ def test_answers_while_a_search_folds_in_another_process(sql, store, tmp_path):
     search = subprocess.Popen(
         [sys.executable, "-c", SEARCH, str(store.path), str(stop)], stdout=subprocess.PIPE, text=True
     )
-    assert search.stdout.readline() == "driving\n"
+    assert search.stdout is not None and search.stdout.readline() == "driving\n"
     counts, deadline = [1], time.monotonic() + 60
     while (len(counts) < 10 or counts[-1] == 1) and time.monotonic() < deadline:
         status, out, err = sql("SELECT count(*) AS n FROM trials", "--format", "json")

@@ -14,11 +14,12 @@ from pathlib import Path
 import duckdb
 import psutil
 import pytest
+from atoll.evaluators.metrics import Metrics
 from atoll.search import row_tables, schema
 from atoll.search import store as store_module
 from atoll.search.driver_lock import Driver
 from atoll.search.folder import Folder
-from atoll.search.rows import MEASURED, METRICS, PREDICTED, Rows
+from atoll.search.rows import MEASURED, METRICS, Rows
 from atoll.search.store import Store
 from atoll.spaces.errors import AtollError
 from hypothesis import given, settings
@@ -292,21 +293,33 @@ def test_compression_ratio_divides_the_baseline_trial_where_the_study_names_none
     assert rows == {"t0001": (1.0, 0), "t0002": (4.0, 1)}
 
 
-def test_every_metric_is_a_column_and_the_predicted_ones_have_an_interval(store):
-    metrics = {name: number for number, name in enumerate(METRICS, 1)}
-    intervals = {name: {"value": 5, "low": 2.5, "high": 7.5, "status": "interpolated"} for name in PREDICTED}
-    folded(store, study(), *trial(1, finished(**metrics | intervals)))
+def test_metrics_come_back_as_they_were_reported(store):
+    texts = {
+        "quality_name": "accuracy",
+        "latency_status": "interpolated",
+        "peak_memory_status": "extrapolated",
+    }
+    shares = {"quality": 0.875, "label_loyalty": 0.5, "probability_loyalty": 0.25}
+    figures = {name: number for number, name in enumerate(METRICS, 1) if name not in texts | shares}
+    low_to_high = {"peak_memory_bytes": 2, "peak_memory_bytes_low": 1, "parameters": 90}
+    metrics = Metrics(
+        **figures | low_to_high | shares | texts | interval("model_bytes") | interval("latency_ms")
+    )
+    folded(store, study(), *trial(1, finished(**metrics.to_json())))
     [row] = store.trials("s")
-    assert {name: row[name] for name in METRICS} == metrics | dict.fromkeys(PREDICTED, 5)
-    assert {row[f"{name}_low"] for name in PREDICTED} == {2.5}
-    assert {row[f"{name}_high"] for name in PREDICTED} == {7.5}
-    assert row["metrics"] == metrics | intervals
+    assert Metrics.from_json({name: row[name] for name in METRICS}) == metrics
+    assert row["metrics"] == metrics.to_json()
 
 
-def test_flat_intervals_are_taken_too(store):
-    folded(store, study(), *trial(1, finished(latency_ms=2.0, latency_ms_low=1.0, latency_ms_high=3.0)))
-    [row] = store.trials("s")
-    assert (row["latency_ms_low"], row["latency_ms"], row["latency_ms_high"]) == (1.0, 2.0, 3.0)
+def interval(name):
+    return {f"{name}_low": 10, name: 11, f"{name}_high": 12}
+
+
+def test_a_score_given_later_keeps_the_steps(store):
+    folded(store, study(), *trial(1, ended(1, steps=2)))
+    folded(store, ended(1, objective=3.5) | {"steps": None})
+    assert store.trials("s")[0]["objective"] == 3.5
+    assert len(store.steps("s", "t0001")) == 2
 
 
 def test_measured_values_stand_beside_the_predicted_ones(store):
