@@ -115,10 +115,7 @@ def pack(model: "TfliteModel") -> bytes:
     operators = []
     for operator in model.operators:
         code = codes.setdefault((operator.code, operator.version), len(codes))
-        options = None
-        if operator.options is not None:
-            option_key = (type(operator.options).__name__, repr(sorted(vars(operator.options).items())))
-            options = shared.once(option_key, partial(operator.options.Pack, shared.builder))
+        options = None if operator.options is None else _options(shared, operator.options, operator.settings)
         operators.append(
             shared.table(
                 "Operator",
@@ -154,6 +151,15 @@ def pack(model: "TfliteModel") -> bytes:
 def _name(shared: SharedBuilder, name: str | None) -> int | None:
     """Offset of a tensor's name, None where it has none."""
     return None if name is None else shared.once(("name", name), partial(shared.builder.CreateString, name))
+
+
+def _options(shared: SharedBuilder, name: str, settings: dict[str, Any]) -> int:
+    """Offset of an operator's options table; lists in it share their vectors with equal ones elsewhere."""
+    fields = {
+        key[0].upper() + key[1:]: shared.vector(value, np.int32) if isinstance(value, list) else value
+        for key, value in settings.items()
+    }
+    return shared.table(f"{name}Options", **fields)
 
 
 def _quantization(shared: SharedBuilder, tensor: "TensorEntry") -> int | None:

@@ -53,8 +53,13 @@ class OperatorEntry:
     version: int
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    options: Any = None
-    options_code: int = 0
+    options: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def options_code(self) -> int:
+        """The schema's code of the options table, 0 for none."""
+        return getattr(schema.BuiltinOptions, f"{self.options}Options") if self.options else 0
 
 
 @dataclass
@@ -144,14 +149,8 @@ class TfliteModel:
             options: name of the options table without "Options", e.g. ``Conv2D``.
             settings: its members in the schema's camelCase.
         """
-        table, options_code = None, 0
-        if options is not None:
-            table = getattr(schema, f"{options}OptionsT")(**settings)
-            options_code = getattr(schema.BuiltinOptions, f"{options}Options")
         code = getattr(schema.BuiltinOperator, builtin)
-        self.operators.append(
-            OperatorEntry(code, version, tuple(inputs), tuple(outputs), table, options_code)
-        )
+        self.operators.append(OperatorEntry(code, version, tuple(inputs), tuple(outputs), options, settings))
 
     def to_bytes(self) -> bytes:
         """The bytes of the file; the same model always gives the same bytes."""

@@ -144,7 +144,7 @@ def test_batch_normalisation_as_depthwise() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int4", "int2"])
-def test_tensor_train_chain_is_exact(dtype: str) -> None:
+def test_tensor_train_chain(dtype: str) -> None:
     """Three contractions with a grid behind each, as reshapes, dense layers and a transposition."""
     rng = np.random.default_rng(7)
     levels, rank, step = (1 << int(dtype[3:]) - 1) - 1, 3, 0.0613
@@ -175,5 +175,6 @@ def test_tensor_train_chain_is_exact(dtype: str) -> None:
     model.outputs = [operators.reshape(model, y, (1, 6))]
     data = model.to_bytes()
     got = LiteRtRunner(data).run_raw(raw)
-    assert np.abs(got.astype(int) - grids[2].quantize(h)).max() <= 1
+    # int2 with one scale runs on the plain kernel, whose double rounding adds up over the stages
+    assert np.abs(got.astype(int) - grids[2].quantize(h)).max() <= (2 if dtype == "int2" else 0)
     assert {row.dtype for row in tensor_rows(data) if row.constant} == {dtype, "int32"}

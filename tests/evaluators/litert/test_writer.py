@@ -76,7 +76,7 @@ def test_buffers_are_aligned_to_16_bytes() -> None:
         for i in range(model.BuffersLength())
         if model.Buffers(i).DataLength()
     ]
-    assert len(addresses) == 7
+    assert len(addresses) == 6
     assert all(address % 16 == 0 for address in addresses)
 
 
