@@ -14,11 +14,13 @@ from typing import Annotated, Any
 import typer
 
 from ..spaces.errors import AtollError
+from .commands.leaderboard import leaderboard
 from .commands.rank import rank
 from .commands.sql import sql
 
 COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     # One line a command; they are shown in this order.
+    ("leaderboard", leaderboard),
     ("rank", rank),
     ("sql", sql),
 )

@@ -1,0 +1,169 @@
+"""`atoll leaderboard`: the papers' ranking over a study, computed anew from the raw figures."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...spaces.errors import AtollError
+from ...spaces.nearest import known_names
+from ..store_option import DEFAULT_STORE, StoreOption
+from ..tables import Column, FormatOption, print_table
+
+if TYPE_CHECKING:
+    from ...evaluators.constraints import Constraint
+    from ..store import Store
+
+Row = dict[str, Any]
+# What the ranking and the table need of a trial: its JSON columns would be most of a large study's bytes.
+_TRIALS = """
+    SELECT * EXCLUDE (metrics, measured, proposal_parameters, violation, started_at, ended_at)
+    FROM trials WHERE study = ? AND status = 'finished' ORDER BY length(trial), trial
+"""
+
+
+def leaderboard(
+    study: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which study; the newest if none.")
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="performance, efficiency, balanced, memory or cost; that of the study if none.",
+        ),
+    ] = None,
+    all: Annotated[
+        bool,
+        typer.Option("--all", help="Rank also what misses the constraints, exactly as the papers would."),
+    ] = False,
+    scoring: Annotated[
+        str,
+        typer.Option(
+            metavar="RULE", help="linear (eq. 12), rank (THESIS table 10) or dense (PUB-I table 5)."
+        ),
+    ] = "linear",
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Print the best N only.")] = None,
+    store: StoreOption = DEFAULT_STORE,
+    format: FormatOption = "table",
+) -> None:
+    """Rank a study's finished recipes by the papers' weighted score, the baseline among them.
+
+    One row a recipe: the mean over its seeds at its largest budget. Only recipes that meet the study's
+    constraints are ranked, unless --all is given. Scores compare the rows of one table, not tables.
+    """
+    from ...evaluators.constraints import parse_constraints
+    from ...evaluators.leaderboard import leaderboard as ranked
+    from ..store import Store
+
+    place = Store(store)
+    chosen = _chosen(place, study)
+    name, definition = chosen["study"], chosen["definition"] or {}
+    weights = profile or definition.get("profile") or "balanced"
+    constraints = parse_constraints(definition.get("constraints") or ())
+    trials = place.query(_TRIALS, [name]).to_pylist()
+    baseline = _baseline(chosen, trials)
+    rows = ranked(trials, baseline, weights, constraints, all, scoring)
+    notes = _notes(chosen, trials, baseline, rows, constraints, all)
+    shown = rows if limit is None else rows[:limit]
+    title = f"{name}: profile {weights if isinstance(weights, str) else 'of its own'}, scoring {scoring}"
+    if constraints and not all:
+        title += f", {' and '.join(str(one) for one in constraints)}"
+    if definition.get("device"):
+        title += f"; latency and memory on {definition['device']}"
+    print_table(shown, _columns(rows, baseline, all, format), format, title)
+    for note in notes:
+        print(f"atoll: {note}", file=sys.stderr)
+
+
+def _chosen(place: "Store", name: str | None) -> Row:
+    """Returns the study's row: that of the name, or the newest.
+
+    Raises:
+        AtollError: there is none.
+    """
+    studies = place.studies()
+    if not studies:
+        raise AtollError(f"no study in {place.path}: run `atoll search` first")
+    if name is None:
+        return studies[-1]
+    for row in studies:
+        if row["study"] == name:
+            return row
+    raise AtollError(f"no study {name!r} in {place.path}: {known_names(name, [r['study'] for r in studies])}")
+
+
+def _baseline(study: Mapping[str, Any], trials: Sequence[Row]) -> Row:
+    """Returns the baseline's figures, with the name of its trial where the study ran it."""
+    trial = next((dict(row) for row in trials if row["origin"] == "baseline"), {})
+    figures = trial | (study["baseline"] or {})
+    if not figures:
+        raise AtollError(
+            f"study {study['study']!r} has no finished baseline yet, to which all ratios refer: wait for "
+            f"it, or continue the study with `atoll resume {study['study']}`"
+        )
+    return figures
+
+
+def _notes(
+    study: Mapping[str, Any],
+    trials: Sequence[Row],
+    baseline: Row,
+    rows: Sequence[Row],
+    constraints: "Sequence[Constraint]",
+    all: bool,
+) -> list[str]:
+    """Returns what the table alone would leave unsaid."""
+    from ...evaluators.leaderboard import nearest_miss, recipe_rows
+
+    name, recipes = study["study"], len(recipe_rows(trials))
+    if recipes == 0:
+        counts = ", ".join(f"{study[status]} {status}" for status in ("running", "failed", "rejected"))
+        return [f"study {name!r} has finished no recipe yet ({counts}): the baseline stands alone"]
+    nearest = nearest_miss(trials, baseline, constraints)
+    if nearest is not None:
+        return [
+            f"no recipe of study {name!r} meets its constraints; the nearest is trial {nearest['trial']}, "
+            f"{nearest['recipe']}, which misses: {nearest['misses']}"
+        ]
+    missing = 0 if all else recipes - (len(rows) - 1)
+    if missing:
+        return [f"{missing} of {recipes} recipes miss the constraints and are not ranked (--all ranks them)"]
+    return []
+
+
+def _columns(rows: Sequence[Row], baseline: Row, all: bool, format: str) -> list[Column]:
+    """Returns the columns; the intervals are for machines, a table for people has no room for them."""
+    quality = baseline.get("quality_name") or "share"
+    columns = [
+        Column("rank"),
+        Column("score", f"1 to {len(rows)}", spec=".3f"),
+        Column("recipe"),
+        Column("trial"),
+        Column("n", "seeds"),
+        Column("quality", quality, "measured", ".4f"),
+        Column("quality_std", quality, "measured", ".4f"),
+        Column("quality_drop", quality, "measured", "+.4f"),
+        Column("model_bytes", "B", "predicted", ",.0f"),
+        Column("compression_ratio", "x", "predicted", ".2f"),
+        Column("payload_bytes", "B", "measured", ",.0f"),
+        Column("packed_bytes", "B", "predicted", ",.0f"),
+        Column("macs", "MAC", "measured", ",.0f"),
+        *_predicted("latency_ms", "ms", ".3f"),
+        *_predicted("peak_memory_bytes", "B", ",.0f"),
+        Column("model_bytes_measured", "B", "measured", ",.0f"),
+        Column("latency_host_ms_measured", "ms", "measured", ".3f"),
+        Column("agreement", "share", "measured", ".4f"),
+        Column("test_quality", quality, "measured", ".4f"),
+    ]
+    columns += [Column("meets"), Column("misses")] if all else []
+    if format != "table":
+        return columns
+    # In a table an empty column only takes room: nothing was exported yet, or every recipe ran once.
+    filled = {name for row in rows for name, value in row.items() if value is not None}
+    return [one for one in columns if one.name in filled and not one.name.endswith(("_low", "_high"))]
+
+
+def _predicted(name: str, unit: str, spec: str) -> list[Column]:
+    return [Column(f"{name}{end}", unit, "predicted", spec) for end in ("", "_low", "_high")]
