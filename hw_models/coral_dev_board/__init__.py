@@ -1,0 +1,1 @@
+"""The Coral Dev Board: measurements, fitted cost models."""

@@ -1,0 +1,1 @@
+"""Layer tables of published networks that the zoo does not hold yet, as configuration."""

@@ -1,0 +1,111 @@
+"""The layer table of a network as it was measured: structures as published, not as our techniques build them.
+
+Differences that matter for the fit: a published tensor train keeps its rank at every bond, even where the
+matrix has none left, and runs core by core; quantization is integer everywhere, the first layer included (the
+published memory figures fit only that).
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..spaces.errors import AtollError
+from .layer_table import LayerTable, layer_table
+from .measurements import Measurement
+from .structure_file import structure_names, structure_table
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..spaces.technique import Technique
+
+
+def measured_table(measurement: Measurement, folder: Path) -> LayerTable:
+    """Returns the table of a measured network.
+
+    Args:
+        measurement: what was measured.
+        folder: the device's, with structures that the zoo does not hold.
+
+    Raises:
+        AtollError: with the reason why the row cannot be priced.
+    """
+    from ..spaces.networks import NETWORKS
+    from ..spaces.recipe import Recipe
+
+    zoo = [name for name, _ in NETWORKS]
+    steps = list(Recipe.parse(measurement.recipe or "baseline"))
+    integer = bool(steps) and _is_integer(steps[-1])
+    if integer:
+        steps.pop()
+    if measurement.network in zoo:
+        table = _zoo_table(measurement, steps)
+    elif measurement.network in structure_names(folder) and not steps:
+        table = structure_table(folder, measurement.network, measurement.input_shape, measurement.num_classes)
+    elif measurement.network in structure_names(folder):
+        raise AtollError(f"{steps[0]} of {measurement.network}: only its layer table is stored, no network")
+    else:
+        raise AtollError(f"the structure of {measurement.network} is not known")
+    return replace(integer_everywhere(table) if integer else table, name=measurement.id)
+
+
+def integer_everywhere(table: LayerTable) -> LayerTable:
+    """Returns the table of the same network with every weight and activation in 8 bits."""
+    rows = tuple(
+        replace(
+            row,
+            live_bytes=-(-row.live_bytes // 4),
+            cost=replace(row.cost, compute="int8", weight_bits=8, activation_bits=8),
+        )
+        for row in table.rows
+    )
+    return replace(table, rows=rows)
+
+
+def _is_integer(step: "Technique") -> bool:
+    """Whether a step leaves 8-bit weights and activations."""
+    settings = step.settings()
+    return settings.get("bits") == 8 and settings.get("activations") == "int8"
+
+
+def _zoo_table(measurement: Measurement, steps: "list[Technique]") -> LayerTable:
+    import torch
+
+    from ..spaces.layers.structure import adopt
+    from ..spaces.networks import build_network
+
+    with torch.device("meta"):
+        network = build_network(measurement.network, measurement.num_classes, measurement.input_shape)
+    network = adopt(network, measurement.input_shape)
+    for step in steps:
+        if step.settings().get("in_dims", "auto") != "auto":
+            _put_published_trains(network, step)
+        else:
+            network = step.plan(network)
+    return layer_table(network, measurement.input_shape)
+
+
+def _put_published_trains(network: "nn.Module", step: "Technique") -> None:
+    """Replaces the dense layers that the given modes multiply up to by trains of one rank at every bond."""
+    from math import prod
+
+    import torch
+
+    from ..spaces.domains import mode_sizes
+    from ..spaces.layers.structure import named_layers, replace
+    from ..spaces.layers.tt_dense import TTDense
+
+    settings = step.settings()
+    ins, outs = mode_sizes(settings["in_dims"]), mode_sizes(settings["out_dims"])
+    if ins is None or outs is None:
+        raise AtollError(f"{step}: in_dims and out_dims must both be given")
+    ranks = (1, *[settings["rank"]] * (len(ins) - 1), 1)
+    fitting = [
+        name
+        for name, layer in named_layers(network)
+        if layer.type_name == "dense" and (layer.inputs, layer.outputs) == (prod(ins), prod(outs))
+    ]
+    if not fitting:
+        raise AtollError(f"{step}: no dense layer of {prod(ins)} inputs and {prod(outs)} outputs")
+    for name in fitting:
+        replace(network, name, TTDense(ins, outs, ranks, bias=False, device=torch.device("meta")))

@@ -1,0 +1,134 @@
+"""Measurements of networks on a board: one CSV row each."""
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..spaces.errors import AtollError
+from ..spaces.nearest import known_names
+
+#: columns that must be there; others (`source`, `notes`, …) are for the reader
+COLUMNS = (
+    "id",
+    "setup",
+    "network",
+    "recipe",
+    "input_shape",
+    "num_classes",
+    "latency_ms",
+    "peak_memory_mib",
+    "latency_credible",
+    "memory_credible",
+)
+QUANTITIES = ("latency_ms", "peak_memory_mib")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One network as it was measured.
+
+    Args:
+        id: unique.
+        setup: runtime, threads and board together; figures of two set-ups differ by a factor of their own.
+        family: rows that belong together; network, recipe and set-up where the file does not say.
+        network: name in the zoo or of a stored structure.
+        recipe: how it was compressed; empty is the baseline.
+        input_shape: (channels, height, width).
+        num_classes: 2 where the network has none.
+        measured: latency_ms in ms and peak_memory_mib in MiB; None where it was not measured.
+        doubts: reasons why a quantity is not used, by its name.
+    """
+
+    id: str
+    setup: str
+    family: str
+    network: str
+    recipe: str
+    input_shape: tuple[int, int, int]
+    num_classes: int
+    measured: dict[str, float | None]
+    doubts: dict[str, str]
+
+
+def read_measurements(path: Path) -> tuple[Measurement, ...]:
+    """Reads a CSV file of measurements.
+
+    Columns: id, setup, network, recipe, input_shape (HEIGHTxWIDTHxCHANNELS), num_classes, latency_ms,
+    peak_memory_mib, latency_credible and memory_credible (yes or no); family and notes are optional.
+
+    Raises:
+        AtollError: for missing columns, no rows, repeated ids, or values that cannot be read.
+        OSError: when the file cannot be opened.
+    """
+    with open(path, newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+        if missing:
+            raise AtollError(
+                f"{path}: the columns {', '.join(missing)} are missing; needed are {', '.join(COLUMNS)}"
+            )
+        rows = tuple(_measurement(row, f"{path}, line {reader.line_num}") for row in reader)
+    if not rows:
+        raise AtollError(f"{path}: got no measurements, allowed is one row at least")
+    seen: set[str] = set()
+    for row in rows:
+        if row.id in seen:
+            raise AtollError(f"{path}: the id {row.id!r} comes twice; each row needs its own")
+        seen.add(row.id)
+    return rows
+
+
+def check_ids(rows: tuple[Measurement, ...], ids: tuple[str, ...]) -> None:
+    """Raises an AtollError for an id that no row has."""
+    known = [row.id for row in rows]
+    for name in ids:
+        if name not in known:
+            raise AtollError(f"unknown measurement {name!r}; {known_names(name, known)}")
+
+
+def parse_size(text: str, place: str) -> tuple[int, int, int]:
+    """Returns (channels, height, width) of a text HEIGHTxWIDTHxCHANNELS."""
+    parts = text.strip().lower().split("x")
+    if len(parts) != 3 or not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise AtollError(f"{place}: got {text!r}, allowed is HEIGHTxWIDTHxCHANNELS such as 64x64x3")
+    height, width, channels = (int(part) for part in parts)
+    return channels, height, width
+
+
+def _measurement(row: dict[str, str], place: str) -> Measurement:
+    text = {key: (value or "").strip() for key, value in row.items() if key is not None}
+    classes = text["num_classes"] or "2"
+    if not classes.isdigit():
+        raise AtollError(f"{place}, num_classes: got {classes!r}, allowed is a whole number")
+    notes = text.get("notes", "")
+    doubts = {}
+    for quantity, flag in zip(QUANTITIES, ("latency_credible", "memory_credible"), strict=True):
+        if text[flag] not in ("yes", "no"):
+            raise AtollError(f"{place}, {flag}: got {text[flag]!r}, allowed are yes and no")
+        if text[flag] == "no":
+            doubts[quantity] = f"marked as not credible: {notes}" if notes else "marked as not credible"
+    recipe = text["recipe"]
+    return Measurement(
+        id=text["id"],
+        setup=text["setup"],
+        family=text.get("family") or " ".join((text["setup"], text["network"], recipe)).strip(),
+        network=text["network"],
+        recipe=recipe,
+        input_shape=parse_size(text["input_shape"], f"{place}, input_shape"),
+        num_classes=int(classes),
+        measured={quantity: _number(text[quantity], f"{place}, {quantity}") for quantity in QUANTITIES},
+        doubts=doubts,
+    )
+
+
+def _number(text: str, place: str) -> float | None:
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise AtollError(f"{place}: got {text!r}, allowed is a number above 0 or nothing")
+    return value

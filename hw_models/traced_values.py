@@ -1,0 +1,113 @@
+"""From a network to its values: which operations the runtime fuses, folds or runs in place."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import prod
+
+from torch import nn
+
+from ..spaces.errors import AtollError
+from ..spaces.graph import Graph, Operation, trace
+from ..spaces.layers.cost import OperationCost, OperationKind
+from .layer_table import Value
+
+#: operations without arithmetic, (kind, whether it shares its input's memory)
+_VIEWS = ("identity", "channels_last_flatten")
+#: element-wise operations run in place where their input dies
+_ELEMENTWISE = ("relu", "relu6", "add")
+_KINDS: dict[str, OperationKind] = {
+    "relu": "elementwise",
+    "relu6": "elementwise",
+    "add": "elementwise",
+    "max_pool": "pool",
+    "avg_pool": "pool",
+    "global_avg_pool": "pool",
+    "concatenate": "move",
+    "flatten": "move",  # channels last in the runtime: torch's order needs a transpose first
+}
+
+
+def traced_values(network: nn.Module, input_shape: tuple[int, int, int]) -> list[Value]:
+    """Traces a network and returns its values as the runtime computes them.
+
+    A ReLU behind a layer or a norm is fused into it, a norm directly behind a layer is folded into its
+    weights (what stays is a bias), a norm elsewhere is one scale-and-shift in place.
+
+    Raises:
+        AtollError: for an operation that is not supported.
+    """
+    graph = trace(network, input_shape)
+    values: dict[str, Value] = {}
+    #: value of the graph -> value that stands for it
+    stands_for: dict[str, str] = {}
+    for operation in graph.operations:
+        if operation.kind == "output":
+            continue
+        inputs = tuple(stands_for[name] for name in operation.inputs)
+        fused = _fused(graph, operation, values, inputs)
+        value = _value(operation, inputs, values) if fused is None else fused
+        values[value.name] = value
+        stands_for[operation.name] = value.name
+    return list(_with_input_bits(values, graph))
+
+
+def _fused(
+    graph: Graph, operation: Operation, values: dict[str, Value], inputs: tuple[str, ...]
+) -> Value | None:
+    """Returns the value before with the operation taken into it, or None where it runs by itself."""
+    if operation.kind not in ("relu", "relu6", "norm"):
+        return None
+    source = graph[operation.inputs[0]]
+    if len(graph.consumers(source.name)) != 1:
+        return None
+    before = values[inputs[0]]
+    if operation.kind == "norm" and source.kind == "layer":
+        *others, last = before.costs
+        folded = replace(last, bias_elements=max(last.bias_elements, prod(before.shape[:1])))
+        return replace(before, bits=_norm_bits(operation, before.bits), costs=(*others, folded))
+    if operation.kind != "norm" and (source.kind in ("layer", "norm")) and before.costs:
+        return before
+    return None
+
+
+def _norm_bits(operation: Operation, bits: int) -> int:
+    grid = getattr(operation.module, "output_grid", None)
+    return bits if grid is None else grid.bits
+
+
+def _value(operation: Operation, inputs: tuple[str, ...], values: dict[str, Value]) -> Value:
+    if operation.kind == "input":
+        return Value(operation.name, "", (), operation.shape, bits=32)
+    sources = [values[name] for name in inputs]
+    bits = max(source.bits for source in sources)
+    name = operation.path or operation.name
+    if operation.kind in _VIEWS:
+        return Value(operation.name, operation.path, inputs, operation.shape, bits, view=True)
+    if operation.kind in ("layer", "norm"):
+        costs = tuple(operation.module.costs(sources[0].shape, operation.shape))  # type: ignore[union-attr,operator]
+        own_bits = costs[-1].activation_bits
+        in_place = operation.kind == "norm"
+        return Value(operation.name, operation.path, inputs, operation.shape, own_bits, costs, in_place)
+    if operation.kind not in _KINDS:
+        known = ", ".join(sorted({"layer", "norm", *_KINDS, *_VIEWS}))
+        raise AtollError(f"operation {operation.described or name!r} at {name}: allowed are {known}")
+    cost = OperationCost(
+        kind=_KINDS[operation.kind],
+        input_elements=sum(prod(source.shape) for source in sources),
+        output_elements=prod(operation.shape),
+        activation_bits=bits,
+        compute="int8" if bits == 8 else "float32",
+    )
+    in_place = operation.kind in _ELEMENTWISE
+    return Value(operation.name, operation.path, inputs, operation.shape, bits, (cost,), in_place)
+
+
+def _with_input_bits(values: dict[str, Value], graph: Graph) -> Iterator[Value]:
+    """Gives the network's input the width of the grid that its first layer puts on it."""
+    for name, value in values.items():
+        if not value.inputs:
+            grids = [getattr(reader.module, "input_grid", None) for reader in graph.consumers(name)]
+            if grids and all(grid is not None for grid in grids):
+                yield replace(value, bits=max(grid.bits for grid in grids))
+                continue
+        yield value
