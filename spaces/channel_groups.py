@@ -1,6 +1,7 @@
 """Channel groups: channels that can only be removed together, found by dependency analysis."""
 
 from dataclasses import dataclass, field
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -123,28 +124,33 @@ class _Analysis:
             for source in sources:
                 self.spaces.group(source.space).fixed = "the network's output"
             return None
-        if operation.kind == "layer":
+        if operation.kind == "layer" and len(operation.shape) == len(self.graph.input_shapes(operation)[0]):
             return self._layer(operation, sources[0])
-        if operation.kind == "norm":
+        if operation.kind == "norm" and sources[0].positions == 1:
             self._note(self.spaces.group(sources[0].space).norms, operation.path)
             return sources[0]
         if operation.kind in _PER_CHANNEL:
             return sources[0]
-        if operation.kind == "add" and len({s.layout for s in sources}) == 1:
+        if operation.kind == "add" and self._alike(operation, sources):
             space = sources[0].space
             for source in sources[1:]:
                 space = self.spaces.join(space, source.space)
             return _Value(space, sources[0].positions, sources[0].layout)
-        if operation.kind in _FLATTENS:
+        if operation.kind in _FLATTENS and len(operation.shape) == 1:
             shape = self.graph[operation.inputs[0]].shape
-            positions = 1
-            for side in shape[1:]:
-                positions *= side
-            return _Value(sources[0].space, positions, _FLATTENS[operation.kind])
+            if len(shape) == 1:  # flat already
+                return sources[0]
+            return _Value(sources[0].space, prod(shape[1:]), _FLATTENS[operation.kind])
         for source in sources:
             self.spaces.group(source.space).fixed = f"read by {operation.described}"
         size = operation.shape[0] if operation.shape else 1
         return _Value(self.spaces.new(size, f"made by {operation.described}"))
+
+    def _alike(self, operation: Operation, sources: list[_Value]) -> bool:
+        """Whether added values have the same channels in the same layout (no broadcasting over channels)."""
+        layouts = {(s.positions, s.layout if s.positions > 1 else "") for s in sources}
+        sizes = {shape[0] for shape in self.graph.input_shapes(operation) if shape}
+        return len(layouts) == 1 and len(sizes) == 1
 
     def _layer(self, operation: Operation, source: _Value) -> _Value:
         layer = operation.module

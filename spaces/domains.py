@@ -7,7 +7,7 @@ shared prefixes are what the step cache saves.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite, prod
+from math import prod
 from typing import Any, ClassVar, Protocol
 
 from .errors import AtollError
@@ -38,10 +38,11 @@ class Float:
     type_name: ClassVar[str] = "float"
 
     def check(self, where: str, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-            raise AtollError(f"{where}: got {value!r}, allowed is {self.describe()}")
-        inside = self.low < value < self.high if self.open_ends else self.low <= value <= self.high
-        if not inside:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        # NaN is on neither side of anything
+        if not number or not (
+            self.low < value < self.high if self.open_ends else self.low <= value <= self.high
+        ):
             raise AtollError(f"{where}: got {value!r}, allowed is {self.describe()}")
         return float(value)
 

@@ -102,14 +102,14 @@ def trace(network: nn.Module, input_shape: tuple[int, int, int]) -> Graph:
     Raises:
         AtollError: where the network's forward depends on its data, or the input does not fit.
     """
-    network = network.eval() if not network.training else network
     try:
         traced = _Tracer().trace(network)
-    except (fx.proxy.TraceError, TypeError) as error:
+    except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
         raise AtollError(
             f"the network cannot be traced: its forward depends on the data it sees ({error}); "
             "allowed is a forward without control flow over tensors"
         ) from error
+    _check_one_head(traced)
     shapes = _shapes(network, traced, input_shape)
     modules = dict(network.named_modules())
     operations = []
@@ -127,6 +127,14 @@ def trace(network: nn.Module, input_shape: tuple[int, int, int]) -> Graph:
             )
         )
     return Graph(tuple(operations))
+
+
+def _check_one_head(traced: fx.Graph) -> None:
+    inputs = sum(node.op == "placeholder" for node in traced.nodes)
+    (returned,) = (node.args[0] for node in traced.nodes if node.op == "output")
+    if inputs != 1 or not isinstance(returned, fx.Node):
+        what = f"{inputs} inputs" if inputs != 1 else f"an output of type {type(returned).__name__}"
+        raise AtollError(f"got a network with {what}, allowed is one image tensor in and one tensor out")
 
 
 def _kind(node: fx.Node, module: nn.Module | None) -> str:

@@ -53,6 +53,9 @@ class Recipe:
         """
         found = []
         for step in steps:
+            missing = [key for key in ("technique", "version", "settings") if key not in step]
+            if missing:
+                raise AtollError(f"recipe: got a step without {missing[0]!r}: {step!r}")
             technique = technique_named(step["technique"])
             if step["version"] != technique.version:
                 raise AtollError(
@@ -114,5 +117,5 @@ def _value(text: str) -> Any:
     """Reads a number, a quoted text or a bare word (`16x8x16x8`, `features.*`)."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text

@@ -24,9 +24,13 @@ def fit_layer(
         generator: draws the batches.
 
     Returns:
-        the relative squared error over all images after the fit: 0 perfect, 1 as good as the mean.
+        the relative squared error over all images after the fit: 0 perfect, 1 as good as the mean. Never
+        larger than before the fit: the layer is left as it was where the fit did not help.
     """
     spread = outputs.std(dim=0, keepdim=True).clamp_min(1e-6)
+    layer.eval()  # ranges of activations stand still
+    before = relative_error(layer, inputs, outputs, spread)
+    best = {name: tensor.clone() for name, tensor in layer.state_dict().items()}
     parameters = [parameter for parameter in layer.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p], "lr": LEARNING_RATE * float(p.detach().square().mean().sqrt().clamp_min(1e-4))}
@@ -42,7 +46,16 @@ def fit_layer(
             error.backward()
             optimiser.step()
             schedule.step()
-    with torch.no_grad():
-        residual = torch.cat([layer(part) for part in inputs.split(256)]) - outputs
-        centred = (outputs - outputs.mean(dim=0)) / spread
-        return float((residual / spread).square().mean() / centred.square().mean().clamp_min(1e-12))
+    after = relative_error(layer, inputs, outputs, spread) if steps > 0 else before
+    if after <= before:
+        return after
+    layer.load_state_dict(best)
+    return before
+
+
+@torch.no_grad()
+def relative_error(layer: nn.Module, inputs: Tensor, outputs: Tensor, spread: Tensor) -> float:
+    """Returns the squared error in units of each output's spread, relative to that of the mean output."""
+    residual = torch.cat([layer(part) for part in inputs.split(256)]) - outputs
+    centred = (outputs - outputs.mean(dim=0)) / spread
+    return float((residual / spread).square().mean() / centred.square().mean().clamp_min(1e-12))

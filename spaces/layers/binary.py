@@ -13,6 +13,8 @@ class Binary(Constraint):
 
     The gradient is 1 where |w| <= threshold, else 0 (eq. 4). Zero counts as positive.
 
+    The step is trained relative to its start, as a grid's scale is.
+
     Args:
         step: [out, 1, ...] or [1, 1, ...], positive.
         threshold: where the straight-through gradient ends; 1 is the papers'.
@@ -20,16 +22,23 @@ class Binary(Constraint):
 
     kind = "binary"
     on_decomposition = "imposed anew"
+    start: Tensor
 
     def __init__(self, step: Tensor, threshold: float = 1.0) -> None:
         super().__init__()
-        self.step = nn.Parameter(step)
+        self.register_buffer("start", step.detach().clone())
+        self.relative = nn.Parameter(torch.ones_like(self.start))
         self.threshold = threshold
+
+    @property
+    def step(self) -> Tensor:
+        """[out, 1, ...] or [1, 1, ...], as trained."""
+        return self.start * self.relative
 
     @property
     def per_channel(self) -> bool:
         """Whether each output channel has a step of its own."""
-        return self.step.shape[0] > 1
+        return self.start.shape[0] > 1
 
     def signs(self, weight: Tensor) -> Tensor:
         """Returns -1 or +1 for every weight."""

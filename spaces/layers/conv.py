@@ -116,15 +116,21 @@ class Conv(Layer):
         """Returns the layer with copies of a trained convolution's tensors.
 
         Raises:
-            AtollError: for padding that is not zeros given in numbers.
+            AtollError: for padding that is not the same number of zeros on both sides.
         """
-        if conv.padding_mode != "zeros" or isinstance(conv.padding, str) and conv.padding != "same":
-            raise AtollError(
-                f"convolution with padding {conv.padding!r} ({conv.padding_mode}): allowed is zero padding"
-            )
+        if conv.padding_mode != "zeros":
+            raise AtollError(f"convolution with padding_mode {conv.padding_mode!r}: allowed is 'zeros'")
         padding = conv.padding
-        if isinstance(padding, str):
-            padding = tuple(d * (k - 1) // 2 for d, k in zip(conv.dilation, conv.kernel_size, strict=True))
+        if padding == "valid":
+            padding = (0, 0)
+        elif isinstance(padding, str):
+            total = [d * (k - 1) for d, k in zip(conv.dilation, conv.kernel_size, strict=True)]
+            if any(n % 2 for n in total):
+                raise AtollError(
+                    f"convolution of size {_pair(conv.kernel_size)} with padding 'same': it needs more zeros "
+                    "on one side; allowed are odd sizes, or padding in numbers"
+                )
+            padding = tuple(n // 2 for n in total)
         ours = cls(
             conv.in_channels,
             conv.out_channels,

@@ -69,7 +69,8 @@ class Factor(nn.Module):
 
     def find(self, kind: type[C]) -> C | None:
         """Returns the constraint of that kind, None where there is none."""
-        found = self.constraints[kind.kind] if kind.kind in self.constraints else None
+        has = kind.kind in self.constraints
+        found = self.constraints[kind.kind] if has else None
         return found if isinstance(found, kind) else None
 
     def forward(self) -> Tensor:
@@ -167,10 +168,10 @@ class Factor(nn.Module):
         count = self.shape.numel()
         mask, codebook = self.find(Mask), self.find(Codebook)
         binary, grid = self.find(Binary), self.find(Grid)
-        overhead = FLOAT_BITS * sum(c.numel() for c in ([grid.scale] if grid else []))
+        overhead = FLOAT_BITS * (grid.start.numel() if grid else 0)
         if binary is not None:
             # a mask over signs makes them ternary: two bits each
-            return count * (1 if mask is None else 2) + FLOAT_BITS * binary.step.numel()
+            return count * (1 if mask is None else 2) + FLOAT_BITS * binary.start.numel()
         dense_bits = value_bits = grid.bits if grid else FLOAT_BITS
         if codebook is not None:
             overhead += codebook.clusters * value_bits
@@ -192,8 +193,7 @@ class Factor(nn.Module):
             return None
         bits = 2 if binary is not None else grid.bits  # type: ignore[union-attr]
         if self.device.type == "meta":
-            channels = max(c.scale.shape[0] if isinstance(c, Grid) else c.step.shape[0]
-                           for c in (binary, grid) if c is not None)  # fmt: skip
+            channels = max(c.start.shape[0] for c in (binary, grid) if c is not None)
             scale = torch.ones(channels)
             return Integers(torch.zeros(self.shape, dtype=torch.int8), scale, bits)
         effective = self.effective()

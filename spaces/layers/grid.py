@@ -13,7 +13,10 @@ class Grid(Constraint):
     """Rounds each weight to q * scale, q in [-Q, Q], Q = 2^(bits-1) - 1 (THESIS eqs. 1-2).
 
     The scale is trained with the weights (learned step size quantization, Esser et al. 2020): its gradient
-    comes from the rounding error inside the range and from the clipped level outside.
+    comes from the rounding error inside the range and from the clipped level outside. What an optimiser moves
+    is the scale relative to its start: Adam moves every parameter by about its learning rate a step, and a
+    scale of 0.002 would be thrown about by steps of 0.001 (the reason why Jain et al. 2020, TQT, train
+    thresholds in the log domain; a product is exact on every machine, an exponential is not).
 
     Args:
         scale: [out, 1, ...] or [1, 1, ...], positive.
@@ -22,16 +25,23 @@ class Grid(Constraint):
 
     kind = "grid"
     on_decomposition = "imposed anew"
+    start: Tensor
 
     def __init__(self, scale: Tensor, bits: int) -> None:
         super().__init__()
-        self.scale = nn.Parameter(scale)
+        self.register_buffer("start", scale.detach().clone())
+        self.relative = nn.Parameter(torch.ones_like(self.start))
         self.bits = bits
+
+    @property
+    def scale(self) -> Tensor:
+        """[out, 1, ...] or [1, 1, ...], as trained."""
+        return self.start * self.relative
 
     @property
     def per_channel(self) -> bool:
         """Whether each output channel has a scale of its own."""
-        return self.scale.shape[0] > 1
+        return self.start.shape[0] > 1
 
     def positive_scale(self) -> Tensor:
         """Returns the scale, kept away from zero."""
@@ -45,7 +55,7 @@ class Grid(Constraint):
     def forward(self, weight: Tensor) -> Tensor:
         levels = symmetric_levels(self.bits)
         # LSQ's gradient scale keeps the steps' updates in proportion to the weights'
-        gain = (weight.numel() / self.scale.numel() * levels) ** -0.5
+        gain = (weight.numel() / self.start.numel() * levels) ** -0.5
         scale = self.positive_scale()
         scale = straight_through(scale.detach(), scale * gain)
         position = (weight / scale).clamp(-levels, levels)

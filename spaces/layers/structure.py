@@ -27,6 +27,11 @@ def adopt(network: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
     Args:
         network: any network on (N, C, H, W) images.
         input_shape: (channels, height, width); the copy remembers it (`input_shape_of`).
+
+    Raises:
+        AtollError: for a network that does not run on such images, or returns more than one tensor, and for
+            layers with options that have no counterpart (padding that is not zeros, BatchNorm without
+            statistics).
     """
     copy = deepcopy(network)
     copy.input_shape = tuple(input_shape)  # type: ignore[assignment]
@@ -34,7 +39,26 @@ def adopt(network: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
         for theirs, ours in _ADOPTED:
             if type(module) is theirs:
                 replace(copy, name, ours.adopt(module))
+    _check_forward(copy, tuple(input_shape))
     return copy
+
+
+def _check_forward(network: nn.Module, input_shape: tuple[int, ...]) -> None:
+    """Runs the structure once: one image batch in, one tensor out, or an AtollError says what else it is."""
+    name = type(network).__name__
+    channels, height, width = input_shape
+    try:
+        with torch.no_grad():
+            output = to_meta(network).eval()(torch.empty(2, *input_shape, device="meta"))
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise AtollError(
+            f"{name} does not run on images of {height}x{width}x{channels} (height x width x channels): "
+            f"{error}"
+        ) from error
+    if not isinstance(output, torch.Tensor):
+        raise AtollError(
+            f"{name}: got a network that returns {type(output).__name__}, allowed is one tensor (one head)"
+        )
 
 
 def input_shape_of(network: nn.Module) -> tuple[int, int, int]:
@@ -50,9 +74,12 @@ def input_shape_of(network: nn.Module) -> tuple[int, int, int]:
 
 
 def replace(network: nn.Module, name: str, module: nn.Module) -> None:
-    """Puts a module in the place of the one with that dotted name."""
-    parent, _, last = name.rpartition(".")
-    setattr(network.get_submodule(parent), last, module)
+    """Puts a module in the place of the one with that dotted name, and wherever else that one is shared."""
+    old = network.get_submodule(name)
+    names = [path for path, child in network.named_modules(remove_duplicate=False) if child is old]
+    for path in names:
+        parent, _, last = path.rpartition(".")
+        setattr(network.get_submodule(parent), last, module)
 
 
 def named_layers(network: nn.Module) -> Iterator[tuple[str, Layer]]:
@@ -112,5 +139,11 @@ def apply_structure(network: nn.Module, specs: dict[str, dict[str, Any]]) -> Non
 
 
 def to_meta(network: nn.Module) -> nn.Module:
-    """Returns a copy of the network on the meta device: structure without data."""
-    return deepcopy(network).to("meta")
+    """Returns a copy of the network on the meta device: structure without data, none copied."""
+    memo: dict[int, Any] = {}
+    for parameter in network.parameters():
+        empty = torch.empty_like(parameter, device="meta")
+        memo[id(parameter)] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
+    for buffer in network.buffers():
+        memo[id(buffer)] = torch.empty_like(buffer, device="meta")
+    return deepcopy(network, memo)

@@ -174,7 +174,7 @@ class TTDense(Layer):
         return self.dense_weight()
 
     def _decompose_again(self, weight: Tensor) -> None:
-        """Writes a smaller matrix as a tensor train of the same largest rank; constraints are imposed anew."""
+        """Writes a smaller matrix as a train of the same largest rank; constraints meet their fate."""
         before = list(self.factors().values())
         fresh = TTDense.of(weight, max(self.ranks), count=len(self.in_modes))
         for old, new in zip(before, fresh.factors().values(), strict=True):

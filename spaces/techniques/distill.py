@@ -49,7 +49,8 @@ class Distill(Technique):
     def plan(self, model: nn.Module) -> nn.Module:
         if self.student == "none":
             return to_meta(model)
-        return to_meta(self._student(model, torch.Generator()))
+        with torch.device("meta"):
+            return self._student(model, torch.Generator())
 
     def apply(self, model: nn.Module, context: Context) -> tuple[nn.Module, Decisions]:
         if context.teacher is None:

@@ -13,6 +13,7 @@ from ..domains import Choice, Float
 from ..kernels.importance import largest
 from ..kernels.layer_fit import fit_layer
 from ..kernels.statistics import layer_inputs, reestimate
+from ..layers.constraint import Constraint
 from ..layers.layer import Layer
 from ..layers.structure import input_shape_of, to_meta
 from ..technique import Decisions, Technique, setting
@@ -53,7 +54,7 @@ class PruneChannels(Technique):
 
     def apply(self, model: nn.Module, context: Context) -> tuple[nn.Module, Decisions]:
         pruned = deepcopy(model)
-        left_alone = {}
+        left_alone, fates = {}, {}
         changed: dict[str, Tensor | None] = {}  # decomposed layers and which of their outputs are left
         for group in channel_groups(pruned, input_shape_of(model)):
             kept = self.kept_count(group.size)
@@ -61,6 +62,7 @@ class PruneChannels(Technique):
                 left_alone[", ".join(group.makers)] = group.fixed or "too few channels to round down"
                 continue
             index = largest(group_importance(pruned, group), kept).nonzero().flatten()
+            fates.update(_fates(pruned, [*group.makers, *(reader.path for reader in group.readers)]))
             for path in [reader.path for reader in group.readers]:
                 changed.setdefault(path, None)
             changed.update({path: index for path in group.makers})
@@ -68,7 +70,7 @@ class PruneChannels(Technique):
         images = context.images(IMAGES)
         reestimate(pruned, images)
         self._refit(model, pruned, changed, images, context.generator)
-        return pruned, self.decisions(model, pruned, left_alone=left_alone)
+        return pruned, self.decisions(model, pruned, left_alone=left_alone, fates=fates)
 
     def kept_count(self, size: int) -> int:
         """Returns how many of `size` channels stay: the nearest multiple, at least one, at most all."""
@@ -83,7 +85,7 @@ class PruneChannels(Technique):
         images: Tensor,
         generator: torch.Generator,
     ) -> None:
-        """Fits decomposed layers to what they gave before: slicing a matrix and decomposing it again is lossy."""
+        """Fits decomposed layers to what they gave before: slicing and decomposing again is lossy."""
         for path, outputs in changed.items():
             layer = after.get_submodule(path)
             if not (isinstance(layer, Layer) and layer.decomposed):
@@ -93,3 +95,22 @@ class PruneChannels(Technique):
             wanted = wanted if outputs is None else wanted.index_select(1, outputs)
             fit_layer(layer, inputs, wanted, FIT_STEPS, generator)
             reestimate(after, images)
+
+
+def _fates(network: nn.Module, paths: list[str]) -> dict[str, list[list[str]]]:
+    """Returns what becomes of the constraints of layers that lose channels, as [kind, fate] by factor.
+
+    A decomposed layer is decomposed again, any other is sliced together with its constraints.
+    """
+    fates = {}
+    for path in paths:
+        layer = network.get_submodule(path)
+        if isinstance(layer, Layer):
+            for name, factor in layer.factors().items():
+                constraints = [c for c in factor.constraints.values() if isinstance(c, Constraint)]
+                if constraints:
+                    fates[f"{path}.{name}"] = [
+                        [c.kind, c.on_decomposition if layer.decomposed else c.on_removal]
+                        for c in constraints
+                    ]
+    return fates
