@@ -75,6 +75,8 @@ class Factor(nn.Module):
 
     def forward(self) -> Tensor:
         """Returns the effective weight: what the layer computes with and what is exported."""
+        if self.device.type == "meta":  # a plan: every constraint keeps the shape, and is slow on meta
+            return torch.empty(self.shape, device="meta")
         weight: Tensor | None = self.raw
         for kind in ORDER:
             if kind in self.constraints:
