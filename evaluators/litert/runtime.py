@@ -29,6 +29,11 @@ def _quiet_stderr() -> Iterator[list[str]]:
             lines.extend(sink.read().decode(errors="replace").splitlines())
 
 
+def _grid(details: dict) -> Grid | None:
+    scale, zero_point = details["quantization"]
+    return Grid(scale, zero_point) if scale else None
+
+
 class LiteRtRunner:
     """A loaded file with one input and one output.
 
@@ -58,10 +63,15 @@ class LiteRtRunner:
         self.input = self.interpreter.get_input_details()[0]
         self.output = self.interpreter.get_output_details()[0]
 
-    @staticmethod
-    def _grid(details: dict) -> Grid | None:
-        scale, zero_point = details["quantization"]
-        return Grid(scale, zero_point) if scale else None
+    @property
+    def input_grid(self) -> Grid | None:
+        """The int8 grid of the input, None where it is float."""
+        return _grid(self.input)
+
+    @property
+    def output_grid(self) -> Grid | None:
+        """The int8 grid of the output, None where it is float."""
+        return _grid(self.output)
 
     def run_raw(self, images: np.ndarray) -> np.ndarray:
         """Outputs as the file gives them (int8 for an int8 file), for inputs in the file's own type.
@@ -85,7 +95,7 @@ class LiteRtRunner:
         Args:
             images: [count, *input shape without batch], float; quantized with the file's own input grid.
         """
-        grid_in, grid_out = self._grid(self.input), self._grid(self.output)
+        grid_in, grid_out = self.input_grid, self.output_grid
         images = np.asarray(images, np.float32)
         raw = self.run_raw(images if grid_in is None else grid_in.quantize(images))
         return raw if grid_out is None else grid_out.dequantize(raw)

@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+import torch
+import zstandard
+from atoll.evaluators.artifact import (
+    artifact_bytes,
+    model_bytes,
+    packed_bytes,
+    verify_artifact,
+    write_artifact,
+)
+from atoll.evaluators.training import predict_logits
+from atoll.spaces.errors import AtollError
+from atoll.spaces.layers.structure import adopt, to_meta
+from torch import nn
+
+SHAPE = (1, 4, 4)
+
+
+def network(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return adopt(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)), SHAPE).eval()
+
+
+def images(count: int = 40) -> torch.Tensor:
+    return torch.randint(0, 256, (count, *SHAPE), dtype=torch.uint8)
+
+
+def test_model_bytes_is_known_before_training() -> None:
+    assert model_bytes(to_meta(network()), SHAPE) == len(artifact_bytes(network(), SHAPE))
+
+
+def test_written_file_is_the_artifact(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    size = write_artifact(network(), SHAPE, path)
+    assert path.read_bytes() == artifact_bytes(network(), SHAPE)
+    assert path.stat().st_size == size
+    assert verify_artifact(path, network(), images()).agreement == 1.0
+
+
+def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    with pytest.raises(AtollError, match=r"cannot write .*missing/model.tflite: No such file"):
+        write_artifact(network(), SHAPE, tmp_path / "missing" / "model.tflite")
+
+
+def test_packed_bytes_unpack_to_the_artifact() -> None:
+    content = artifact_bytes(network(), SHAPE)
+    assert packed_bytes(content) < len(content)
+    assert packed_bytes(bytes(10_000)) < 100
+    assert packed_bytes(content) == len(zstandard.compress(content, 19))
+
+
+def test_verification_counts_against_labels() -> None:
+    net, batch = network(), images()
+    labels = predict_logits(net, batch).argmax(1)
+    labels[:10] = (labels[:10] + 1) % 3
+    found = verify_artifact(artifact_bytes(net, SHAPE), net, batch, labels)
+    assert (found.count, found.agreement, found.quality, found.network_quality) == (40, 1.0, 0.75, 0.75)
+    assert found.largest_difference < 1e-5
+    assert found.largest_difference_lsb is None
+
+
+def test_another_network_s_file_is_found_out() -> None:
+    batch = images()
+    wrong = verify_artifact(artifact_bytes(network(1), SHAPE), network(0), batch)
+    share = (
+        predict_logits(network(1), batch).argmax(1) == predict_logits(network(0), batch).argmax(1)
+    ).float()
+    assert wrong.agreement == pytest.approx(float(share.mean()))
+    assert wrong.agreement < 1
+    assert wrong.largest_difference > 0.01
+
+
+def test_no_images_is_refused() -> None:
+    with pytest.raises(AtollError, match="at least one image"):
+        verify_artifact(artifact_bytes(network(), SHAPE), network(), images(0))
