@@ -1,0 +1,100 @@
+"""Which trial a command means: a study by name or the newest, a trial by name or the best."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..evaluators.constraints import parse_constraints
+from ..evaluators.leaderboard import leaderboard, nearest_miss
+from ..spaces.errors import AtollError
+from ..spaces.nearest import known_names
+from .store import Store
+
+Row = dict[str, Any]
+BEST = "best"
+
+
+def choose_study(store: Store, name: str | None) -> Row:
+    """Returns the row of a study: that of the name, or the newest.
+
+    Raises:
+        AtollError: there is none.
+    """
+    studies = store.studies()
+    if not studies:
+        raise AtollError(f"no study in {store.path}: run `atoll search` first")
+    if name is None:
+        return studies[-1]
+    for row in studies:
+        if row["study"] == name:
+            return row
+    raise AtollError(f"no study {name!r} in {store.path}: {known_names(name, [r['study'] for r in studies])}")
+
+
+def baseline_figures(study: Mapping[str, Any], trials: list[Row]) -> Row:
+    """Returns the baseline's figures, with the name of its trial where the study ran it.
+
+    Raises:
+        AtollError: the study has no finished baseline yet.
+    """
+    trial = next((dict(row) for row in trials if row["origin"] == "baseline"), {})
+    figures = trial | (study["baseline"] or {})
+    if not figures:
+        raise AtollError(
+            f"study {study['study']!r} has no finished baseline yet, to which all ratios refer: wait for it, or "
+            f"continue the study with `atoll resume {study['study']}`"
+        )
+    return figures
+
+
+def ranked_trials(store: Store, study: Mapping[str, Any], profile: str | None = None) -> list[Row]:
+    """Returns the finished trials that meet the study's constraints, best first, the baseline left out.
+
+    The score is the papers', over the whole table (baseline included), by the study's profile.
+    """
+    trials = [row for row in store.trials(study["study"]) if row["status"] == "finished"]
+    definition = study["definition"] or {}
+    constraints = parse_constraints(definition.get("constraints") or ())
+    weights = profile or definition.get("profile") or "balanced"
+    rows = leaderboard(trials, baseline_figures(study, trials), weights, constraints)
+    return [row for row in rows if row["recipe"] != "baseline"]
+
+
+def choose_trial(store: Store, study: Mapping[str, Any], name: str, profile: str | None = None) -> Row:
+    """Returns the row of a trial: that of the name, or the best.
+
+    The best is the leaderboard's first among the finalists, which were measured from their files; where
+    there are none yet, the leaderboard's first.
+
+    Raises:
+        AtollError: no such trial, it is not finished, or nothing meets the constraints (the nearest is named).
+    """
+    trials = store.trials(study["study"])
+    if name != BEST:
+        return _named(trials, study, name)
+    ranked = ranked_trials(store, study, profile)
+    if ranked:
+        finalists = [row for row in ranked if row["model_bytes_measured"] is not None]
+        return (finalists or ranked)[0]
+    finished = [row for row in trials if row["status"] == "finished"]
+    constraints = parse_constraints((study["definition"] or {}).get("constraints") or ())
+    nearest = nearest_miss(finished, baseline_figures(study, trials), constraints)
+    hint = (
+        f"the nearest is trial {nearest['trial']}, {nearest['recipe']}, which misses: {nearest['misses']}; "
+        f"`atoll export {nearest['trial']}` exports it all the same"
+        if nearest
+        else "no recipe is finished yet"
+    )
+    raise AtollError(f"no trial of study {study['study']!r} meets its constraints; {hint}")
+
+
+def _named(trials: list[Row], study: Mapping[str, Any], name: str) -> Row:
+    for row in trials:
+        if row["trial"] == name:
+            if row["status"] != "finished":
+                raise AtollError(
+                    f"trial {name} of study {study['study']!r} is {row['status']} ({row['reason'] or 'no reason'}): "
+                    "only a finished one can be exported"
+                )
+            return row
+    known = [row["trial"] for row in trials if row["status"] == "finished"]
+    raise AtollError(f"no trial {name!r} in study {study['study']!r}; {known_names(name, [*known, BEST])}")
