@@ -89,7 +89,7 @@ def _registered(
     """Lets statements see the rows as `incoming`, with the types of the table's columns."""
     types = _column_types(connection, table)
     schema = pa.schema([(column, types[column]) for column in columns])
-    arrays = [pa.array([_coerced(row.get(f.name), f.type) for row in rows], f.type) for f in schema]
+    arrays = [_array([row.get(column.name) for row in rows], column.type) for column in schema]
     connection.register("incoming", pa.Table.from_arrays(arrays, schema=schema))
     try:
         yield
@@ -105,18 +105,33 @@ def _column_types(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str
     return {name: _ARROW_TYPES.get(kind, pa.string()) for name, kind in described.fetchall()}
 
 
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    if not pa.types.is_integer(kind):  # Arrow would cut 7.6 to 7
+        try:
+            return pa.array(values, kind)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            pass  # one of them needs the slow way
+    return pa.array([_coerced(value, kind) for value in values], kind)
+
+
 def _coerced(value: Any, kind: pa.DataType) -> Any:
     """Returns the value as the column holds it; None for what it cannot hold."""
     if value is None:
         return None
     try:
-        if pa.types.is_integer(kind):
-            return round(value)
-        if pa.types.is_floating(kind):
-            return float(value)
         if pa.types.is_string(kind):
             return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        if pa.types.is_integer(kind):
+            return _within(round(value), kind.bit_width)
+        if pa.types.is_floating(kind):
+            return float(value)
+        return pa.scalar(value, kind).as_py()
     except (TypeError, ValueError, OverflowError):
         _LOG.warning("the store cannot hold %r as %s", value, kind)
         return None
+
+
+def _within(value: int, bits: int) -> int:
+    if not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
+        raise OverflowError
     return value

@@ -115,13 +115,15 @@ def _notes(
     all: bool,
 ) -> list[str]:
     """Returns what the table alone would leave unsaid."""
-    from ...evaluators.leaderboard import nearest_miss, recipe_rows
+    from ...evaluators.leaderboard import BASELINE, nearest_miss
 
-    name, recipes = study["study"], len(recipe_rows(trials))
+    name, recipes = study["study"], len({row["recipe"] for row in trials} - {BASELINE})
     if recipes == 0:
         counts = ", ".join(f"{study[status]} {status}" for status in ("running", "failed", "rejected"))
         return [f"study {name!r} has finished no recipe yet ({counts}): the baseline stands alone"]
-    nearest = nearest_miss(trials, baseline, constraints)
+    nearest = (
+        nearest_miss(trials, baseline, constraints) if not any(row["meets"] for row in rows[1:]) else None
+    )
     if nearest is not None:
         return [
             f"no recipe of study {name!r} meets its constraints; the nearest is trial {nearest['trial']}, "

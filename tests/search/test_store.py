@@ -375,11 +375,14 @@ def test_trials_come_in_the_order_of_their_names(store):
     assert [row["trial"] for row in store.trials("s")] == ["t0001", "t0002", "t9999", "t10000"]
 
 
-def test_what_a_column_cannot_hold_is_null_there_and_kept_in_the_json(store, caplog):
-    folded(store, study(), *trial(1, finished(macs="many", model_bytes=7.6)))
-    [row] = store.trials("s")
-    assert (row["macs"], row["model_bytes"], row["metrics"]["macs"]) == (None, 8, "many")
+@pytest.mark.parametrize("other", [{}, {"quality": "good", "macs": 2**70, "quality_name": 5}])
+def test_what_a_column_cannot_hold_is_null_there_and_kept_in_the_json(store, caplog, other):
+    folded(store, study(), *trial(1, finished(macs="many", model_bytes=7.6)), *trial(2, finished(2, **other)))
+    first, second = store.trials("s")
+    assert (first["macs"], first["model_bytes"], first["metrics"]["macs"]) == (None, 8, "many")
     assert "cannot hold 'many'" in caplog.text
+    assert (second["macs"], second["quality"], second["metrics"]) == (None, None, other)
+    assert second["quality_name"] == ("5" if other else None)
 
 
 def test_any_duckdb_client_has_the_views(store):
