@@ -91,6 +91,8 @@ def _lower_operation(
         return _add(bench, sources, _wanted_grid(bench, graph, last), activation), last
     if kind == "concatenate":
         return _concatenate(bench, sources, _wanted_grid(bench, graph, operation)), operation
+    if kind == "global_avg_pool" and operation.shape[1:] == (1, 1):
+        return _mean(bench, sources[0], _wanted_grid(bench, graph, operation)), operation
     return _lower_simple(bench, operation, sources[0]), operation
 
 
@@ -110,10 +112,14 @@ def _lower_simple(bench: Workbench, operation: Operation, source: Value) -> Valu
         return replace(source, shape=(prod(source.shape),), unflattened=unflattened)
     if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
         return _pool(bench, module, source)
-    if kind == "global_avg_pool" and operation.shape[1:] == (1, 1):
-        index = operators.mean(bench.model, bench.maps(source), (1, 2), keep_dims=True)
-        return Value(index, (1, 1, source.shape[2]), non_negative=source.non_negative)
     raise AtollError(f"{operation.described or kind} cannot be written for LiteRT")
+
+
+def _mean(bench: Workbench, source: Value, wanted: Grid | None) -> Value:
+    """Global average pooling; int8 maps give int8 on the grid that the reader wants, or on their own."""
+    grid = wanted if bench.grid_of(source) is not None else None
+    index = operators.mean(bench.model, bench.maps(source), (1, 2), keep_dims=True, grid=grid)
+    return Value(index, (1, 1, source.shape[2]), non_negative=source.non_negative)
 
 
 def _pool(bench: Workbench, module: nn.MaxPool2d | nn.AvgPool2d, source: Value) -> Value:

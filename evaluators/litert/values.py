@@ -63,8 +63,11 @@ class Workbench:
         return replace(value, index=operators.dequantize(self.model, value.index))
 
     def on_grid(self, value: Value, grid: Grid | None) -> Value:
-        """The value as int8 on ``grid``; unchanged for None."""
-        if grid is None or self.grid_of(value) == grid:
+        """The value as int8 on ``grid``; unchanged for None.
+
+        Grids are told apart by identity: what is written must not depend on trained values.
+        """
+        if grid is None or self.grid_of(value) is grid:
             return value
         return replace(value, index=operators.quantize(self.model, value.index, grid))
 

@@ -111,7 +111,7 @@ def logits(network: nn.Module, images: Tensor) -> np.ndarray:
 
 
 def assert_close(got: np.ndarray, want: np.ndarray, step: float) -> None:
-    """Equal but for values between two steps, which may fall either way in every layer, and their consequences.
+    """Equal but for values between two steps, which may fall either way in every layer, and what follows.
 
     An average pooling keeps its input's grid in the file and not in the network: that alone is half a step.
     """
