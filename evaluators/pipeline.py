@@ -211,6 +211,10 @@ class Pipeline:
             self.cache.pin(key)
         return self._result(key, entry, recipe, cached_steps)
 
+    def is_cached(self, recipe: Recipe) -> bool:
+        """Whether the recipe's result is in the cache."""
+        return not recipe.steps or self.cache.has(self._step_key(recipe))
+
     def rebuilt(self, recipe: Recipe, record: dict[str, Any]) -> nn.Module:
         """Returns the structure that the decisions in a record lead to; its tensors are not filled."""
         network = self.given

@@ -27,7 +27,8 @@ def choose_study(store: Store, name: str | None) -> Row:
     for row in studies:
         if row["study"] == name:
             return row
-    raise AtollError(f"no study {name!r} in {store.path}: {known_names(name, [r['study'] for r in studies])}")
+    known = known_names(name, [row["study"] for row in studies])
+    raise AtollError(f"no study {name!r} in {store.path}: {known}")
 
 
 def baseline_figures(study: Mapping[str, Any], trials: list[Row]) -> Row:
@@ -40,8 +41,8 @@ def baseline_figures(study: Mapping[str, Any], trials: list[Row]) -> Row:
     figures = trial | (study["baseline"] or {})
     if not figures:
         raise AtollError(
-            f"study {study['study']!r} has no finished baseline yet, to which all ratios refer: wait for it, or "
-            f"continue the study with `atoll resume {study['study']}`"
+            f"study {study['study']!r} has no finished baseline yet, to which all ratios refer: "
+            f"wait for it, or continue the study with `atoll resume {study['study']}`"
         )
     return figures
 
@@ -92,8 +93,8 @@ def _named(trials: list[Row], study: Mapping[str, Any], name: str) -> Row:
         if row["trial"] == name:
             if row["status"] != "finished":
                 raise AtollError(
-                    f"trial {name} of study {study['study']!r} is {row['status']} ({row['reason'] or 'no reason'}): "
-                    "only a finished one can be exported"
+                    f"trial {name} of study {study['study']!r} is {row['status']} "
+                    f"({row['reason'] or 'no reason'}): only a finished one can be exported"
                 )
             return row
     known = [row["trial"] for row in trials if row["status"] == "finished"]

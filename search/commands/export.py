@@ -1,0 +1,78 @@
+"""`atoll export`: from a trial to the folder that ships."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..store_option import DEFAULT_STORE, StoreOption
+from ..tables import Column, FormatOption, print_table
+
+
+def export(
+    trial: Annotated[str, typer.Argument(help="Name of a trial, or `best`.")] = "best",
+    study: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which study; the newest if none.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where to; exports/STUDY-TRIAL if none.")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which `best`; the study's profile if none.")
+    ] = None,
+    any_agreement: Annotated[
+        bool, typer.Option("--any-agreement", help="Write also a file that disagrees with its network.")
+    ] = False,
+    store: StoreOption = DEFAULT_STORE,
+    format: FormatOption = "table",
+) -> None:
+    """Export a trial as a verified LiteRT file with its weights, recipe and model card."""
+    from ..export import export_trial
+    from ..selection import choose_study, choose_trial
+    from ..store import Store
+
+    place = Store(store)
+    row = choose_study(place, study)
+    chosen = choose_trial(place, row, trial, profile)
+    folder = out or Path("exports") / f"{row['study']}-{chosen['trial']}"
+    card = export_trial(
+        place,
+        row,
+        chosen,
+        folder,
+        any_agreement=any_agreement,
+        say=lambda text: print(f"atoll: {text}", file=sys.stderr),
+    )
+    report = card["artifact"]
+    figures = {
+        "folder": str(folder),
+        "recipe": card["recipe"],
+        "model_bytes": report["model_bytes"],
+        "compression_ratio": card["baseline"]["model_bytes"] / report["model_bytes"],
+        "quality": report["quality"],
+        "quality_of_network": card["metrics"]["quality"],
+        "quality_of_baseline": card["baseline"]["quality"],
+        "agreement": report["agreement"],
+        "largest_difference": report["largest_difference"],
+        "largest_difference_lsb": report["largest_difference_lsb"],
+        "images": report["images"],
+        "latency_host_ms": report["latency_host_ms"],
+    }
+    columns = [
+        Column("folder"),
+        Column("recipe"),
+        Column("model_bytes", "B", "measured", ",.0f"),
+        Column("compression_ratio", "x", "measured", ".2f"),
+        Column("quality", card["metrics"]["quality_name"], "measured", ".4f"),
+        Column("quality_of_network", card["metrics"]["quality_name"], "measured", ".4f"),
+        Column("quality_of_baseline", card["metrics"]["quality_name"], "measured", ".4f"),
+        Column("agreement", "share", "measured", ".4f"),
+        Column("largest_difference", "", "measured", ".4g"),
+        Column("largest_difference_lsb", "LSB", "measured", ".2f"),
+        Column("images", "", "measured"),
+        Column("latency_host_ms", "ms", "measured", ".3f"),
+    ]
+    print_table([figures], columns, format, f"exported and verified: {folder}")
+    for remark in card["remarks"]:
+        print(f"atoll: {remark}", file=sys.stderr)

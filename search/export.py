@@ -1,0 +1,211 @@
+"""Exports a trial: the file that ships, proven against its network, with everything that is known of it."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ..evaluators.artifact import artifact_bytes
+from ..evaluators.artifact_report import ArtifactReport, file_quality, report_artifact
+from ..evaluators.bundle import save_bundle
+from ..evaluators.cache_dir import cache_dir
+from ..evaluators.evaluate import EvaluationRequest, pipeline_for
+from ..evaluators.model_card import card_markdown
+from ..evaluators.pipeline import Pipeline, PipelineResult
+from ..spaces.errors import AtollError
+from ..spaces.layers.structure import input_shape_of
+from ..spaces.recipe import Recipe
+from .selection import Row, baseline_figures, ranked_trials
+from .store import Store
+from .study import Study
+
+#: below this share of equal labels a file is not the network that was trained
+LEAST_AGREEMENT = 0.99
+ARTIFACT, CARD, CARD_JSON = "model.tflite", "MODEL_CARD.md", "card.json"
+_VERSIONS = ("atoll", "torch", "ai-edge-litert", "tensorly", "numpy")
+
+Say = Callable[[str], None]
+
+
+def export_trial(
+    store: Store, study_row: Row, trial: Row, out: Path, *, any_agreement: bool = False, say: Say = print
+) -> dict[str, Any]:
+    """Writes a trial's folder: `.tflite`, safetensors with recipe, model card as Markdown and JSON.
+
+    The weights come from the step cache; where they were evicted the recipe is trained again with its seed
+    and threads, and the card says whether quality and weights equal the stored ones.
+
+    Args:
+        store: where the trial lives.
+        study_row, trial: rows of the store.
+        out: the folder to write; files of an earlier export in it are replaced.
+        any_agreement: whether a file that disagrees with its network is written all the same.
+        say: hears about what takes time.
+
+    Returns:
+        the card.
+
+    Raises:
+        AtollError: the network cannot be written, or its file disagrees with it.
+    """
+    study = Study.create({"name": study_row["study"], **_defined(study_row)})
+    recipe = Recipe.parse(trial["recipe"])
+    pipeline = trial_pipeline(study, trial)
+    if not pipeline.is_cached(recipe):
+        expected = sum(step["seconds"] or 0 for step in store.steps(study_row["study"], trial["trial"]))
+        say(f"{recipe} is no longer in the step cache: it is trained again, about {expected:.0f} s")
+    result = pipeline.run(recipe, keep=True)
+    content = artifact_bytes(result.network, input_shape_of(result.network))
+    report = report_artifact(content, result.network, pipeline.dataset.validation)
+    if report.agreement < LEAST_AGREEMENT and not any_agreement:
+        raise AtollError(
+            f"trial {trial['trial']}: the file agrees with its network on {100 * report.agreement:.2f} % of "
+            f"{report.images} validation images, allowed are {100 * LEAST_AGREEMENT:.0f} % at least "
+            "(--any-agreement writes it all the same)"
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / ARTIFACT).write_bytes(content)
+        save_bundle(out, result.network, pipeline.task, recipe, result.decisions)
+        card = _card(store, study_row, trial, study, pipeline, result, report, out)
+        (out / CARD_JSON).write_text(json.dumps(card, indent=1) + "\n")
+        (out / CARD).write_text(card_markdown(card))
+    except OSError as error:
+        raise AtollError(f"cannot write the export to {out}: {error.strerror or error}") from error
+    return card
+
+
+def trial_pipeline(study: Study, trial: Mapping[str, Any]) -> Pipeline:
+    """Returns the pipeline that made a trial: the same seed, budget and threads."""
+    return pipeline_for(
+        EvaluationRequest(
+            task=study.task,
+            recipe=Recipe.parse(trial["recipe"]),
+            seed=trial["seed"],
+            epochs_per_step=trial["epochs_per_step"],
+            baseline_epochs=study.baseline_epochs,
+            device=study.device,
+            cache_dir=cache_dir(),
+            threads=trial["threads"] or 1,
+        )
+    )
+
+
+def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]:
+    """Measures the best few and the baseline from their files, test quality included, and writes it down.
+
+    Called by the driver when a study ends; a finalist that was measured before is left as it is, so that the
+    test split is looked at once.
+
+    Args:
+        store: held by the caller as its driver.
+        study: the study that ended.
+        say: hears what is measured.
+
+    Returns:
+        names of the trials that were measured now.
+    """
+    row = store.study(study.study_name)
+    if row is None:
+        return []
+    trials = store.trials(study.study_name)
+    baseline = [t for t in trials if t["origin"] == "baseline" and t["status"] == "finished"]
+    finalists = [*baseline, *ranked_trials(store, row)[: study.finalists]] if baseline else []
+    measured = []
+    for trial in finalists:
+        if trial["model_bytes_measured"] is not None:
+            continue
+        say(f"measuring {trial['trial']} from its file: {trial['recipe']}")
+        pipeline = trial_pipeline(study, trial)
+        result = pipeline.run(Recipe.parse(trial["recipe"]), keep=True)
+        content = artifact_bytes(result.network, input_shape_of(result.network))
+        report = report_artifact(content, result.network, pipeline.dataset.validation)
+        quality = file_quality(content, pipeline.dataset.test)
+        now = datetime.now(UTC).isoformat()
+        key = {"study": study.study_name, "trial": trial["trial"]}
+        store.journal.append(
+            {
+                "type": "measured",
+                **key,
+                **report.to_event(),
+                "test_quality": quality,
+                "test_quality_at": now,
+            }
+        )
+        look = {"command": "search", "quality": quality, "looked_at": now}
+        store.journal.append({"type": "test_look", **key, **look})
+        measured.append(trial["trial"])
+    store.recover()
+    return measured
+
+
+def _card(
+    store: Store,
+    study_row: Row,
+    trial: Row,
+    study: Study,
+    pipeline: Pipeline,
+    result: PipelineResult,
+    report: ArtifactReport,
+    out: Path,
+) -> dict[str, Any]:
+    trials = store.trials(study_row["study"])
+    baseline = baseline_figures(study_row, trials)
+    return {
+        "study": study_row["study"],
+        "trial": trial["trial"],
+        "task": pipeline.task.name,
+        "network": pipeline.task.network,
+        "input_shape": list(pipeline.task.input_shape),
+        "recipe": trial["recipe"],
+        "seed": trial["seed"],
+        "epochs_per_step": trial["epochs_per_step"],
+        "threads": trial["threads"],
+        "device": study.device,
+        "metrics": result.metrics.to_json(),
+        "baseline": {name: baseline.get(name) for name in result.metrics.to_json()},
+        "steps": [asdict(step) for step in result.steps if step.position > 0],
+        "artifact": report.to_json(),
+        "test": _test_of(trial),
+        "baseline_test": _test_of(next((t for t in trials if t["origin"] == "baseline"), {})),
+        "weights_digest": result.digest,
+        "files": {
+            name: hashlib.sha256((out / name).read_bytes()).hexdigest()
+            for name in (ARTIFACT, "model.safetensors", "recipe.json")
+        },
+        "remarks": _remarks(trial, result),
+        "versions": {name: version(name) for name in _VERSIONS},
+        "data": pipeline.dataset.version,
+        "commands": [
+            f'atoll evaluate "{trial["recipe"]}" --task {study.task} --seed {trial["seed"]} '
+            f"--epochs {trial['epochs_per_step']:g}",
+            f"atoll export {trial['trial']} --study {study_row['study']}",
+        ],
+        "exported_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _remarks(trial: Row, result: PipelineResult) -> list[str]:
+    """Says whether what is exported is what the store knows."""
+    quality = "equals" if trial["quality"] == result.metrics.quality else f"differs from {trial['quality']}:"
+    remarks = [f"quality {quality} the stored trial's: {result.metrics.quality}"]
+    if trial["weights_digest"] is not None:
+        same = trial["weights_digest"] == result.digest
+        remarks.append(f"weights {'equal' if same else 'DIFFER from'} the stored trial's")
+    return remarks
+
+
+def _test_of(trial: Mapping[str, Any]) -> dict[str, Any] | None:
+    if trial.get("test_quality") is None:
+        return None
+    return {"quality": trial["test_quality"], "at": str(trial["test_quality_at"])}
+
+
+def _defined(study_row: Row) -> dict[str, Any]:
+    """Returns those keys of a stored definition that a study file may hold."""
+    known = Study.model_fields
+    return {name: value for name, value in (study_row["definition"] or {}).items() if name in known}
