@@ -1,0 +1,131 @@
+"""Two tiny networks and a tiny world to compress them in."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import pytest
+import torch
+from atoll.spaces.context import Loss
+from atoll.spaces.layers.flatten import ChannelsLastFlatten
+from atoll.spaces.layers.structure import adopt
+from torch import Tensor, nn
+
+INPUT_SHAPE = (1, 16, 16)
+CLASSES = 4
+
+
+def sequential() -> nn.Module:
+    """Two convolutions with BatchNorm after ReLU, as in the papers, and a dense layer worth a train."""
+    parts = OrderedDict(
+        conv1=nn.Conv2d(1, 16, 3, padding="same", bias=False),
+        relu1=nn.ReLU(),
+        bn1=nn.BatchNorm2d(16),
+        pool1=nn.MaxPool2d(2),
+        conv2=nn.Conv2d(16, 16, 3, padding=1),
+        relu2=nn.ReLU(),
+        bn2=nn.BatchNorm2d(16),
+        pool2=nn.MaxPool2d(2),
+        flatten=ChannelsLastFlatten(),
+        dense1=nn.Linear(256, 64, bias=False),
+        bn3=nn.BatchNorm1d(64),
+        dense2=nn.Linear(64, CLASSES),
+    )
+    return nn.Sequential(parts)
+
+
+class Residual(nn.Module):
+    """A depthwise separable block with a shortcut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 16, 3, stride=2, padding=1)
+        self.depthwise = nn.Conv2d(16, 16, 3, padding=1, groups=16, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.pointwise = nn.Conv2d(16, 16, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(16)
+        self.flatten = nn.Flatten()
+        self.dense1 = nn.Linear(256, 64)
+        self.dense2 = nn.Linear(64, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.stem(x))
+        y = torch.relu(self.bn1(self.depthwise(x)))
+        x = nn.functional.max_pool2d(torch.relu(x + self.bn2(self.pointwise(y))), 2)
+        return self.dense2(torch.relu(self.dense1(self.flatten(x))))
+
+
+def toy_images(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Returns noisy bars at four places (count, 1, 16, 16) in [-1, 1], and which place it is (count,)."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(CLASSES, (count,), generator=generator)
+    images = torch.randn(count, *INPUT_SHAPE, generator=generator) * 0.3 - 0.5
+    for place in range(CLASSES):
+        images[labels == place, :, 4 * place : 4 * place + 4] += 0.7
+    return images.clamp(-1, 1), labels
+
+
+class TinyContext:
+    """The world as a technique sees it: 128 images of bars, a real training loop of a few batches."""
+
+    def __init__(self, teacher: nn.Module | None, seed: int = 0, epochs: float = 1) -> None:
+        self.generator = torch.Generator().manual_seed(seed)
+        self.input_shape = INPUT_SHAPE
+        self.num_classes = CLASSES
+        self.teacher = teacher
+        self.epochs_left = epochs
+        self._images, self._labels = toy_images(128, seed=7)
+
+    def images(self, count: int) -> Tensor:
+        return self._images[:count]
+
+    def fit(self, model: nn.Module, *, epochs: float | None = None, loss: Loss | None = None) -> None:
+        model.train()
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(parameters, lr=2e-3)
+        for _ in range(round(4 * (self.epochs_left if epochs is None else epochs))):
+            chosen = torch.randint(128, (32,), generator=self.generator)
+            images, labels = self._images[chosen], self._labels[chosen]
+            logits = model(images)
+            if loss is None:
+                value = nn.functional.cross_entropy(logits, labels)
+            else:
+                with torch.no_grad():
+                    given = None if self.teacher is None else self.teacher(images)
+                value = loss(logits, given, labels)
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+        model.eval()
+
+    @torch.no_grad()
+    def loss(self, model: nn.Module) -> float:
+        """Returns the mean cross-entropy over all images, in evaluation."""
+        return float(nn.functional.cross_entropy(model.eval()(self._images), self._labels))
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {"sequential": sequential, "residual": Residual}
+
+
+@pytest.fixture(scope="session")
+def trained() -> dict[str, nn.Module]:
+    """The tiny networks, adopted and trained a little; nobody may change them."""
+    networks = {}
+    for name, build in NETWORKS.items():
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            network = adopt(build(), INPUT_SHAPE)
+        TinyContext(None, epochs=6).fit(network)
+        networks[name] = network
+    return networks
+
+
+@pytest.fixture(params=list(NETWORKS))
+def network(request: pytest.FixtureRequest, trained: dict[str, nn.Module]) -> nn.Module:
+    """Each of the tiny networks in turn."""
+    return trained[request.param]
+
+
+@pytest.fixture(scope="session")
+def new_context() -> type[TinyContext]:
+    """The tiny world: call it with the teacher, and a seed or epochs."""
+    return TinyContext

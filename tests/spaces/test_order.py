@@ -1,0 +1,136 @@
+"""Which orders are legal: against brute force, and the reasons in words."""
+
+from collections.abc import Sequence
+from itertools import permutations, product
+from random import Random
+
+import pytest
+from atoll.spaces.errors import AtollError
+from atoll.spaces.order import (
+    check_order,
+    count_recipes,
+    grid_steps,
+    is_legal,
+    orders,
+    refusal,
+    repair,
+    sample,
+)
+from atoll.spaces.recipe import Recipe
+from atoll.spaces.technique import Technique
+from atoll.spaces.techniques import TECHNIQUES, technique_named
+from hypothesis import given
+from hypothesis import strategies as st
+
+ALL_STEPS = [step for technique in TECHNIQUES for step in grid_steps(technique)]
+SEQUENCES = st.lists(st.sampled_from(ALL_STEPS), max_size=7)
+#: the six that the design wants in any position
+FREE = ("prune_channels", "prune_weights", "tensor_train", "cluster", "quantize", "distill")
+
+
+@given(SEQUENCES, st.integers(1, 4))
+def test_repair_is_legal_idempotent_and_leaves_legal_recipes_alone(
+    steps: list[Technique], max_steps: int
+) -> None:
+    repaired = repair(steps, max_steps)
+    assert is_legal(repaired.steps)
+    assert len(repaired) <= max_steps
+    assert repair(repaired.steps, max_steps) == repaired
+    if is_legal(steps) and len(steps) <= max_steps:
+        assert repaired.steps == tuple(steps)
+    left = iter(steps)  # in the order given: a subsequence
+    assert all(any(step == other for other in left) for step in repaired)
+
+
+@given(SEQUENCES)
+def test_every_prefix_of_a_legal_order_is_legal(steps: list[Technique]) -> None:
+    if is_legal(steps):
+        assert all(is_legal(steps[:n]) for n in range(len(steps)))
+
+
+@pytest.mark.parametrize("max_steps", [1, 2, 3])
+def test_orders_are_those_of_brute_force(max_steps: int) -> None:
+    defaults = [technique() for technique in TECHNIQUES]
+    expected = {
+        steps
+        for length in range(1, max_steps + 1)
+        for steps in product(defaults, repeat=length)
+        if refusal(steps) is None
+    }
+    found = list(orders(TECHNIQUES, max_steps))
+    assert len(found) == len(set(found))
+    assert set(found) == expected
+
+
+@pytest.mark.parametrize("max_steps", [1, 2, 3])
+def test_recipes_are_counted_as_brute_force_counts_them(max_steps: int) -> None:
+    few = [technique_named(name) for name in ("cluster", "quantize", "binarize", "distill")]
+    steps = [step for technique in few for step in grid_steps(technique)]
+    legal = sum(
+        is_legal(combination)
+        for length in range(1, max_steps + 1)
+        for combination in product(steps, repeat=length)
+    )
+    assert count_recipes(few, max_steps) == legal
+
+
+@pytest.mark.parametrize("length", [2, 3])
+def test_the_free_techniques_go_in_any_order(length: int) -> None:
+    refused = {
+        names: refusal([technique_named(name)() for name in names])
+        for names in permutations(FREE, length)
+        if not is_legal([technique_named(name)() for name in names])
+    }
+    assert refused == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            "cluster -> distill(student=compact_cnn)",
+            r"builds a new network and would forget cluster\(clusters=16\): it can only be the first step",
+        ),
+        ("cluster -> cluster(clusters=8)", "directly after .* is one step written twice"),
+        ("distill -> distill", "is one step written twice"),
+        ("quantize -> cluster -> quantize(bits=4)", "quantize comes twice: what it leaves is still in force"),
+        ("binarize -> quantize", "quantize.bits=8. after binarize: .* can take only 2 values already"),
+        ("binarize -> prune_weights -> quantize(bits=2)", "can take only 2 values already"),
+        ("binarize -> cluster", "can take only 2 values already"),
+    ],
+)
+def test_refused_orders_say_why(text: str, reason: str) -> None:
+    with pytest.raises(AtollError, match=reason):
+        check_order(Recipe.parse(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "baseline",
+        "distill(student=compact_cnn) -> quantize(bits=2) -> distill",
+        "prune_weights -> cluster -> prune_weights(ratio=0.9)",
+        "quantize(bits=2) -> cluster -> binarize -> prune_weights",
+        "binarize -> tensor_train -> prune_channels",
+    ],
+)
+def test_unwise_orders_are_legal(text: str) -> None:
+    recipe = Recipe.parse(text)
+    assert check_order(recipe, max_steps=4) is recipe
+
+
+def test_too_many_steps_are_refused() -> None:
+    with pytest.raises(AtollError, match="got 3 steps, allowed are 2 at most"):
+        check_order(Recipe.parse("cluster -> quantize -> distill"), max_steps=2)
+
+
+def first_techniques(recipes: Sequence[Recipe]) -> set[str]:
+    return {recipe.steps[0].name for recipe in recipes}
+
+
+def test_samples_are_legal_varied_and_a_function_of_the_seed() -> None:
+    drawn = [sample(TECHNIQUES, Random(seed)) for seed in range(200)]
+    assert all(is_legal(recipe.steps) and 1 <= len(recipe) <= 4 for recipe in drawn)
+    assert drawn == [sample(TECHNIQUES, Random(seed)) for seed in range(200)]
+    assert first_techniques(drawn) == {technique.name for technique in TECHNIQUES}
+    assert {len(recipe) for recipe in drawn} == {1, 2, 3, 4}
