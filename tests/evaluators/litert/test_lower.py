@@ -11,7 +11,9 @@ from atoll.evaluators.litert.inspect import operator_names, overhead_bytes, tens
 from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.spaces.errors import AtollError
+from atoll.spaces.layers.dense import Dense
 from atoll.spaces.layers.flatten import ChannelsLastFlatten
+from atoll.spaces.layers.norm import Norm
 from atoll.spaces.layers.structure import adopt, to_meta
 from atoll.spaces.networks import build_network
 from atoll.spaces.techniques.binarize import Binarize
@@ -229,13 +231,16 @@ def test_structure_overhead_of_the_reference_network() -> None:
 def test_a_dead_channel_ships() -> None:
     """Zero gain and zero weights: scales stay valid and the bias arrives."""
     network, images = prepared(papers)
-    norm = network.get_submodule("classifier.bn4")
+    norm, dense = network.get_submodule("classifier.bn4"), network.get_submodule("classifier.dense1")
+    assert isinstance(norm, Norm)
+    assert isinstance(dense, Dense)
     with torch.no_grad():
         norm.weight[0] = 0.0
-        network.get_submodule("classifier.dense1").weight.raw[1] = 0.0
+        dense.weight.set(dense.weight.effective() * (torch.arange(dense.outputs) != 1)[:, None])
     network = compressed(network, images, Quantize(bits=8))
     want = logits(network, images)
     got, step = run(lower(network, SHAPE), images)
+    assert step is not None
     assert np.abs(got - want).max() <= 4 * step
 
 
@@ -243,10 +248,12 @@ def test_a_dead_layer_ships_in_float() -> None:
     """A layer whose outputs are all zero has no useful grid: its kernel would refuse the file."""
     network, images = prepared(papers)
     with torch.no_grad():
-        network.get_submodule("features.conv3").bias.fill_(-100.0)
+        network.get_parameter("features.conv3.bias").fill_(-100.0)
     network = compressed(network, images, Quantize(bits=8))
     content = lower(network, SHAPE)
     got, step = run(content, images)
+    assert step is not None
+    assert "DEQUANTIZE" in operator_names(content)
     assert np.abs(got - logits(network, images)).max() <= 4 * step
 
 
