@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ COLUMNS = (
     "memory_credible",
 )
 QUANTITIES = ("latency_ms", "peak_memory_mib")
+_RANK = re.compile(r"rank=\d+(,\s*)?")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Measurement:
     Args:
         id: unique.
         setup: runtime, threads and board together; figures of two set-ups differ by a factor of their own.
-        family: rows that belong together; network, recipe and set-up where the file does not say.
+        family: rows that belong together; network and recipe but for ranks where the file does not say.
         network: name in the zoo or of a stored structure.
         recipe: how it was compressed; empty is the baseline.
         input_shape: (channels, height, width).
@@ -112,7 +114,7 @@ def _measurement(row: dict[str, str], place: str) -> Measurement:
     return Measurement(
         id=text["id"],
         setup=text["setup"],
-        family=text.get("family") or " ".join((text["setup"], text["network"], recipe)).strip(),
+        family=text.get("family") or f"{text['network']} {_RANK.sub('', recipe)}".strip(),
         network=text["network"],
         recipe=recipe,
         input_shape=parse_size(text["input_shape"], f"{place}, input_shape"),

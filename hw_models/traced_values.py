@@ -106,8 +106,10 @@ def _with_input_bits(values: dict[str, Value], graph: Graph) -> Iterator[Value]:
     """Gives the network's input the width of the grid that its first layer puts on it."""
     for name, value in values.items():
         if not value.inputs:
-            grids = [getattr(reader.module, "input_grid", None) for reader in graph.consumers(name)]
-            if grids and all(grid is not None for grid in grids):
+            readers = graph.consumers(name)
+            found = [getattr(reader.module, "input_grid", None) for reader in readers]
+            grids = [grid for grid in found if grid is not None]
+            if grids and len(grids) == len(readers):
                 yield replace(value, bits=max(grid.bits for grid in grids))
                 continue
         yield value

@@ -14,13 +14,19 @@ from typing import Annotated, Any
 import typer
 
 from ..spaces.errors import AtollError
+from .commands.calibrate import calibrate
+from .commands.devices import devices
 from .commands.leaderboard import leaderboard
+from .commands.predict import predict
 from .commands.rank import rank
 from .commands.sql import sql
 
 COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     # One line a command; they are shown in this order.
     ("leaderboard", leaderboard),
+    ("predict", predict),
+    ("calibrate", calibrate),
+    ("devices", devices),
     ("rank", rank),
     ("sql", sql),
 )

@@ -1,0 +1,155 @@
+"""The layer table against counts by hand."""
+
+import json
+import subprocess
+import sys
+from math import prod
+
+import pytest
+import torch
+from atoll.hw_models.layer_table import LayerTable, Value, layer_table, table_of_values
+from atoll.hw_models.planned import planned
+from atoll.spaces.errors import AtollError
+from atoll.spaces.layers.cost import OperationCost
+from atoll.spaces.layers.flatten import ChannelsLastFlatten
+from atoll.spaces.layers.structure import adopt
+from atoll.spaces.layers.tt_dense import TTDense
+from atoll.spaces.recipe import Recipe
+from torch import nn
+
+SHAPE = (3, 64, 64)
+RECIPES = (
+    "baseline",
+    "quantize(bits=8)",
+    "prune_channels(ratio=0.5) -> tensor_train(rank=4) -> quantize(bits=4)",
+)
+
+
+def table_of(recipe, network="baseline_cnn", classes=11):
+    return layer_table(planned(Recipe.parse(recipe), network, SHAPE, classes), SHAPE, network)
+
+
+def tiny():
+    """8 x 8 x 2 -> conv 4 -> relu -> norm -> pool -> add of a 1x1 branch -> dense 3."""
+
+    class Tiny(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(2, 4, 3, padding=1)
+            self.relu = nn.ReLU()
+            self.norm = nn.BatchNorm2d(4)
+            self.pool = nn.MaxPool2d(2)
+            self.branch = nn.Conv2d(4, 4, 1)
+            self.folded = nn.BatchNorm2d(4)
+            self.flatten = ChannelsLastFlatten()
+            self.dense = nn.Linear(64, 3)
+
+        def forward(self, x):
+            x = self.pool(self.norm(self.relu(self.conv(x))))
+            return self.dense(self.flatten(x + self.folded(self.branch(x))))
+
+    return adopt(Tiny().eval(), (2, 8, 8))
+
+
+def test_baseline_counts():
+    table = table_of("baseline")
+    assert table.macs == 32_899_776  # published count, see spaces/networks
+    weights = 864 + 18_432 + 36_864 + 1_048_576 + 704
+    norms = 2 * (32 + 64 + 64)  # behind a ReLU: scale and shift stay
+    biases = 64 + 64  # the third convolution's, and what folding the dense norm leaves
+    assert table.parameters == weights + norms + biases
+    assert table.weight_bytes == 4 * table.parameters
+    # second convolution: 32x32x32 in, 64 channels out, patches of 3x3x32
+    assert table.arena_bytes == 4 * (32 * 32 * 32 + 32 * 32 * 64 + 32 * 32 * 9 * 32)
+
+
+def test_quantized_baseline_is_a_quarter():
+    table, float_table = table_of("quantize(bits=8)"), table_of("baseline")
+    assert table.macs == float_table.macs
+    assert table.arena_bytes * 4 == float_table.arena_bytes
+    assert {row.cost.compute for row in table.rows} == {"int8"}
+
+
+def test_liveness_of_a_tiny_network():
+    rows = {row.name: row for row in layer_table(tiny(), (2, 8, 8)).rows}
+    elements = {name: row.live_bytes // 4 for name, row in rows.items()}
+    assert elements == {
+        "conv": 2 * 64 + 4 * 64,
+        "norm": 4 * 64,  # in place
+        "pool": 4 * 64 + 4 * 16,
+        "branch": 4 * 16 + 4 * 16,
+        "add": 4 * 16 + 4 * 16,  # into the first operand
+        "dense": 4 * 16 + 3,
+    }
+    assert rows["conv"].im2col_bytes == 4 * 64 * 2 * 9
+    assert rows["branch"].cost.kind == "pointwise"
+    assert rows["branch"].im2col_bytes == 0
+
+
+def test_a_value_that_is_read_later_stays_alive():
+    def value(name, inputs, elements, in_place=False):
+        cost = OperationCost("elementwise", output_elements=elements)
+        return Value(name, "", inputs, (elements,), 32, (cost,) if inputs else (), in_place)
+
+    values = [
+        value("x", (), 10),
+        value("a", ("x",), 20, in_place=True),  # x is read again: a buffer of its own
+        value("b", ("a",), 30),
+        value("c", ("b", "x"), 30, in_place=True),
+    ]
+    rows = table_of_values("net", (10,), values).rows
+    assert [row.live_bytes // 4 for row in rows] == [10 + 20, 10 + 20 + 30, 10 + 30]
+
+
+@pytest.mark.parametrize("rank", [4, 10])
+def test_contraction_counts(rank):
+    ins, outs = (16, 8, 16, 8), (4, 2, 4, 2)
+    ranks = (1, rank, rank, rank, 1)
+    layer = TTDense(ins, outs, ranks, bias=False, device=torch.device("meta"))
+    network = nn.Sequential(ChannelsLastFlatten(), layer)
+    rows = layer_table(network, (64, 16, 16)).rows
+    # stage k: what is left of the input, times what is made of the output, times both ranks
+    expected = [
+        prod(ins[: k + 1]) * prod(outs[k:]) * ranks[k] * ranks[k + 1] for k in reversed(range(len(ins)))
+    ]
+    assert [row.cost.macs for row in rows] == expected
+    made = [prod(ins[:k]) * prod(outs[k:]) * ranks[k] for k in reversed(range(len(ins)))]
+    assert [row.cost.moved_elements for row in rows] == made
+    assert [row.cost.rank_elements for row in rows] == [
+        n * r for n, r in zip(made, reversed(ranks[:-1]), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_json_round_trip(recipe):
+    table = table_of(recipe)
+    assert LayerTable.from_json(json.loads(json.dumps(table.to_json()))) == table
+
+
+def test_a_stored_table_needs_no_torch():
+    code = (
+        "import json, sys\n"
+        "from atoll.hw_models.device import Device\n"
+        "from atoll.hw_models.layer_table import LayerTable\n"
+        "table = LayerTable.from_json(json.load(sys.stdin))\n"
+        "print(Device.load('coral-dev-board').predict(table)['latency_ms'].value)\n"
+        "print(sorted({'torch', 'scipy'} & sys.modules.keys()))\n"
+    )
+    stored = json.dumps(table_of("baseline").to_json())
+    run = subprocess.run([sys.executable, "-c", code], input=stored, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    value, loaded = run.stdout.splitlines()
+    assert 20 < float(value) < 26
+    assert loaded == "[]"
+
+
+@pytest.mark.parametrize("stored", [{"format": 99}, {"format": 1, "name": "x"}])
+def test_bad_json_is_named(stored):
+    with pytest.raises(AtollError, match="layer table"):
+        LayerTable.from_json(stored)
+
+
+def test_unsupported_operation_is_named():
+    network = adopt(nn.Sequential(nn.Conv2d(2, 4, 3), nn.Hardswish()).eval(), (2, 8, 8))
+    with pytest.raises(AtollError, match="Hardswish"):
+        layer_table(network, (2, 8, 8))
