@@ -106,10 +106,11 @@ def _column_types(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str
 
 
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
-    if not pa.types.is_integer(kind):  # Arrow would cut 7.6 to 7
+    # Arrow would cut 7.6 to 7.
+    if not pa.types.is_integer(kind) or all(value is None or type(value) is int for value in values):
         try:
             return pa.array(values, kind)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
             pass  # one of them needs the slow way
     return pa.array([_coerced(value, kind) for value in values], kind)
 

@@ -172,34 +172,54 @@ with store.lock():
         key = {"study": "s", "trial": f"t{n:04d}", "recipe_digest": f"d{n}", "seed": 0, "epochs_per_step": 1}
         store.journal.append({"type": "proposed", "recipe": f"cluster(clusters={n})"} | key)
         store.journal.append({"type": "ended", "status": "finished", "metrics": {"quality": 0.5}} | key)
+        print(key["trial"], flush=True)
         folder.tick(2)
         time.sleep(0.005)
         if Path(sys.argv[2]).exists():
             break
-    folded = folder.close()
-print(n, folded)
+    print(n, folder.close())
 """
+
+
+def searching(store, stop):
+    """Starts the search and returns it once it drives."""
+    command = [sys.executable, "-c", SEARCH, str(store.path), str(stop)]
+    search = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert search.stdout is not None and search.stdout.readline() == "driving\n"
+    return search
 
 
 def test_answers_while_a_search_folds_in_another_process(sql, store, tmp_path):
     store.trials()
     stop = tmp_path / "stop"
-    search = subprocess.Popen(
-        [sys.executable, "-c", SEARCH, str(store.path), str(stop)], stdout=subprocess.PIPE, text=True
-    )
-    assert search.stdout is not None and search.stdout.readline() == "driving\n"
+    search = searching(store, stop)
     counts, deadline = [1], time.monotonic() + 60
     while (len(counts) < 10 or counts[-1] == 1) and time.monotonic() < deadline:
         status, out, err = sql("SELECT count(*) AS n FROM trials", "--format", "json")
         assert (status, err) == (0, "")
         counts.append(json.loads(out)[0]["n"])
     stop.touch()
-    last, folded = search.communicate(timeout=60)[0].split()
+    last, folded = search.communicate(timeout=60)[0].splitlines()[-1].split()
     assert search.returncode == 0
     assert counts == sorted(counts)
     assert 1 < counts[-1] <= int(last)
     assert folded == "True"
     assert len(store.trials("s")) == int(last)
+
+
+def test_every_end_that_a_killed_search_announced_is_there(sql, store, tmp_path):
+    search = searching(store, tmp_path / "never")
+    announced = [search.stdout.readline().strip() for _ in range(40)]
+    search.kill()
+    announced += search.communicate()[0].split()
+    statement = "SELECT trial, status, reason FROM trials ORDER BY length(trial), trial"
+    rows = json.loads(sql(statement, "--format", "json")[1])
+    states = {row["trial"]: (row["status"], row["reason"]) for row in rows}
+    assert {states[trial] for trial in announced} == {("finished", None)}
+    # At most one was under way, and one ended without having been announced.
+    left = set(states) - {"t0001", *announced}
+    assert len(left) <= 1
+    assert {states[trial] for trial in left} <= {("finished", None), ("failed", "interrupted")}
 
 
 def test_the_refusal_is_an_error_for_the_reader(store):

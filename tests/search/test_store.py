@@ -125,7 +125,7 @@ def test_events_folded_again_from_any_beginning_change_no_row(events, data):
     assert rows_after(beginning + events) == rows_after(events)
 
 
-@settings(max_examples=8, deadline=None)  # each opens, folds and closes two real files
+@settings(max_examples=5, deadline=None)  # each opens, folds and closes two real files
 @given(events=EVENTS, cuts=st.sets(st.integers(0, 12), max_size=3), again=st.integers(0, 12))
 def test_the_store_is_the_same_however_the_journal_was_folded(tmp_path_factory, events, cuts, again):
     events = [study(), *events]
