@@ -64,7 +64,7 @@ def price(network: nn.Module, device: Device) -> Price:
     shape = input_shape_of(network)
     table: LayerTable = layer_table(network, shape)
     size = model_bytes(network, shape)
-    predictions = device.predict(table)
+    predictions = device.predict(table, model_bytes=size)
 
     def quad(name: str) -> tuple[float, float, float, str]:
         p = predictions[name]

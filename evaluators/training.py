@@ -12,7 +12,7 @@ from ..spaces.errors import AtollError
 from .augmentation import VIEWS, shifted, view_shifts
 from .datasets.dataset import Split, to_float
 
-#: Images a batch where nothing is learnt from them; the fastest of 64 to 512 on two cores.
+#: Images a batch where nothing is learnt from them: enough to fill the kernels, little memory.
 PREDICTION_BATCH = 256
 #: Share of the steps in which the learning rate rises (Smith & Topin 2019 use up to 0.45, for long runs).
 WARM_UP_SHARE = 0.15
