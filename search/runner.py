@@ -1,0 +1,220 @@
+"""Runs a study: Ray Tune carries out what the campaign says, the store keeps it."""
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..spaces.errors import AtollError
+from .campaign import Campaign, Pricer
+from .folder import Folder
+from .progress import Progress
+from .store import Store
+from .study import Study
+from .work import Evaluator, Outcome, carry_out
+
+#: Results travel as small JSON; Ray would otherwise reserve 30 % of the memory.
+_OBJECT_STORE_BYTES = 80_000_000
+#: Ray's own files; below the current folder, removed at the end.
+_SCRATCH = Path(".atoll")
+_ENVIRONMENT = {
+    # Waiting OpenMP threads must sleep: spinning ones made an epoch ten times slower on shared cores.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_WARN_THRESHOLD_S": "60",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "600",
+}
+#: What workers of a cluster must be told; those of this machine inherit it.
+_WORKER_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def default_workers() -> int:
+    """Returns how many cores this process may use."""
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+def threads_of(workers: int) -> int:
+    """Returns the threads of one worker of this machine: workers times threads never exceed the cores."""
+    return max(1, default_workers() // workers)
+
+
+def run_study(
+    study: Study,
+    store: Store,
+    *,
+    pricer: Pricer | None = None,
+    evaluator: Evaluator | None = None,
+    address: str | None = None,
+    on_begin: Callable[[Campaign], None] | None = None,
+    at_end: Callable[[Campaign], object] | None = None,
+) -> Campaign:
+    """Searches until a limit is reached or Ctrl-C; everything that ended is in the store.
+
+    Args:
+        study: what to search.
+        store: where trials live.
+        pricer: prices a recipe before it costs a trial; None rejects nothing.
+        evaluator: what a worker runs; `evaluators.evaluate.evaluate` when None.
+        address: of a Ray cluster; one on this machine is started and ended when None.
+        on_begin: called once when the campaign is known, before any trial.
+        at_end: called when a limit was reached, with everything in the store and the lock still held.
+
+    Returns:
+        the campaign; its `end_reason` is None where the user interrupted it.
+
+    Raises:
+        AtollError: another driver holds the store, the definition differs, the baseline failed, no cluster
+            answers, the disk is full.
+    """
+    workers = study.limits.workers or default_workers()
+    threads = threads_of(workers) if address is None else 1
+    with store.lock():
+        store.recover()
+        folder = Folder(store)
+        campaign = Campaign(study, store, pricer, threads)
+        if on_begin is not None:
+            on_begin(campaign)
+        try:
+            with Progress(campaign, workers) as progress:
+
+                def tick() -> None:
+                    folder.tick()
+                    progress.tick()
+
+                _run_by_ray(campaign, workers, threads, evaluator, address, tick)
+            if campaign.is_over and at_end is not None:
+                folder.close()
+                at_end(campaign)
+        finally:
+            folder.close()
+            store.recover()  # what was still running is interrupted now
+    return campaign
+
+
+def run_here(
+    study: Study, store: Store, choose: Callable[[Campaign], None], evaluator: Evaluator | None = None
+) -> Campaign:
+    """Runs trials in this process, one after the other: for single recipes and for tests.
+
+    Args:
+        study: what they belong to.
+        store: where trials live.
+        choose: carries out what it wants by `carry_out_here`.
+        evaluator: what is run.
+    """
+    with store.lock():
+        store.recover()
+        campaign = Campaign(study, store, threads=threads_of(1))
+        try:
+            choose(campaign)
+        finally:
+            Folder(store).close()
+            store.recover()
+    return campaign
+
+
+def drive_here(campaign: Campaign, evaluator: Evaluator | None = None) -> None:
+    """Carries a whole campaign out in this process, one trial at a time."""
+    while not campaign.is_over:
+        trial = campaign.next()
+        if trial is not None:
+            found = carry_out(campaign.work(trial).to_json(), evaluator)
+            campaign.end(trial.name, Outcome(**found))
+
+
+def _run_by_ray(
+    campaign: Campaign,
+    workers: int,
+    threads: int,
+    evaluator: Evaluator | None,
+    address: str | None,
+    tick: Callable[[], None],
+) -> None:
+    with _environment():
+        # Imported late: half a second, and the environment must be set before.
+        from ray import tune
+        from ray.tune import RunConfig, TuneConfig, Tuner
+
+        from .searcher import RecipeSearcher
+        from .trainable import TrialTrainable
+
+        searcher = RecipeSearcher(campaign, workers, tick)
+        with _cluster(address, workers * threads), _scratch() as scratch:
+            trainable = tune.with_parameters(TrialTrainable, evaluator=evaluator)
+            tuner = Tuner(
+                tune.with_resources(trainable, {"cpu": threads}),
+                tune_config=TuneConfig(
+                    search_alg=searcher,
+                    num_samples=-1,  # the searcher says when it is finished
+                    max_concurrent_trials=workers,
+                    reuse_actors=True,
+                    trial_dirname_creator=lambda trial: trial.trial_id,
+                ),
+                run_config=RunConfig(name="trials", storage_path=str(scratch), verbose=0),
+            )
+            tuner.fit()
+        if searcher.error is not None:
+            raise searcher.error
+
+
+@contextmanager
+def _cluster(address: str | None, cpus: int) -> Iterator[None]:
+    import ray
+
+    common = {"log_to_driver": False, "logging_level": logging.CRITICAL, "ignore_reinit_error": True}
+    try:
+        if address is None:
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                **common,
+            )
+        else:
+            ray.init(address=address, runtime_env={"env_vars": _WORKER_ENVIRONMENT}, **common)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = "on this machine" if address is None else f"at {address}"
+        raise AtollError(
+            f"no Ray cluster {where}: {' '.join(str(error).split())[:200]}; allowed is HOST:PORT of a "
+            f"running head (`ray start --head`), or nothing for one on this machine"
+        ) from error
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Gives Ray a folder for its own files, which nobody reads again."""
+    _SCRATCH.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir=_SCRATCH)).resolve()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """Sets what Ray reads from the environment, for as long as it runs."""
+    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
+    os.environ.update(_ENVIRONMENT)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

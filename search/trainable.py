@@ -1,0 +1,33 @@
+"""What runs in Ray's worker processes: nothing but `work.carry_out`."""
+
+import json
+from typing import Any
+
+from ray import tune
+
+from .work import Evaluator, carry_out
+
+
+class TrialTrainable(tune.Trainable):
+    """One trial of Ray is one piece of work; the process is used again for the next one."""
+
+    def setup(self, config: dict[str, Any], evaluator: Evaluator | None = None) -> None:
+        """Takes the work; the evaluator stays for the life of the process."""
+        self._work = config["work"]
+        self._evaluator = evaluator
+
+    def step(self) -> dict[str, Any]:
+        """Carries the work out; whatever goes wrong in it is part of the outcome."""
+        # As text: Ray flattens nested results.
+        return {"outcome": json.dumps(carry_out(self._work, self._evaluator)), "done": True}
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes the next piece of work into the same process."""
+        self._work = new_config["work"]
+        return True
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Saves nothing: the step cache keeps what was trained."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Loads nothing."""
