@@ -36,6 +36,8 @@ MEASURED = (
     "test_quality_at",
     "artifact",
 )
+# Who worked: said when a trial starts, and again when it ends, where that is known only then.
+_WORKER = ("worker_pid", "node", "threads")
 _ENVELOPE = {"type", "trial", *KEY_FIELDS}
 
 
@@ -105,8 +107,7 @@ class Rows:
         if row["status"] != "finished":  # started once more, it keeps its result until the new one is there
             row.update(status="running", reason=None)
         row["started_at"] = _time(event.get("started_at"))
-        row["worker_pid"] = event.get("worker_pid")
-        row["node"] = event.get("node")
+        row.update({name: event.get(name) for name in _WORKER})
 
     def _ended(self, event: Row) -> None:
         row = self._trial_row(event)
@@ -123,7 +124,7 @@ class Rows:
             seconds=event.get("seconds"),
             ended_at=_time(event.get("ended_at")),
         )
-        for name in ("worker_pid", "node", "weights_digest", "artifact"):
+        for name in (*_WORKER, "weights_digest", "artifact"):
             if event.get(name) is not None:
                 row[name] = event[name]
         if event.get("steps") is not None:

@@ -73,7 +73,8 @@ CREATE TABLE IF NOT EXISTS trial_rows (
     metrics JSON,                           -- all metrics as reported
     seconds DOUBLE,                         -- wall time of the evaluation
     worker_pid BIGINT,
-    node VARCHAR,
+    node VARCHAR,                           -- machine of the worker
+    threads INTEGER,                        -- of the worker: they decide the last bits of a result
     started_at TIMESTAMP,
     ended_at TIMESTAMP,
     weights_digest VARCHAR,                 -- SHA-256 over the final weights
@@ -150,7 +151,7 @@ SELECT
     t.quality_name, t.latency_status, t.peak_memory_status,
     t.model_bytes_measured, t.packed_bytes_measured, t.peak_memory_bytes_measured, t.latency_host_ms_measured,
     t.agreement, t.quality_of_file, t.test_quality, t.test_quality_at,
-    t.worker_pid, t.node, t.started_at, t.ended_at, t.artifact,
+    t.worker_pid, t.node, t.threads, t.started_at, t.ended_at, t.artifact,
     t.recipe_digest, t.weights_digest, t.proposal, t.proposal_parameters, t.metrics, t.measured
 FROM trial_rows t
 LEFT JOIN baselines USING (study);

@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ...spaces.errors import AtollError
-from ...spaces.nearest import known_names
 from ..store_option import DEFAULT_STORE, StoreOption
 from ..tables import Column, FormatOption, print_table
 
 if TYPE_CHECKING:
     from ...evaluators.constraints import Constraint
-    from ..store import Store
 
 Row = dict[str, Any]
 # What the ranking and the table need of a trial: its JSON columns would be most of a large study's bytes.
@@ -55,15 +52,16 @@ def leaderboard(
     """
     from ...evaluators.constraints import parse_constraints
     from ...evaluators.leaderboard import leaderboard as ranked
+    from ..selection import baseline_figures, choose_study
     from ..store import Store
 
     place = Store(store)
-    chosen = _chosen(place, study)
+    chosen = choose_study(place, study)
     name, definition = chosen["study"], chosen["definition"] or {}
     weights = profile or definition.get("profile") or "balanced"
     constraints = parse_constraints(definition.get("constraints") or ())
     trials = place.query(_TRIALS, [name]).to_pylist()
-    baseline = _baseline(chosen, trials)
+    baseline = baseline_figures(chosen, trials)
     rows = ranked(trials, baseline, weights, constraints, all, scoring)
     notes = _notes(chosen, trials, baseline, rows, constraints, all)
     shown = rows if limit is None else rows[:limit]
@@ -75,35 +73,6 @@ def leaderboard(
     print_table(shown, _columns(rows, baseline, all, format), format, title)
     for note in notes:
         print(f"atoll: {note}", file=sys.stderr)
-
-
-def _chosen(place: "Store", name: str | None) -> Row:
-    """Returns the study's row: that of the name, or the newest.
-
-    Raises:
-        AtollError: there is none.
-    """
-    studies = place.studies()
-    if not studies:
-        raise AtollError(f"no study in {place.path}: run `atoll search` first")
-    if name is None:
-        return studies[-1]
-    for row in studies:
-        if row["study"] == name:
-            return row
-    raise AtollError(f"no study {name!r} in {place.path}: {known_names(name, [r['study'] for r in studies])}")
-
-
-def _baseline(study: Mapping[str, Any], trials: Sequence[Row]) -> Row:
-    """Returns the baseline's figures, with the name of its trial where the study ran it."""
-    trial = next((dict(row) for row in trials if row["origin"] == "baseline"), {})
-    figures = trial | (study["baseline"] or {})
-    if not figures:
-        raise AtollError(
-            f"study {study['study']!r} has no finished baseline yet, to which all ratios refer: wait for "
-            f"it, or continue the study with `atoll resume {study['study']}`"
-        )
-    return figures
 
 
 def _notes(

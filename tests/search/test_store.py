@@ -315,6 +315,19 @@ def interval(name):
     return {f"{name}_low": 10, name: 11, f"{name}_high": 12}
 
 
+def test_who_worked_is_known_from_start_or_end(store):
+    folded(store, study(), proposed(1), started(1, threads=2), proposed(2), started(2, worker_pid=None))
+    folded(
+        store,
+        finished(1, quality=0.5) | {"weights_digest": "d"},
+        finished(2) | {"worker_pid": 7, "node": "n"},
+    )
+    who = [
+        [row[name] for name in ("worker_pid", "node", "threads", "weights_digest")] for row in store.trials()
+    ]
+    assert who == [[41, None, 2, "d"], [7, "n", None, None]]
+
+
 def test_a_score_given_later_keeps_the_steps(store):
     folded(store, study(), *trial(1, ended(1, steps=2)))
     folded(store, ended(1, objective=3.5) | {"steps": None})
