@@ -18,6 +18,7 @@ _TRIALS = """
     SELECT * EXCLUDE (metrics, measured, proposal_parameters, violation, started_at, ended_at)
     FROM trials WHERE study = ? AND status = 'finished' ORDER BY length(trial), trial
 """
+_NOT_IN_TABLE = {"payload_bytes", "packed_bytes"}
 
 
 def leaderboard(
@@ -105,7 +106,7 @@ def _notes(
 
 
 def _columns(rows: Sequence[Row], baseline: Row, all: bool, format: str) -> list[Column]:
-    """Returns the columns; the intervals are for machines, a table for people has no room for them."""
+    """Returns the columns; csv and json have more of them than a screen has room for."""
     quality = baseline.get("quality_name") or "share"
     columns = [
         Column("rank"),
@@ -131,9 +132,16 @@ def _columns(rows: Sequence[Row], baseline: Row, all: bool, format: str) -> list
     columns += [Column("meets"), Column("misses")] if all else []
     if format != "table":
         return columns
-    # In a table an empty column only takes room: nothing was exported yet, or every recipe ran once.
+    # A table must fit a screen: without what is empty (nothing exported yet, every recipe ran once) and
+    # without what csv and json give.
     filled = {name for row in rows for name, value in row.items() if value is not None}
-    return [one for one in columns if one.name in filled and not one.name.endswith(("_low", "_high"))]
+    if not any(row["n"] > 1 for row in rows):
+        filled.discard("n")
+    return [
+        one
+        for one in columns
+        if one.name in filled - _NOT_IN_TABLE and not one.name.endswith(("_low", "_high"))
+    ]
 
 
 def _predicted(name: str, unit: str, spec: str) -> list[Column]:
