@@ -74,8 +74,12 @@ def input_shape_of(network: nn.Module) -> tuple[int, int, int]:
 
 
 def replace(network: nn.Module, name: str, module: nn.Module) -> None:
-    """Puts a module in the place of the one with that dotted name, and wherever else that one is shared."""
+    """Puts a module in the place of the one with that dotted name, and wherever else that one is shared.
+
+    The new one trains or evaluates as the old one did.
+    """
     old = network.get_submodule(name)
+    module.train(old.training)
     names = [path for path, child in network.named_modules(remove_duplicate=False) if child is old]
     for path in names:
         parent, _, last = path.rpartition(".")

@@ -1,0 +1,134 @@
+"""Adopting a network, replacing its layers, and the sentences for networks that are not supported."""
+
+import pytest
+import torch
+from atoll.spaces.errors import AtollError
+from atoll.spaces.layers.conv import Conv
+from atoll.spaces.layers.dense import Dense
+from atoll.spaces.layers.norm import Norm
+from atoll.spaces.layers.structure import (
+    adopt,
+    apply_structure,
+    input_shape_of,
+    named_layers,
+    replace,
+    structure,
+    to_meta,
+)
+from torch import Tensor, nn
+
+SHAPE = (3, 8, 8)
+X = torch.randn(4, *SHAPE, generator=torch.Generator().manual_seed(0))
+
+
+def varied() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 6, (3, 5), padding="same", dilation=(2, 1)),
+        nn.BatchNorm2d(6, affine=False),
+        nn.SiLU(),
+        nn.Conv2d(6, 6, 3, stride=2, padding=1, groups=3, bias=False),
+        nn.BatchNorm2d(6, eps=1e-3, momentum=None),
+        nn.Conv2d(6, 4, 1, padding="valid"),
+        nn.Flatten(),
+        nn.Linear(64, 5),
+    )
+
+
+def test_an_adopted_network_is_the_same_function_with_its_own_tensors() -> None:
+    network = varied()
+    network.train()
+    network(X)
+    network.eval()
+    ours = adopt(network, SHAPE)
+    with torch.no_grad():
+        assert torch.allclose(ours(X), network(X), atol=1e-6)
+    theirs = {tensor.untyped_storage().data_ptr() for tensor in network.state_dict().values()}
+    assert not theirs & {tensor.untyped_storage().data_ptr() for tensor in ours.state_dict().values()}
+    assert [type(layer) for _, layer in named_layers(ours)] == [Conv, Conv, Conv, Dense]
+    assert input_shape_of(ours) == SHAPE
+
+
+def test_a_norm_that_is_not_trained_stays_so() -> None:
+    ours = adopt(varied(), SHAPE)
+    norm = ours.get_submodule("1")
+    assert isinstance(norm, Norm)
+    assert not norm.weight.requires_grad
+
+
+def test_the_structure_gives_the_network_back() -> None:
+    network = adopt(varied(), SHAPE).eval()
+    empty = adopt(varied(), SHAPE)
+    apply_structure(empty, structure(network))
+    empty.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        assert torch.equal(empty.eval()(X), network(X))
+
+
+def test_structure_on_meta_has_no_data_and_shares_as_the_network_does() -> None:
+    network = adopt(varied(), SHAPE)
+    meta = to_meta(network)
+    assert all(tensor.is_meta for tensor in meta.state_dict().values())
+    assert not any(tensor.is_meta for tensor in network.state_dict().values())
+    assert structure(meta) == structure(network)
+    wanted = [parameter.requires_grad for parameter in network.parameters()]
+    assert [parameter.requires_grad for parameter in meta.parameters()] == wanted
+
+
+class Shared(nn.Module):
+    """One convolution under two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 3, 3, padding=1)
+        self.second = nn.Sequential(self.first, nn.ReLU())
+        self.head = nn.Sequential(nn.Flatten(), nn.Linear(192, 5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.second(self.first(x)))
+
+
+def test_a_shared_layer_stays_shared() -> None:
+    network = Shared()
+    ours = adopt(network, SHAPE)
+    assert isinstance(ours.first, Conv)
+    assert ours.second[0] is ours.first
+    with torch.no_grad():
+        assert torch.allclose(ours(X), network(X), atol=1e-6)
+    replace(ours, "first", nn.Identity())
+    assert isinstance(ours.second[0], nn.Identity)
+    assert to_meta(adopt(network, SHAPE)).first is not None
+
+
+class TwoHeads(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x.flatten(1), x.mean((1, 2, 3))
+
+
+class NoImages(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(7, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dense(x.flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("network", "sentence"),
+    [
+        (TwoHeads(), "TwoHeads: got a network that returns tuple, allowed is one tensor"),
+        (NoImages(), "NoImages does not run on images of 8x8x3"),
+        (nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"), "padding_mode 'reflect': allowed is 'zeros'"),
+        (nn.Conv2d(3, 3, 2, padding="same"), "needs more zeros on one side"),
+        (nn.BatchNorm2d(3, track_running_stats=False), "allowed is one with running statistics"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_not_supported_is_told_in_a_sentence(network: nn.Module, sentence: str) -> None:
+    with pytest.raises(AtollError, match=sentence):
+        adopt(nn.Sequential(network) if not isinstance(network, TwoHeads | NoImages) else network, SHAPE)
+
+
+def test_a_network_that_was_not_adopted_has_no_input_shape() -> None:
+    with pytest.raises(AtollError, match=r"Sequential was not adopted: call adopt\(network, input_shape\)"):
+        input_shape_of(varied())
