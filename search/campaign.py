@@ -193,9 +193,9 @@ class Campaign:
         return trial
 
     def add(self, recipe: Recipe, origin: str = "evaluate") -> Trial:
-        """Returns the trial of a recipe, started unless it is over: for `atoll evaluate`."""
+        """Returns the trial of a recipe, started unless it is finished: for `atoll evaluate`."""
         trial = self._known(recipe) or self._create(recipe, origin)
-        if not trial.is_over:
+        if trial.status != "finished":
             self._start(trial)
         return trial
 

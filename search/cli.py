@@ -16,19 +16,29 @@ import typer
 from ..spaces.errors import AtollError
 from .commands.calibrate import calibrate
 from .commands.devices import devices
+from .commands.doctor import doctor
+from .commands.evaluate import evaluate
 from .commands.leaderboard import leaderboard
 from .commands.predict import predict
 from .commands.rank import rank
+from .commands.resume import resume
+from .commands.search import search
 from .commands.sql import sql
+from .commands.techniques import techniques
 
 COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     # One line a command; they are shown in this order.
+    ("search", search),
+    ("resume", resume),
+    ("evaluate", evaluate),
     ("leaderboard", leaderboard),
     ("predict", predict),
     ("calibrate", calibrate),
     ("devices", devices),
     ("rank", rank),
     ("sql", sql),
+    ("techniques", techniques),
+    ("doctor", doctor),
 )
 
 INTERRUPTED = 128 + 2  # shell convention: 128 + SIGINT

@@ -98,20 +98,19 @@ def run_study(
     return campaign
 
 
-def run_here(
-    study: Study, store: Store, choose: Callable[[Campaign], None], evaluator: Evaluator | None = None
-) -> Campaign:
+def run_here(study: Study, store: Store, choose: Callable[[Campaign], None]) -> Campaign:
     """Runs trials in this process, one after the other: for single recipes and for tests.
 
     Args:
         study: what they belong to.
         store: where trials live.
-        choose: carries out what it wants by `carry_out_here`.
-        evaluator: what is run.
+        choose: carries out what it wants of the campaign.
     """
     with store.lock():
         store.recover()
-        campaign = Campaign(study, store, threads=threads_of(1))
+        # The threads that a worker of a search would have: they belong to the key of the step cache.
+        threads = threads_of(study.limits.workers or default_workers())
+        campaign = Campaign(study, store, threads=threads)
         try:
             choose(campaign)
         finally:

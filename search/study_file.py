@@ -70,6 +70,15 @@ def create_study(values: dict[str, Any], where: str) -> Study:
         raise AtollError(_explain(where, None, error)) from error
 
 
+def task_study(task: str) -> dict[str, Any]:
+    """Returns the values of the built-in study of a task, or just the task where there is none."""
+    for name in built_in_studies():
+        values = yaml.safe_load(_read(STUDIES_FOLDER / f"{name}.yaml"))
+        if values["task"] == task:
+            return values
+    return {"task": task}
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")

@@ -1,0 +1,71 @@
+"""`atoll evaluate`: one recipe as a trial."""
+
+from typing import Annotated, Any
+
+import typer
+
+from ...spaces.errors import AtollError
+from ..store_option import DEFAULT_STORE, StoreOption
+from ..tables import Column, FormatOption, print_table
+
+COLUMNS = (
+    Column("study"),
+    Column("trial"),
+    Column("recipe"),
+    Column("quality", "", "measured", ".4f"),
+    Column("quality_drop", "", "measured", "+.4f"),
+    Column("model_bytes", "B", "predicted", ",.0f"),
+    Column("compression_ratio", "x", "predicted", ".2f"),
+    Column("payload_bytes", "B", "measured", ",.0f"),
+    Column("macs", "MAC", "measured", ",.0f"),
+    Column("latency_ms", "ms", "predicted", ".3f"),
+    Column("peak_memory_bytes", "B", "predicted", ",.0f"),
+    Column("seconds", "s", "measured", ".1f"),
+)
+
+
+def evaluate(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help='Such as "quantize(bits=8)", or baseline.')],
+    task: Annotated[
+        str | None, typer.Option(metavar="NAME", help="digits or characters; digits if none.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", min=0, help="Seed of the study.")] = None,
+    epochs: Annotated[
+        float | None, typer.Option(metavar="N", help="Epochs after every step; the study's if none.")
+    ] = None,
+    study: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A study of the store; else the task's built-in one.")
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    format: FormatOption = "table",
+) -> None:
+    """Train and measure one recipe as a trial of a study; a finished one is not run again."""
+    from ...spaces.order import check_order
+    from ...spaces.recipe import Recipe
+    from ..launch import say
+    from ..runner import run_here
+    from ..single import evaluate_single
+    from ..store import Store
+
+    wanted = check_order(Recipe.parse(recipe))
+    place = Store(store)
+    if study is not None and (task, seed, epochs) != (None, None, None):
+        raise AtollError("--study names a study with its own task, seed and epochs: leave the others out")
+    chosen = _study(place, study, task or "digits", seed, epochs)
+    found: dict[str, Any] = {}
+    run_here(chosen, place, lambda campaign: found.update(evaluate_single(campaign, wanted, say)))
+    print_table([found], COLUMNS, format)
+
+
+def _study(store: Any, name: str | None, task: str, seed: int | None, epochs: float | None) -> Any:
+    """Returns the named study of the store, or the built-in one of the task with seed and epochs set."""
+    from ..selection import choose_study
+    from ..study import Study
+    from ..study_file import create_study, task_study
+
+    if name is not None:
+        row = choose_study(store, name)
+        return Study.from_stored(name, row["definition"], row["limits"])
+    given = {"seed": seed, "epochs_per_step": epochs}
+    overrides = {key: value for key, value in given.items() if value is not None}
+    return create_study(task_study(task) | overrides, "atoll evaluate")

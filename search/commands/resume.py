@@ -1,0 +1,42 @@
+"""`atoll resume`: goes on with a study of the store."""
+
+from typing import Annotated
+
+import typer
+
+from ..store_option import DEFAULT_STORE, StoreOption
+from ..tables import FormatOption
+from .search import (
+    AddressOption,
+    EnsemblesOption,
+    TimeOption,
+    TrialsOption,
+    WorkersOption,
+    finish,
+    limits_of,
+)
+
+
+def resume(
+    study: Annotated[
+        str | None, typer.Argument(metavar="[STUDY]", help="Name of a study; the newest if none.")
+    ] = None,
+    workers: WorkersOption = None,
+    trials: TrialsOption = None,
+    ensembles: EnsemblesOption = None,
+    time: TimeOption = None,
+    address: AddressOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    format: FormatOption = "table",
+) -> None:
+    """Go on with a study: interrupted trials run again, larger limits extend it."""
+    from ..launch import launch
+    from ..selection import choose_study
+    from ..store import Store
+    from ..study import Study
+
+    place = Store(store)
+    row = choose_study(place, study)
+    limits = (row["limits"] or {}) | limits_of(workers, trials, ensembles, time)
+    chosen = Study.from_stored(row["study"], row["definition"], limits)
+    finish(launch(chosen, place, address), store, format)
