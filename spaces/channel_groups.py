@@ -124,7 +124,7 @@ class _Analysis:
             for source in sources:
                 self.spaces.group(source.space).fixed = "the network's output"
             return None
-        if operation.kind == "layer" and len(operation.shape) == len(self.graph.input_shapes(operation)[0]):
+        if operation.kind == "layer" and self._reads_channels(operation):
             return self._layer(operation, sources[0])
         if operation.kind == "norm" and sources[0].positions == 1:
             self._note(self.spaces.group(sources[0].space).norms, operation.path)
@@ -145,6 +145,11 @@ class _Analysis:
             self.spaces.group(source.space).fixed = f"read by {operation.described}"
         size = operation.shape[0] if operation.shape else 1
         return _Value(self.spaces.new(size, f"made by {operation.described}"))
+
+    def _reads_channels(self, operation: Operation) -> bool:
+        """Whether a layer reads channels: a dense layer on images would read rows of pixels."""
+        dimensions = 3 if isinstance(operation.module, Conv) else 1
+        return len(self.graph.input_shapes(operation)[0]) == dimensions
 
     def _alike(self, operation: Operation, sources: list[_Value]) -> bool:
         """Whether added values have the same channels in the same layout (no broadcasting over channels)."""

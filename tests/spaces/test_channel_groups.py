@@ -1,0 +1,209 @@
+"""Removing channels against zeroing them where they are read: the same function."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+import torch
+from atoll.spaces.channel_groups import ChannelGroup, channel_groups, keep_channels
+from atoll.spaces.layers.layer import Layer
+from atoll.spaces.layers.norm import Norm
+from atoll.spaces.layers.structure import adopt
+from torch import Tensor, nn
+
+SHAPE = (2, 8, 8)
+X = torch.randn(5, *SHAPE, generator=torch.Generator().manual_seed(0))
+
+
+class Varied(nn.Module):
+    """A shortcut, a depthwise convolution, two branches added, pooling, a flatten and two dense layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(2, 12, 3, padding=1)
+        self.depthwise = nn.Conv2d(12, 12, 3, padding=1, groups=12)
+        self.norm = nn.BatchNorm2d(12)
+        self.pointwise = nn.Conv2d(12, 12, 1)
+        self.inner = nn.Conv2d(12, 8, 3, padding=1, stride=2)
+        self.pool = nn.AvgPool2d(2)
+        self.flatten = nn.Flatten()
+        self.dense1 = nn.Linear(32, 10)
+        self.norm1 = nn.BatchNorm1d(10)
+        self.dense2 = nn.Linear(10, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.stem(x))
+        x = x + self.pointwise(torch.relu(self.norm(self.depthwise(x))))
+        x = self.flatten(self.pool(torch.relu(self.inner(x))))
+        return self.dense2(torch.relu(self.norm1(self.dense1(x))))
+
+
+def adopted(network: nn.Module) -> nn.Module:
+    """Adopts a network and gives its norms statistics that are not zero and one."""
+    ours = adopt(network, SHAPE)
+    generator = torch.Generator().manual_seed(1)
+    for module in ours.modules():
+        if isinstance(module, Norm):
+            module.running_mean = torch.randn(module.num_features, generator=generator)
+            module.running_var = torch.rand(module.num_features, generator=generator) + 0.5
+            with torch.no_grad():
+                module.bias.copy_(torch.randn(module.num_features, generator=generator))
+    return ours.eval()
+
+
+def group_made_by(network: nn.Module, maker: str) -> ChannelGroup:
+    (found,) = [group for group in channel_groups(network, SHAPE) if maker in group.makers]
+    return found
+
+
+def without(channels: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor]]:
+    def zero(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
+        changed = inputs[0].clone()
+        changed[:, channels] = 0
+        return (changed,)
+
+    return zero
+
+
+@pytest.mark.parametrize(
+    ("maker", "makers", "read_at"),
+    [
+        ("stem", ["stem", "pointwise"], ["pointwise", "inner"]),
+        ("inner", ["inner"], ["flatten"]),
+        ("dense1", ["dense1"], ["dense2"]),
+    ],
+)
+def test_the_smaller_network_is_the_masked_one(maker: str, makers: list[str], read_at: list[str]) -> None:
+    network = adopted(Varied())
+    group = group_made_by(network, maker)
+    assert (group.makers, group.fixed) == (makers, "")
+    kept = torch.tensor([0, 2, 3, 7])
+    gone = torch.tensor([n for n in range(group.size) if n not in kept])
+    handles = [network.get_submodule(path).register_forward_pre_hook(without(gone)) for path in read_at]
+    with torch.no_grad():
+        masked = network(X)
+    for handle in handles:
+        handle.remove()
+    keep_channels(network, group, kept)
+    with torch.no_grad():
+        assert torch.allclose(network(X), masked, atol=1e-5)
+    assert all(layer.outputs == 4 for layer in (network.get_submodule(path) for path in makers))
+
+
+def test_both_flattenings_give_the_same_network(trained: dict[str, nn.Module]) -> None:
+    """The tiny sequential network flattens position by position, as Keras does."""
+    network = adopt(trained["sequential"], (1, 16, 16)).eval()
+    images = torch.randn(4, 1, 16, 16, generator=torch.Generator().manual_seed(2))
+    (group,) = [g for g in channel_groups(network, (1, 16, 16)) if "conv2" in g.makers]
+    kept = torch.tensor([1, 4, 5, 11, 15])
+    gone = torch.tensor([n for n in range(16) if n not in kept])
+    handle = network.get_submodule("flatten").register_forward_pre_hook(without(gone))
+    with torch.no_grad():
+        masked = network(images)
+    handle.remove()
+    keep_channels(network, group, kept)
+    with torch.no_grad():
+        assert torch.allclose(network(images), masked, atol=1e-5)
+    assert network.get_submodule("dense1").inputs == 5 * 16
+
+
+def test_input_and_output_are_fixed() -> None:
+    groups = channel_groups(adopted(Varied()), SHAPE)
+    assert [(group.makers, group.fixed) for group in groups if group.fixed] == [
+        (["dense2"], "the network's output")
+    ]
+
+
+class Between(nn.Module):
+    """Two convolutions with something between them."""
+
+    def __init__(self, between: Callable[[Tensor], Tensor], head: nn.Module) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(2, 8, 3, padding=1)
+        self.second = nn.Conv2d(8, 8, 3, padding=1)
+        self.between = between
+        self.head = head
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.second(self.between(self.first(x))))
+
+
+def flat_head(*layers: nn.Module) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), *layers, nn.Linear(512, 3))
+
+
+@pytest.mark.parametrize(
+    ("network", "maker", "reason"),
+    [
+        (Between(nn.SiLU(), flat_head()), "first", "read by SiLU"),
+        (Between(lambda x: x * 2, flat_head()), "first", "read by .*mul"),
+        (Between(lambda x: torch.cat([x[:, :4], x[:, 4:]], 1), flat_head()), "first", "read by"),
+        (Between(lambda x: x + x.mean(1, keepdim=True), flat_head()), "first", "read by"),
+        (Between(nn.Conv2d(8, 8, 1, groups=2), flat_head()), "first", "grouped convolution between"),
+        (Between(nn.ReLU(), flat_head(nn.BatchNorm1d(512))), "second", "read by Norm"),
+        (
+            Between(nn.ReLU(), nn.Sequential(nn.Linear(8, 1), nn.Flatten(), nn.Linear(64, 3))),
+            "second",
+            "read by",
+        ),
+        (
+            Between(nn.ReLU(), nn.Sequential(nn.Flatten(2), nn.Flatten(), nn.Linear(512, 3))),
+            "second",
+            "read by",
+        ),
+    ],
+    ids=["silu", "times", "slices", "broadcast", "grouped", "flat-norm", "dense-on-rows", "flatten-from-2"],
+)
+def test_what_is_not_understood_leaves_its_channels_alone(
+    network: nn.Module, maker: str, reason: str
+) -> None:
+    ours = adopted(network)
+    assert re.search(reason, group_made_by(ours, maker).fixed)
+    with torch.no_grad():
+        before = ours(X)
+    for group in channel_groups(ours, SHAPE):
+        if not group.fixed:
+            keep_channels(ours, group, torch.arange(group.size // 2))
+    with torch.no_grad():
+        assert ours(X).shape == before.shape
+
+
+def test_flattening_twice_is_flattening_once() -> None:
+    network = adopted(Between(nn.ReLU(), nn.Sequential(nn.Flatten(), nn.Flatten(), nn.Linear(512, 3))))
+    group = group_made_by(network, "second")
+    assert group.fixed == ""
+    kept = torch.tensor([1, 6])
+    gone = torch.tensor([0, 2, 3, 4, 5, 7])
+    handle = network.head.register_forward_pre_hook(without(gone))
+    with torch.no_grad():
+        masked = network(X)
+    handle.remove()
+    keep_channels(network, group, kept)
+    with torch.no_grad():
+        assert torch.allclose(network(X), masked, atol=1e-5)
+
+
+class Twice(nn.Module):
+    """One convolution that runs twice: what it makes is what it reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(2, 8, 3, padding=1)
+        self.again = nn.Conv2d(8, 8, 3, padding=1)
+        self.head = flat_head()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.stem(x))
+        for _ in range(2):
+            x = torch.relu(self.again(x))
+        return self.head(x)
+
+
+def test_a_layer_that_runs_twice_stays_one() -> None:
+    network = adopted(Twice())
+    for group in channel_groups(network, SHAPE):
+        if not group.fixed:
+            keep_channels(network, group, torch.arange(group.size // 2))
+    with torch.no_grad():
+        assert network(X).shape == (5, 3)
+    assert isinstance(network.again, Layer)
