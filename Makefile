@@ -69,11 +69,12 @@ demo: $(VENV)/.installed ## Search with the built-in study and export its winner
 
 characters: $(VENV)/.installed ## Search the characters task (under 90 minutes; run again to go on)
 	@echo "== Searching the characters task; trials go to ./atoll.duckdb" >&2
-	$(BIN)/atoll search studies/characters.yaml
+	$(BIN)/atoll search characters
 
 weights: $(VENV)/.installed ## Train the shipped baseline weights anew
 	@echo "== Training the baseline weights anew" >&2
-	$(BIN)/atoll weights
+	$(BIN)/python -m atoll.evaluators.tasks.train_given characters
+	$(BIN)/python -m atoll.evaluators.tasks.train_given digits
 
 test: $(VENV)/.installed ## Run all tests
 	@echo "== Running all tests" >&2

@@ -18,6 +18,7 @@ from .commands.calibrate import calibrate
 from .commands.devices import devices
 from .commands.doctor import doctor
 from .commands.evaluate import evaluate
+from .commands.export import export
 from .commands.leaderboard import leaderboard
 from .commands.predict import predict
 from .commands.rank import rank
@@ -25,6 +26,7 @@ from .commands.resume import resume
 from .commands.search import search
 from .commands.sql import sql
 from .commands.techniques import techniques
+from .commands.verify import verify
 
 COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     # One line a command; they are shown in this order.
@@ -32,6 +34,8 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("resume", resume),
     ("evaluate", evaluate),
     ("leaderboard", leaderboard),
+    ("export", export),
+    ("verify", verify),
     ("predict", predict),
     ("calibrate", calibrate),
     ("devices", devices),
