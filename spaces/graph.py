@@ -161,7 +161,8 @@ class _Shapes(fx.Interpreter):
 def _shapes(
     network: nn.Module, traced: fx.Graph, input_shape: tuple[int, int, int]
 ) -> dict[str, tuple[int, ...]]:
-    structure = to_meta(network).eval()
+    planned = next(network.parameters(), torch.empty(0)).is_meta
+    structure = network if planned else to_meta(network)
     interpreter = _Shapes(fx.GraphModule(structure, traced))
     try:
         with torch.no_grad():

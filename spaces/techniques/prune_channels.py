@@ -62,7 +62,8 @@ class PruneChannels(Technique):
                 left_alone[", ".join(group.makers)] = group.fixed or "too few channels to round down"
                 continue
             index = largest(group_importance(pruned, group), kept).nonzero().flatten()
-            fates.update(_fates(pruned, [*group.makers, *(reader.path for reader in group.readers)]))
+            # the first word counts: a layer that loses inputs and outputs is decomposed twice
+            fates = _fates(pruned, [*group.makers, *(reader.path for reader in group.readers)]) | fates
             for path in [reader.path for reader in group.readers]:
                 changed.setdefault(path, None)
             changed.update({path: index for path in group.makers})

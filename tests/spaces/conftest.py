@@ -43,6 +43,7 @@ class Residual(nn.Module):
         self.bn1 = nn.BatchNorm2d(16)
         self.pointwise = nn.Conv2d(16, 16, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(16)
+        self.pool = nn.MaxPool2d(2)
         self.flatten = nn.Flatten()
         self.dense1 = nn.Linear(256, 64)
         self.dense2 = nn.Linear(64, CLASSES)
@@ -50,7 +51,7 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = torch.relu(self.stem(x))
         y = torch.relu(self.bn1(self.depthwise(x)))
-        x = nn.functional.max_pool2d(torch.relu(x + self.bn2(self.pointwise(y))), 2)
+        x = self.pool(torch.relu(x + self.bn2(self.pointwise(y))))
         return self.dense2(torch.relu(self.dense1(self.flatten(x))))
 
 

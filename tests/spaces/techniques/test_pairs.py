@@ -107,6 +107,10 @@ def check_all(network: nn.Module, promised: dict[str, Promise]) -> None:
         promise.check(factors[name])
 
 
+def storages(network: nn.Module) -> set[int]:
+    return {tensor.untyped_storage().data_ptr() for tensor in network.state_dict().values()}
+
+
 def kinds_of(layer: Layer) -> list[set[str]]:
     return [set(factor.constraints) for factor in layer.factors().values()]
 
@@ -164,6 +168,7 @@ def test_a_legal_pair_keeps_what_it_promised(
     context = new_context(trained[name], seed=2)
     after, decisions = second.apply(before, context)
     assert structure(after) == structure(second.plan(before))
+    assert not storages(before) & storages(after), "the step shares storage with its input"
     if not second.replaces_network:
         check_fates(before, after, decisions)
     promised, shape = promises(after), structure(after)
