@@ -19,8 +19,11 @@ FORMATS: tuple[str, ...] = get_args(Format)
 # The annotation of a command's `format` argument, so that all commands say the same.
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the rows.")]
 
-# A pipe or file has no width: wide enough that no table of ours is wrapped.
-_UNBOUNDED_WIDTH = 10_000
+# A pipe or file has no width of its own: what a wide terminal has; long recipes are folded.
+_WIDTH_OF_PIPES = 160
+_UNBOUNDED = 10_000
+# Texts are folded in a narrow table, but not below this.
+_LEAST_TEXT_WIDTH = 28
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Column:
         kind: whether the figures are "measured" or "predicted"; "" for what is neither (names, settings).
         spec: format specification of a number in the table, such as ".2f"; JSON and CSV keep all digits.
         title: header in the table, the name unless given.
+        shown_unit, per_unit: unit in which the table shows the figure, and how many of `unit` make one of it
+            (`kB`, 1000); JSON and CSV keep `unit`.
     """
 
     name: str
@@ -40,12 +45,24 @@ class Column:
     kind: Literal["", "measured", "predicted"] = ""
     spec: str = ""
     title: str = ""
+    shown_unit: str = ""
+    per_unit: float = 1.0
 
     @property
     def header(self) -> str:
-        """The title and, on a second line, unit and kind in brackets."""
-        about = ", ".join(part for part in (self.unit, self.kind) if part)
-        return (self.title or self.name) + (f"\n[{about}]" if about else "")
+        """Title and unit, a line each; which figures are predicted stands below the table."""
+        return "\n".join(part for part in (self.title or self.name, self.shown_unit or self.unit) if part)
+
+    @property
+    def label(self) -> str:
+        """Title, with unit and kind behind it."""
+        about = ", ".join(part for part in (self.shown_unit or self.unit, self.kind) if part)
+        return (self.title or self.name) + (f" [{about}]" if about else "")
+
+    def cell(self, row: Mapping[str, Any]) -> str:
+        """Returns the figure of a row as the table shows it."""
+        value = _plain(row.get(self.name))
+        return _cell(value / self.per_unit if _is_number(value) and self.per_unit != 1 else value, self.spec)
 
 
 def print_table(
@@ -78,6 +95,25 @@ def print_table(
         raise AtollError(f"unknown format {format!r}: {known_names(format, FORMATS)}")
 
 
+def print_record(
+    row: Mapping[str, Any], columns: Sequence[Column], format: str = "table", title: str | None = None
+) -> None:
+    """Prints one row, in a table as one line a figure; JSON and CSV as `print_table` does.
+
+    Raises:
+        AtollError: unknown format.
+    """
+    if format != "table":
+        print_table([row], columns, format)
+        return
+    if title:
+        print(title)
+    known = [column for column in columns if _plain(row.get(column.name)) is not None]
+    width = max(len(column.label) for column in known)
+    for column in known:
+        print(f"  {column.label:<{width}}  {column.cell(row)}")
+
+
 def print_json(value: Any) -> None:
     """Prints one JSON value to stdout; NaN and infinities become null, since JSON has none."""
     print(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))
@@ -86,27 +122,45 @@ def print_json(value: Any) -> None:
 def _print_rich(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], title: str | None) -> None:
     from rich import box
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         numeric = any(_is_number(row.get(column.name)) for row in rows)
-        table.add_column(Text(column.header), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(
+            Text(column.header),
+            justify="right" if numeric else "left",
+            no_wrap=numeric,
+            overflow="fold",
+            min_width=None if numeric else min(_LEAST_TEXT_WIDTH, _widest(rows, column)),
+        )
     for row in rows:
         # Text, not str: a recipe may contain square brackets, which rich would read as markup.
-        table.add_row(*(Text(_cell(row.get(column.name), column.spec)) for column in columns))
+        table.add_row(*(Text(column.cell(row)) for column in columns))
     if title:
         print(title)
-    Console(width=_width()).print(table)
+    console = Console(width=_width())
+    # a terminal that is too narrow wraps lines; rich would leave columns out
+    needed = Measurement.get(console, console.options.update(max_width=_UNBOUNDED), table).minimum
+    Console(width=max(console.width, needed)).print(table)
+    for kind in ("measured", "predicted"):
+        titles = [column.title or column.name for column in columns if column.kind == kind]
+        if titles:
+            print(f"{kind}: {', '.join(titles)}")
+
+
+def _widest(rows: Sequence[Mapping[str, Any]], column: Column) -> int:
+    return max((len(column.cell(row)) for row in rows), default=0)
 
 
 def _width() -> int | None:
-    """Returns the width to print in: that of the terminal (None), else COLUMNS, else no limit."""
+    """Returns the width to print in: that of the terminal (None), else COLUMNS, else that of a wide one."""
     if sys.stdout.isatty():
         return None
     columns = os.environ.get("COLUMNS", "")
-    return int(columns) if columns.isdigit() and int(columns) > 0 else _UNBOUNDED_WIDTH
+    return int(columns) if columns.isdigit() and int(columns) > 0 else _WIDTH_OF_PIPES
 
 
 def _cell(value: Any, spec: str) -> str:

@@ -6,7 +6,7 @@ import typer
 
 from ...spaces.errors import AtollError
 from ..store_option import DEFAULT_STORE, StoreOption
-from ..tables import Column, FormatOption, print_table
+from ..tables import Column, FormatOption, print_record
 
 COLUMNS = (
     Column("study"),
@@ -54,7 +54,7 @@ def evaluate(
     chosen = _study(place, study, task or "digits", seed, epochs)
     found: dict[str, Any] = {}
     run_here(chosen, place, lambda campaign: found.update(evaluate_single(campaign, wanted, say)))
-    print_table([found], COLUMNS, format)
+    print_record(found, COLUMNS, format)
 
 
 def _study(store: Any, name: str | None, task: str, seed: int | None, epochs: float | None) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..store_option import DEFAULT_STORE, StoreOption
-from ..tables import Column, FormatOption, print_table
+from ..tables import Column, FormatOption, print_record
 
 
 def export(
@@ -73,6 +73,6 @@ def export(
         Column("images", "", "measured"),
         Column("latency_host_ms", "ms", "measured", ".3f"),
     ]
-    print_table([figures], columns, format, f"exported and verified: {folder}")
+    print_record(figures, columns, format, f"exported and verified: {folder}")
     for remark in card["remarks"]:
         print(f"atoll: {remark}", file=sys.stderr)

@@ -18,7 +18,13 @@ _TRIALS = """
     SELECT * EXCLUDE (metrics, measured, proposal_parameters, violation, started_at, ended_at)
     FROM trials WHERE study = ? AND status = 'finished' ORDER BY length(trial), trial
 """
-_NOT_IN_TABLE = {"payload_bytes", "packed_bytes"}
+_NOT_IN_TABLE = {
+    "payload_bytes",
+    "packed_bytes",
+    "model_bytes_measured",
+    "latency_host_ms_measured",
+    "agreement",
+}
 
 
 def leaderboard(
@@ -110,24 +116,24 @@ def _columns(rows: Sequence[Row], baseline: Row, all: bool, format: str) -> list
     quality = baseline.get("quality_name") or "share"
     columns = [
         Column("rank"),
-        Column("score", f"1 to {len(rows)}", spec=".3f"),
-        Column("recipe"),
+        Column("score", f"1 to {len(rows)}", spec=".2f"),
         Column("trial"),
         Column("n", "seeds"),
         Column("quality", quality, "measured", ".4f"),
-        Column("quality_std", quality, "measured", ".4f"),
-        Column("quality_drop", quality, "measured", "+.4f"),
-        Column("model_bytes", "B", "predicted", ",.0f"),
-        Column("compression_ratio", "x", "predicted", ".2f"),
-        Column("payload_bytes", "B", "measured", ",.0f"),
-        Column("packed_bytes", "B", "predicted", ",.0f"),
-        Column("macs", "MAC", "measured", ",.0f"),
-        *_predicted("latency_ms", "ms", ".3f"),
-        *_predicted("peak_memory_bytes", "B", ",.0f"),
+        Column("quality_std", quality, "measured", ".4f", "+-"),
+        Column("quality_drop", quality, "measured", "+.4f", "drop"),
+        Column("model_bytes", "B", "predicted", ",.1f", "file", "kB", 1e3),
+        Column("compression_ratio", "x", "predicted", ".1f", "smaller"),
+        Column("payload_bytes", "B", "measured", ",.1f", "payload", "kB", 1e3),
+        Column("packed_bytes", "B", "predicted", ",.1f", "packed", "kB", 1e3),
+        Column("macs", "MAC", "measured", ".2f", "work", "M MAC", 1e6),
+        *_predicted("latency_ms", "ms", ".2f", "latency"),
+        *_predicted("peak_memory_bytes", "B", ".2f", "memory", "MiB", 2**20),
         Column("model_bytes_measured", "B", "measured", ",.0f"),
-        Column("latency_host_ms_measured", "ms", "measured", ".3f"),
+        Column("latency_host_ms_measured", "ms", "measured", ".3f", "on host"),
         Column("agreement", "share", "measured", ".4f"),
-        Column("test_quality", quality, "measured", ".4f"),
+        Column("test_quality", quality, "measured", ".4f", "test"),
+        Column("recipe"),
     ]
     columns += [Column("meets"), Column("misses")] if all else []
     if format != "table":
@@ -144,5 +150,8 @@ def _columns(rows: Sequence[Row], baseline: Row, all: bool, format: str) -> list
     ]
 
 
-def _predicted(name: str, unit: str, spec: str) -> list[Column]:
-    return [Column(f"{name}{end}", unit, "predicted", spec) for end in ("", "_low", "_high")]
+def _predicted(
+    name: str, unit: str, spec: str, title: str, shown: str = "", per: float = 1.0
+) -> list[Column]:
+    first = Column(name, unit, "predicted", spec, title, shown, per)
+    return [first, *(Column(f"{name}_{end}", unit, "predicted", spec) for end in ("low", "high"))]

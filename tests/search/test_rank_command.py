@@ -69,7 +69,7 @@ def test_thesis_table_10(rank):
 
 def test_table_and_csv(rank):
     _, out, _ = rank(PUB1, *PUB1_OPTIONS)
-    assert "8.0757" in out and "[1 to 10]" in out
+    assert "8.0757" in out and "1 to 10" in out
     _, out, _ = rank(PUB1, *PUB1_OPTIONS, "--format", "csv")
     assert out.splitlines()[0] == "name,score,rank"
 
