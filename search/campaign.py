@@ -7,7 +7,7 @@ searcher's own proposals follow.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,7 +45,8 @@ class Trial:
         objective: on the frozen scales.
         violation: by constraint.
         seconds: wall time.
-        steps, worker_pid, node, threads, weights_digest: as reported.
+        steps: as reported; None where they are in the store.
+        worker_pid, node, threads, weights_digest: as reported.
     """
 
     name: str
@@ -58,7 +59,7 @@ class Trial:
     objective: float | None = None
     violation: dict[str, float] | None = None
     seconds: float | None = None
-    steps: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[dict[str, Any]] | None = None
     worker_pid: int | None = None
     node: str | None = None
     threads: int | None = None
@@ -131,6 +132,10 @@ class Campaign:
         if trial is not None:
             self._start(trial)
         return trial
+
+    def has_work(self) -> bool:
+        """Whether a trial would start now; sets `end_reason` where a limit is reached already."""
+        return self.end_reason is None and (self._next_fixed() is not None or not self._limit_reached())
 
     @property
     def is_over(self) -> bool:
@@ -444,7 +449,7 @@ class Campaign:
 
     def _journal_score(self, trial: Trial) -> None:
         """Ends a trial once more, now with its score; the steps of one from an earlier run are kept."""
-        if not trial.steps:
+        if trial.steps is None:
             trial.steps = [_journaled(row) for row in self.store.steps(self.study.study_name, trial.name)]
         self._journal_end(trial)
 

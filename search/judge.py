@@ -1,5 +1,7 @@
 """Judges trials of one study: the objective on its frozen scales, and its constraints."""
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +44,10 @@ class Judge:
     def frozen(self, reference: Sequence[Mapping[str, Any] | None], profile: Any) -> "Judge":
         """Returns the judge with its scales frozen; a member without metrics takes the baseline's."""
         members = [self.baseline if metrics is None else metrics for metrics in reference]
-        return Judge(self.constraints, self.baseline, Objective.from_reference(members, profile))
+        objective = Objective.from_reference(members, profile)
+        # As the store will give it back, keys in its order: sums then agree to the last bit after a restart.
+        stored = json.loads(json.dumps(objective.to_json(), sort_keys=True))
+        return Judge(self.constraints, self.baseline, Objective.from_json(stored))
 
     def score(self, metrics: Mapping[str, Any]) -> float | None:
         """Returns the objective, None before the scales are frozen."""
@@ -65,7 +70,7 @@ class Judge:
 
 def total_violation(violation: Mapping[str, float] | None) -> float:
     """Returns the sum of what is broken; 0 where everything is met."""
-    return sum(max(0.0, value) for value in (violation or {}).values())
+    return math.fsum(max(0.0, value) for value in (violation or {}).values())
 
 
 def _has_price(constraint: Constraint, price: Mapping[str, Any]) -> bool:

@@ -76,7 +76,7 @@ def run_study(
     workers = study.limits.workers or default_workers()
     threads = threads_of(workers) if address is None else 1
     with store.lock():
-        store.recover()
+        _recover(store)
         folder = Folder(store)
         campaign = Campaign(study, store, pricer, threads)
         if on_begin is not None:
@@ -88,7 +88,8 @@ def run_study(
                     folder.tick()
                     progress.tick()
 
-                _run_by_ray(campaign, workers, threads, evaluator, address, tick)
+                if campaign.has_work():
+                    _run_by_ray(campaign, workers, threads, evaluator, address, tick)
             if campaign.is_over and at_end is not None:
                 folder.close()
                 at_end(campaign)
@@ -107,7 +108,7 @@ def run_here(study: Study, store: Store, choose: Callable[[Campaign], None]) -> 
         choose: carries out what it wants of the campaign.
     """
     with store.lock():
-        store.recover()
+        _recover(store)
         # The threads that a worker of a search would have: they belong to the key of the step cache.
         threads = threads_of(study.limits.workers or default_workers())
         campaign = Campaign(study, store, threads=threads)
@@ -117,6 +118,14 @@ def run_here(study: Study, store: Store, choose: Callable[[Campaign], None]) -> 
             Folder(store).close()
             store.recover()
     return campaign
+
+
+def _recover(store: Store) -> None:
+    """Brings the store up to its journal; a search that does not know all its trials would repeat some."""
+    if not store.recover():
+        raise AtollError(
+            f"the store {store.path} is held by another process: close what has it open and try again"
+        )
 
 
 def drive_here(campaign: Campaign, evaluator: Evaluator | None = None) -> None:
