@@ -12,8 +12,9 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,10 @@ from ..spaces.errors import AtollError
 QUOTA_BYTES = 4 * 2**30
 #: the cache is weighed once in so many new entries
 WEIGHED_EVERY = 20
+#: a draft so old was left by a process that died; making the largest entry takes seconds
+DRAFT_AGE_S = 24 * 3600
 _TENSORS, _ENTRY, _PINNED = "model.safetensors", "entry.json", "pinned"
+_DRAFT = ".draft-"
 
 
 @dataclass(frozen=True)
@@ -66,13 +70,18 @@ class StepCache:
             if hashlib.sha256(data).hexdigest() != record["sha256"] or record["key"] != key:
                 raise ValueError("the digest differs")
             tensors = load(data)
+            found = Entry(tensors, record["record"])
         except FileNotFoundError:
+            # published at once with both files: a folder without one of them is damaged, not in the making
+            if folder.exists() and not all((folder / name).exists() for name in (_ENTRY, _TENSORS)):
+                _remove(folder)
             return None
-        except (ValueError, KeyError, OSError, SafetensorError):
-            shutil.rmtree(folder, ignore_errors=True)
+        except (ValueError, KeyError, TypeError, OSError, SafetensorError):
+            _remove(folder)
             return None
-        os.utime(folder)
-        return Entry(tensors, record["record"])
+        with suppress(OSError):  # it may have been evicted meanwhile; what was read is whole
+            os.utime(folder)
+        return found
 
     def has(self, key: str) -> bool:
         """Whether an entry is there (it may still turn out to be damaged)."""
@@ -87,7 +96,7 @@ class StepCache:
         folder = self._folder(key)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
+            draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder.parent))
             try:
                 data = save({name: tensor.contiguous() for name, tensor in entry.tensors.items()})
                 record = {"key": key, "sha256": hashlib.sha256(data).hexdigest(), "record": entry.record}
@@ -99,32 +108,49 @@ class StepCache:
                 if not self.has(key):
                     raise
         except OSError as error:
-            raise AtollError(f"step cache {self.root}: cannot write ({error.strerror or error})") from error
+            raise self._unwritable(error) from error
         self._made += 1
         if self._made % WEIGHED_EVERY == 0:
             self.evict()
 
     @contextmanager
     def making(self, key: str) -> Iterator[None]:
-        """Holds the right to make an entry; others that want the same one wait."""
+        """Holds the right to make an entry; others that want the same one wait.
+
+        Raises:
+            AtollError: the disk is full or the folder cannot be written.
+        """
         locks = self.root / "locks"
         try:
             locks.mkdir(parents=True, exist_ok=True)
             handle = (locks / key).open("w")
         except OSError as error:
-            raise AtollError(f"step cache {self.root}: cannot write ({error.strerror or error})") from error
+            raise self._unwritable(error) from error
         with handle:
             # the empty file stays: were it removed, a third process would lock another one
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
     def pin(self, key: str) -> None:
-        """Keeps an entry whatever the quota says (baseline and finalists)."""
-        if self.has(key):
-            (self._folder(key) / _PINNED).touch()
+        """Keeps an entry whatever the quota says (baseline and finalists).
+
+        Raises:
+            AtollError: the disk is full or the folder cannot be written.
+        """
+        try:
+            with suppress(FileNotFoundError):  # no such entry, or it was evicted just now
+                (self._folder(key) / _PINNED).touch()
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def evict(self) -> int:
-        """Removes the least recently used entries until the quota is met; returns how many."""
+        """Removes the least recently used entries until the quota is met; returns how many.
+
+        Drafts that processes left when they died go too.
+        """
+        for draft in self.root.glob(f"??/{_DRAFT}*"):
+            if time.time() - _used_at(draft) > DRAFT_AGE_S:
+                shutil.rmtree(draft, ignore_errors=True)
         entries = [folder for folder in self.root.glob("??/*") if not folder.name.startswith(".")]
         sizes = {folder: _size(folder) for folder in entries}
         total, removed = sum(sizes.values()), 0
@@ -132,13 +158,28 @@ class StepCache:
             if total <= self.quota_bytes:
                 break
             if not (folder / _PINNED).exists():
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
                 total -= sizes[folder]
                 removed += 1
         return removed
 
     def _folder(self, key: str) -> Path:
         return self.root / key[:2] / key
+
+    def _unwritable(self, error: OSError) -> AtollError:
+        return AtollError(
+            f"step cache {self.root}: cannot write ({error.strerror or error}); a writable folder with free "
+            "space is needed, ATOLL_CACHE names another one"
+        )
+
+
+def _remove(folder: Path) -> None:
+    """Takes an entry away at once, so that nobody finds half of it."""
+    with suppress(OSError):  # another process was faster, or the folder is not ours to write
+        gone = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder.parent))
+        with suppress(OSError):
+            os.rename(folder, gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def _write(path: Path, data: bytes) -> None:
