@@ -22,6 +22,7 @@ from .commands.export import export
 from .commands.leaderboard import leaderboard
 from .commands.predict import predict
 from .commands.rank import rank
+from .commands.report import report
 from .commands.resume import resume
 from .commands.search import search
 from .commands.sql import sql
@@ -34,6 +35,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("resume", resume),
     ("evaluate", evaluate),
     ("leaderboard", leaderboard),
+    ("report", report),
     ("export", export),
     ("verify", verify),
     ("predict", predict),

@@ -67,7 +67,8 @@ def choose_trial(store: Store, study: Mapping[str, Any], name: str, profile: str
     there are none yet, the leaderboard's first.
 
     Raises:
-        AtollError: no such trial, it is not finished, or nothing meets the constraints (the nearest is named).
+        AtollError: no such trial, it is not finished, or nothing meets the constraints (the nearest is
+            named).
     """
     trials = store.trials(study["study"])
     if name != BEST:

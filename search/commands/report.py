@@ -1,0 +1,31 @@
+"""`atoll report`: a study written down, for people and for other tools."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..store_option import DEFAULT_STORE, StoreOption
+
+
+def report(
+    study: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which study; the newest if none.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where to; reports/STUDY if none.")
+    ] = None,
+    commit: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What was run, to be named in the report.")
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Write a study's leaderboard as Markdown and CSV, its trials and steps as Parquet."""
+    from ..report import write_report
+    from ..selection import choose_study
+    from ..store import Store
+
+    place = Store(store)
+    row = choose_study(place, study)
+    for path in write_report(place, row, out or Path("reports") / row["study"], commit):
+        print(path)
