@@ -30,10 +30,11 @@ _SHOWN: tuple[tuple[str, str, str, float], ...] = (
     ("peak_memory_bytes", "memory, MiB", ".2f", 2**20),
     ("test_quality", "test, %", ".2f", 0.01),
 )
+_LEFT_OUT = ("metrics", "measured", "proposal_parameters", "node")
 LEGEND = (
     "Quality on the validation split, measured; test quality of the file, measured once when the study "
-    "ended. File size, latency and memory ({device}) are predicted for every trial; the finalists' files were "
-    "measured."
+    "ended. File size, latency and memory ({device}) are predicted for every trial; the files of the "
+    "finalists were measured."
 )
 
 
@@ -57,7 +58,7 @@ def write_report(store: Store, study: Row, folder: Path, commit: str | None = No
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "leaderboard.csv").open("w", newline="") as handle:
-            columns = [key for key in rows[0] if key not in ("metrics", "measured", "proposal_parameters")]
+            columns = [key for key in rows[0] if key not in _LEFT_OUT]
             writer = csv.DictWriter(handle, columns, extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
