@@ -10,11 +10,16 @@ os.environ.pop("ATOLL_STORE", None)
 
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from atoll.evaluators.tasks.task import Task
 
 TIME_LIMIT_S = 120  # a guard against hanging, far above what a fast test takes
 SLOW_TIME_LIMIT_S = 600
@@ -48,3 +53,47 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if loaded_twice:
         print(f"\nimported without `atoll.` before the name: {', '.join(loaded_twice)}", file=sys.stderr)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def tiny_given(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Task, Path]":
+    """A task that takes seconds, and the folder of its given weights: real digits at 8x8, the small network."""
+    import torch
+    from atoll.evaluators.datasets.dataset import Dataset, Split
+    from atoll.evaluators.datasets.digits import load_digits
+    from atoll.evaluators.tasks.given import save_given
+    from atoll.evaluators.tasks.task import Task
+    from atoll.evaluators.training import fit
+
+    digits = load_digits()
+
+    def few(split: Split, count: int) -> Split:
+        return Split(split.images[:count, :, 1::4, 1::4].contiguous(), split.labels[:count])
+
+    dataset = Dataset(
+        "tiny", few(digits.train, 320), few(digits.validation, 200), few(digits.test, 100),
+        digits.class_names, "1",
+    )  # fmt: skip
+    task = Task("tiny", lambda: dataset, "compact_cnn", dataset.input_shape, 10, 1e-3, 32, 0.5)
+    network = task.new_network()
+    fit(
+        network, dataset.train.images, dataset.train.labels, epochs=6, batch_size=32, learning_rate=3e-3,
+        generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("weights")
+    save_given(network, folder / "tiny.safetensors")
+    return task, folder
+
+
+@pytest.fixture(scope="module")
+def tiny_task(tiny_given: "tuple[Task, Path]", tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Task]":
+    """The tiny task, known by its name `tiny` as the built-in ones are, with a cache folder of its own."""
+    from atoll.evaluators import tasks
+    from atoll.evaluators.tasks import given
+
+    task, folder = tiny_given
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks, "TASKS", (*tasks.TASKS, task))
+        patch.setattr(given, "WEIGHTS_FOLDER", folder)
+        patch.setenv("ATOLL_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield task
