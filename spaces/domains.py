@@ -17,7 +17,9 @@ from .nearest import known_names
 class Domain(Protocol):
     """The legal values of one setting and the grid that a search draws from."""
 
-    grid: tuple[Any, ...]
+    @property
+    def grid(self) -> tuple[Any, ...]:
+        """The values that a search tries."""
 
     def check(self, where: str, value: Any) -> Any:
         """Returns the value in its canonical type, or raises an AtollError that names `where`."""

@@ -16,7 +16,12 @@ from .norm import Norm
 from .tt_dense import TTDense
 
 LAYERS: tuple[type[Layer], ...] = (Dense, Conv, TTDense)
-_ADOPTED = ((nn.Linear, Dense), (nn.Conv2d, Conv), (nn.BatchNorm1d, Norm), (nn.BatchNorm2d, Norm))
+_ADOPTED: tuple[tuple[type[nn.Module], Any], ...] = (
+    (nn.Linear, Dense),
+    (nn.Conv2d, Conv),
+    (nn.BatchNorm1d, Norm),
+    (nn.BatchNorm2d, Norm),
+)
 
 
 def adopt(network: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
@@ -133,7 +138,7 @@ def apply_structure(network: nn.Module, specs: dict[str, dict[str, Any]]) -> Non
     Raises:
         KeyError: for a name that the network lacks.
     """
-    types: dict[str, Any] = {layer.type_name: layer for layer in (*LAYERS, Norm)}
+    types: dict[str, Any] = {Norm.type_name: Norm, **{layer.type_name: layer for layer in LAYERS}}
     device = next(network.parameters(), torch.empty(0)).device
     known = dict(network.named_modules())
     for name, spec in specs.items():

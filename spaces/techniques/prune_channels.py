@@ -54,7 +54,8 @@ class PruneChannels(Technique):
 
     def apply(self, model: nn.Module, context: Context) -> tuple[nn.Module, Decisions]:
         pruned = deepcopy(model)
-        left_alone, fates = {}, {}
+        left_alone = {}
+        fates: dict[str, list[list[str]]] = {}
         changed: dict[str, Tensor | None] = {}  # decomposed layers and which of their outputs are left
         for group in channel_groups(pruned, input_shape_of(model)):
             kept = self.kept_count(group.size)
