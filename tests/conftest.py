@@ -57,7 +57,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_given(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Task, Path]":
-    """A task that takes seconds, and the folder of its given weights: real digits at 8x8, the small network."""
+    """A task that takes seconds, and where its given weights lie: real digits at 8x8, the small network."""
     import torch
     from atoll.evaluators.datasets.dataset import Dataset, Split
     from atoll.evaluators.datasets.digits import load_digits
