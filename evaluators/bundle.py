@@ -65,19 +65,32 @@ def load_bundle(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         state = load_file(folder / TENSORS)
     except (OSError, ValueError, SafetensorError) as error:
         raise AtollError(f"no bundle in {folder}: {error}") from error
-    if about.get("format") != FORMAT:
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        got = about.get("format") if isinstance(about, dict) else about
         raise AtollError(
-            f"{folder / RECIPE}: got format {about.get('format')!r}, allowed is {FORMAT}; "
-            "a newer Atoll may have written it"
+            f"{folder / RECIPE}: got format {got!r}, allowed is {FORMAT}; a newer Atoll may have written it"
         )
-    if digest_tensors(state) != about["weights_digest"]:
-        raise AtollError(f"{folder / TENSORS}: the weights are not those that {RECIPE} was written with")
+    try:
+        if digest_tensors(state) != about["weights_digest"]:
+            raise AtollError(f"{folder / TENSORS}: the weights are not those that {RECIPE} was written with")
+        network = _rebuilt(about)
+    except (KeyError, TypeError, ValueError) as error:
+        raise AtollError(
+            f"{folder / RECIPE} holds no network: {type(error).__name__}: {error}; allowed is what "
+            "`atoll export` wrote"
+        ) from error
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        why = " ".join(str(error).split())
+        raise AtollError(f"{folder / TENSORS} does not fit the structure in {RECIPE}: {why}") from error
+    return network.eval(), about
+
+
+def _rebuilt(about: dict[str, Any]) -> nn.Module:
+    """Returns the structure that a `recipe.json` tells, its tensors not filled."""
     shape = tuple(about["input_shape"])
     network = adopt(build_network(about["network"], about["num_classes"], shape), shape)
     for step, decisions in zip(Recipe.from_json(about["steps"]), about["decisions"], strict=True):
         network = step.rebuild(network, decisions)
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise AtollError(f"{folder / TENSORS} does not fit the structure in {RECIPE}: {error}") from error
-    return network.eval(), about
+    return network

@@ -87,14 +87,17 @@ def evaluate(request: EvaluationRequest) -> Evaluation:
         AtollError: the recipe cannot be carried out, training diverged, or a metric is not finite.
     """
     started = time.perf_counter()
-    torch.set_num_threads(request.threads)
     result = pipeline_for(request).run(request.recipe, keep=request.keep)
     seconds = time.perf_counter() - started
     return Evaluation(result.metrics, result.steps, seconds, result.digest)
 
 
 def pipeline_for(request: EvaluationRequest) -> Pipeline:
-    """Returns the pipeline of a study's settings; data and baseline are loaded once a process."""
+    """Returns the pipeline of a study's settings; data and baseline are loaded once a process.
+
+    From here on torch works with the request's threads, which belong to the key of whatever is made.
+    """
+    torch.set_num_threads(request.threads)
     return _pipeline(
         request.task,
         request.seed,
