@@ -31,7 +31,8 @@ def card_markdown(card: Card) -> str:
         "## Figures",
         _figures(card),
         "## Step by step",
-        "Quality on the validation split and sizes after every step; latency and memory are predicted.",
+        "After every step: quality on the validation split (measured), the file's size and "
+        "multiply-accumulates (counted), latency and memory (predicted), passes over the training split.",
         _steps(card),
         *_remarks(card["steps"]),
         "## The file beside the network",
@@ -47,10 +48,11 @@ def card_markdown(card: Card) -> str:
 def _opening(card: Card) -> str:
     ratio = card["baseline"]["model_bytes"] / card["artifact"]["model_bytes"]
     drop = 100 * (card["baseline"]["quality"] - card["metrics"]["quality"])
+    points = f"{abs(drop):.2f} points {'worse' if drop > 0 else 'better'}"
+    worth = points if round(abs(drop), 2) else "neither better nor worse"
     return (
         f"Task `{card['task']}`, network `{card['network']}`. The file is {ratio:.1f} times smaller than the "
-        f"baseline's and {abs(drop):.2f} points {'worse' if drop > 0 else 'better'} in "
-        f"{card['metrics']['quality_name']} on the validation split. "
+        f"baseline's and {worth} in {card['metrics']['quality_name']} on the validation split, measured. "
         f"Trial `{card['trial']}` of study `{card['study']}`, seed {card['seed']}."
     )
 
@@ -65,8 +67,8 @@ def _figures(card: Card) -> str:
         ("file, B (measured)", _count(base["model_bytes"]), _count(file["model_bytes"])),
         ("file after zstd-19, B (measured)", _count(base["packed_bytes"]), _count(file["packed_bytes"])),
         ("payload, B (measured)", _count(base["payload_bytes"]), _count(ours["payload_bytes"])),
-        ("parameters", _count(base["parameters"]), _count(ours["parameters"])),
-        ("multiply-accumulates", _count(base["macs"]), _count(ours["macs"])),
+        ("parameters (counted)", _count(base["parameters"]), _count(ours["parameters"])),
+        ("multiply-accumulates, MAC (counted)", _count(base["macs"]), _count(ours["macs"])),
         _predicted(card, "latency, ms", "latency_ms", 1),
         _predicted(card, "peak memory, KiB", "peak_memory_bytes", 1024),
         ("latency, ms (measured, host, 1 thread)", "", f"{file['latency_host_ms']:.3f}"),

@@ -1,0 +1,167 @@
+"""The model card: every figure with its unit and source, and a load snippet that runs."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from atoll.evaluators.artifact import artifact_bytes
+from atoll.evaluators.artifact_report import report_artifact
+from atoll.evaluators.datasets.dataset import to_float
+from atoll.evaluators.model_card import card_markdown
+from atoll.evaluators.pipeline import Pipeline
+from atoll.evaluators.tasks.task import Task
+from atoll.evaluators.training import predict_logits
+from atoll.hw_models.device import Device
+from atoll.spaces.recipe import Recipe
+
+Card = dict[str, Any]
+Made = Callable[[str], tuple[Card, bytes, Any]]
+
+
+@pytest.fixture(scope="module")
+def pipeline(tiny_task: Task, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    return Pipeline(tiny_task, Device.load("coral-dev-board"), tmp_path_factory.mktemp("c"), 0, 0.1, 0.1, 1)
+
+
+@pytest.fixture(scope="module")
+def made(pipeline: Pipeline) -> Made:
+    """Gives a recipe's card, file and network."""
+
+    def make(text: str) -> tuple[Card, bytes, Any]:
+        recipe = Recipe.parse(text)
+        result = pipeline.run(recipe)
+        content = artifact_bytes(result.network, pipeline.task.input_shape)
+        card = {
+            "study": "tiny-0-abcdef",
+            "trial": "t0007",
+            "task": "tiny",
+            "network": "compact_cnn",
+            "input_shape": list(pipeline.task.input_shape),
+            "recipe": str(recipe),
+            "seed": 0,
+            "device": "coral-dev-board",
+            "metrics": result.metrics.to_json(),
+            "baseline": pipeline.baseline.metrics.to_json(),
+            "steps": [asdict(step) for step in result.steps if step.position],
+            "artifact": report_artifact(content, result.network, pipeline.dataset.validation).to_json(),
+            "test": None,
+            "baseline_test": {"quality": 0.875, "at": "2026-11-21T10:00:00+00:00"},
+            "weights_digest": result.digest,
+            "files": {"model.tflite": "f" * 64},
+            "remarks": ["quality equals the stored trial's"],
+            "versions": {"atoll": "0.1.0"},
+            "data": "1",
+            "commands": ['atoll evaluate "x"'],
+        }
+        return card, content, result.network
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def card(made: Made) -> Card:
+    return made("prune_channels(ratio=0.5) -> quantize(bits=8)")[0]
+
+
+def cells(text: str, label: str) -> list[str]:
+    """Returns the cells of the table row that begins with a label."""
+    row = next(line for line in text.splitlines() if line.startswith(f"| {label} |"))
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def test_the_same_card_gives_the_same_text(card: Card) -> None:
+    assert card_markdown(card) == card_markdown({name: card[name] for name in reversed(card)})
+
+
+def test_every_figure_names_its_source_and_unit(card: Card) -> None:
+    text = card_markdown(card)
+    table = text.split("## Figures")[1].split("##")[0].strip().splitlines()[2:]
+    assert len(table) >= 12
+    for row in table:
+        assert re.search(r"\((measured|predicted|counted)\b", row), row
+    units = {"file": "B", "payload": "B", "latency": "ms", "peak memory": "KiB", "multiply": "MAC"}
+    for begin, unit in units.items():
+        assert all(f", {unit} " in row for row in table if row.startswith(f"| {begin}")), begin
+
+
+def test_figures_are_those_of_the_card(card: Card) -> None:
+    text = card_markdown(card)
+    ours, base, file = card["metrics"], card["baseline"], card["artifact"]
+    assert cells(text, "file, B (measured)")[1:] == [
+        f"{base['model_bytes']:,}",
+        f"{file['model_bytes']:,}",
+    ]
+    assert cells(text, "accuracy, validation (measured, network)")[1:] == [
+        f"{100 * base['quality']:.2f} %",
+        f"{100 * ours['quality']:.2f} %",
+    ]
+    assert cells(text, "accuracy, test (measured, file)")[1:] == ["87.50 % (2026-11-21)", "not looked at"]
+    latency = cells(text, "latency, ms (predicted, coral-dev-board)")[2]
+    assert latency.startswith(f"{ours['latency_ms']:,.2f} ({ours['latency_ms_low']:,.2f} to ")
+    assert ours["latency_status"] in latency
+    assert f"over {file['images']:,} validation images" in text
+    assert f"{100 * file['agreement']:.2f} % of them" in text
+    assert f"{base['model_bytes'] / file['model_bytes']:.1f} times smaller" in text
+    for digest in (card["weights_digest"], *card["files"].values()):
+        assert f"`{digest}`" in text
+
+
+def test_every_step_has_its_row(card: Card) -> None:
+    text = card_markdown(card)
+    for step in card["steps"]:
+        row = cells(text, str(step["position"]))
+        assert row[1:5] == [
+            f"`{step['step']}`",
+            step["stage"],
+            f"{100 * step['quality']:.2f} %",
+            f"{step['model_bytes']:,}",
+        ]
+        assert row[-1] == f"{step['epochs']:.1f}"
+    assert cells(text, "0")[1] == "baseline"
+
+
+@pytest.mark.parametrize(
+    ("drop", "said"),
+    [(0.0123, "1.23 points worse"), (-0.02, "2.00 points better"), (0.0, "neither better nor worse")],
+)
+def test_a_drop_is_said_in_points(card: Card, drop: float, said: str) -> None:
+    metrics = {**card["metrics"], "quality": card["baseline"]["quality"] - drop}
+    assert f"{said} in accuracy" in card_markdown({**card, "metrics": metrics})
+
+
+def test_fates_and_layers_left_alone_are_told(card: Card) -> None:
+    notes = {"fates": {"conv1": [["mask", "dropped"]]}, "left_alone": {"dense2": "too small"}}
+    steps = [{**card["steps"][0], "notes": notes}, {**card["steps"][1], "notes": {"left_alone": ["conv2"]}}]
+    text = card_markdown({**card, "steps": steps})
+    assert "- step 1, `conv1`: mask dropped" in text
+    assert "- step 1 left `dense2` alone: too small" in text
+    assert "- step 2 left alone: `conv2`" in text
+
+
+@pytest.mark.parametrize("text", ["quantize(bits=8)", "prune_channels(ratio=0.5)"])
+def test_the_snippet_gives_the_network_s_label(
+    made: Made, pipeline: Pipeline, text: str, tmp_path: Path
+) -> None:
+    """As a reader would run it, beside the file, with an image of their own in place of the example."""
+    card, content, network = made(text)
+    (tmp_path / "model.tflite").write_bytes(content)
+    image = pipeline.dataset.validation.images[:1]
+    np.save(tmp_path / "image.npy", to_float(image).permute(0, 2, 3, 1).numpy())
+    snippet = card_markdown(card).split("```python\n")[1].split("```")[0]
+    own, count = re.subn(r"np\.zeros\(.*?np\.float32\)", 'np.load("image.npy")', snippet)
+    assert count == 1
+    compile(snippet, "snippet", "exec")
+    found = subprocess.run(
+        [sys.executable, "-c", own], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert int(found.stdout) == int(predict_logits(network, image).argmax())
+
+
+def test_the_snippet_s_example_has_the_file_s_shape(card: Card) -> None:
+    assert "np.zeros((1, 8, 8, 1), np.float32)" in card_markdown(card)
