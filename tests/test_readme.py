@@ -1,0 +1,84 @@
+"""The README's snippets work as pasted: study files are read, commands run, words and files exist."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    return [shlex.split(line, comments=True) for line in lines if line.startswith("atoll ")]
+
+
+def run(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "atoll.search.cli", *words],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    from atoll.search.cli import COMMANDS
+
+    known = {name for name, _ in COMMANDS}
+    named = {words[1] for words in commands()} | set(re.findall(r"`atoll ([a-z]+)", README))
+    assert named and named <= known
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"(?:^|`)make ([a-z-]+)", README, flags=re.MULTILINE)):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / link).exists(), link
+
+
+def test_the_study_of_the_readme_is_read_and_previewed(tmp_path: Path) -> None:
+    (text,) = blocks("yaml")
+    (tmp_path / "study.yaml").write_text(text)
+    assert yaml.safe_load(text)["task"] == "digits"
+    from atoll.search.study_file import find_study_file, read_study
+
+    study = read_study(find_study_file(str(tmp_path / "study.yaml")), {})
+    assert study.limits.ensembles == 4
+
+
+def test_predict_as_in_the_readme(tmp_path: Path) -> None:
+    (words,) = [words for words in commands() if words[1] == "predict"]
+    found = run(*words[1:], folder=tmp_path)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "latency" in found.stdout and "predicted" in found.stdout
+
+
+@pytest.mark.slow
+def test_the_three_uses_as_in_the_readme(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(blocks("yaml")[0])
+    here = {"folder": tmp_path, "ATOLL_CACHE": str(tmp_path / "cache")}
+    for words in commands():
+        if words[1] in ("search", "evaluate", "sql", "leaderboard", "export"):
+            found = run(*words[1:], **here)
+            assert found.returncode == 0, f"{words}: {found.stderr}"
+            assert "Traceback" not in found.stderr
+    (folder,) = (tmp_path / "exports").iterdir()
+    found = run("verify", str(folder), **here)
+    assert found.returncode == 0, found.stderr
