@@ -24,8 +24,8 @@ class ArtifactReport:
         peak_tensor_bytes: tensors alive at once, by the file's own graph.
         images: how many validation images file and network were compared on.
         agreement: share of them with the same label.
-        largest_difference: of any output, in the output's unit; `largest_difference_lsb` in steps of the file's
-            output grid, None for a float output.
+        largest_difference: of any output, in the output's unit; `largest_difference_lsb` in steps of the
+            file's output grid, None for a float output.
         quality: of the file on those images, the share of right answers.
         latency_host_ms: median of one run on this machine, one thread.
     """

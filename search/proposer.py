@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 
 from ..spaces.order import grid_steps, is_legal, repair
@@ -124,7 +124,7 @@ class Proposer:
                     create_trial(
                         value=told.objective,
                         params=parameters,
-                        distributions={name: self._distribution(name) for name in parameters},
+                        distributions=self._distributions(parameters),
                         constraints={_VIOLATION: told.violation},
                     )
                 )
@@ -136,10 +136,13 @@ class Proposer:
         numbers = []
         for recipe in pending:
             parameters = self.parameters(recipe)
-            distributions = {name: self._distribution(name) for name in parameters}
             numbers.append(len(study.get_trials(deepcopy=False)))
             study.add_trial(
-                create_trial(state=TrialState.RUNNING, params=parameters, distributions=distributions)
+                create_trial(
+                    state=TrialState.RUNNING,
+                    params=parameters,
+                    distributions=self._distributions(parameters),
+                )
             )
         try:
             yield
@@ -156,6 +159,9 @@ class Proposer:
             return optuna.samplers.TPESampler(
                 seed=seed, n_startup_trials=STARTUP_RESULTS, multivariate=False, constant_liar=True
             )
+
+    def _distributions(self, parameters: Iterable[str]) -> dict[str, BaseDistribution]:
+        return {name: self._distribution(name) for name in parameters}
 
     def _distribution(self, parameter: str) -> CategoricalDistribution:
         """Returns the fixed choices of a parameter, `2` or `2.quantize.bits`."""

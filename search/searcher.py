@@ -32,7 +32,9 @@ class RecipeSearcher(Searcher):
         self.error: BaseException | None = None
         self._names: dict[str, str] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(  # type: ignore[override]  # Ray declares no type for FINISHED, which is a str
+        self, trial_id: str
+    ) -> dict[str, Any] | str | None:
         """Returns the next piece of work, None to wait, or FINISHED."""
         if self.error is not None:
             return self.FINISHED

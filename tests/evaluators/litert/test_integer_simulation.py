@@ -41,7 +41,7 @@ def simulate(content: bytes, images: np.ndarray) -> np.ndarray:
     """Output integers of an int8 file for one image after the other."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
     graph = model.subgraphs[0]
-    constants = {}
+    constants: dict[int, np.ndarray] = {}
     for index, tensor in enumerate(graph.tensors):
         data = model.buffers[tensor.buffer].data
         if data is not None and len(data):
@@ -51,12 +51,12 @@ def simulate(content: bytes, images: np.ndarray) -> np.ndarray:
             constants[index] = values if tensor.quantization is None else values * steps(tensor)[0]
     outputs = []
     for image in images:
-        values = dict(constants)
+        found = dict(constants)
         scale, zero_point = steps(graph.tensors[graph.inputs[0]])
-        values[int(graph.inputs[0])] = (image[None].astype(np.float64) - zero_point) * scale
+        found[int(graph.inputs[0])] = (image[None].astype(np.float64) - zero_point) * scale
         for operator in graph.operators:
             code = model.operatorCodes[operator.opcodeIndex].builtinCode
-            x, *rest = (values[int(index)] for index in operator.inputs)
+            x, *rest = (found[int(index)] for index in operator.inputs)
             target = graph.tensors[operator.outputs[0]]
             if code in (OP.CONV_2D, OP.DEPTHWISE_CONV_2D):
                 y = window(operator, torch.from_numpy(x), *rest).numpy()
@@ -72,7 +72,7 @@ def simulate(content: bytes, images: np.ndarray) -> np.ndarray:
                 y = x
             scale, zero_point = steps(target)
             integers = np.clip(np.rint(y.reshape(target.shape) / scale) + zero_point, -128, 127)
-            values[int(operator.outputs[0])] = (integers - zero_point) * scale
+            found[int(operator.outputs[0])] = (integers - zero_point) * scale
         outputs.append(integers[0])
     return np.stack(outputs)
 

@@ -104,7 +104,8 @@ def compressed(network: nn.Module, images: Tensor, *steps: object) -> nn.Module:
 
 def run(content: bytes, images: Tensor) -> tuple[np.ndarray, float | None]:
     runner = LiteRtRunner(content)
-    return runner.run(images.permute(0, 2, 3, 1).numpy()), runner.output_grid and runner.output_grid.scale
+    grid = runner.output_grid
+    return runner.run(images.permute(0, 2, 3, 1).numpy()), None if grid is None else grid.scale
 
 
 def logits(network: nn.Module, images: Tensor) -> np.ndarray:
