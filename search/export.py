@@ -13,6 +13,7 @@ from ..evaluators.artifact import artifact_bytes
 from ..evaluators.artifact_report import ArtifactReport, file_quality, report_artifact
 from ..evaluators.bundle import save_bundle
 from ..evaluators.cache_dir import cache_dir
+from ..evaluators.digests import digest_json
 from ..evaluators.evaluate import EvaluationRequest, pipeline_for
 from ..evaluators.model_card import card_markdown
 from ..evaluators.pipeline import Pipeline, PipelineResult
@@ -20,7 +21,7 @@ from ..spaces.errors import AtollError
 from ..spaces.layers.structure import input_shape_of
 from ..spaces.recipe import Recipe
 from .selection import Row, baseline_figures, ranked_trials
-from .store import Store
+from .store import READ_WAIT_S, Store
 from .study import Study
 
 #: below this share of equal labels a file is not the network that was trained
@@ -72,11 +73,17 @@ def export_trial(
         (out / ARTIFACT).write_bytes(content)
         save_bundle(out, result.network, pipeline.task, recipe, result.decisions)
         card = _card(store, study_row, trial, study, pipeline, result, report, out)
+        card["card_digest"] = card_digest(card)
         (out / CARD_JSON).write_text(json.dumps(card, indent=1) + "\n")
         (out / CARD).write_text(card_markdown(card))
     except OSError as error:
         raise AtollError(f"cannot write the export to {out}: {error.strerror or error}") from error
     return card
+
+
+def card_digest(card: Mapping[str, Any]) -> str:
+    """Returns the SHA-256 of a card's figures, without the digest itself, hexadecimal."""
+    return digest_json({name: value for name, value in card.items() if name != "card_digest"})
 
 
 def trial_pipeline(study: Study, trial: Mapping[str, Any]) -> Pipeline:
@@ -139,7 +146,7 @@ def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]
         look = {"command": "search", "quality": quality, "looked_at": now}
         store.journal.append({"type": "test_look", **key, **look})
         measured.append(trial["trial"])
-    store.recover()
+    store.fold(READ_WAIT_S)
     return measured
 
 

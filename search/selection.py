@@ -37,7 +37,8 @@ def baseline_figures(study: Mapping[str, Any], trials: list[Row]) -> Row:
     Raises:
         AtollError: the study has no finished baseline yet.
     """
-    trial = next((dict(row) for row in trials if row["origin"] == "baseline"), {})
+    baselines = (row for row in trials if row["origin"] == "baseline" and row["status"] == "finished")
+    trial = dict(next(baselines, {}))
     figures = trial | (study["baseline"] or {})
     if not figures:
         raise AtollError(
@@ -76,7 +77,9 @@ def choose_trial(store: Store, study: Mapping[str, Any], name: str, profile: str
     ranked = ranked_trials(store, study, profile)
     if ranked:
         finalists = [row for row in ranked if row["model_bytes_measured"] is not None]
-        return (finalists or ranked)[0]
+        best = (finalists or ranked)[0]["trial"]
+        # the trial itself: the leaderboard's row holds the means over a recipe's seeds
+        return next(row for row in trials if row["trial"] == best)
     finished = [row for row in trials if row["status"] == "finished"]
     constraints = parse_constraints((study["definition"] or {}).get("constraints") or ())
     nearest = nearest_miss(finished, baseline_figures(study, trials), constraints)
