@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ..spaces.errors import AtollError
+from ..spaces.errors import MachineError
 
 #: what the cache may take before the least recently used entries go
 QUOTA_BYTES = 4 * 2**30
@@ -91,7 +91,7 @@ class StepCache:
         """Publishes an entry; one that is already there stays.
 
         Raises:
-            AtollError: the disk is full or the folder cannot be written.
+            MachineError: the disk is full or the folder cannot be written.
         """
         folder = self._folder(key)
         try:
@@ -118,7 +118,7 @@ class StepCache:
         """Holds the right to make an entry; others that want the same one wait.
 
         Raises:
-            AtollError: the disk is full or the folder cannot be written.
+            MachineError: the disk is full or the folder cannot be written.
         """
         locks = self.root / "locks"
         try:
@@ -135,7 +135,7 @@ class StepCache:
         """Keeps an entry whatever the quota says (baseline and finalists).
 
         Raises:
-            AtollError: the disk is full or the folder cannot be written.
+            MachineError: the disk is full or the folder cannot be written.
         """
         try:
             with suppress(FileNotFoundError):  # no such entry, or it was evicted just now
@@ -166,8 +166,8 @@ class StepCache:
     def _folder(self, key: str) -> Path:
         return self.root / key[:2] / key
 
-    def _unwritable(self, error: OSError) -> AtollError:
-        return AtollError(
+    def _unwritable(self, error: OSError) -> MachineError:
+        return MachineError(
             f"step cache {self.root}: cannot write ({error.strerror or error}); a writable folder with free "
             "space is needed, ATOLL_CACHE names another one"
         )

@@ -20,7 +20,7 @@ from .proposer import Proposer, Told
 from .reference import paper_recipes, reference_recipes
 from .store import INTERRUPTED, Store
 from .study import MIN_STEPS, Study, check_same
-from .work import Outcome, Work
+from .work import STOPPED, Outcome, Work
 
 #: After so many in a row the study ends and names the constraint (design.md, "Technique").
 REJECTIONS_IN_A_ROW = 1000
@@ -183,10 +183,17 @@ class Campaign:
         )
 
     def end(self, name: str, outcome: Outcome) -> Trial:
-        """Writes down what came of a trial, then learns from it; a second end of it is ignored."""
+        """Writes down what came of a trial, then learns from it; a second end of it is ignored.
+
+        Raises:
+            AtollError: the baseline failed, or the worker's machine cannot go on; the trial of the latter is
+                left running, so that the next start runs it again.
+        """
         trial = self.trials[name]
         if trial.is_over:
             return trial
+        if outcome.status == STOPPED:
+            raise AtollError(f"study {self.study.study_name!r} stopped at trial {name}: {outcome.reason}")
         outcome = outcome.checked()
         if trial.origin == "baseline" and outcome.status == "finished":
             self.judge = Judge(parse_constraints(self.study.constraints), outcome.metrics or {})
@@ -232,13 +239,15 @@ class Campaign:
         self._freeze_if_complete()
 
     def _load(self, row: Mapping[str, Any]) -> None:
-        """Takes a trial over from the store; what its driver left running is to be run again."""
+        """Takes a trial over from the store; what its driver left running is to be run again.
+
+        So is a baseline that failed: without it nothing could be judged, and the study would wait for ever.
+        """
         self._next_name = max(self._next_name, int(row["trial"][1:]) + 1)
         if row["seed"] != self.study.seed or row["epochs_per_step"] != self.study.budget_epochs:
             return
-        interrupted = row["status"] == "running" or (
-            row["status"] == "failed" and row["reason"] == INTERRUPTED
-        )
+        again = row["reason"] == INTERRUPTED or row["origin"] == "baseline"
+        interrupted = row["status"] == "running" or (row["status"] == "failed" and again)
         self._enter(
             Trial(
                 name=row["trial"],

@@ -10,8 +10,11 @@ from typing import Any
 from ..evaluators.cache_dir import cache_dir
 from ..evaluators.evaluate import EvaluationRequest, Evaluator, evaluate
 from ..evaluators.metrics import Metrics
-from ..spaces.errors import AtollError
+from ..spaces.errors import AtollError, MachineError
 from ..spaces.recipe import Recipe
+
+#: status of work that the machine, not the recipe, made impossible: it ends the search and no trial
+STOPPED = "stopped"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Outcome:
     """What came of a piece of work.
 
     Args:
-        status: finished, failed or rejected.
+        status: finished, failed, rejected or stopped.
         reason: why it is not finished.
         metrics: of a finished one, as `Metrics.to_json` gives them.
         steps: rows of the steps, as the store keeps them.
@@ -109,6 +112,8 @@ def carry_out(work: Mapping[str, Any], evaluator: Evaluator | None = None) -> di
             weights_digest=found["digest"],
             **here,
         )
+    except MachineError as error:
+        outcome = Outcome(STOPPED, str(error), **here)
     except AtollError as error:
         outcome = Outcome.failed(str(error), seconds=time.perf_counter() - started, **here)
     except Exception as error:

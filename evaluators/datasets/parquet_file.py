@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from ...spaces.errors import AtollError
+from ...spaces.errors import AtollError, MachineError
 from .dataset import Dataset, Split
 from .render import SIDE
 
@@ -19,7 +19,7 @@ def write_parquet(path: Path, rows: Iterator[dict[str, object]]) -> None:
     """Writes rendered rows under a temporary name and renames it, so that nobody ever reads half a file.
 
     Raises:
-        AtollError: the folder cannot be made or written, e.g. because the disk is full.
+        MachineError: the folder cannot be made or written, e.g. because the disk is full.
     """
     schema = pa.schema([("split", pa.string()), ("label", pa.int64()), ("image", pa.binary(SIDE * SIDE * 3))])
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
@@ -30,7 +30,7 @@ def write_parquet(path: Path, rows: Iterator[dict[str, object]]) -> None:
     except OSError as error:
         with suppress(OSError):
             partial.unlink()
-        raise AtollError(
+        raise MachineError(
             f"cannot write the rendered characters to {path} ({error.strerror or error}); "
             "make room there, or name another folder in ATOLL_CACHE"
         ) from error

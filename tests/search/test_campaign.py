@@ -24,7 +24,7 @@ from atoll.search.runner import drive_here, run_here
 from atoll.search.store import Store
 from atoll.search.study import Study
 from atoll.search.work import Outcome, Work, carry_out
-from atoll.spaces.errors import AtollError
+from atoll.spaces.errors import AtollError, MachineError
 from atoll.spaces.recipe import Recipe
 
 Pricer = Callable[[Any], dict[str, Any]]
@@ -320,6 +320,30 @@ def test_a_failing_trial_is_recorded_and_the_search_goes_on(
 def test_a_failed_baseline_ends_the_study(study: Study, store: Store) -> None:
     with pytest.raises(AtollError, match=r"the baseline failed: the table of 0 results has no 'baseline'"):
         run(study, store, Replay({}))
+
+
+def test_a_failed_baseline_is_run_again_by_the_next_search(
+    study: Study, store: Store, replay: Replay
+) -> None:
+    with pytest.raises(AtollError):
+        run(study, store, Replay({}))
+    campaign = run(study, store, replay)
+    assert campaign.trials["t0001"].status == "finished"
+    assert campaign.finished_ensembles == study.limits.ensembles
+
+
+def test_a_full_disk_stops_the_search_and_costs_no_trial(study: Study, store: Store, replay: Replay) -> None:
+    def evaluator(request: EvaluationRequest) -> Evaluation:
+        if str(request.recipe) == "binarize":
+            raise MachineError("no space left on the disk")
+        return replay(request)
+
+    with pytest.raises(AtollError, match=r"stopped at trial t0003: no space left on the disk"):
+        run(study, store, evaluator)
+    assert [row["reason"] for row in store.trials() if row["status"] != "finished"] == ["interrupted"]
+    campaign = run(study, store, replay)
+    assert campaign.count("failed") == 0
+    assert campaign.finished_ensembles == study.limits.ensembles
 
 
 def test_a_failed_reference_member_takes_the_baselines_figures(
