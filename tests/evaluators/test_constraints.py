@@ -1,5 +1,6 @@
 """Constraints: text form, violations, messages."""
 
+import numpy as np
 import pytest
 from atoll.evaluators.constraints import (
     DEFAULT_CONSTRAINTS,
@@ -129,3 +130,17 @@ def test_missing_or_broken_figures_are_named():
         constraint.violation({"quality": float("nan")}, BASELINE)
     with pytest.raises(AtollError, match="quality of the baseline is None"):
         constraint.violation(TRIAL, {})
+
+
+@pytest.mark.parametrize("images", [500, 1050])
+def test_a_drop_of_exactly_the_bound_meets_it_however_the_shares_were_rounded(images):
+    """Qualities are means of float32 (2 points are 21 of 1,050 images); one image more is a violation."""
+    constraint = Constraint.parse("quality_drop <= 0.02")
+    lost = images * 2 // 100
+    for right in range(lost + 1, images + 1):
+        base, even, worse = (
+            {"quality": float(np.float32(count) / np.float32(images))}
+            for count in (right, right - lost, right - lost - 1)
+        )
+        assert constraint.violation(even, base) <= 0, right
+        assert constraint.violation(worse, base) > 0, right

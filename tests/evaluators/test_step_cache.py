@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def under_another_key(path: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "key": OTHER}))
 
 
-DAMAGE = {
+DAMAGE: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "a flipped bit of a weight": ("model.safetensors", flip_a_byte),
     "cut weights": ("model.safetensors", lambda path: path.write_bytes(path.read_bytes()[:-3])),
     "empty weights": ("model.safetensors", lambda path: path.write_bytes(b"")),

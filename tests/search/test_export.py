@@ -92,11 +92,11 @@ def living_driver_elsewhere(copy: Made) -> Iterator[None]:
     process = subprocess.Popen(
         [sys.executable, "-c", script, str(copy.store.lock_path)], stdout=subprocess.PIPE
     )
-    assert process.stdout.readline() == b"held\n"
-    yield
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        yield
+        process.kill()
 
 
 def announce(store: Store, recipe: str) -> None:
@@ -178,9 +178,9 @@ def another_network_s_file(monkeypatch: pytest.MonkeyPatch) -> None:
         from copy import deepcopy
 
         other = deepcopy(network)
-        factor = other.get_submodule("classifier.dense2.weight")
+        weight = other.get_parameter("classifier.dense2.weight.raw")
         with torch.no_grad():
-            factor.raw.copy_(factor.raw.flip(0))
+            weight.copy_(weight.flip(0))
         return artifact_bytes(other, shape)
 
     monkeypatch.setattr(export_module, "artifact_bytes", twisted)
