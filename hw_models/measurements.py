@@ -60,17 +60,15 @@ def read_measurements(path: Path) -> tuple[Measurement, ...]:
     peak_memory_mib, latency_credible and memory_credible (yes or no); family and notes are optional.
 
     Raises:
-        AtollError: for missing columns, no rows, repeated ids, or values that cannot be read.
+        AtollError: for missing columns, no rows, repeated ids, values that cannot be read, or a file that is
+            no UTF-8 text.
         OSError: when the file cannot be opened.
     """
-    with open(path, newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-        if missing:
-            raise AtollError(
-                f"{path}: the columns {', '.join(missing)} are missing; needed are {', '.join(COLUMNS)}"
-            )
-        rows = tuple(_measurement(row, f"{path}, line {reader.line_num}") for row in reader)
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            rows = _rows(path, csv.DictReader(stream))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise AtollError(f"{path}: not a CSV file in UTF-8 ({error})") from error
     if not rows:
         raise AtollError(f"{path}: got no measurements, allowed is one row at least")
     seen: set[str] = set()
@@ -79,6 +77,15 @@ def read_measurements(path: Path) -> tuple[Measurement, ...]:
             raise AtollError(f"{path}: the id {row.id!r} comes twice; each row needs its own")
         seen.add(row.id)
     return rows
+
+
+def _rows(path: Path, reader: "csv.DictReader[str]") -> tuple[Measurement, ...]:
+    missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+    if missing:
+        raise AtollError(
+            f"{path}: the columns {', '.join(missing)} are missing; needed are {', '.join(COLUMNS)}"
+        )
+    return tuple(_measurement(row, f"{path}, line {reader.line_num}") for row in reader)
 
 
 def check_ids(rows: tuple[Measurement, ...], ids: tuple[str, ...]) -> None:

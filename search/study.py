@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..evaluators.constraints import DEFAULT_CONSTRAINTS, parse_constraints
-from ..evaluators.ranking import profile_weights
+from ..evaluators.ranking import check_weights, profile_weights
 from ..evaluators.tasks import load_task
 from ..spaces.errors import AtollError
 from ..spaces.order import MAX_STEPS, check_order
@@ -90,7 +90,7 @@ class Study(BaseModel):
         study = cls.model_validate(dict(values))
         task = load_task(study.task)
         _check_device(study.device)
-        profile_weights(study.profile)
+        check_weights(profile_weights(study.profile))
         constraints = tuple(str(constraint) for constraint in parse_constraints(study.constraints))
         chosen = [t.name for t in TECHNIQUES] if study.techniques is None else list(study.techniques)
         for name in chosen:

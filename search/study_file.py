@@ -14,6 +14,11 @@ from .study import Limits, Study
 #: The studies that come with Atoll; the first is the demo.
 STUDIES_FOLDER = Path(__file__).with_name("studies")
 DEMO = "demo"
+#: what pydantic calls a type, and what it is in YAML
+_PYTHON_WORDS = (
+    ("a valid dictionary or instance of Limits", "a mapping of key: value lines"),
+    ("a valid tuple", "a list"),
+)
 _MODELS: dict[tuple[str, ...], type[BaseModel]] = {(): Study, ("limits",): Limits}
 
 
@@ -52,12 +57,15 @@ def read_study(path: Path, overrides: dict[str, Any] | None = None) -> Study:
     text = _read(path)
     values, root = _parse(path, text)
     merged = values | (overrides or {})
-    if isinstance(values.get("limits"), dict):
-        merged["limits"] = values["limits"] | (overrides or {}).get("limits", {})
+    limits = values.get("limits", {})
+    if "limits" in merged:  # a wrong value in the file stays wrong, whatever the command line adds
+        merged["limits"] = limits | merged["limits"] if isinstance(limits, dict) else limits
     try:
         return Study.create(merged)
     except ValidationError as error:
-        raise AtollError(_explain(path, root, error)) from error
+        from_line = _holds(overrides or {}, error.errors()[0]["loc"])
+        where, lines = ("command line", None) if from_line else (path, root)
+        raise AtollError(_explain(where, lines, error)) from error
     except AtollError as error:
         raise AtollError(f"{path}{_place_of_word(root, str(error))}: {error}") from error
 
@@ -130,7 +138,18 @@ def _explain(path: Path | str, root: yaml.Node | None, error: ValidationError) -
         part for part in where if part in {*Study.model_fields, *Limits.model_fields} or part.isdigit()
     )
     message = first["msg"][0].lower() + first["msg"][1:]
+    for theirs, ours in _PYTHON_WORDS:
+        message = message.replace(theirs, ours)
     return f"{place}: {named}: got {first['input']!r}, {message.replace('input ', 'it ', 1)}"
+
+
+def _holds(values: Any, where: Sequence[int | str]) -> bool:
+    """Whether nested mappings have the place that an error names."""
+    for part in where:
+        if not isinstance(values, dict) or part not in values:
+            return False
+        values = values[part]
+    return True
 
 
 def _line(root: yaml.Node | None, where: Sequence[str]) -> str:

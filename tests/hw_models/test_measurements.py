@@ -1,5 +1,7 @@
 """Files of measurements: what is refused, and in which words."""
 
+from pathlib import Path
+
 import pytest
 from atoll.hw_models.device import measurements_path, samples
 from atoll.hw_models.measurements import COLUMNS, parse_size, read_measurements
@@ -76,3 +78,10 @@ def test_a_set_up_of_its_own_gets_a_scale(file):
 
 def test_the_devices_own_file_is_readable():
     assert len(read_measurements(measurements_path("coral-dev-board"))) == 28
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"id,setup\n\xff,pub1\n")
+    with pytest.raises(AtollError, match=r"table\.csv: not a CSV file in UTF-8"):
+        read_measurements(path)

@@ -114,6 +114,9 @@ def test_the_command_line_comes_before_the_file(tmp_path: Path) -> None:
         ("task: digits\nprofile: fast\n", r"line 2: unknown profile 'fast'"),
         ("task: digits\ndevice: coral\n", r"line 2: .*'coral'.*coral-dev-board"),
         ("task: digits\nconstraints: ['latency <= 3']\n", r"unknown metric 'latency'.*latency_ms"),
+        ("task: digits\nconstraints: latency_ms <= 3\n", r"line 2: constraints: got .*, it should be a list"),
+        ("task: digits\nprofile: {}\n", r"no weight is above 0"),
+        ("task: digits\nprofile: {accuracy: -1}\n", r"weight of accuracy is -1.0"),
         ("task: digits\nname: a/b\n", r"line 2: name: got 'a/b'"),
         ("task: digits\nseed: 1\nseed: 2\n", r"line 3: key 'seed' is given twice"),
         ("task: digits\nmin_steps: 5\n", r"min_steps: got 5, allowed is at most max_steps, which is 4"),
@@ -128,6 +131,18 @@ def test_a_mistake_is_named_with_file_and_line(tmp_path: Path, text: str, messag
     with pytest.raises(AtollError, match=message) as error:
         read_study(path)
     assert str(error.value).startswith(str(path))
+
+
+def test_a_mistake_of_the_command_line_is_not_blamed_on_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "task: digits\nlimits:\n  trials: 30\n")
+    with pytest.raises(AtollError, match=r"^command line: limits.time_minutes: got -1.0"):
+        read_study(path, {"limits": {"time_minutes": -1.0}})
+
+
+def test_the_command_line_hides_no_mistake_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "task: digits\nlimits: 5\n")
+    with pytest.raises(AtollError, match=r"line 2: limits: got 5, it should be a mapping"):
+        read_study(path, {"limits": {"trials": 3}})
 
 
 def test_a_missing_file_is_named_with_what_is_allowed() -> None:
