@@ -36,7 +36,8 @@ def save_bundle(
     Returns:
         what `recipe.json` holds.
     """
-    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    # copies: a network may hold one layer under two names, and safetensors wants no shared memory
+    state = {name: tensor.clone().contiguous() for name, tensor in network.state_dict().items()}
     about = {
         "format": FORMAT,
         "task": task.name,

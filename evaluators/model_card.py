@@ -138,7 +138,7 @@ def _provenance(card: Card) -> str:
     lines.append("- versions: " + ", ".join(f"{name} {number}" for name, number in card["versions"].items()))
     lines.append(f"- data: `{card['data']}`; test quality is looked at once, when a study ends")
     lines.append("- licence: that of the network and data it was made from; Atoll itself is Apache-2.0")
-    lines += ["- made again by:", "", "```sh", *card["commands"], "```"]
+    lines += ["- made again, in an empty folder, by:", "", "```sh", *card["commands"], "```"]
     return "\n".join(lines)
 
 

@@ -98,7 +98,8 @@ class StepCache:
             folder.parent.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder.parent))
             try:
-                data = save({name: tensor.contiguous() for name, tensor in entry.tensors.items()})
+                # copies: a network may hold one layer under two names, and safetensors wants no shared memory
+                data = save({name: tensor.clone().contiguous() for name, tensor in entry.tensors.items()})
                 record = {"key": key, "sha256": hashlib.sha256(data).hexdigest(), "record": entry.record}
                 _write(draft / _TENSORS, data)
                 _write(draft / _ENTRY, json.dumps(record).encode())

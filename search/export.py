@@ -190,7 +190,7 @@ def _card(
         "commands": [
             f'atoll evaluate "{trial["recipe"]}" --task {study.task} --seed {trial["seed"]} '
             f"--epochs {trial['epochs_per_step']:g}",
-            f"atoll export {trial['trial']} --study {study_row['study']}",
+            f'atoll export "{trial["recipe"]}"',
         ],
         "exported_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -62,7 +62,7 @@ def ranked_trials(store: Store, study: Mapping[str, Any], profile: str | None = 
 
 
 def choose_trial(store: Store, study: Mapping[str, Any], name: str, profile: str | None = None) -> Row:
-    """Returns the row of a trial: that of the name, or the best.
+    """Returns the row of a trial: that of the name, that of the recipe, or the best.
 
     The best is the leaderboard's first among the finalists, which were measured from their files; where
     there are none yet, the leaderboard's first.
@@ -93,13 +93,14 @@ def choose_trial(store: Store, study: Mapping[str, Any], name: str, profile: str
 
 
 def _named(trials: list[Row], study: Mapping[str, Any], name: str) -> Row:
-    for row in trials:
-        if row["trial"] == name:
-            if row["status"] != "finished":
-                raise AtollError(
-                    f"trial {name} of study {study['study']!r} is {row['status']} "
-                    f"({row['reason'] or 'no reason'}): only a finished one can be exported"
-                )
+    found = [row for row in trials if name in (row["trial"], row["recipe"])]
+    for row in found:
+        if row["status"] == "finished":
             return row
+    if found:
+        raise AtollError(
+            f"trial {found[0]['trial']} of study {study['study']!r} is {found[0]['status']} "
+            f"({found[0]['reason'] or 'no reason'}): only a finished one can be exported"
+        )
     known = [row["trial"] for row in trials if row["status"] == "finished"]
     raise AtollError(f"no trial {name!r} in study {study['study']!r}; {known_names(name, [*known, BEST])}")

@@ -11,7 +11,7 @@ from ..tables import Column, FormatOption, print_record
 
 
 def export(
-    trial: Annotated[str, typer.Argument(help="Name of a trial, or `best`.")] = "best",
+    trial: Annotated[str, typer.Argument(help="Name of a trial, its recipe, or `best`.")] = "best",
     study: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which study; the newest if none.")
     ] = None,

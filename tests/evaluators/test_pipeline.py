@@ -1,5 +1,6 @@
 """The pipeline: a step depends on its prefix alone, is made once, and is told with what it took."""
 
+import multiprocessing
 import os
 import shutil
 from collections.abc import Callable
@@ -128,6 +129,35 @@ def test_a_longer_recipe_goes_on_from_a_shorter_one(warm: NewPipeline, applied: 
     assert applied == ["distill(temperature=2.0)"]
     assert [step.cached for step in longer.steps] == [True, True, False]
     assert longer.metrics.train_epochs == 1.5
+
+
+def test_two_processes_with_the_same_recipe_train_every_step_once(
+    new_pipeline: NewPipeline, tmp_path: Path, cold: Any
+) -> None:
+    log = tmp_path / "log"
+    real = Pipeline._make_step
+
+    def logged(self: Pipeline, key: str, prefix: Recipe, before: Any) -> Any:
+        with log.open("a") as stream:
+            stream.write(f"{prefix}\n")
+        return real(self, key, prefix, before)
+
+    def work(pipeline: Pipeline) -> None:
+        Pipeline._make_step = logged  # type: ignore[method-assign]  # in this process alone
+        pipeline.run(RECIPE)
+
+    fork = multiprocessing.get_context("fork")
+    workers = [fork.Process(target=work, args=(new_pipeline(tmp_path / "cache"),)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert sorted(log.read_text().splitlines()) == [PRUNED, str(RECIPE)]
+    result = new_pipeline(tmp_path / "cache").run(RECIPE)
+    assert_same(result, cold[1])
+    pids = {step.worker_pid for step in result.steps}
+    assert pids <= {worker.pid for worker in workers}
 
 
 def test_a_damaged_step_is_made_again_to_the_last_bit(

@@ -49,6 +49,17 @@ def test_an_entry_comes_back_bit_for_bit(cache: StepCache) -> None:
         assert torch.equal(found.tensors[name], tensor)
 
 
+def test_tensors_that_share_memory_are_kept(cache: StepCache) -> None:
+    whole = torch.arange(6.0).reshape(2, 3)
+    cache.put(KEY, Entry({"a": whole, "again": whole, "part": whole[0], "turned": whole.t()}, {}))
+    found = cache.get(KEY)
+    assert found is not None
+    assert torch.equal(found.tensors["a"], whole)
+    assert torch.equal(found.tensors["again"], whole)
+    assert torch.equal(found.tensors["part"], whole[0])
+    assert torch.equal(found.tensors["turned"], whole.t())
+
+
 def test_what_was_never_put_is_not_there(cache: StepCache) -> None:
     assert cache.get(KEY) is None
     assert not cache.has(KEY)

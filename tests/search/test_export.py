@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -292,6 +293,23 @@ def test_the_card_shows_the_stored_look_at_the_test_split(copy: Made, tmp_path: 
     assert card["test"]["quality"] == best["test_quality"]
     assert card["baseline_test"]["quality"] == copy.trial("baseline")["test_quality"]
     assert f"{100 * best['test_quality']:.2f} %" in (tmp_path / "MODEL_CARD.md").read_text()
+
+
+def test_the_card_s_commands_make_the_same_file_again(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an empty folder, with nothing in the cache."""
+    card = made.export(tmp_path / "first")
+    monkeypatch.setenv("ATOLL_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    for command in card["commands"]:
+        program, *words = shlex.split(command)
+        assert program == "atoll"
+        assert main(words) == 0
+    (again,) = (tmp_path / "empty" / "exports").iterdir()
+    for name in ("model.tflite", "model.safetensors", "recipe.json"):
+        assert (again / name).read_bytes() == (tmp_path / "first" / name).read_bytes(), name
 
 
 # The command --------------------------------------------------------------------------------------------

@@ -162,6 +162,14 @@ def test_a_trial_that_is_not_finished_is_refused_with_its_reason(store: Store, a
         choose_trial(store, study_of(store), "t0002")
 
 
+def test_a_recipe_means_its_finished_trial(store: Store, add: Add) -> None:
+    add("t0001", "baseline")
+    add("t0002", SMALL, status="failed", reason="interrupted")
+    add("t0003", SMALL, seed=1)
+    assert choose_trial(store, study_of(store), SMALL)["trial"] == "t0003"
+    assert choose_trial(store, study_of(store), "baseline")["trial"] == "t0001"
+
+
 def test_an_unknown_trial_is_answered_with_the_nearest(store: Store, add: Add) -> None:
     add("t0001", "baseline")
     with pytest.raises(AtollError, match=r"no trial 't001' in study 's'; did you mean 't0001'.*best"):
