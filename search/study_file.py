@@ -63,9 +63,9 @@ def read_study(path: Path, overrides: dict[str, Any] | None = None) -> Study:
     try:
         return Study.create(merged)
     except ValidationError as error:
-        from_line = _holds(overrides or {}, error.errors()[0]["loc"])
-        where, lines = ("command line", None) if from_line else (path, root)
-        raise AtollError(_explain(where, lines, error)) from error
+        if _comes_from(overrides or {}, error):
+            raise AtollError(_explain("command line", None, error)) from error
+        raise AtollError(_explain(path, root, error)) from error
     except AtollError as error:
         raise AtollError(f"{path}{_place_of_word(root, str(error))}: {error}") from error
 
@@ -143,13 +143,14 @@ def _explain(path: Path | str, root: yaml.Node | None, error: ValidationError) -
     return f"{place}: {named}: got {first['input']!r}, {message.replace('input ', 'it ', 1)}"
 
 
-def _holds(values: Any, where: Sequence[int | str]) -> bool:
-    """Whether nested mappings have the place that an error names."""
-    for part in where:
+def _comes_from(values: Any, error: ValidationError) -> bool:
+    """Whether nested mappings hold the very value that the first mistake is about."""
+    first = error.errors()[0]
+    for part in first["loc"]:
         if not isinstance(values, dict) or part not in values:
             return False
         values = values[part]
-    return True
+    return values is first["input"]
 
 
 def _line(root: yaml.Node | None, where: Sequence[str]) -> str:
