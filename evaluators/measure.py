@@ -48,16 +48,6 @@ class Price:
             found[name.removesuffix("_ms").removesuffix("_bytes") + "_status"] = status
         return found
 
-    def most_favourable(self) -> dict[str, float]:
-        """Returns the figures at the favourable end of their intervals: only these may reject a recipe."""
-        return {
-            "macs": self.macs,
-            "model_bytes": self.model_bytes,
-            "parameters": self.parameters,
-            "latency_ms": self.latency_ms[1],
-            "peak_memory_bytes": self.peak_memory_bytes[1],
-        }
-
 
 def price(network: nn.Module, device: Device) -> Price:
     """Prices a structure; the network may be on the meta device."""

@@ -14,7 +14,6 @@ from typing import Literal
 from .layer_table import MAC_KINDS, LayerTable
 from .term import Term, setup_name
 
-UNIT = "ms"
 #: Four Cortex-A53 at 1.5 GHz (Coral Dev Board data sheet), one of them used: two float MACs a cycle at best,
 #: some 0.33 ns each; single-core streaming of LPDDR4 at one to two GB/s.
 TERMS = (

@@ -91,11 +91,6 @@ class LayerTable:
         return int(self.total(lambda cost: max(0, cost.kernel_weight_bytes - cost.weight_bytes)))
 
     @cached_property
-    def peak_activation_bytes(self) -> int:
-        """Most activation bytes alive at once, batch 1."""
-        return max(row.live_bytes for row in self.rows)
-
-    @cached_property
     def arena_bytes(self) -> int:
         """Most bytes of activations and im2col scratch at once."""
         return max(row.live_bytes + row.im2col_bytes for row in self.rows)

@@ -9,7 +9,7 @@
 -- of their interval; quality, payload_bytes, macs and parameters are measured on the trained network.
 -- Times are UTC.
 --
--- A change of this file raises SCHEMA_VERSION in search/store.py and adds a step to its MIGRATIONS.
+-- A change of this file raises SCHEMA_VERSION in search/schema.py and adds a step to its MIGRATIONS.
 -- Every statement can be run again on a store that has it.
 
 CREATE TABLE IF NOT EXISTS schema_version (
@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS trial_rows (
     epochs_per_step DOUBLE NOT NULL,        -- budget
     trial VARCHAR NOT NULL,                 -- short name within the study: t0007
     recipe VARCHAR,                         -- canonical text; the uncompressed network is `baseline`
-    origin VARCHAR,                         -- baseline, reference, paper, search, finalist or evaluate
+    origin VARCHAR,                         -- baseline, reference, paper, search or evaluate
     proposal BIGINT,                        -- n of the searcher's n-th proposal, null if it proposed none
     proposal_parameters JSON,               -- the proposal as the optimiser knows it
     status VARCHAR NOT NULL,                -- finished, failed, rejected or running

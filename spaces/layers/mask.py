@@ -3,7 +3,7 @@
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .constraint import Constraint
 
@@ -32,10 +32,3 @@ class Mask(Constraint):
 
     def anew(self, weight: Tensor) -> None:
         return None
-
-
-def count_kept(mask: nn.Module) -> int | None:
-    """Returns how many weights a mask keeps, None on the meta device where nobody knows."""
-    kept = mask.kept
-    assert isinstance(kept, Tensor)
-    return None if kept.is_meta else int(kept.sum())
