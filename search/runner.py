@@ -3,9 +3,10 @@
 import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from ..spaces.errors import AtollError
@@ -20,6 +21,9 @@ from .work import Evaluator, Outcome, carry_out
 _OBJECT_STORE_BYTES = 80_000_000
 #: Ray's own files; below the current folder, removed at the end.
 _SCRATCH = Path(".atoll")
+_AUTH_MODE = "RAY_AUTH_MODE"
+#: A machine of one's own network answers in milliseconds.
+_ANSWER_S = 5.0
 _ENVIRONMENT = {
     # Waiting OpenMP threads must sleep: spinning ones made an epoch ten times slower on shared cores.
     "OMP_WAIT_POLICY": "PASSIVE",
@@ -145,7 +149,7 @@ def _run_by_ray(
     address: str | None,
     tick: Callable[[], None],
 ) -> None:
-    with _environment():
+    with _environment(_ENVIRONMENT | _token_mode(address)):
         # Imported late: half a second, and the environment must be set before.
         from ray import tune
         from ray.tune import RunConfig, TuneConfig, Tuner
@@ -167,7 +171,9 @@ def _run_by_ray(
                 ),
                 run_config=RunConfig(name="trials", storage_path=str(scratch), verbose=0),
             )
-            tuner.fit()
+            # Ray prints news of its nodes on stdout, which is for results.
+            with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+                tuner.fit()
         if searcher.error is not None:
             raise searcher.error
 
@@ -177,6 +183,8 @@ def _cluster(address: str | None, cpus: int) -> Iterator[None]:
     import ray
 
     common = {"log_to_driver": False, "logging_level": logging.CRITICAL, "ignore_reinit_error": True}
+    if address is not None:
+        _check_address(address)
     try:
         if address is None:
             ray.init(
@@ -188,18 +196,32 @@ def _cluster(address: str | None, cpus: int) -> Iterator[None]:
             )
         else:
             ray.init(address=address, runtime_env={"env_vars": _WORKER_ENVIRONMENT}, **common)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        where = "on this machine" if address is None else f"at {address}"
-        raise AtollError(
-            f"no Ray cluster {where}: {' '.join(str(error).split())[:200]}; allowed is HOST:PORT of a "
-            f"running head (`ray start --head`), or nothing for one on this machine"
-        ) from error
+    except (ConnectionError, RuntimeError, ValueError, SystemExit, ray.exceptions.RayError) as error:
+        raise _no_cluster("on this machine" if address is None else f"at {address}", error) from error
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Looks whether anyone answers: Ray itself would try for 80 seconds and then end the process."""
+    host, _, port = address.rpartition(":")
+    if address == "auto":
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise _no_cluster(f"at {address}", error) from error
+
+
+def _no_cluster(where: str, error: BaseException) -> AtollError:
+    return AtollError(
+        f"no Ray cluster {where}: {' '.join(str(error).split())[:200]}; allowed is HOST:PORT of a running "
+        f"head (`ray start --head`), auto, or nothing for one on this machine"
+    )
 
 
 @contextmanager
@@ -213,11 +235,23 @@ def _scratch() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _token_mode(address: str | None) -> dict[str, str]:
+    """Returns the variable that lets Ray show its token, if there is one.
+
+    `ray start --head` asks for a token wherever one lies (any local `ray.init` leaves one behind), but
+    clients show theirs only when told to. A cluster on this machine arranges that by itself.
+    """
+    if address is None or _AUTH_MODE in os.environ:
+        return {}
+    given = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return {_AUTH_MODE: "token"} if given or (Path.home() / ".ray" / "auth_token").exists() else {}
+
+
 @contextmanager
-def _environment() -> Iterator[None]:
-    """Sets what Ray reads from the environment, for as long as it runs."""
-    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
-    os.environ.update(_ENVIRONMENT)
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Sets what Ray reads from the environment, for as long as it runs; Ray itself sets its token mode."""
+    before = {name: os.environ.get(name) for name in (*variables, _AUTH_MODE)}
+    os.environ.update(variables)
     try:
         yield
     finally:

@@ -7,9 +7,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from .campaign import Campaign
-from .work import Outcome
-
-WORKER_DIED = "the worker process ended without an answer (killed, out of memory, or its machine is gone)"
+from .work import WORKER_DIED, Outcome
 
 
 class RecipeSearcher(Searcher):

@@ -16,6 +16,9 @@ from ..spaces.recipe import Recipe
 #: status of work that the machine, not the recipe, made impossible: it ends the search and no trial
 STOPPED = "stopped"
 
+#: The reason of a trial whose process is gone: nobody was left to say more.
+WORKER_DIED = "the worker process ended without an answer (killed, out of memory, or its machine is gone)"
+
 
 @dataclass(frozen=True)
 class Work:
