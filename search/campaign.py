@@ -325,7 +325,8 @@ class Campaign:
         known = [trial.recipe for trial in self.trials.values()]
         recipe = self._proposer.propose(n, self._history(), pending, known)
         if recipe is None:
-            self.end_reason = "no recipe is left that was not tried (in 500 draws)"
+            rejected = f"; {self._why_rejected()}" if self._rejections_in_a_row else ""
+            self.end_reason = f"no recipe is left that was not tried (in 500 draws){rejected}"
             return None
         trial = self._create(recipe, "search", proposal=n)
         verdict = self._verdict(recipe)
@@ -350,12 +351,12 @@ class Campaign:
 
     def _why_rejected(self) -> str:
         counts: dict[str, int] = {}
-        for trial in self._searched()[-REJECTIONS_IN_A_ROW:]:
+        for trial in self._searched()[-self._rejections_in_a_row :]:
             for constraint in trial.violation or {}:
                 counts[constraint] = counts.get(constraint, 0) + 1
         worst = max(counts, key=lambda constraint: counts[constraint], default="?")
         return (
-            f"{REJECTIONS_IN_A_ROW} proposals in a row cannot meet the constraints; "
+            f"{self._rejections_in_a_row} proposals in a row cannot meet the constraints; "
             f"{worst!r} rejects the most ({counts.get(worst, 0)}): loosen it or choose another device"
         )
 

@@ -433,6 +433,18 @@ def test_too_many_rejections_in_a_row_end_the_study_and_name_the_constraint(
     assert campaign.count("rejected") == 30
 
 
+def test_a_small_space_that_is_all_rejected_names_the_constraint_too(
+    study: Study, store: Store, replay: Replay, pricer: Pricer
+) -> None:
+    small = study.model_copy(update={"techniques": ("prune_weights", "quantize"), "max_steps": 2})
+    with store.lock():
+        campaign = Campaign(demanding(small, "latency_ms <= 0.00001"), store, pricer)
+        drive_here(campaign, replay)
+    assert campaign.end_reason is not None
+    assert campaign.end_reason.startswith("no recipe is left that was not tried (in 500 draws); ")
+    assert "'latency_ms <= 1e-05' rejects the most" in campaign.end_reason
+
+
 def test_what_cannot_be_planned_is_rejected_with_the_reason(
     study: Study, store: Store, replay: Replay
 ) -> None:
