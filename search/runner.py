@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 from ..spaces.errors import AtollError
 from .campaign import Campaign, Pricer
@@ -182,7 +183,11 @@ def _run_by_ray(
 def _cluster(address: str | None, cpus: int) -> Iterator[None]:
     import ray
 
-    common = {"log_to_driver": False, "logging_level": logging.CRITICAL, "ignore_reinit_error": True}
+    common: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": logging.CRITICAL,
+        "ignore_reinit_error": True,
+    }
     if address is not None:
         _check_address(address)
     try:
