@@ -21,7 +21,8 @@ FormatOption = Annotated[Format, typer.Option("--format", help="How to print the
 
 # A pipe or file has no width of its own: what a wide terminal has; long recipes are folded.
 _WIDTH_OF_PIPES = 160
-_UNBOUNDED = 10_000
+# Blanks that rich puts between two columns.
+_GAP = 3
 # Texts are folded in a narrow table, but not below this.
 _LEAST_TEXT_WIDTH = 28
 
@@ -122,37 +123,36 @@ def print_json(value: Any) -> None:
 def _print_rich(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], title: str | None) -> None:
     from rich import box
     from rich.console import Console
-    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    needed = 0
     for column in columns:
         numeric = any(_is_number(row.get(column.name)) for row in rows)
+        widest = max(
+            [len(column.cell(row)) for row in rows] + [len(line) for line in column.header.split("\n")]
+        )
+        least = widest if numeric else min(widest, _LEAST_TEXT_WIDTH)
+        needed += least + _GAP
         table.add_column(
             Text(column.header),
             justify="right" if numeric else "left",
             no_wrap=numeric,
             overflow="fold",
-            min_width=None if numeric else min(_LEAST_TEXT_WIDTH, _widest(rows, column)),
+            min_width=least,
         )
     for row in rows:
         # Text, not str: a recipe may contain square brackets, which rich would read as markup.
         table.add_row(*(Text(column.cell(row)) for column in columns))
     if title:
         print(title)
-    console = Console(width=_width())
     # a terminal that is too narrow wraps lines; rich would leave columns out
-    needed = Measurement.get(console, console.options.update(max_width=_UNBOUNDED), table).minimum
-    Console(width=max(console.width, needed)).print(table)
+    Console(width=max(Console(width=_width()).width, needed)).print(table)
     for kind in ("measured", "predicted"):
         titles = [column.title or column.name for column in columns if column.kind == kind]
         if titles:
             print(f"{kind}: {', '.join(titles)}")
-
-
-def _widest(rows: Sequence[Mapping[str, Any]], column: Column) -> int:
-    return max((len(column.cell(row)) for row in rows), default=0)
 
 
 def _width() -> int | None:
