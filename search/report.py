@@ -67,7 +67,7 @@ def write_report(store: Store, study: Row, folder: Path, commit: str | None = No
             hidden = "EXCLUDE (node)" if view == "trials" else ""
             table = store.query(f"SELECT * {hidden} FROM {view} WHERE study = ? ORDER BY trial", [name])
             parquet.write_table(table, folder / f"{view}.parquet", compression="zstd")
-        (folder / "README.md").write_text(_markdown(study, rows, commit))
+        (folder / "README.md").write_text(_markdown(study, rows, commit, _work(store, name)))
     except OSError as error:
         raise AtollError(f"cannot write the report to {folder}: {error.strerror or error}") from error
     return [folder / file for file in ("README.md", "leaderboard.csv", "trials.parquet", "steps.parquet")]
@@ -101,13 +101,32 @@ def _cell(value: Any, spec: str, per: float) -> str:
     return format(value if spec == "d" else value / per, spec)
 
 
-def _markdown(study: Row, rows: Sequence[Row], commit: str | None) -> str:
+_WORK = """
+    WITH made AS (
+        SELECT array_to_string(string_split(recipe, ' -> ')[1:position], ' -> ') AS prefix,
+            any_value(seconds) AS seconds, bool_and(cached) AS cached
+        FROM steps WHERE study = ? GROUP BY prefix
+    )
+    SELECT count(*) AS steps, sum(seconds) / 60 AS minutes,
+        coalesce(sum(seconds) FILTER (NOT cached), 0) / 60 AS minutes_here
+    FROM made
+"""
+
+
+def _work(store: Store, study: str) -> Row:
+    """Returns how many different steps the trials took, and the worker minutes of making them."""
+    return store.query(_WORK, [study]).to_pylist()[0]
+
+
+def _markdown(study: Row, rows: Sequence[Row], commit: str | None, work: Row) -> str:
     definition = study["definition"] or {}
     facts = [
         f"- study `{study['study']}`: task {definition.get('task')}, device {definition.get('device')}, "
         f"seed {definition.get('seed')}, {definition.get('epochs_per_step'):g} epochs after every step",
         f"- {study['finished']} trials finished, {study['failed']} failed, {study['rejected']} rejected; "
         f"{len(rows) - 1} recipes meet {', '.join(definition.get('constraints') or ['no constraint'])}",
+        f"- {work['steps']} different steps took {work['minutes']:.0f} worker minutes; "
+        f"{work['minutes_here']:.0f} of them were spent in this study, the others were cached before",
         f"- begun {str(study['created_at'])[:16]} UTC, written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         f"- machine: {_machine()}",
         f"- versions: atoll {version('atoll')}"
