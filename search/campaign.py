@@ -7,8 +7,6 @@ searcher's own proposals follow.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from typing import Any
 
 from ..evaluators.constraints import parse_constraints
@@ -18,8 +16,10 @@ from .judge import FAILED_VIOLATION, Judge, Verdict, total_violation
 from .objective import Objective
 from .proposer import Proposer, Told
 from .reference import paper_recipes, reference_recipes
-from .store import INTERRUPTED, Store
-from .study import MIN_STEPS, Study, check_same
+from .store import Store
+from .study import Study, check_same
+from .study_journal import StudyJournal
+from .trial import Trial
 from .work import STOPPED, Outcome, Work
 
 #: After so many in a row the study ends and names the constraint (design.md, "Technique").
@@ -28,57 +28,6 @@ REJECTIONS_IN_A_ROW = 1000
 _PRICED_AT_A_TIME = 20
 
 Pricer = Callable[[Recipe], Mapping[str, Any]]
-
-
-@dataclass
-class Trial:
-    """One recipe of the study, at the study's seed and budget.
-
-    Args:
-        name: within the study, `t0007`.
-        recipe: what is carried out.
-        origin: baseline, reference, paper, search or evaluate.
-        proposal: n of the searcher's n-th proposal.
-        status: waiting, running, finished, failed or rejected.
-        reason: why it is not finished.
-        metrics: of a finished one.
-        objective: on the frozen scales.
-        violation: by constraint.
-        seconds: wall time.
-        steps: as reported; None where they are in the store.
-        worker_pid, node, threads, weights_digest: as reported.
-    """
-
-    name: str
-    recipe: Recipe
-    origin: str
-    proposal: int | None = None
-    status: str = "waiting"
-    reason: str | None = None
-    metrics: dict[str, Any] | None = None
-    objective: float | None = None
-    violation: dict[str, float] | None = None
-    seconds: float | None = None
-    steps: list[dict[str, Any]] | None = None
-    worker_pid: int | None = None
-    node: str | None = None
-    threads: int | None = None
-    weights_digest: str | None = None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more will come of it."""
-        return self.status in ("finished", "failed", "rejected")
-
-    @property
-    def is_ensemble(self) -> bool:
-        """Whether it is the searcher's own, of two steps or more."""
-        return self.origin == "search" and len(self.recipe) >= MIN_STEPS
-
-    @property
-    def is_feasible(self) -> bool:
-        """Whether it finished and meets every constraint."""
-        return self.status == "finished" and total_violation(self.violation) == 0
 
 
 class Campaign:
@@ -108,6 +57,7 @@ class Campaign:
         self._pricer = pricer
         self._threads = threads
         self._clock = clock
+        self._journal = StudyJournal(study, store)
         self._started_at_s = clock()
         self._rejections_in_a_row = 0
         self._next_name = 1
@@ -197,8 +147,10 @@ class Campaign:
         outcome = outcome.checked()
         if trial.origin == "baseline" and outcome.status == "finished":
             self.judge = Judge(parse_constraints(self.study.constraints), outcome.metrics or {})
-        self._set(trial, outcome)
-        self._journal_end(trial)
+        trial.take(outcome)
+        if self.judge is not None:
+            trial.be_judged(self.judge)
+        self._journal.ended(trial)
         if trial.origin == "baseline" and trial.status != "finished":
             raise AtollError(f"study {self.study.study_name!r}: the baseline failed: {trial.reason}")
         self._freeze_if_complete()
@@ -218,13 +170,7 @@ class Campaign:
         row = self.store.study(name) if self.store.path.exists() else None
         if row is not None and row.get("definition"):
             check_same(name, row["definition"], self.study.definition(), "this search")
-        self._journal(
-            type="study",
-            digest=self.study.digest,
-            definition=self.study.definition(),
-            limits=self.study.limits.model_dump(mode="json"),
-            created_at=_now(),
-        )
+        self._journal.begun()
         if row is None:
             return
         for stored in self.store.trials(name):
@@ -239,33 +185,10 @@ class Campaign:
         self._freeze_if_complete()
 
     def _load(self, row: Mapping[str, Any]) -> None:
-        """Takes a trial over from the store; what its driver left running is to be run again.
-
-        So is a baseline that failed: without it nothing could be judged, and the study would wait for ever.
-        """
+        """Takes a trial over from the store, unless it is of another seed or budget."""
         self._next_name = max(self._next_name, int(row["trial"][1:]) + 1)
-        if row["seed"] != self.study.seed or row["epochs_per_step"] != self.study.budget_epochs:
-            return
-        again = row["reason"] == INTERRUPTED or row["origin"] == "baseline"
-        interrupted = row["status"] == "running" or (row["status"] == "failed" and again)
-        self._enter(
-            Trial(
-                name=row["trial"],
-                recipe=Recipe.parse(row["recipe"]),
-                origin=row["origin"],
-                proposal=row["proposal"],
-                status="waiting" if interrupted else row["status"],
-                reason=None if interrupted else row["reason"],
-                metrics=row["metrics"],
-                objective=row["objective"],
-                violation=row["violation"],
-                seconds=row["seconds"],
-                worker_pid=row["worker_pid"],
-                node=row["node"],
-                threads=row.get("threads"),
-                weights_digest=row.get("weights_digest"),
-            )
-        )
+        if row["seed"] == self.study.seed and row["epochs_per_step"] == self.study.budget_epochs:
+            self._enter(Trial.from_row(row))
 
     # What comes next --------------------------------------------------------------------------------
 
@@ -334,10 +257,10 @@ class Campaign:
             self._rejections_in_a_row = 0
             return trial
         self._rejections_in_a_row += 1
-        self._set(trial, Outcome("rejected", verdict.reason))
+        trial.take(Outcome("rejected", verdict.reason))
         trial.violation = verdict.violation
-        self._journal_proposal(trial)
-        self._journal_end(trial)
+        self._announce(trial)
+        self._journal.ended(trial)
         return trial
 
     def _verdict(self, recipe: Recipe) -> Verdict | None:
@@ -393,16 +316,13 @@ class Campaign:
         return trial
 
     def _start(self, trial: Trial) -> None:
-        self._journal_proposal(trial)
-        self._journal(type="started", **self._key(trial), started_at=_now())
+        self._announce(trial)
+        self._journal.started(trial)
         trial.status = "running"
 
-    def _set(self, trial: Trial, outcome: Outcome) -> None:
-        for part in fields(outcome):
-            setattr(trial, part.name, getattr(outcome, part.name))
-        if trial.metrics is not None and self.judge is not None:
-            trial.objective = self.judge.score(trial.metrics)
-            trial.violation = self.judge.violation(trial.metrics)
+    def _announce(self, trial: Trial) -> None:
+        parameters = self._proposer.parameters(trial.recipe) if trial.proposal is not None else None
+        self._journal.proposed(trial, parameters)
 
     def _freeze_if_complete(self) -> None:
         """Freezes the scales once the reference set is over, and scores what ended before that."""
@@ -412,67 +332,11 @@ class Campaign:
         if self.judge.objective is None:
             over = [member for member in members if member is not None]
             self.judge = self.judge.frozen([m.metrics for m in over], self.study.profile)
-            self._journal(
-                type="study",
-                baseline=dict(self.judge.baseline),
-                reference={
-                    "members": [
-                        {"recipe": str(m.recipe), "status": m.status, "metrics": m.metrics} for m in over
-                    ],
-                    "objective": self.judge.objective.to_json() if self.judge.objective else None,
-                },
-            )
+            self._journal.frozen(self.judge, over)
         for trial in self.trials.values():
             if trial.status == "finished" and trial.objective is None and trial.metrics is not None:
-                trial.objective = self.judge.score(trial.metrics)
-                trial.violation = self.judge.violation(trial.metrics)
-                self._journal_score(trial)
-
-    def _journal_proposal(self, trial: Trial) -> None:
-        parameters = self._proposer.parameters(trial.recipe) if trial.proposal is not None else None
-        self._journal(
-            type="proposed",
-            **self._key(trial),
-            recipe=str(trial.recipe),
-            origin=trial.origin,
-            proposal=trial.proposal,
-            parameters=parameters,
-        )
-
-    def _journal_end(self, trial: Trial) -> None:
-        self._journal(
-            type="ended",
-            **self._key(trial),
-            status=trial.status,
-            reason=trial.reason,
-            objective=trial.objective,
-            violation=trial.violation,
-            metrics=trial.metrics,
-            steps=trial.steps,
-            seconds=trial.seconds,
-            worker_pid=trial.worker_pid,
-            node=trial.node,
-            threads=trial.threads,
-            weights_digest=trial.weights_digest,
-            ended_at=_now(),
-        )
-
-    def _journal_score(self, trial: Trial) -> None:
-        """Ends a trial once more, now with its score; the steps of one from an earlier run are kept."""
-        if trial.steps is None:
-            trial.steps = [_journaled(row) for row in self.store.steps(self.study.study_name, trial.name)]
-        self._journal_end(trial)
-
-    def _journal(self, **event: Any) -> None:
-        self.store.journal.append({"study": self.study.study_name, **event})
-
-    def _key(self, trial: Trial) -> dict[str, Any]:
-        return {
-            "trial": trial.name,
-            "recipe_digest": trial.recipe.digest,
-            "seed": self.study.seed,
-            "epochs_per_step": self.study.budget_epochs,
-        }
+                trial.be_judged(self.judge)
+                self._journal.ended(trial)
 
     def _known(self, recipe: Recipe) -> Trial | None:
         return self._by_recipe.get(recipe)
@@ -486,13 +350,3 @@ class Campaign:
 
     def _searched(self) -> list[Trial]:
         return [trial for trial in self.trials.values() if trial.origin == "search"]
-
-
-def _journaled(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a stored step as the journal holds it: without what the view adds of its trial."""
-    added = ("study", "trial", "recipe", "seed", "epochs_per_step", "status")
-    return {name: value for name, value in row.items() if name not in added}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()

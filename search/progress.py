@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from .campaign import Campaign, Trial
+from .campaign import Campaign
+from .trial import Trial
 
 #: A file or pipe gets a line when something ended, and at least so often.
 _PLAIN_EVERY_S = 30.0

@@ -5,7 +5,8 @@ from typing import Any
 
 from ..spaces.errors import AtollError
 from ..spaces.recipe import Recipe
-from .campaign import Campaign, Trial
+from .campaign import Campaign
+from .trial import Trial
 from .work import Evaluator, Outcome, carry_out
 
 
