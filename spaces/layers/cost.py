@@ -66,7 +66,8 @@ def storage_bits(factor: "Factor", convolution: bool) -> int:
     """Returns the bits in which the artifact stores each weight of a factor.
 
     The narrowest integer that the runtime computes right: convolutions int4 at least, dense int2 at least
-    (toolchain measurements of LiteRT: int2 convolutions give NaN). A codebook without a grid stays float.
+    (own measurements of LiteRT, 2026: int2 convolutions do not load or give NaN). A codebook without a grid
+    stays float.
     """
     bits = factor.grid_bits
     if bits is None:
