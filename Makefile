@@ -61,7 +61,7 @@ $(VENV)/.installed: $(VENV)/.torch pyproject.toml constraints.txt
 	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) -e '.[dev]'
 	touch $@
 
-demo: $(VENV)/.installed ## Search with the built-in study and export its winner (about 6 minutes)
+demo: $(VENV)/.installed ## Search with the built-in study and export its winner (about 2 minutes on two free cores, 6 at most)
 	@echo "== Running the built-in study; trials go to ./atoll.duckdb" >&2
 	$(BIN)/atoll search
 	echo "== Exporting the winner" >&2
