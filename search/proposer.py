@@ -3,7 +3,7 @@
 The first few proposals are drawn at random, so that every technique is seen in company. Then TPE, which
 learns each position by itself, takes turns with small changes to the best recipes so far, which keep what
 works together and mostly a prefix that is trained already. On a made-up world with the effects seen on the
-reference CNN, 28 proposals reached 20x within two points in 24 of 32 seeds, in 12 by TPE alone (2026).
+reference CNN (not kept), 28 proposals reached 20x within two points in 24 of 32 seeds, in 12 by TPE alone.
 
 The n-th proposal depends on (techniques, lengths, seed, n, history, pending) alone: Optuna's study is built
 from the history, and its sampler is seeded by n. So a resumed search proposes what the uninterrupted one
