@@ -3,8 +3,9 @@
 from copy import deepcopy
 from functools import cache
 
-from torch import nn
+from torch import Tensor, nn
 
+from ..spaces.context import Batch
 from ..spaces.kernels.distillation import response_loss
 from .context import TrainingContext
 from .datasets.dataset import Dataset
@@ -31,15 +32,16 @@ def make_baseline(
         the quality of each by name.
     """
 
-    def self_distillation(student, teacher, labels):  # type: ignore[no-untyped-def]
-        return response_loss(student, teacher, labels, TEMPERATURE, ALPHA)
+    def self_distillation(network: nn.Module, batch: Batch) -> Tensor:
+        answers = batch.teacher_logits()
+        return response_loss(network(batch.images), answers, batch.labels, TEMPERATURE, ALPHA)
 
     networks = {"given": given}
     answers = cache(lambda: predict_views(given, dataset.train.images))
-    for name, loss in (("plain", None), ("self_distilled", self_distillation)):
+    for name, objective in (("plain", None), ("self_distilled", self_distillation)):
         network = deepcopy(given)
         seed_of_run = derived_seed(seed, "baseline", name)
-        TrainingContext(task, dataset, given, seed_of_run, epochs, answers).fit(network, loss=loss)
+        TrainingContext(task, dataset, given, seed_of_run, epochs, answers).fit(network, objective=objective)
         networks[name] = network
     qualities = {name: evaluate_quality(network, dataset.validation) for name, network in networks.items()}
     best = max(qualities, key=lambda name: qualities[name])

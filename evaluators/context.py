@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..spaces.context import Loss
+from ..spaces.context import AfterStep, Objective
 from ..spaces.errors import AtollError
 from .datasets.dataset import Dataset, to_float
 from .tasks.task import Task
@@ -22,7 +22,8 @@ class TrainingContext:
         seed: of the step; everything random comes from one generator.
         epochs: what the step may spend.
         teacher_logits: gives the teacher's answers to all views of the training images (`predict_views`),
-            asked for when a loss needs them; the teacher itself answers at every step where it is None.
+            called when an objective asks; the teacher itself answers at every step where it is None.
+        bigger_teacher: gives a trained network wider than the baseline.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class TrainingContext:
         seed: int,
         epochs: float,
         teacher_logits: Callable[[], Tensor] | None = None,
+        bigger_teacher: Callable[[], nn.Module] | None = None,
     ) -> None:
         self.generator = torch.Generator().manual_seed(seed)
         self.input_shape = task.input_shape
@@ -41,16 +43,38 @@ class TrainingContext:
         self.epochs_left = epochs
         self.epochs_spent = 0.0
         self._teacher_logits = teacher_logits
+        self._bigger_teacher = bigger_teacher
         self._task = task
         self._train = dataset.train
 
     def images(self, count: int) -> Tensor:
         """Returns up to `count` training images, evenly spread over the split (its classes lie in order)."""
+        return self.examples(count)[0]
+
+    def examples(self, count: int) -> tuple[Tensor, Tensor]:
+        """Returns the same images with their labels."""
         total = len(self._train)
         chosen = torch.linspace(0, total - 1, min(count, total)).round().long()
-        return to_float(self._train.images[chosen])
+        return to_float(self._train.images[chosen]), self._train.labels[chosen]
 
-    def fit(self, model: nn.Module, *, epochs: float | None = None, loss: Loss | None = None) -> None:
+    def bigger_teacher(self) -> nn.Module:
+        """Returns the widened and trained baseline.
+
+        Raises:
+            AtollError: nobody said where it comes from.
+        """
+        if self._bigger_teacher is None:
+            raise AtollError("training: a bigger teacher is asked for and there is no baseline to widen")
+        return self._bigger_teacher()
+
+    def fit(
+        self,
+        model: nn.Module,
+        *,
+        epochs: float | None = None,
+        objective: Objective | None = None,
+        after_step: AfterStep | None = None,
+    ) -> None:
         """Trains in place and takes the epochs off the account.
 
         Raises:
@@ -67,11 +91,9 @@ class TrainingContext:
             generator=self.generator,
             learning_rate=self._task.learning_rate,
             batch_size=self._task.batch_size,
-            loss=loss or cross_entropy,
-            teacher=None if loss is None else self._answers(),
+            objective=objective or cross_entropy,
+            teacher=self._teacher_logits or self.teacher,
+            after_step=after_step,
         )
         self.epochs_left = max(0.0, self.epochs_left - epochs)
         self.epochs_spent += record.epochs
-
-    def _answers(self) -> nn.Module | Tensor | None:
-        return self.teacher if self._teacher_logits is None else self._teacher_logits()

@@ -256,7 +256,7 @@ class Pipeline:
             lambda: self.teacher_logits,
         )
         compressed, decided = step.apply(network, context)
-        if context.epochs_left > 0:
+        if step.fine_tuned and context.epochs_left > 0:
             context.fit(compressed)
         seconds = time.perf_counter() - started
         notes = {name: value for name, value in decided.items() if name != "structure" and value}

@@ -4,10 +4,12 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from ..spaces.context import AfterStep, Batch, Objective
 from ..spaces.errors import AtollError
 from .augmentation import VIEWS, shifted, view_shifts
 from .datasets.dataset import Split, to_float
@@ -23,8 +25,9 @@ WEIGHT_DECAY = 0.01
 #: How many of the last steps the reported loss is the mean of.
 LOSS_WINDOW = 20
 
-#: (student logits (N, K), teacher logits (N, K) or None, labels (N,)) -> scalar.
-Loss = Callable[[Tensor, Tensor | None, Tensor], Tensor]
+
+#: Who answers an objective's questions.
+Teacher = nn.Module | Tensor | Callable[[], Tensor]
 
 
 class TrainingDiverged(AtollError):
@@ -46,9 +49,9 @@ class FitRecord:
     final_loss: float
 
 
-def cross_entropy(student_logits: Tensor, teacher_logits: Tensor | None, labels: Tensor) -> Tensor:
-    """The default loss: the mean cross-entropy against the labels; the teacher is not asked."""
-    return nn.functional.cross_entropy(student_logits, labels)
+def cross_entropy(model: nn.Module, batch: Batch) -> Tensor:
+    """The default objective: the mean cross-entropy against the labels; the teacher is not asked."""
+    return nn.functional.cross_entropy(model(batch.images), batch.labels)
 
 
 def fit(
@@ -60,8 +63,9 @@ def fit(
     generator: torch.Generator,
     learning_rate: float,
     batch_size: int,
-    loss: Loss = cross_entropy,
-    teacher: nn.Module | Tensor | None = None,
+    objective: Objective = cross_entropy,
+    teacher: Teacher | None = None,
+    after_step: AfterStep | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> FitRecord:
     """Trains a network in place by AdamW with a one-cycle learning rate; it comes back in eval mode.
@@ -78,9 +82,11 @@ def fit(
         generator: the only source of randomness.
         learning_rate: peak of the cycle.
         batch_size: images a step, at least 2; the rest of an epoch is left out (another rest each time).
-        loss: what is minimised.
-        teacher: whose logits on the same views the loss gets: a network (asked at every step, left in eval
-            mode) or what `predict_views` made of it and these images, (VIEWS, N, K).
+        objective: what is minimised.
+        teacher: whose logits on the same views the objective may ask for: a network (asked at every step,
+            left in eval mode), what `predict_views` made of it and these images, (VIEWS, N, K), or a
+            function that returns the latter, called when an objective first asks.
+        after_step: told the share of the steps that are done, after each.
         on_epoch: told the number of the epoch just ended, from 1, and its mean loss.
 
     Returns:
@@ -91,11 +97,8 @@ def fit(
         AtollError: a setting is out of range.
     """
     _check_settings(len(labels), epochs, learning_rate, batch_size)
-    if isinstance(teacher, Tensor) and teacher.shape[:2] != (VIEWS, len(labels)):
-        raise AtollError(
-            f"teacher logits have shape {tuple(teacher.shape)}; needed: ({VIEWS}, {len(labels)}, classes), "
-            "made by predict_views from the very images to train on"
-        )
+    if isinstance(teacher, Tensor):
+        _check_answers(teacher, len(labels))
     batch_size = min(batch_size, len(labels))
     steps_per_epoch = len(labels) // batch_size
     steps = max(1, round(epochs * steps_per_epoch)) if epochs > 0 else 0
@@ -118,10 +121,10 @@ def fit(
         picked = order[position * batch_size : (position + 1) * batch_size]
         view = torch.randint(VIEWS, (batch_size,), generator=generator)
         batch = to_float(shifted(images[picked], shifts[view, picked]))
-        taught = _teach(teacher, batch, view, picked)
+        asked = Batch(batch, labels[picked], partial(_teach, teacher, batch, view, picked))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * one_cycle((step + 0.5) / steps)
-        value = _step(model, batch, taught, labels[picked], loss, optimizer)
+        value = _step(model, asked, objective, optimizer)
         if not math.isfinite(value):
             raise TrainingDiverged(
                 f"training diverged: the loss became {value} in step {step + 1} of {steps} (epoch "
@@ -129,6 +132,8 @@ def fit(
                 "a smaller learning rate may help"
             )
         losses.append(value)
+        if after_step is not None:
+            after_step((step + 1) / steps)
         if on_epoch is not None and (position == steps_per_epoch - 1 or step == steps - 1):
             on_epoch(step // steps_per_epoch + 1, sum(losses[-position - 1 :]) / (position + 1))
     _check_finite(model)
@@ -198,26 +203,29 @@ def _prepare(images: Tensor) -> Tensor:
     return to_float(images.contiguous(memory_format=torch.channels_last))
 
 
-def _teach(teacher: nn.Module | Tensor | None, batch: Tensor, view: Tensor, picked: Tensor) -> Tensor | None:
+def _teach(teacher: Teacher | None, batch: Tensor, view: Tensor, picked: Tensor) -> Tensor:
     """Returns the teacher's logits on a batch, asked or looked up."""
-    if isinstance(teacher, Tensor):
-        return teacher[view, picked]
     if teacher is None:
-        return None
-    with torch.no_grad():
-        return teacher(batch)
+        raise AtollError("training: the objective asks for a teacher and there is none")
+    if isinstance(teacher, nn.Module):
+        with torch.no_grad():
+            return teacher(batch)
+    answers = teacher if isinstance(teacher, Tensor) else teacher()
+    return answers[view, picked]
 
 
-def _step(
-    model: nn.Module,
-    batch: Tensor,
-    taught: Tensor | None,
-    labels: Tensor,
-    loss: Loss,
-    optimizer: torch.optim.Optimizer,
-) -> float:
+def _check_answers(answers: Tensor, count: int) -> None:
+    """Refuses logits that were made from other images."""
+    if answers.shape[:2] != (VIEWS, count):
+        raise AtollError(
+            f"teacher logits have shape {tuple(answers.shape)}; needed: ({VIEWS}, {count}, classes), "
+            "made by predict_views from the very images to train on"
+        )
+
+
+def _step(model: nn.Module, batch: Batch, objective: Objective, optimizer: torch.optim.Optimizer) -> float:
     """Makes one step and returns its loss."""
-    value = loss(model(batch), taught, labels)
+    value = objective(model, batch)
     optimizer.zero_grad(set_to_none=True)
     value.backward()
     optimizer.step()

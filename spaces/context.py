@@ -1,16 +1,36 @@
-"""What a technique may ask of the world: images, a teacher, a training loop, a generator.
+"""What a technique may ask of the world: images, teachers, a training loop, a generator.
 
 A Protocol: the evaluators implement it, tests bring small ones of their own.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-#: (student logits [B, K], teacher logits [B, K] or None, labels [B]) -> scalar loss
-Loss = Callable[[Tensor, Tensor | None, Tensor], Tensor]
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch of training images, augmented.
+
+    Args:
+        images: float32 [B, C, H, W], as the network takes them.
+        labels: [B], int64 classes (or float targets [B, ...] of a regression task).
+        teacher_logits: asks the teacher for its logits [B, K] on these very images; raises an AtollError
+            where there is no teacher.
+    """
+
+    images: Tensor
+    labels: Tensor
+    teacher_logits: Callable[[], Tensor]
+
+
+#: (network in training mode, batch) -> scalar loss that is minimised
+Objective = Callable[[nn.Module, Batch], Tensor]
+#: told the share of this training that is done, in (0, 1], after every optimiser step
+AfterStep = Callable[[float], None]
 
 
 class Context(Protocol):
@@ -28,14 +48,34 @@ class Context(Protocol):
     def images(self, count: int) -> Tensor:
         """Returns up to `count` training images as the network takes them, float32 [N, C, H, W].
 
-        Always the same ones for the same generator state at the start of the step; no labels.
+        Always the same ones; no labels.
         """
 
-    def fit(self, model: nn.Module, *, epochs: float | None = None, loss: Loss | None = None) -> None:
+    def examples(self, count: int) -> tuple[Tensor, Tensor]:
+        """Returns the same images with their labels: [N, C, H, W] and [N]."""
+
+    def bigger_teacher(self) -> nn.Module:
+        """Returns a trained network twice as wide as the baseline, in evaluation mode, never to be changed.
+
+        Made once for a study, outside the budget of its steps.
+
+        Raises:
+            AtollError: where there is no baseline to widen.
+        """
+
+    def fit(
+        self,
+        model: nn.Module,
+        *,
+        epochs: float | None = None,
+        objective: Objective | None = None,
+        after_step: AfterStep | None = None,
+    ) -> None:
         """Trains the network in place and spends the step's epochs (all that are left by default).
 
         Args:
             model: the network; constraints on its weights hold by construction.
             epochs: passes over the training split, at most `epochs_left`.
-            loss: cross-entropy against the labels by default; otherwise it also gets the teacher's logits.
+            objective: cross-entropy against the labels by default.
+            after_step: called after every optimiser step.
         """

@@ -5,13 +5,18 @@ values that a search proposes). Grids are coarse on purpose: only then do recipe
 shared prefixes are what the step cache saves.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from math import prod
 from typing import Any, ClassVar, Protocol
 
 from .errors import AtollError
 from .nearest import known_names
+
+#: names of modules and the wildcards of shells; nothing that the text form of a recipe gives a meaning
+_PATTERN = re.compile(r"[\w.*?\[\]!]+(\|[\w.*?\[\]!]+)*")
 
 
 class Domain(Protocol):
@@ -122,6 +127,53 @@ class Modes:
 
     def describe(self) -> str:
         return "auto, or two or more sizes joined by x, such as 16x8x16x8"
+
+
+@dataclass(frozen=True)
+class OrWord:
+    """Another domain, or one word with a meaning of its own (`auto`, `none`, `same`)."""
+
+    word: str
+    domain: Domain
+    grid: tuple[Any, ...] = ()
+    type_name: ClassVar[str] = "or_word"
+
+    def __post_init__(self) -> None:
+        if not self.grid:
+            object.__setattr__(self, "grid", (self.word,))
+
+    def check(self, where: str, value: Any) -> Any:
+        if value == self.word:
+            return self.word
+        try:
+            return self.domain.check(where, value)
+        except AtollError:
+            raise AtollError(f"{where}: got {value!r}, allowed is {self.describe()}") from None
+
+    def describe(self) -> str:
+        return f"{self.word}, or {self.domain.describe()}"
+
+
+@dataclass(frozen=True)
+class LayerPattern:
+    """Which layers a step touches, by name: `*` all, `features.*` all within, `a|b*` either."""
+
+    grid: tuple[str, ...] = ("*",)
+    type_name: ClassVar[str] = "layer_pattern"
+
+    def check(self, where: str, value: Any) -> str:
+        text = str(value)
+        if not _PATTERN.fullmatch(text):
+            raise AtollError(f"{where}: got {value!r}, allowed is {self.describe()}")
+        return text
+
+    def describe(self) -> str:
+        return "a pattern of layer names such as features.*, several joined by |"
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a layer's dotted name is meant by a checked `LayerPattern` value (case matters)."""
+    return any(fnmatchcase(name, part) for part in pattern.split("|"))
 
 
 def mode_sizes(text: str) -> tuple[int, ...] | None:

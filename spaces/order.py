@@ -1,7 +1,8 @@
 """Which orders of steps are legal: the only place that knows.
 
 Legal means that it can be carried out, not that it is wise. The rules speak of what a technique declares
-(`replaces_network`, `levels_per_weight`, `needs_levels`, `repeatable`), never of a technique by name.
+(`replaces_network`, `needs_stage`, `levels_per_weight`, `needs_levels`, `repeatable`, `scope`), never of a
+technique by name.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,13 +23,17 @@ def refusal(steps: Sequence[Technique]) -> str | None:
         before = steps[:position]
         if step.replaces_network and before:
             return f"{step} builds a new network and would forget {before[-1]}: it can only be the first step"
-        if before and before[-1].name == step.name:
+        if step.needs_stage is not None and all(e.stage != step.needs_stage for e in before):
+            return f"{step} needs a step of the stage {step.needs_stage!r} before it, there is none"
+        if before and before[-1].name == step.name and _covers(before[-1], step):
             return (
                 f"{step} directly after {before[-1]} is one step written twice: give its final settings once"
             )
-        if not step.repeatable and any(earlier.name == step.name for earlier in before):
-            return f"{step.name} comes twice: what it leaves is still in force, give its final settings once"
         for earlier in before:
+            if not step.repeatable and earlier.name == step.name and _covers(earlier, step):
+                return (
+                    f"{step.name} comes twice: what it leaves is still in force, give its final settings once"
+                )
             if _meaningless(earlier, step):
                 return (
                     f"{step} after {earlier}: the weights it would touch can take only "
@@ -37,9 +42,17 @@ def refusal(steps: Sequence[Technique]) -> str | None:
     return None
 
 
+def _covers(earlier: Technique, later: Technique) -> bool:
+    """Whether the later step touches no layer that the earlier one did not, as far as names tell.
+
+    Patterns that overlap in part are legal: the later step leaves alone what it cannot touch, and says so.
+    """
+    return earlier.scope in ("*", later.scope)
+
+
 def _meaningless(earlier: Technique, later: Technique) -> bool:
     needs, left = later.needs_levels, earlier.levels_per_weight
-    return needs is not None and left is not None and left < needs
+    return needs is not None and left is not None and left < needs and _covers(earlier, later)
 
 
 def is_legal(steps: Sequence[Technique]) -> bool:
@@ -101,7 +114,7 @@ def count_recipes(techniques: Sequence[type[Technique]], max_steps: int = MAX_ST
     alike: dict[tuple[object, ...], tuple[Technique, int]] = {}
     for technique in techniques:
         for step in grid_steps(technique):
-            key = (step.name, step.replaces_network, step.levels_per_weight, step.needs_levels)
+            key = (step.name, step.replaces_network, step.levels_per_weight, step.needs_levels, step.scope)
             representative, multiple = alike.get(key, (step, 0))
             alike[key] = (representative, multiple + 1)
 

@@ -4,7 +4,7 @@ Invariants, checked by the contract suite over every technique:
 
 * An instance is a *step*: frozen settings, validated on construction, with a JSON round trip.
 * `plan` works on the `meta` device, without data, in milliseconds; it gives the structure that `apply`
-  will give (`plan_is_exact`), or a lower bound of it.
+  will give (`plan_is_exact`), or one in which no layer costs more.
 * `apply` never changes its input and shares no storage with it; randomness comes only from the
   context's generator.
 * `rebuild` gives the structure of `apply` again from the decisions alone; the tensors come from the
@@ -22,8 +22,9 @@ from typing import Any, ClassVar, Literal, Self
 from torch import nn
 
 from .context import Context
-from .domains import Domain, check_settings
+from .domains import Domain, LayerPattern, check_settings
 from .errors import AtollError
+from .fates import fates
 from .layers.structure import apply_structure, structure_changes
 
 Stage = Literal["structure", "weights", "numbers", "training"]
@@ -42,6 +43,11 @@ def setting(default: Any, domain: Domain, source: str, shown: bool = False) -> A
     return field(default=default, metadata={"domain": domain, "source": source, "shown": shown})
 
 
+def layers_setting() -> Any:
+    """Declares which layers a technique touches; the field's name is `layers`."""
+    return setting("*", LayerPattern(), "own choice: all layers that the technique suits")
+
+
 @dataclass(frozen=True)
 class Technique(ABC):
     """One step of a recipe; subclasses add settings as fields made by `setting`."""
@@ -50,7 +56,8 @@ class Technique(ABC):
     version: ClassVar[int]
     stage: ClassVar[Stage]
     source: ClassVar[str]
-    plan_is_exact: ClassVar[bool] = True
+    #: a stage that must come earlier in a recipe; None where the step can come first
+    needs_stage: ClassVar[Stage | None] = None
     #: whether the step may come again later in a recipe (never directly after itself)
     repeatable: ClassVar[bool] = False
 
@@ -85,7 +92,22 @@ class Technique(ABC):
         ]
         return f"{self.name}({', '.join(shown)})" if shown else self.name
 
+    @property
+    def plan_is_exact(self) -> bool:
+        """Whether `plan` gives the very structure of `apply`; otherwise nothing in it is dearer."""
+        return True
+
+    @property
+    def fine_tuned(self) -> bool:
+        """Whether the network is trained with what the step left of its budget."""
+        return True
+
     # What `order.py` needs to know ------------------------------------------------------------------
+
+    @property
+    def scope(self) -> str:
+        """The pattern of layer names that the step touches."""
+        return str(getattr(self, "layers", "*"))
 
     @property
     def replaces_network(self) -> bool:
@@ -130,5 +152,10 @@ class Technique(ABC):
         return copy
 
     def decisions(self, before: nn.Module, after: nn.Module, **notes: Any) -> Decisions:
-        """Returns the decisions that lead from one structure to the other, with remarks for the reader."""
-        return {"structure": structure_changes(before, after), **notes}
+        """Returns the decisions that lead from one structure to the other, with remarks for the reader.
+
+        Args:
+            before, after: the network that the step was given and what it made of a copy.
+            notes: remarks as plain JSON; `left_alone` says by layer why the step did not touch it.
+        """
+        return {"structure": structure_changes(before, after), "fates": fates(before, after), **notes}

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ...spaces.context import Batch
 from ...spaces.errors import AtollError
 from ...spaces.networks import initialize
 from ..training import fit
@@ -24,9 +25,9 @@ THREADS = 2
 SEED = 0
 
 
-def smoothed_cross_entropy(student_logits: Tensor, teacher_logits: Tensor | None, labels: Tensor) -> Tensor:
+def smoothed_cross_entropy(model: nn.Module, batch: Batch) -> Tensor:
     """Cross-entropy against labels that give a tenth of their weight to all classes alike."""
-    return nn.functional.cross_entropy(student_logits, labels, label_smoothing=LABEL_SMOOTHING)
+    return nn.functional.cross_entropy(model(batch.images), batch.labels, label_smoothing=LABEL_SMOOTHING)
 
 
 def train_given(task: Task, path: Path) -> nn.Module:
@@ -51,7 +52,7 @@ def train_given(task: Task, path: Path) -> nn.Module:
         generator=generator,
         learning_rate=LEARNING_RATE,
         batch_size=task.batch_size,
-        loss=smoothed_cross_entropy,
+        objective=smoothed_cross_entropy,
         on_epoch=lambda epoch, loss: print(f"epoch {epoch}: loss {loss:.4f}", file=sys.stderr),
     )
     save_given(model, path)

@@ -15,6 +15,13 @@ from torch import Tensor, nn
 Fate = Literal["carried over", "imposed anew", "dropped"]
 
 
+class Origin:
+    """Where a constraint was imposed; copies of a network share it, a constraint imposed anew has its own."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Origin":
+        return self
+
+
 class Constraint(nn.Module):
     """One demand on a weight tensor: gives the effective weight and what must be stored for it."""
 
@@ -23,6 +30,10 @@ class Constraint(nn.Module):
     on_removal: ClassVar[Fate] = "carried over"
     #: what happens to it when its layer is decomposed into factors
     on_decomposition: ClassVar[Fate]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.origin = Origin()
 
     def forward(self, weight: Tensor) -> Tensor:
         """Returns the effective weight; gradients pass as the constraint allows."""

@@ -14,7 +14,8 @@ from ..layers.binary import Binary
 from ..layers.codebook import Codebook
 from ..layers.factor import Factor
 from ..layers.structure import named_layers, settle, to_meta
-from ..technique import Decisions, Technique, setting
+from ..targets import targeted_layers
+from ..technique import Decisions, Technique, layers_setting, setting
 
 #: images on which statistics are measured again
 IMAGES = 512
@@ -36,6 +37,7 @@ class Binarize(Technique):
         "keep", Choice(("keep", "binary"), ("keep",)), "THESIS: first and last layer stay in float"
     )
     threshold: float = setting(1.0, Float(0.01, 100.0, (1.0,)), "THESIS eq. 4: |x| <= 1")
+    layers: str = layers_setting()
 
     @property
     def levels_per_weight(self) -> int | None:
@@ -53,8 +55,11 @@ class Binarize(Technique):
         return binary, self.decisions(model, binary)
 
     def _binarize(self, network: nn.Module) -> None:
-        layers = [layer for _, layer in named_layers(network)]
-        for layer in layers if self.first_last == "binary" else layers[1:-1]:
+        names = [name for name, _ in named_layers(network)]
+        kept = (names[0], names[-1]) if self.first_last == "keep" else ()
+        for name, layer in targeted_layers(network, self.layers):
+            if name in kept:
+                continue
             for factor in layer.factors().values():
                 factor.impose(self._signs(factor))
 

@@ -11,8 +11,9 @@ from ..domains import Int
 from ..layers.codebook import Codebook
 from ..layers.factor import Factor
 from ..layers.mask import Mask
-from ..layers.structure import named_factors, settle, to_meta
-from ..technique import Decisions, Technique, setting
+from ..layers.structure import settle, to_meta
+from ..targets import targeted_layers
+from ..technique import Decisions, Technique, layers_setting, setting
 
 #: a codebook must be this much smaller than the weights that share it
 WEIGHTS_PER_CLUSTER = 4
@@ -33,6 +34,7 @@ class Cluster(Technique):
     clusters: int = setting(
         16, Int(2, 256, (8, 16, 32)), "REVIEW: log2 k bits a weight; 32 were free here, 2026", shown=True
     )
+    layers: str = layers_setting()
 
     @property
     def needs_levels(self) -> int | None:
@@ -46,19 +48,18 @@ class Cluster(Technique):
 
     def apply(self, model: nn.Module, context: Context) -> tuple[nn.Module, Decisions]:
         clustered = settle(deepcopy(model))
-        fates = self._cluster(clustered)
-        return clustered, self.decisions(model, clustered, fates=fates)
+        self._cluster(clustered)
+        return clustered, self.decisions(model, clustered)
 
-    def _cluster(self, network: nn.Module) -> dict[str, list[list[str]]]:
-        fates = {}
-        for name, factor in named_factors(network):
+    def _cluster(self, network: nn.Module) -> None:
+        factors = [f for _, layer in targeted_layers(network, self.layers) for f in layer.factors().values()]
+        for factor in factors:
             if not self._too_small(factor):
                 mask = factor.find(Mask)
                 codebook = Codebook.fit(
                     factor.effective(), self.clusters, None if mask is None else mask.kept
                 )
-                fates[name] = [list(fate) for fate in factor.impose(codebook)]
-        return {name: fate for name, fate in fates.items() if fate}
+                factor.impose(codebook)
 
     def _too_small(self, factor: Factor) -> bool:
         return factor.shape.numel() < WEIGHTS_PER_CLUSTER * self.clusters

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..context import Context
+from ..context import Batch, Context
 from ..domains import Choice, Float
 from ..errors import AtollError
 from ..kernels.distillation import response_loss
@@ -62,7 +62,7 @@ class Distill(Technique):
             cut = cut_student(model, learner)
             if cut:
                 reestimate(learner, context.images(IMAGES))
-        context.fit(learner, loss=self._loss)
+        context.fit(learner, objective=self._objective)
         return learner, {"structure": {}, "cut_from_given_network": cut}
 
     def rebuild(self, model: nn.Module, decisions: Decisions) -> nn.Module:
@@ -70,10 +70,9 @@ class Distill(Technique):
             return super().rebuild(model, decisions)
         return self._student(model, torch.Generator())
 
-    def _loss(self, student: Tensor, teacher: Tensor | None, labels: Tensor) -> Tensor:
-        if teacher is None:
-            raise AtollError("distill: the teacher's outputs are missing")
-        return response_loss(student, teacher, labels, self.temperature, self.alpha)
+    def _objective(self, learner: nn.Module, batch: Batch) -> Tensor:
+        answers = batch.teacher_logits()
+        return response_loss(learner(batch.images), answers, batch.labels, self.temperature, self.alpha)
 
     def _student(self, model: nn.Module, generator: torch.Generator) -> nn.Module:
         shape = input_shape_of(model)

@@ -7,16 +7,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..channel_groups import channel_groups, group_importance, keep_channels
+from ..channel_groups import ChannelGroup, channel_groups, group_importance, keep_channels
 from ..context import Context
-from ..domains import Choice, Float
+from ..domains import Choice, Float, matches
 from ..kernels.importance import largest
 from ..kernels.layer_fit import fit_layer
 from ..kernels.statistics import layer_inputs, reestimate
-from ..layers.constraint import Constraint
 from ..layers.layer import Layer
 from ..layers.structure import input_shape_of, to_meta
-from ..technique import Decisions, Technique, setting
+from ..technique import Decisions, Technique, layers_setting, setting
 
 #: images for statistics and for the fit of decomposed layers (own measurement, 2026: more bring nothing)
 IMAGES = 1024
@@ -44,27 +43,26 @@ class PruneChannels(Technique):
     multiple: int = setting(
         8, Choice((1, 4, 8, 16), (8,)), "own measurement, 2026: time follows counts rounded up to 16"
     )
+    layers: str = layers_setting()
 
     def plan(self, model: nn.Module) -> nn.Module:
         planned = to_meta(model)
         for group in channel_groups(planned, input_shape_of(planned)):
-            if not group.fixed and self.kept_count(group.size) < group.size:
+            if not group.fixed and self._means(group) and self.kept_count(group.size) < group.size:
                 keep_channels(planned, group, torch.arange(self.kept_count(group.size)))
         return planned
 
     def apply(self, model: nn.Module, context: Context) -> tuple[nn.Module, Decisions]:
         pruned = deepcopy(model)
         left_alone = {}
-        fates: dict[str, list[list[str]]] = {}
         changed: dict[str, Tensor | None] = {}  # decomposed layers and which of their outputs are left
         for group in channel_groups(pruned, input_shape_of(model)):
             kept = self.kept_count(group.size)
-            if group.fixed or kept == group.size:
-                left_alone[", ".join(group.makers)] = group.fixed or "too few channels to round down"
+            if group.fixed or not self._means(group) or kept == group.size:
+                reason = group.fixed or "too few channels to round down"
+                left_alone[", ".join(group.makers)] = reason if self._means(group) else "not targeted"
                 continue
             index = largest(group_importance(pruned, group), kept).nonzero().flatten()
-            # the first word counts: a layer that loses inputs and outputs is decomposed twice
-            fates = _fates(pruned, [*group.makers, *(reader.path for reader in group.readers)]) | fates
             for path in [reader.path for reader in group.readers]:
                 changed.setdefault(path, None)
             changed.update({path: index for path in group.makers})
@@ -72,7 +70,11 @@ class PruneChannels(Technique):
         images = context.images(IMAGES)
         reestimate(pruned, images)
         self._refit(model, pruned, changed, images, context.generator)
-        return pruned, self.decisions(model, pruned, left_alone=left_alone, fates=fates)
+        return pruned, self.decisions(model, pruned, left_alone=left_alone)
+
+    def _means(self, group: ChannelGroup) -> bool:
+        """Whether every layer that makes the group's channels is targeted: they go together or not at all."""
+        return all(matches(self.layers, path) for path in group.makers)
 
     def kept_count(self, size: int) -> int:
         """Returns how many of `size` channels stay: the nearest multiple, at least one, at most all."""
@@ -97,22 +99,3 @@ class PruneChannels(Technique):
             wanted = wanted if outputs is None else wanted.index_select(1, outputs)
             fit_layer(layer, inputs, wanted, FIT_STEPS, generator)
             reestimate(after, images)
-
-
-def _fates(network: nn.Module, paths: list[str]) -> dict[str, list[list[str]]]:
-    """Returns what becomes of the constraints of layers that lose channels, as [kind, fate] by factor.
-
-    A decomposed layer is decomposed again, any other is sliced together with its constraints.
-    """
-    fates = {}
-    for path in paths:
-        layer = network.get_submodule(path)
-        if isinstance(layer, Layer):
-            for name, factor in layer.factors().items():
-                constraints = [c for c in factor.constraints.values() if isinstance(c, Constraint)]
-                if constraints:
-                    fates[f"{path}.{name}"] = [
-                        [c.kind, c.on_decomposition if layer.decomposed else c.on_removal]
-                        for c in constraints
-                    ]
-    return fates

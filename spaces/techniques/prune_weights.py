@@ -13,8 +13,9 @@ from ..kernels.importance import largest
 from ..layers.binary import Binary
 from ..layers.factor import Factor
 from ..layers.mask import Mask
-from ..layers.structure import settle, to_meta, weight_factors
-from ..technique import Decisions, Technique, setting
+from ..layers.structure import settle, to_meta
+from ..targets import targeted_layers
+from ..technique import Decisions, Technique, layers_setting, setting
 
 
 @dataclass(frozen=True)
@@ -30,21 +31,28 @@ class PruneWeights(Technique):
     ratio: float = setting(
         0.5, Float(0.0, 1.0, (0.5, 0.75, 0.9), open_ends=True), "HYBRID: prune 0.5", shown=True
     )
+    layers: str = layers_setting()
 
     def plan(self, model: nn.Module) -> nn.Module:
         planned = settle(to_meta(model))
-        for factor in weight_factors(planned):
+        for factor in self._factors(planned):
             factor.impose(Mask(torch.ones(factor.shape, dtype=torch.bool, device="meta")))
         return planned
 
     def apply(self, model: nn.Module, context: Context) -> tuple[nn.Module, Decisions]:
         pruned = settle(deepcopy(model))
-        for factor in weight_factors(pruned):
+        for factor in self._factors(pruned):
             count = factor.shape.numel()
             kept = largest(_magnitude(factor), count - round(count * self.ratio))
             earlier = factor.find(Mask)
-            factor.impose(Mask(kept if earlier is None else kept & earlier.kept))
+            mask = Mask(kept if earlier is None else kept & earlier.kept)
+            mask.origin = mask.origin if earlier is None else earlier.origin  # its zeros stay
+            factor.impose(mask)
         return pruned, self.decisions(model, pruned)
+
+    def _factors(self, network: nn.Module) -> list[Factor]:
+        layers = targeted_layers(network, self.layers)
+        return [factor for _, layer in layers for factor in layer.factors().values()]
 
 
 def _magnitude(factor: Factor) -> Tensor:

@@ -15,7 +15,8 @@ from ..layers.codebook import Codebook
 from ..layers.grid import Grid
 from ..layers.layer import Layer
 from ..layers.structure import named_layers, settle, to_meta
-from ..technique import Decisions, Technique, setting
+from ..targets import targeted_layers
+from ..technique import Decisions, Technique, layers_setting, setting
 
 #: images on which activation ranges are observed
 IMAGES = 512
@@ -43,6 +44,7 @@ class Quantize(Technique):
     activations: str = setting(
         "int8", Choice(("int8", "float"), ("int8",)), "PUB-III: integer only for Edge TPU"
     )
+    layers: str = layers_setting()
 
     @property
     def levels_per_weight(self) -> int | None:
@@ -65,10 +67,11 @@ class Quantize(Technique):
 
     def _quantize(self, network: nn.Module) -> dict[str, int]:
         """Puts the grids in; returns the bits of every layer."""
-        layers = list(named_layers(network))
+        ends = [name for name, _ in named_layers(network)]
+        layers = targeted_layers(network, self.layers)
         widths = {}
-        for position, (name, layer) in enumerate(layers):
-            bits = self._width(position in (0, len(layers) - 1))
+        for name, layer in layers:
+            bits = self._width(name in (ends[0], ends[-1]))
             if bits is not None:
                 widths[name] = bits
                 self._quantize_weights(layer, bits)

@@ -16,9 +16,10 @@ from ..layers.activation_grid import ActivationGrid
 from ..layers.constraint import Constraint
 from ..layers.dense import Dense
 from ..layers.factor import FLOAT_BITS
-from ..layers.structure import named_layers, replace, to_meta
+from ..layers.structure import replace, to_meta
 from ..layers.tt_dense import TTDense
-from ..technique import Decisions, Technique, setting
+from ..targets import targeted_layers
+from ..technique import Decisions, Technique, layers_setting, setting
 
 #: layers with fewer weights are left alone: each stage adds some 300 bytes of file (own measurement, 2026),
 #: and PUB-II decomposes only the large dense layer
@@ -45,6 +46,7 @@ class TensorTrain(Technique):
     fit_steps: int = setting(
         200, Int(0, 5000, (200,)), "own measurement, 2026: the fit brings back 14 points at rank 10"
     )
+    layers: str = layers_setting()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,17 +59,17 @@ class TensorTrain(Technique):
 
     def plan(self, model: nn.Module) -> nn.Module:
         planned = to_meta(model)
-        for name, layer in list(named_layers(planned)):
+        for name, layer in targeted_layers(planned, self.layers):
             train = self._train(layer)
             if train is not None and isinstance(layer, Dense):
-                replace(planned, name, _under_constraints(layer, train)[0])
+                replace(planned, name, _under_constraints(layer, train))
         return planned
 
     def apply(self, model: nn.Module, context: Context) -> tuple[nn.Module, Decisions]:
         decomposed = deepcopy(model)
         images = context.images(IMAGES)
-        errors, fates, left_alone = {}, {}, []
-        for name, layer in list(named_layers(model)):
+        errors, left_alone = {}, []
+        for name, layer in targeted_layers(model, self.layers):
             train = self._train(layer)
             if train is None or not isinstance(layer, Dense):
                 left_alone.append(name)
@@ -75,13 +77,14 @@ class TensorTrain(Technique):
             inputs, _ = layer_inputs(decomposed, decomposed.get_submodule(name), images)
             _, outputs = layer_inputs(model, layer, images)
             errors[name] = fit_layer(train, inputs, outputs, self.fit_steps, context.generator)
-            train, fates[name] = _under_constraints(layer, train)
+            train = _under_constraints(layer, train)
             replace(decomposed, name, train)
-            if fates[name] or train.activation_bits < FLOAT_BITS:
+            constrained = any(factor.constraints for factor in train.factors().values())
+            if constrained or train.activation_bits < FLOAT_BITS:
                 reestimate(decomposed, images)
                 errors[name] = fit_layer(train, inputs, outputs, self.fit_steps, context.generator)
         reestimate(decomposed, images)
-        notes = {"relative_error": errors, "fates": fates, "left_alone": left_alone}
+        notes = {"relative_error": errors, "left_alone": left_alone}
         return decomposed, self.decisions(model, decomposed, **notes)
 
     def _train(self, layer: nn.Module) -> TTDense | None:
@@ -102,17 +105,12 @@ class TensorTrain(Technique):
         return (mode_sizes(self.in_dims), mode_sizes(self.out_dims)) if theirs else (None, None)
 
 
-def _under_constraints(layer: Dense, train: TTDense) -> tuple[TTDense, list[list[str]]]:
-    """Puts the train under what the dense layer was under, in the form that it then keeps.
-
-    Returns:
-        the train, and the fate of each earlier constraint as [kind, fate].
-    """
+def _under_constraints(layer: Dense, train: TTDense) -> TTDense:
+    """Returns the train under what the dense layer was under, in the form that it then keeps."""
     constraints = [c for c in layer.weight.constraints.values() if isinstance(c, Constraint)]
     quantized = layer.activation_bits < FLOAT_BITS
     if quantized or any(c.on_decomposition == "imposed anew" for c in constraints):
         train = train.settled()
-    fates = [[c.kind, c.on_decomposition] for c in constraints]
     for factor in train.factors().values():
         factor.inherit(layer.weight)
     train.activation_bits = layer.activation_bits
@@ -121,4 +119,4 @@ def _under_constraints(layer: Dense, train: TTDense) -> tuple[TTDense, list[list
         train.grid_stages(layer.activation_bits)
         if train.output_grid is None:  # it sat on a normalisation folded into the dense layer
             train.output_grid = ActivationGrid(layer.activation_bits, device=layer.weight.device)
-    return train, fates
+    return train

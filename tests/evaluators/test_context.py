@@ -8,8 +8,10 @@ from atoll.evaluators.context import TrainingContext
 from atoll.evaluators.datasets.dataset import to_float
 from atoll.evaluators.tasks.given import given_network
 from atoll.evaluators.tasks.task import Task
-from atoll.evaluators.training import VIEWS, predict_logits
+from atoll.evaluators.training import VIEWS, cross_entropy, predict_logits
+from atoll.spaces.context import Batch
 from atoll.spaces.errors import AtollError
+from torch import nn
 
 
 def context(task: Task, seed: int = 0, epochs: float = 1.0, **more: Any) -> TrainingContext:
@@ -24,6 +26,16 @@ def test_images_are_spread_over_the_training_split(tiny_task: Task) -> None:
     assert torch.equal(images[-1], to_float(train.images[-1]))
     assert len(context(tiny_task).images(10_000)) == len(train)
     assert -1 <= images.min() < images.max() <= 1
+    examples, labels = context(tiny_task).examples(32)
+    assert torch.equal(examples, images)
+    assert (labels[0], labels[-1]) == (train.labels[0], train.labels[-1])
+
+
+def test_a_bigger_teacher_that_nobody_can_make_is_told(tiny_task: Task) -> None:
+    with pytest.raises(AtollError, match="a bigger teacher is asked for"):
+        context(tiny_task).bigger_teacher()
+    wide = nn.Identity()
+    assert context(tiny_task, bigger_teacher=lambda: wide).bigger_teacher() is wide
 
 
 def test_epochs_are_taken_off_the_account(tiny_task: Task) -> None:
@@ -61,15 +73,15 @@ def test_a_loss_hears_the_teacher_and_none_is_asked_without_a_loss(tiny_task: Ta
 
     heard: list[Any] = []
 
-    def loss(student: torch.Tensor, teacher: torch.Tensor | None, labels: torch.Tensor) -> torch.Tensor:
-        heard.append(teacher)
-        return torch.nn.functional.cross_entropy(student, labels)
+    def objective(model: nn.Module, batch: Batch) -> torch.Tensor:
+        heard.append(batch.teacher_logits())
+        return cross_entropy(model, batch)
 
     world = context(tiny_task, teacher_logits=answers)
     world.fit(given_network(tiny_task), epochs=0.1)
     assert asked == 0
-    world.fit(given_network(tiny_task), epochs=0.1, loss=loss)
-    assert asked == 1
+    world.fit(given_network(tiny_task), epochs=0.1, objective=objective)
+    assert asked == len(heard) > 0  # whoever answers keeps the answers
     assert all(torch.equal(logits, torch.full((32, 10), 7.0)) for logits in heard)
 
 
@@ -77,11 +89,11 @@ def test_without_its_answers_the_teacher_itself_is_asked(tiny_task: Task) -> Non
     teacher = given_network(tiny_task)
     heard: list[Any] = []
 
-    def loss(student: torch.Tensor, taught: torch.Tensor | None, labels: torch.Tensor) -> torch.Tensor:
-        heard.append(taught)
-        return torch.nn.functional.cross_entropy(student, labels)
+    def objective(model: nn.Module, batch: Batch) -> torch.Tensor:
+        heard.append(batch.teacher_logits())
+        return cross_entropy(model, batch)
 
-    context(tiny_task, teacher=teacher).fit(given_network(tiny_task), epochs=0.1, loss=loss)
+    context(tiny_task, teacher=teacher).fit(given_network(tiny_task), epochs=0.1, objective=objective)
     expected = predict_logits(teacher, tiny_task.dataset().train.images)
     assert heard[0].shape == (32, 10)
     assert heard[0].abs().max() <= 3 * expected.abs().max()

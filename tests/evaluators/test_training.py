@@ -9,12 +9,14 @@ from atoll.evaluators.datasets.dataset import Split, to_float
 from atoll.evaluators.training import (
     FitRecord,
     TrainingDiverged,
+    cross_entropy,
     evaluate_quality,
     fit,
     one_cycle,
     predict_logits,
     predict_views,
 )
+from atoll.spaces.context import Batch
 from atoll.spaces.errors import AtollError
 from atoll.spaces.networks import build_network
 from torch import Tensor, nn
@@ -81,11 +83,11 @@ def test_only_what_requires_a_gradient_moves() -> None:
 def test_fractions_of_an_epoch_are_whole_steps(epochs: float, steps: int) -> None:
     seen: list[int] = []
 
-    def counting(student: Tensor, teacher: Tensor | None, labels: Tensor) -> Tensor:
-        seen.append(len(labels))
-        return nn.functional.cross_entropy(student, labels)
+    def counting(model: nn.Module, batch: Batch) -> Tensor:
+        seen.append(len(batch.labels))
+        return cross_entropy(model, batch)
 
-    _, record = trained(epochs=epochs, loss=counting)
+    _, record = trained(epochs=epochs, objective=counting)
     assert seen == [16] * steps
     assert record.epochs == steps / 4
 
@@ -97,10 +99,9 @@ def test_the_teacher_sees_the_students_images() -> None:
     teacher.register_forward_pre_hook(lambda _, inputs: batches["teacher"].append(inputs[0].clone()))
     taught: list[Tensor] = []
 
-    def match_teacher(logits: Tensor, teacher_logits: Tensor | None, labels: Tensor) -> Tensor:
-        assert teacher_logits is not None
-        taught.append(teacher_logits)
-        return nn.functional.mse_loss(logits, teacher_logits)
+    def match_teacher(model: nn.Module, batch: Batch) -> Tensor:
+        taught.append(batch.teacher_logits())
+        return nn.functional.mse_loss(model(batch.images), taught[-1])
 
     start = {name: t.clone() for name, t in teacher.state_dict().items()}
     fit(
@@ -110,7 +111,7 @@ def test_the_teacher_sees_the_students_images() -> None:
         generator=torch.Generator().manual_seed(0),
         learning_rate=1e-3,
         batch_size=16,
-        loss=match_teacher,
+        objective=match_teacher,
         teacher=teacher,
     )
     assert len(taught) == 4 and not taught[0].requires_grad
@@ -125,12 +126,11 @@ def test_logits_computed_once_teach_the_same_as_the_teacher_itself() -> None:
     def seen_by_loss(of: nn.Module | Tensor) -> list[Tensor]:
         seen: list[Tensor] = []
 
-        def record(student: Tensor, taught: Tensor | None, _: Tensor) -> Tensor:
-            assert taught is not None
-            seen.append(taught)
-            return nn.functional.mse_loss(student, taught)
+        def record(model: nn.Module, batch: Batch) -> Tensor:
+            seen.append(batch.teacher_logits())
+            return nn.functional.mse_loss(model(batch.images), seen[-1])
 
-        trained(loss=record, teacher=of)
+        trained(objective=record, teacher=of)
         return seen
 
     live, once = seen_by_loss(teacher), seen_by_loss(predict_views(teacher, images))
@@ -146,6 +146,17 @@ def test_logits_of_other_images_are_refused() -> None:
         trained(teacher=torch.zeros(4, 63, 3))
 
 
+def test_an_objective_that_asks_nobody_is_refused() -> None:
+    with pytest.raises(AtollError, match="asks for a teacher and there is none"):
+        trained(objective=lambda model, batch: batch.teacher_logits().sum())
+
+
+def test_the_share_done_is_told_after_every_step() -> None:
+    told: list[float] = []
+    trained(epochs=1.25, after_step=told.append)
+    assert told == [n / 5 for n in range(1, 6)]
+
+
 def test_epochs_are_reported() -> None:
     told: list[tuple[int, float]] = []
     trained(epochs=2.5, on_epoch=lambda epoch, loss: told.append((epoch, loss)))
@@ -155,16 +166,17 @@ def test_epochs_are_reported() -> None:
 
 def test_divergence_is_an_error_that_says_where() -> None:
     with pytest.raises(TrainingDiverged, match=r"loss became nan in step 1 of 8 \(epoch 1.0, learning rate"):
-        trained(loss=lambda student, teacher, labels: student.sum() * math.nan)
+        trained(objective=lambda model, batch: model(batch.images).sum() * math.nan)
 
 
 def test_broken_weights_are_found_though_the_loss_was_finite() -> None:
-    def poison_last_step(student: Tensor, teacher: Tensor | None, labels: Tensor) -> Tensor:
+    def poison_last_step(model: nn.Module, batch: Batch) -> Tensor:
         # 0 * inf in the backward pass alone: sqrt(0) is finite, its slope is not.
+        student = model(batch.images)
         return (student - student.detach()).abs().sum().sqrt()
 
     with pytest.raises(TrainingDiverged, match="holds infinite or NaN"):
-        trained(epochs=0.25, loss=poison_last_step)
+        trained(epochs=0.25, objective=poison_last_step)
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,18 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
-from atoll.spaces.context import Loss
+from atoll.spaces.context import AfterStep, Batch, Objective
 from atoll.spaces.layers.flatten import ChannelsLastFlatten
 from atoll.spaces.layers.structure import adopt
 from torch import Tensor, nn
 
 INPUT_SHAPE = (1, 16, 16)
 CLASSES = 4
+STEPS_PER_EPOCH = 4
 
 
 def sequential() -> nn.Module:
@@ -65,6 +67,11 @@ def toy_images(count: int, seed: int) -> tuple[Tensor, Tensor]:
     return images.clamp(-1, 1), labels
 
 
+def labels_only(model: nn.Module, batch: Batch) -> Tensor:
+    """Returns the cross-entropy against the labels."""
+    return nn.functional.cross_entropy(model(batch.images), batch.labels)
+
+
 class TinyContext:
     """The world as a technique sees it: 128 images of bars, a real training loop of a few batches."""
 
@@ -79,24 +86,42 @@ class TinyContext:
     def images(self, count: int) -> Tensor:
         return self._images[:count]
 
-    def fit(self, model: nn.Module, *, epochs: float | None = None, loss: Loss | None = None) -> None:
+    def examples(self, count: int) -> tuple[Tensor, Tensor]:
+        return self._images[:count], self._labels[:count]
+
+    def bigger_teacher(self) -> nn.Module:
+        assert self.teacher is not None
+        return self.teacher
+
+    def fit(
+        self,
+        model: nn.Module,
+        *,
+        epochs: float | None = None,
+        objective: Objective | None = None,
+        after_step: AfterStep | None = None,
+    ) -> None:
+        epochs = self.epochs_left if epochs is None else epochs
+        self.epochs_left = max(0.0, self.epochs_left - epochs)
         model.train()
         parameters = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(parameters, lr=2e-3)
-        for _ in range(round(4 * (self.epochs_left if epochs is None else epochs))):
+        steps = round(STEPS_PER_EPOCH * epochs)
+        for step in range(steps):
             chosen = torch.randint(128, (32,), generator=self.generator)
-            images, labels = self._images[chosen], self._labels[chosen]
-            logits = model(images)
-            if loss is None:
-                value = nn.functional.cross_entropy(logits, labels)
-            else:
-                with torch.no_grad():
-                    given = None if self.teacher is None else self.teacher(images)
-                value = loss(logits, given, labels)
+            batch = Batch(self._images[chosen], self._labels[chosen], partial(self._answer, chosen))
+            value = (objective or labels_only)(model, batch)
             optimizer.zero_grad()
             value.backward()
             optimizer.step()
+            if after_step is not None:
+                after_step((step + 1) / steps)
         model.eval()
+
+    @torch.no_grad()
+    def _answer(self, chosen: Tensor) -> Tensor:
+        assert self.teacher is not None
+        return self.teacher(self._images[chosen])
 
     @torch.no_grad()
     def loss(self, model: nn.Module) -> float:

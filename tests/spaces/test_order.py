@@ -134,3 +134,20 @@ def test_samples_are_legal_varied_and_a_function_of_the_seed() -> None:
     assert drawn == [sample(TECHNIQUES, Random(seed)) for seed in range(200)]
     assert first_techniques(drawn) == {technique.name for technique in TECHNIQUES}
     assert {len(recipe) for recipe in drawn} == {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("quantize(bits=4, layers=conv*) -> quantize(bits=8, layers=dense*)", None),
+        ("quantize(bits=4, layers=conv*) -> quantize(bits=8)", None),
+        ("quantize(bits=4, layers=conv*) -> quantize(bits=8, layers=conv*)", "one step written twice"),
+        ("quantize(bits=4) -> quantize(bits=8, layers=conv*)", "one step written twice"),
+        ("quantize(bits=4) -> distill -> quantize(bits=4, layers=conv*)", "comes twice"),
+        ("binarize(layers=conv2) -> quantize(bits=8)", None),
+        ("binarize -> quantize(bits=8, layers=conv*)", "can take only 2 values already"),
+    ],
+)
+def test_layers_that_differ_make_steps_that_differ(text: str, reason: str | None) -> None:
+    found = refusal(Recipe.parse(text).steps)
+    assert found is None if reason is None else found is not None and reason in found

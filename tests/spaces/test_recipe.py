@@ -74,7 +74,7 @@ def test_the_digest_is_the_same_everywhere() -> None:
     assert Recipe.parse(text).digest == DIGEST
 
 
-DIGEST = "434535aee54db1780620ba6c0a4d9fa3eb68cbfd5639b2391deb71afbd92c3f5"
+DIGEST = "7730ab5a52f5db34bc48c271e246eba64232f367489c08d351aea4b1b04eb1da"
 
 
 def test_prefixes_run_from_the_baseline_to_the_whole() -> None:

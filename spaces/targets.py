@@ -1,0 +1,28 @@
+"""The layers that a step touches, by the pattern of names in its settings."""
+
+from torch import nn
+
+from .domains import matches
+from .errors import AtollError
+from .layers.layer import Layer
+from .layers.structure import named_layers
+from .nearest import known_names
+
+
+def targeted_layers(network: nn.Module, pattern: str) -> list[tuple[str, Layer]]:
+    """Returns the layers with weights whose names match, in order of definition; a shared one once.
+
+    Names are those of the base network: every step keeps them.
+
+    Args:
+        pattern: a checked `LayerPattern` value.
+
+    Raises:
+        AtollError: no layer matches; the message lists the layers.
+    """
+    layers = list(named_layers(network))
+    found = [(name, layer) for name, layer in layers if matches(pattern, name)]
+    if not found and layers:
+        known = known_names(pattern, [name for name, _ in layers])
+        raise AtollError(f"layers: no layer matches {pattern!r}; {known}")
+    return found
