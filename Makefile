@@ -19,7 +19,7 @@ BENCHES := store cost artifact
 export OMP_WAIT_POLICY := PASSIVE
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help install demo characters weights test test-fast check wheel bench clean distclean $(BENCHES:%=bench-%)
+.PHONY: help install demo characters weights pairs test test-fast check wheel bench clean distclean $(BENCHES:%=bench-%)
 
 help: ## Show this list
 	@echo "make TARGET [PYTHON=python3.11] [TORCH_INDEX=URL of an extra package index for PyTorch]"
@@ -75,6 +75,10 @@ weights: $(VENV)/.installed ## Train the shipped baseline weights anew
 	@echo "== Training the baseline weights anew" >&2
 	$(BIN)/python -m atoll.evaluators.tasks.train_given characters
 	$(BIN)/python -m atoll.evaluators.tasks.train_given digits
+
+pairs: $(VENV)/.installed ## Write anew what later steps do to earlier ones (spaces/techniques/PAIRS.md)
+	@echo "== Comparing the plans of every ordered pair of techniques" >&2
+	$(BIN)/python -m atoll.spaces.pair_table
 
 test: $(VENV)/.installed ## Run all tests
 	@echo "== Running all tests" >&2

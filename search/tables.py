@@ -148,14 +148,14 @@ def _print_rich(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], ti
     if title:
         print(title)
     # a terminal that is too narrow wraps lines; rich would leave columns out
-    Console(width=max(Console(width=_width()).width, needed)).print(table)
+    Console(width=max(Console(width=table_width()).width, needed)).print(table)
     for kind in ("measured", "predicted"):
         titles = [column.title or column.name for column in columns if column.kind == kind]
         if titles:
             print(f"{kind}: {', '.join(titles)}")
 
 
-def _width() -> int | None:
+def table_width() -> int | None:
     """Returns the width to print in: that of the terminal (None), else COLUMNS, else that of a wide one."""
     if sys.stdout.isatty():
         return None

@@ -21,14 +21,24 @@ def fates(before: nn.Module, after: nn.Module) -> Fates:
         by layer: `carried over` (the same constraint, perhaps sliced), `imposed anew` (one of the same kind,
         fitted again) or `dropped`; layers that are as they were are left out.
     """
+    layers, was = dict(named_layers(after)), dict(named_layers(before))
+    found: Fates = {}
+    for name, met in every_fate(before, after).items():
+        reshaped = name not in layers or layers[name].body_spec() != was[name].body_spec()
+        told = [[kind, fate] for kind, fate in met if reshaped or fate != "carried over"]
+        if told:
+            found[name] = told
+    return found
+
+
+def every_fate(before: nn.Module, after: nn.Module) -> Fates:
+    """Returns the fate of every constraint, on layers that are as they were too (`carried over`)."""
     layers = dict(named_layers(after))
     found: Fates = {}
     for name, layer in named_layers(before):
-        met = {kind: _fate(kind, layer, layers.get(name)) for kind in _kinds(layer)}
-        reshaped = name not in layers or layers[name].body_spec() != layer.body_spec()
-        told = [[kind, fate] for kind, fate in met.items() if reshaped or fate != "carried over"]
-        if told:
-            found[name] = told
+        kinds = _kinds(layer)
+        if kinds:
+            found[name] = [[kind, _fate(kind, layer, layers.get(name))] for kind in kinds]
     return found
 
 

@@ -1,0 +1,175 @@
+"""The techniques and what they do to each other, as rows and as text for people."""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..spaces.pair_table import LEGEND, Matrix, matrix, pair_fates
+from ..spaces.technique import Technique
+from .tables import Column, print_table, table_width
+
+_COLUMNS = (
+    Column("technique"),
+    Column("stage"),
+    Column("about"),
+    Column("repeatable"),
+    Column("example"),
+    Column("source"),
+    Column("setting"),
+    Column("allowed"),
+    Column("default"),
+    Column("grid", title="searched"),
+    Column("default_source"),
+)
+#: (key, header, share of the width that settings and defaults leave over)
+_SETTING_COLUMNS = (
+    ("setting", "setting", 0.0),
+    ("allowed", "allowed", 0.5),
+    ("default", "default", 0.0),
+    ("grid", "searched", 0.15),
+    ("default_source", "source of the default", 0.35),
+)
+_GAP = 2
+_PAIR_COLUMNS = (
+    Column("first"),
+    Column("second"),
+    Column("constraint"),
+    Column("fate"),
+    Column("layers"),
+    Column("refusal"),
+)
+
+
+def print_techniques(techniques: Sequence[type[Technique]], format: str) -> None:
+    """Prints techniques with every setting, for people a paragraph each.
+
+    Raises:
+        AtollError: unknown format.
+    """
+    rows = technique_rows(techniques)
+    if format != "table":
+        print_table(rows, _COLUMNS, format)
+        return
+    console = Console(width=table_width(), highlight=False)
+    widths = _widths(rows, console.width)
+    for technique in techniques:
+        ours = [row for row in rows if row["technique"] == technique.name]
+        _print_section(console, ours, widths)
+
+
+def technique_rows(techniques: Sequence[type[Technique]]) -> list[dict[str, Any]]:
+    """Returns one row a setting; a technique without settings has one too."""
+    rows: list[dict[str, Any]] = []
+    for technique in techniques:
+        about = {
+            "technique": technique.name,
+            "stage": technique.stage,
+            "about": sentence(technique),
+            "repeatable": technique.repeatable,
+            "example": str(technique()),
+            "source": technique.source,
+        }
+        settings = [
+            {
+                **about,
+                "setting": setting.name,
+                "allowed": setting.metadata["domain"].describe(),
+                "default": setting.default,
+                "grid": ", ".join(str(value) for value in setting.metadata["domain"].grid),
+                "default_source": setting.metadata["source"],
+            }
+            for setting in fields(technique)
+        ]
+        rows += settings or [about]
+    return rows
+
+
+def sentence(technique: type[Technique]) -> str:
+    """Returns what a technique does, in the words of its docstring's first paragraph."""
+    return " ".join((inspect.getdoc(technique) or "").split("\n\n")[0].split())
+
+
+def print_pairs(techniques: Sequence[type[Technique]], format: str) -> None:
+    """Prints what later steps do to earlier ones, for people as a matrix, or in words for one technique.
+
+    Args:
+        techniques: all of them, or one: then the pairs that it is in.
+        format: table, json or csv; json and csv have a row for every pair, constraint and fate.
+
+    Raises:
+        AtollError: unknown format.
+    """
+    pairs = pair_fates()
+    names = {technique.name for technique in techniques}
+    rows = [
+        {**asdict(pair), "layers": list(pair.layers)} for pair in pairs if names & {pair.first, pair.second}
+    ]
+    if format == "table" and len(techniques) > 1:
+        _print_matrix(matrix(pairs))
+    elif format == "table":
+        print_table([_in_words(row, rows) for row in rows], _PAIR_COLUMNS, format)
+    elif format == "csv":
+        print_table([{**row, "layers": " ".join(row["layers"])} for row in rows], _PAIR_COLUMNS, format)
+    else:
+        print_table(rows, _PAIR_COLUMNS, format)
+
+
+def _in_words(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Returns a row for people: layers only where fates differ by layer."""
+    key = ("first", "second", "constraint")
+    alike = [other for other in rows if all(other[k] == row[k] for k in key)]
+    nothing = row["constraint"] is None and row["refusal"] is None
+    return {
+        **row,
+        "constraint": "nothing" if nothing else row["constraint"],
+        "fate": "refused" if row["refusal"] else row["fate"],
+        "layers": " ".join(row["layers"]) if len(alike) > 1 else "",
+    }
+
+
+def _print_section(console: Console, rows: Sequence[dict[str, Any]], widths: Sequence[int]) -> None:
+    first = rows[0]
+    again = "may come again later" if first["repeatable"] else "comes once"
+    console.print(Text(first["technique"], style="bold"), Text(f"({first['stage']}; {again})"))
+    console.print(Text(first["about"]))
+    console.print(Text(f"Example: {first['example']}"))
+    console.print(Text(f"Source: {first['source']}"))
+    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="dim")
+    for (_, header, _), width in zip(_SETTING_COLUMNS, widths, strict=True):
+        table.add_column(header, width=width, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(row.get(key, ""))) for key, _, _ in _SETTING_COLUMNS))
+    console.print(table)
+    console.print()
+
+
+def _widths(rows: Sequence[dict[str, Any]], total: int) -> list[int]:
+    """Returns the width of every column, the same for all techniques, so that a reader's eye can run down."""
+    widths, rest = [], total
+    for key, header, share in _SETTING_COLUMNS:
+        texts = [header, *(str(row.get(key, "")) for row in rows)]
+        word = max(len(word) for text in texts for word in text.split()) if share else 0
+        widths.append((max(map(len, texts)), word, share))
+        rest -= _GAP + (0 if share else widths[-1][0])
+    return [min(widest, max(word, int(share * rest))) if share else widest for widest, word, share in widths]
+
+
+def _print_matrix(table: Matrix) -> None:
+    numbers = {name: str(n) for n, name in enumerate(table.names, start=1)}
+    rows = [
+        {
+            "first": f"{numbers[first]} {first}",
+            "leaves": ", ".join(table.left[first]) or "nothing",
+            **{numbers[second]: table.cells[first, second] for second in numbers},
+        }
+        for first in numbers
+    ]
+    print_table(rows, (Column("first"), Column("leaves"), *(Column(n) for n in numbers.values())))
+    console = Console(width=table_width(), highlight=False)
+    console.print(Text("Columns are the second step, numbered as the rows. " + LEGEND.replace("`", "")))
+    console.print(Text("In words, with layers and reasons: `atoll techniques NAME --pairs`"))
