@@ -1,8 +1,18 @@
-"""The distillation loss against its closed forms."""
+"""The distillation losses against their closed forms, and against autograd of the formulae written out."""
+
+from collections.abc import Callable
+from itertools import combinations, permutations
 
 import pytest
 import torch
-from atoll.spaces.kernels.distillation import response_loss
+from atoll.spaces.kernels.distillation import (
+    angle_loss,
+    distance_loss,
+    feature_loss,
+    relation_loss,
+    response_loss,
+)
+from torch import Tensor
 
 GENERATOR = torch.Generator().manual_seed(0)
 STUDENT = torch.randn(5, 4, generator=GENERATOR, dtype=torch.float64)
@@ -46,3 +56,117 @@ def test_a_student_that_equals_its_teacher_stands_still() -> None:
     response_loss(student, TEACHER, LABELS, 4.0, 0.0).backward()
     assert student.grad is not None
     assert student.grad.abs().max() < 1e-12
+
+
+# Features --------------------------------------------------------------------------------------------
+
+MAPS = torch.randn(5, 6, 3, 4, generator=GENERATOR, dtype=torch.float64)
+OTHER_MAPS = torch.randn(5, 2, 3, 4, generator=GENERATOR, dtype=torch.float64)
+
+
+def gradient(loss: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    point = at.clone().requires_grad_()
+    loss(point).backward()
+    assert point.grad is not None
+    return point.grad
+
+
+def attention_written_out(student: Tensor, teacher: Tensor) -> Tensor:
+    total = torch.zeros((), dtype=student.dtype)
+    for ours, theirs in zip(student, teacher, strict=True):
+        q, p = (ours**2).sum(0), (theirs**2).sum(0)
+        total = total + ((q / (q**2).sum().sqrt() - p / (p**2).sum().sqrt()) ** 2).sum()
+    return total / len(student)
+
+
+def test_attention_is_the_formula_and_so_is_its_gradient() -> None:
+    assert torch.allclose(feature_loss(MAPS, OTHER_MAPS), attention_written_out(MAPS, OTHER_MAPS))
+    assert torch.allclose(
+        gradient(lambda maps: feature_loss(maps, OTHER_MAPS), MAPS),
+        gradient(lambda maps: attention_written_out(maps, OTHER_MAPS), MAPS),
+        atol=1e-12,
+    )
+
+
+def test_attention_asks_where_and_not_how_much_or_by_which_channel() -> None:
+    assert feature_loss(MAPS, 3 * MAPS[:, torch.randperm(6, generator=GENERATOR)]) < 1e-24
+    assert feature_loss(MAPS, MAPS) == 0
+    assert feature_loss(MAPS, MAPS.flip(2)) > 1e-3
+
+
+def test_vectors_are_compared_by_direction() -> None:
+    """||a - b||^2 = 2 - 2 cos for vectors of length 1."""
+    cosine = torch.nn.functional.cosine_similarity(STUDENT, TEACHER, dim=1)
+    assert torch.allclose(feature_loss(STUDENT, TEACHER), (2 - 2 * cosine).mean())
+    assert feature_loss(STUDENT, 5 * STUDENT) < 1e-24
+
+
+# Relations -------------------------------------------------------------------------------------------
+
+
+def huber(difference: Tensor) -> Tensor:
+    size = difference.abs()
+    return torch.where(size <= 1, size**2 / 2, size - 0.5)
+
+
+def distances_written_out(student: Tensor, teacher: Tensor) -> Tensor:
+    pairs = list(combinations(range(len(student)), 2))
+    ours = torch.stack([((student[i] - student[j]) ** 2).sum().sqrt() for i, j in pairs])
+    theirs = torch.stack([((teacher[i] - teacher[j]) ** 2).sum().sqrt() for i, j in pairs])
+    return huber(ours / ours.mean() - theirs / theirs.mean()).mean()
+
+
+def angles_written_out(student: Tensor, teacher: Tensor) -> Tensor:
+    def cosine(x: Tensor, i: int, j: int, k: int) -> Tensor:
+        first, second = x[i] - x[j], x[k] - x[j]
+        return first @ second / (first.norm() * second.norm())
+
+    triples = list(permutations(range(len(student)), 3))
+    return torch.stack([huber(cosine(student, *t) - cosine(teacher, *t)) for t in triples]).mean()
+
+
+@pytest.mark.parametrize(
+    ("loss", "written_out"),
+    [(distance_loss, distances_written_out), (angle_loss, angles_written_out)],
+    ids=["distance", "angle"],
+)
+def test_relations_are_the_formula_and_so_is_their_gradient(
+    loss: Callable[..., Tensor], written_out: Callable[..., Tensor]
+) -> None:
+    assert torch.allclose(loss(STUDENT, TEACHER), written_out(STUDENT, TEACHER), atol=1e-12)
+    assert torch.allclose(
+        gradient(lambda x: loss(x, TEACHER), STUDENT),
+        gradient(lambda x: written_out(x, TEACHER), STUDENT),
+        atol=1e-10,
+    )
+
+
+def test_both_relations_add_up_one_to_two() -> None:
+    expected = distance_loss(STUDENT, TEACHER) + 2 * angle_loss(STUDENT, TEACHER)
+    assert torch.equal(relation_loss(STUDENT, TEACHER), expected)
+
+
+def test_relations_do_not_see_rotation_shift_and_scale() -> None:
+    rotation, _ = torch.linalg.qr(torch.randn(4, 4, generator=GENERATOR, dtype=torch.float64))
+    assert relation_loss(7 * TEACHER @ rotation + 3, TEACHER) < 1e-20
+    assert relation_loss(TEACHER * torch.tensor([1.0, 1, 1, 4]), TEACHER) > 1e-3
+    assert torch.allclose(
+        relation_loss(STUDENT, TEACHER), relation_loss(0.1 * STUDENT @ rotation - 1, TEACHER)
+    )
+
+
+def test_relations_of_spaces_of_other_sizes_compare() -> None:
+    wider = torch.cat([TEACHER, torch.zeros(5, 3, dtype=torch.float64)], dim=1)
+    assert relation_loss(TEACHER, wider) < 1e-20
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [STUDENT[:1], STUDENT[:2], STUDENT[[0, 0, 1, 2]], STUDENT[[0, 0, 0]]],
+    ids=["one", "two", "two-alike", "all-alike"],
+)
+def test_degenerate_batches_have_a_bounded_gradient(samples: Tensor) -> None:
+    """Quantized outputs of two images may be equal, and a batch may have a single image."""
+    moved = gradient(lambda x: relation_loss(x, TEACHER[: len(samples)]), samples)
+    assert moved.isfinite().all()
+    assert moved.abs().max() < 1e4 if len(samples.unique(dim=0)) > 1 else True
