@@ -9,6 +9,7 @@ from torch import nn
 from ..spaces.errors import AtollError
 from ..spaces.graph import Graph, Operation, trace
 from ..spaces.layers.cost import OperationCost, OperationKind
+from ..spaces.layers.layer import Layer
 from .layer_table import Value
 
 #: operations without arithmetic, (kind, whether it shares its input's memory)
@@ -84,7 +85,7 @@ def _value(operation: Operation, inputs: tuple[str, ...], values: dict[str, Valu
     if operation.kind in _VIEWS:
         return Value(operation.name, operation.path, inputs, operation.shape, bits, view=True)
     if operation.kind in ("layer", "norm"):
-        costs = tuple(operation.module.costs(sources[0].shape, operation.shape))  # type: ignore[union-attr,operator]
+        costs = tuple(_module_costs(operation, sources[0].shape))
         own_bits = costs[-1].activation_bits
         in_place = operation.kind == "norm"
         return Value(operation.name, operation.path, inputs, operation.shape, own_bits, costs, in_place)
@@ -100,6 +101,12 @@ def _value(operation: Operation, inputs: tuple[str, ...], values: dict[str, Valu
     )
     in_place = operation.kind in _ELEMENTWISE
     return Value(operation.name, operation.path, inputs, operation.shape, bits, (cost,), in_place)
+
+
+def _module_costs(operation: Operation, input_shape: tuple[int, ...]) -> list[OperationCost]:
+    module = operation.module
+    before = module.input_costs(input_shape) if isinstance(module, Layer) else []
+    return [*before, *module.costs(input_shape, operation.shape)]  # type: ignore[union-attr,operator]
 
 
 def _with_input_bits(values: dict[str, Value], graph: Graph) -> Iterator[Value]:

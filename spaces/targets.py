@@ -26,3 +26,9 @@ def targeted_layers(network: nn.Module, pattern: str) -> list[tuple[str, Layer]]
         known = known_names(pattern, [name for name, _ in layers])
         raise AtollError(f"layers: no layer matches {pattern!r}; {known}")
     return found
+
+
+def end_layers(network: nn.Module) -> dict[str, str]:
+    """Returns which layers are the network's `first` and `last` in order of definition, by name."""
+    names = [name for name, _ in named_layers(network)]
+    return {names[0]: "first", names[-1]: "last"} if names else {}

@@ -19,6 +19,9 @@ from .tensors import Grid
 from .values import Value, Workbench, channels_first_order
 from .weights import Weights, to_numpy
 
+#: where -1 and +1 lie on steps exactly; steps of 1 would round the layer's bias to whole weights
+SIGN_GRID = Grid(2.0**-6)
+
 
 def lower_layer(
     bench: Workbench, layer: Layer, source: Value, norm: Norm | None, activation: str | None
@@ -36,6 +39,8 @@ def lower_layer(
         AtollError: there is no way to write such a layer.
     """
     source = bench.on_grid(source, bench.grid(layer.input_grid))
+    if layer.input_sign is not None:
+        source = _signs(bench, source, SIGN_GRID if layer.activation_bits == 8 else None)
     target = bench.grid(norm.output_grid if norm is not None else layer.output_grid)
     if isinstance(layer, TTDense):
         value = _lower_tensor_train(bench, layer, bench.in_torch_order(source), target, activation)
@@ -46,6 +51,11 @@ def lower_layer(
     else:
         raise AtollError(f"a layer of type {type(layer).__name__} cannot be written for LiteRT")
     return replace(bench.on_grid(value, target), non_negative=activation is not None)
+
+
+def _signs(bench: Workbench, source: Value, grid: Grid | None) -> Value:
+    """The signs of a value: int8 on ``grid``, which a DEQUANTIZE gives back exactly, or float for None."""
+    return replace(source, index=operators.sign(bench.model, source.index, grid), non_negative=False)
 
 
 def _folded(layer: Conv | Dense, norm: Norm | None) -> Weights:

@@ -267,6 +267,28 @@ def relu(model: TfliteModel, x: int, kind: str = "relu", grid: Grid | None = Non
     return y
 
 
+def sign(model: TfliteModel, x: int, grid: Grid | None = None) -> int:
+    """-1 where ``x`` is negative, +1 elsewhere, zero included; float32, or int8 on ``grid`` (1 on its steps).
+
+    SIGN has a third value, so it is a comparison and a selection; int8 values are compared as they lie.
+    """
+    entry = model.tensors[x]
+    if entry.grid is None:
+        zero = model.add_constant(np.zeros(1), "float32", structural=True)
+    else:
+        zero = model.add_constant(np.zeros(1), "int8", entry.grid.scale)
+    positive = model.add_condition(entry.shape)
+    version = _int8_or(model, x, 2)
+    model.add_operator("GREATER_EQUAL", (x, zero), (positive,), version, "GreaterEqual")
+    if grid is None:
+        ends = [model.add_constant(np.array([end]), "float32", structural=True) for end in (1.0, -1.0)]
+    else:
+        ends = [model.add_constant(grid.quantize(np.array([end])), "int8", grid.scale) for end in (1.0, -1.0)]
+    y = model.add_activation(entry.shape, grid)
+    model.add_operator("SELECT_V2", (positive, *ends), (y,), 1, "SelectV2")
+    return y
+
+
 def concatenation(model: TfliteModel, parts: Sequence[int], axis: int) -> int:
     """The ``parts`` along ``axis``; int8 parts share one grid."""
     first = model.tensors[parts[0]]

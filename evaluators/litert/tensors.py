@@ -12,6 +12,7 @@ TENSOR_TYPES: dict[str, tuple[int, int, type]] = {
     "float32": (0, 32, np.float32),
     "float16": (1, 16, np.float16),
     "int32": (2, 32, np.int32),
+    "bool": (6, 8, np.bool_),
     "int64": (4, 64, np.int64),
     "int16": (7, 16, np.int16),
     "int8": (9, 8, np.int8),

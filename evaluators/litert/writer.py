@@ -80,6 +80,10 @@ class TfliteModel:
         dtype = "float32" if grid is None else "int8"
         return self._append(TensorEntry(tuple(int(size) for size in shape), dtype, grid=grid, name=name))
 
+    def add_condition(self, shape: Sequence[int]) -> int:
+        """Adds a computed tensor of truth values; returns its index."""
+        return self._append(TensorEntry(tuple(int(size) for size in shape), "bool"))
+
     def add_input(self, shape: Sequence[int], grid: Grid | None = None) -> int:
         """Adds a graph input, float32 or int8 on ``grid``; returns its index."""
         self.inputs.append(self.add_activation(shape, grid))

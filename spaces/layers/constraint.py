@@ -1,7 +1,8 @@
-"""What may be demanded of a weight: a mask, a codebook, two values, a grid.
+"""What may be demanded of a weight: a mask, a codebook, two values or three, a grid.
 
 A factor (one weight tensor of a layer) keeps its constraints in the order in which they were imposed.
-They are *evaluated* in a fixed order instead: values (codebook), sign (binary), grid (quantizer), mask.
+They are *evaluated* in a fixed order instead: values (codebook), sign (binary, ternary), grid
+(quantizer), mask.
 That order makes every constraint hold at once whatever the order of imposition: a masked zero is on every
 symmetric grid, a shared value stays shared after rounding, a sign times a step is on the grid.
 Later training therefore cannot leave an earlier constraint.

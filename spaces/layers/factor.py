@@ -13,10 +13,13 @@ from .constraint import Constraint, Fate
 from .cost import FLOAT_BITS
 from .grid import Grid
 from .mask import Mask
+from .ternary import Ternary
 
-CONSTRAINTS: tuple[type[Constraint], ...] = (Codebook, Binary, Grid, Mask)
+CONSTRAINTS: tuple[type[Constraint], ...] = (Codebook, Binary, Ternary, Grid, Mask)
 #: evaluation order: see constraint.py
 ORDER = tuple(constraint.kind for constraint in CONSTRAINTS)
+#: a weight under one of these cannot be under the other
+SIGNS: tuple[type[Binary] | type[Ternary], ...] = (Binary, Ternary)
 C = TypeVar("C", bound=Constraint)
 
 
@@ -73,6 +76,11 @@ class Factor(nn.Module):
         found = self.constraints[kind.kind] if has else None
         return found if isinstance(found, kind) else None
 
+    @property
+    def signs(self) -> Binary | Ternary | None:
+        """The constraint to signs, with zero or without; None where there is none."""
+        return self.find(Binary) or self.find(Ternary)
+
     def forward(self) -> Tensor:
         """Returns the effective weight: what the layer computes with and what is exported."""
         if self.device.type == "meta":  # a plan: every constraint keeps the shape, and is slow on meta
@@ -94,12 +102,19 @@ class Factor(nn.Module):
     def impose(self, constraint: Constraint) -> list[tuple[str, Fate]]:
         """Adds a constraint that was fitted to the effective weight; it replaces one of its own kind.
 
+        Signs replace ternary values, and these replace signs.
+
         Returns:
             what became of earlier constraints that could not stay as they were, as (kind, fate).
         """
         fates: list[tuple[str, Fate]] = []
         if constraint.kind in self.constraints:
             del self.constraints[constraint.kind]
+        elif isinstance(constraint, SIGNS):
+            for other in SIGNS:
+                if other.kind in self.constraints:
+                    del self.constraints[other.kind]
+                    fates.append((other.kind, "dropped"))
         self.constraints[constraint.kind] = constraint
         if isinstance(constraint, Codebook):
             self.raw = None
@@ -112,7 +127,7 @@ class Factor(nn.Module):
         fates: list[tuple[str, Fate]] = []
         if codebook is None:
             return fates
-        for constraint in (self.find(Binary), self.find(Grid)):
+        for constraint in (self.signs, self.find(Grid)):
             if constraint is not None and constraint.per_channel:
                 spec = {**constraint.spec(), "per_channel": False}
                 shared: Constraint
@@ -121,7 +136,7 @@ class Factor(nn.Module):
                 elif isinstance(constraint, Grid):
                     shared = Grid.fit(codebook().detach(), constraint.bits, per_channel=False)
                 else:
-                    shared = Binary.fit(codebook().detach(), False, constraint.threshold)
+                    shared = type(constraint).fit(codebook().detach(), False, constraint.threshold)
                 self.constraints[constraint.kind] = shared
                 fates.append((constraint.kind, "imposed anew"))
         return fates
@@ -159,9 +174,9 @@ class Factor(nn.Module):
 
     @property
     def grid_bits(self) -> int | None:
-        """Bits of the weight's grid, 1 for signs, None for float."""
-        if self.find(Binary) is not None:
-            return 1
+        """Bits of the weight's grid, 1 for signs, 2 for signs and zero, None for float."""
+        if self.signs is not None:
+            return 1 if self.find(Binary) is not None else 2
         grid = self.find(Grid)
         return None if grid is None else grid.bits
 
@@ -169,11 +184,12 @@ class Factor(nn.Module):
         """Returns exactly what must be stored: values at their bits, mask, indices, codebook, scales."""
         count = self.shape.numel()
         mask, codebook = self.find(Mask), self.find(Codebook)
-        binary, grid = self.find(Binary), self.find(Grid)
+        signs, grid = self.signs, self.find(Grid)
         overhead = FLOAT_BITS * (grid.start.numel() if grid else 0)
-        if binary is not None:
+        if signs is not None:
             # a mask over signs makes them ternary: two bits each
-            return count * (1 if mask is None else 2) + FLOAT_BITS * binary.start.numel()
+            ternary = mask is not None or isinstance(signs, Ternary)
+            return count * (2 if ternary else 1) + FLOAT_BITS * signs.start.numel()
         dense_bits = value_bits = grid.bits if grid else FLOAT_BITS
         if codebook is not None:
             overhead += codebook.clusters * value_bits
@@ -190,16 +206,16 @@ class Factor(nn.Module):
     @torch.no_grad()
     def integers(self) -> Integers | None:
         """Returns the weight as whole numbers times a scale where it is exactly that, else None."""
-        binary, grid, mask = self.find(Binary), self.find(Grid), self.find(Mask)
-        if binary is None and grid is None:
+        signs, grid, mask = self.signs, self.find(Grid), self.find(Mask)
+        if signs is None and grid is None:
             return None
-        bits = 2 if binary is not None else grid.bits  # type: ignore[union-attr]
+        bits = 2 if signs is not None else grid.bits  # type: ignore[union-attr]
         if self.device.type == "meta":
-            channels = max(c.start.shape[0] for c in (binary, grid) if c is not None)
+            channels = max(c.start.shape[0] for c in (signs, grid) if c is not None)
             scale = torch.ones(channels)
             return Integers(torch.zeros(self.shape, dtype=torch.int8), scale, bits)
         effective = self.effective()
-        if binary is not None:
+        if signs is not None:
             rows = effective.abs().reshape(effective.shape[0], -1)
             scale = rows.amax(dim=1) if self._steps_per_channel() else rows.amax().reshape(1)
             values = torch.sign(effective)
@@ -213,7 +229,7 @@ class Factor(nn.Module):
         return Integers(values.to(torch.int8), scale.detach().float().clamp_min(1e-12), bits)
 
     def _steps_per_channel(self) -> bool:
-        return any(c is not None and c.per_channel for c in (self.find(Binary), self.find(Grid)))
+        return any(c is not None and c.per_channel for c in (self.signs, self.find(Grid)))
 
     # Structure --------------------------------------------------------------------------------------
 

@@ -1,13 +1,15 @@
 """What every layer with weights has in common: factors, a bias, activation grids, a structure in JSON."""
 
+from copy import deepcopy
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from .activation_grid import ActivationGrid
-from .cost import OperationCost
+from .cost import OperationCost, sign_cost
 from .factor import Factor
+from .sign import InputSign
 
 
 class Layer(nn.Module):
@@ -23,6 +25,8 @@ class Layer(nn.Module):
         #: grid of the input, only where no other layer of ours made it (the network's first)
         self.input_grid: ActivationGrid | None = None
         self.output_grid: ActivationGrid | None = None
+        #: binary activations: what the layer computes with is the sign of its input
+        self.input_sign: InputSign | None = None
         #: width of the activations that the kernel works on; 32 is float. The grid of the output may sit on a
         #: normalisation that is folded into the layer.
         self.activation_bits = 32
@@ -77,8 +81,22 @@ class Layer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.input_grid is not None:
             x = self.input_grid(x)
+        if self.input_sign is not None:
+            x = self.input_sign(x)
         y = self.compute(x)
         return y if self.output_grid is None else self.output_grid(y)
+
+    def take_activations_of(self, layer: "Layer") -> None:
+        """Does to its input and output what the layer does whose place it takes: sign, grids, width."""
+        self.input_sign = deepcopy(layer.input_sign)
+        self.input_grid, self.output_grid = deepcopy(layer.input_grid), deepcopy(layer.output_grid)
+        self.activation_bits = layer.activation_bits
+
+    def input_costs(self, input_shape: tuple[int, ...]) -> list[OperationCost]:
+        """Returns what runs before the layer's own operations: the sign of its input, where there is one."""
+        if self.input_sign is None:
+            return []
+        return [sign_cost(torch.Size(input_shape).numel(), self.activation_bits)]
 
     def grid_stages(self, bits: int) -> None:
         """Puts grids between the stages of a decomposed layer; a layer of one stage has none."""
@@ -94,6 +112,7 @@ class Layer(nn.Module):
             **self.body_spec(),
             "constraints": {name: factor.spec() for name, factor in self.factors().items()},
             "activation_bits": self.activation_bits,
+            "input_sign": None if self.input_sign is None else self.input_sign.spec(),
             "input_grid": None if self.input_grid is None else self.input_grid.spec(),
             "output_grid": None if self.output_grid is None else self.output_grid.spec(),
         }
@@ -105,6 +124,8 @@ class Layer(nn.Module):
         for name, factor in layer.factors().items():
             factor.allocate(spec["constraints"][name])
         layer.activation_bits = spec["activation_bits"]
+        if spec.get("input_sign") is not None:  # older decisions lack it
+            layer.input_sign = InputSign(**spec["input_sign"])
         for grid in ("input_grid", "output_grid"):
             if spec[grid] is not None:
                 setattr(layer, grid, ActivationGrid(**spec[grid], device=device))

@@ -1,6 +1,5 @@
 """A dense layer in tensor-train form."""
 
-from copy import deepcopy
 from math import prod
 from typing import Any, Self
 
@@ -123,8 +122,7 @@ class TTDense(Layer):
         if ours is not None:
             form.set_cores(cores)
         form.bias = None if self.bias is None else nn.Parameter(self.bias.detach().clone())
-        form.input_grid, form.output_grid = deepcopy(self.input_grid), deepcopy(self.output_grid)
-        form.activation_bits = self.activation_bits
+        form.take_activations_of(self)
         return form
 
     def settled(self) -> "TTDense":

@@ -10,6 +10,7 @@ from .prune_channels import PruneChannels
 from .prune_weights import PruneWeights
 from .quantize import Quantize
 from .tensor_train import TensorTrain
+from .ternarize import Ternarize
 
 TECHNIQUES: tuple[type[Technique], ...] = (
     PruneChannels,
@@ -17,6 +18,7 @@ TECHNIQUES: tuple[type[Technique], ...] = (
     TensorTrain,
     Cluster,
     Quantize,
+    Ternarize,
     Binarize,
     Distill,
 )

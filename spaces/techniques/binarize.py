@@ -1,4 +1,4 @@
-"""Binarization: a sign for every weight and a step for every channel."""
+"""Binarization: a sign for every weight and a step for every channel; a sign for every input of a layer."""
 
 from copy import deepcopy
 from dataclasses import dataclass
@@ -9,23 +9,37 @@ from torch import nn
 
 from ..context import Context
 from ..domains import Choice, Float
+from ..errors import AtollError
 from ..kernels.statistics import reestimate
 from ..layers.binary import Binary
 from ..layers.codebook import Codebook
 from ..layers.factor import Factor
-from ..layers.structure import named_layers, settle, to_meta
-from ..targets import targeted_layers
+from ..layers.sign import InputSign
+from ..layers.structure import settle, to_meta
+from ..non_negative import layers_behind_relu
+from ..targets import end_layers, targeted_layers
 from ..technique import Decisions, Technique, layers_setting, setting
 
 #: images on which statistics are measured again
 IMAGES = 512
+#: told with every network whose activations are binary
+NO_BINARY_KERNEL = (
+    "no runtime of ours has a binary kernel: signs of activations are computed exactly and the layer behind "
+    "them runs in the arithmetic of its weights, and is priced so"
+)
 
 
 @dataclass(frozen=True)
 class Binarize(Technique):
-    """Replaces weights by their signs times a trained step; first and last layer stay as they are.
+    """Replaces weights by their signs times a trained step, and, if asked, inputs of layers by their signs.
 
-    Trained through the straight-through estimator: gradient 1 where |w| <= threshold, else 0 (eq. 4).
+    Trained through the straight-through estimator: gradient 1 where |x| <= threshold, else 0 (eq. 4), for
+    weights and activations alike. The first layer's input is always as it is; first and last layer stay as
+    they are altogether unless `first_last` says otherwise. A layer behind a ReLU keeps its input: signs of
+    what is never negative say nothing.
+
+    Binary activations make neither file nor time smaller: LiteRT has no binary kernel. The sign is computed
+    exactly, by two element-wise operations, and the layer is priced as the arithmetic that really runs.
     """
 
     name: ClassVar[str] = "binarize"
@@ -37,31 +51,64 @@ class Binarize(Technique):
         "keep", Choice(("keep", "binary"), ("keep",)), "THESIS: first and last layer stay in float"
     )
     threshold: float = setting(1.0, Float(0.01, 100.0, (1.0,)), "THESIS eq. 4: |x| <= 1")
+    weights: str = setting(
+        "binary", Choice(("binary", "keep"), ("binary",)), "THESIS §2.1.1: weights and/or activations"
+    )
+    activations: str = setting(
+        "keep", Choice(("keep", "binary"), ("keep",)), "THESIS §2.1.1: weights and/or activations"
+    )
     layers: str = layers_setting()
 
     @property
     def levels_per_weight(self) -> int | None:
-        return 2
+        return 2 if self.weights == "binary" else None
 
     def plan(self, model: nn.Module) -> nn.Module:
-        planned = settle(to_meta(model))
+        planned = settle(to_meta(model)) if self.weights == "binary" else to_meta(model)
         self._binarize(planned)
         return planned
 
     def apply(self, model: nn.Module, context: Context) -> tuple[nn.Module, Decisions]:
-        binary = settle(deepcopy(model))
-        self._binarize(binary)
+        binary = deepcopy(model)
+        if self.weights == "binary":
+            settle(binary)
+        notes = self._binarize(binary)
         reestimate(binary, context.images(IMAGES))
-        return binary, self.decisions(model, binary)
+        return binary, self.decisions(model, binary, **notes)
 
-    def _binarize(self, network: nn.Module) -> None:
-        names = [name for name, _ in named_layers(network)]
-        kept = (names[0], names[-1]) if self.first_last == "keep" else ()
+    def _binarize(self, network: nn.Module) -> dict[str, object]:
+        """Imposes signs, in place; returns what there is to tell: by layer, why it was left alone.
+
+        Raises:
+            AtollError: neither weights nor activations are to be binary.
+        """
+        if self.weights == self.activations == "keep":
+            raise AtollError(
+                "binarize: got weights=keep and activations=keep, allowed is that one of them is binary"
+            )
+        ends = end_layers(network)
+        rectified = layers_behind_relu(network) if self.activations == "binary" else set()
+        left_alone, own_input = {}, {}
         for name, layer in targeted_layers(network, self.layers):
-            if name in kept:
+            if name in ends and self.first_last == "keep":
+                left_alone[name] = f"the network's {ends[name]} layer stays as it is (first_last=keep)"
                 continue
-            for factor in layer.factors().values():
-                factor.impose(self._signs(factor))
+            if self.weights == "binary":
+                for factor in layer.factors().values():
+                    factor.impose(self._signs(factor))
+            if self.activations == "keep":
+                continue
+            reason = _needs_its_input(ends.get(name) == "first", id(layer) in rectified)
+            if reason is None:
+                layer.input_sign = InputSign(self.threshold)
+            elif self.weights == "binary":
+                own_input[name] = reason
+            else:
+                left_alone[name] = reason
+        notes: dict[str, object] = {"left_alone": left_alone}
+        if self.activations == "binary":
+            notes |= {"inputs_left_alone": own_input, "note": NO_BINARY_KERNEL}
+        return notes
 
     def _signs(self, factor: Factor) -> Binary:
         per_channel = factor.find(Codebook) is None
@@ -69,3 +116,14 @@ class Binarize(Technique):
             spec = {"per_channel": per_channel, "threshold": self.threshold}
             return Binary.from_spec(spec, factor.shape, torch.device("meta"))
         return Binary.fit(factor.effective(), per_channel, self.threshold)
+
+
+def _needs_its_input(first: bool, behind_relu: bool) -> str | None:
+    """Returns why a layer cannot compute on the signs of its input, None where it can."""
+    if first:
+        return "the network's input stays as it is"
+    return (
+        "its input comes from a ReLU: it is never negative, and its sign says nothing"
+        if behind_relu
+        else None
+    )

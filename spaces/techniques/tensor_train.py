@@ -98,6 +98,7 @@ class TensorTrain(Technique):
             return None
         if layer.bias is not None:
             train.bias = nn.Parameter(layer.bias.detach().clone())
+        train.input_sign = deepcopy(layer.input_sign)  # the fit must see what the layer sees
         return train
 
     def _modes(self, layer: Dense) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
@@ -113,8 +114,7 @@ def _under_constraints(layer: Dense, train: TTDense) -> TTDense:
         train = train.settled()
     for factor in train.factors().values():
         factor.inherit(layer.weight)
-    train.activation_bits = layer.activation_bits
-    train.input_grid, train.output_grid = deepcopy(layer.input_grid), deepcopy(layer.output_grid)
+    train.take_activations_of(layer)
     if quantized:
         train.grid_stages(layer.activation_bits)
         if train.output_grid is None:  # it sat on a normalisation folded into the dense layer

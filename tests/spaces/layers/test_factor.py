@@ -13,11 +13,17 @@ from atoll.spaces.layers.constraint import Constraint
 from atoll.spaces.layers.factor import Factor
 from atoll.spaces.layers.grid import Grid
 from atoll.spaces.layers.mask import Mask
+from atoll.spaces.layers.ternary import Ternary
 from torch import Tensor, nn
 
-KINDS = ("codebook", "binary", "grid", "mask")
-#: every subset of the constraints in every order: 64
-ORDERS = [order for count in range(5) for order in permutations(KINDS, count)]
+KINDS = ("codebook", "binary", "ternary", "grid", "mask")
+#: every subset of the constraints that can hold at once, in every order: 112
+ORDERS = [
+    order
+    for count in range(5)
+    for order in permutations(KINDS, count)
+    if not {"binary", "ternary"} <= set(order)
+]
 CLUSTERS = 4
 
 
@@ -33,6 +39,8 @@ def fitted(kind: str, factor: Factor) -> Constraint:
         return Codebook.fit(now, CLUSTERS, None if mask is None else mask.kept)
     if kind == "binary":
         return Binary.fit(now, per_channel=alone)
+    if kind == "ternary":
+        return Ternary.fit(now, per_channel=alone)
     if kind == "grid":
         return Grid.fit(now, 4, per_channel=alone)
     return Mask(largest(now.abs(), now.numel() // 2))
@@ -68,7 +76,7 @@ def test_training_leaves_no_constraint(order: tuple[str, ...]) -> None:
     if groups is not None:
         for cluster in range(CLUSTERS):
             assert now[(groups == cluster) & ~zeros].unique().numel() <= 1
-    if "binary" in order:
+    if {"binary", "ternary"} & set(order):
         for row in now:
             assert row[row != 0].abs().unique().numel() <= 1
     if "grid" in order:
@@ -83,7 +91,7 @@ def test_whole_numbers_times_a_scale_are_the_weight_exactly(order: tuple[str, ..
     factor = constrained(order)
     train(factor)
     integers = factor.integers()
-    if not {"binary", "grid"} & set(order):
+    if not {"binary", "ternary", "grid"} & set(order):
         assert integers is None
         return
     assert integers is not None
@@ -129,6 +137,10 @@ def test_structure_and_tensors_give_the_factor_back(order: tuple[str, ...]) -> N
         (("binary", "mask"), 96 * 2 + 8 * 32),  # ternary
         (("binary", "grid"), 96 + 8 * 32),
         (("codebook", "binary"), 96 + 32),
+        (("ternary",), 96 * 2 + 8 * 32),
+        (("ternary", "mask"), 96 * 2 + 8 * 32),  # the zeros are there anyway
+        (("ternary", "grid"), 96 * 2 + 8 * 32),
+        (("codebook", "ternary"), 96 * 2 + 32),
     ],
 )
 def test_what_must_be_stored(order: tuple[str, ...], bits: int) -> None:
@@ -150,7 +162,19 @@ def test_one_of_a_kind_the_later_one() -> None:
     assert factor.spec() == [{"kind": "mask"}, {"kind": "grid", "bits": 2, "per_channel": True}]
 
 
-@pytest.mark.parametrize("kind", ["binary", "grid"])
+@pytest.mark.parametrize(("first", "second"), [("binary", "ternary"), ("ternary", "binary")])
+def test_two_values_and_three_replace_each_other(first: str, second: str) -> None:
+    factor = constrained((first, "mask"))
+    assert factor.impose(fitted(second, factor)) == [(first, "dropped")]
+    assert list(factor.constraints) == ["mask", second]
+
+
+def test_signs_after_three_values_are_those_of_the_weights_beneath() -> None:
+    factor = constrained(("ternary", "binary"))
+    assert torch.equal(factor.effective().sign(), torch.where(weight() >= 0, 1.0, -1.0))
+
+
+@pytest.mark.parametrize("kind", ["binary", "ternary", "grid"])
 def test_sharing_values_across_channels_says_that_scales_are_shared_anew(kind: str) -> None:
     factor = constrained((kind,))
     fates = factor.impose(fitted("codebook", factor))

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-from atoll.spaces.layers.binary import Binary
 from atoll.spaces.layers.codebook import Codebook
 from atoll.spaces.layers.constraint import Constraint
 from atoll.spaces.layers.factor import Factor
@@ -34,7 +33,9 @@ STEPS = tuple(
         "cluster(clusters=8)",
         "quantize(bits=8)",
         "quantize(bits=2, first_last=same)",
+        "ternarize",
         "binarize",
+        "binarize(activations=binary)",
         "distill",
         "distill(student=compact_cnn)",
     )
@@ -62,10 +63,10 @@ class Promise:
         mask, codebook = factor.find(Mask), factor.find(Codebook)
         self.zeros = None if mask is None else ~mask.kept.clone()
         self.shared = None if codebook is None else codebook.index.clone()
-        grid, binary = factor.find(Grid), factor.find(Binary)
+        grid, signs = factor.find(Grid), factor.signs
         self.levels = None if grid is None else 2 ** (grid.bits - 1) - 1
-        self.per_channel = all(c is None or c.per_channel for c in (grid, binary))
-        self.signs = binary is not None
+        self.per_channel = all(c is None or c.per_channel for c in (grid, signs))
+        self.signs = signs is not None
 
     def check(self, factor: Factor) -> None:
         weight = factor.effective()
@@ -112,6 +113,13 @@ def storages(network: nn.Module) -> set[int]:
 
 def kinds_of(layer: Layer) -> list[set[str]]:
     return [set(factor.constraints) for factor in layer.factors().values()]
+
+
+def check_input_signs(before: nn.Module, after: nn.Module) -> None:
+    """A layer that saw the signs of its input sees them still, whatever it is written as."""
+    layers = dict(named_layers(after))
+    for name, layer in named_layers(before):
+        assert layer.input_sign is None or layers[name].input_sign is not None
 
 
 def check_fates(before: nn.Module, after: nn.Module, decisions: Decisions) -> None:
@@ -170,6 +178,7 @@ def test_a_legal_pair_keeps_what_it_promised(
     assert not storages(before) & storages(after), "the step shares storage with its input"
     if not second.replaces_network:
         check_fates(before, after, decisions)
+        check_input_signs(before, after)
     promised, shape = promises(after), structure(after)
     untrained = deepcopy(after.state_dict())
     context.fit(after)
