@@ -74,8 +74,9 @@ class TrainingContext:
         epochs: float | None = None,
         objective: Objective | None = None,
         after_step: AfterStep | None = None,
+        networks: int = 1,
     ) -> None:
-        """Trains in place and takes the epochs off the account.
+        """Trains in place and takes the epochs off the account, those of each network in the model.
 
         Raises:
             AtollError: more epochs are asked for than are left; the training diverged.
@@ -87,7 +88,7 @@ class TrainingContext:
             model,
             self._train.images,
             self._train.labels,
-            epochs=epochs,
+            epochs=epochs / networks,
             generator=self.generator,
             learning_rate=self._task.learning_rate,
             batch_size=self._task.batch_size,
@@ -96,4 +97,4 @@ class TrainingContext:
             after_step=after_step,
         )
         self.epochs_left = max(0.0, self.epochs_left - epochs)
-        self.epochs_spent += record.epochs
+        self.epochs_spent += record.epochs * networks

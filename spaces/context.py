@@ -70,12 +70,15 @@ class Context(Protocol):
         epochs: float | None = None,
         objective: Objective | None = None,
         after_step: AfterStep | None = None,
+        networks: int = 1,
     ) -> None:
         """Trains the network in place and spends the step's epochs (all that are left by default).
 
         Args:
             model: the network; constraints on its weights hold by construction.
-            epochs: passes over the training split, at most `epochs_left`.
+            epochs: what is spent, at most `epochs_left`: passes of one network over the training split.
             objective: cross-entropy against the labels by default.
             after_step: called after every optimiser step.
+            networks: how many networks the model holds that the objective runs each: so many times fewer
+                passes are made.
         """

@@ -97,3 +97,16 @@ def test_without_its_answers_the_teacher_itself_is_asked(tiny_task: Task) -> Non
     expected = predict_logits(teacher, tiny_task.dataset().train.images)
     assert heard[0].shape == (32, 10)
     assert heard[0].abs().max() <= 3 * expected.abs().max()
+
+
+def test_two_networks_in_one_objective_share_the_epochs(tiny_task: Task) -> None:
+    """Half of the passes are made, and each counts twice."""
+    world, shares = context(tiny_task, epochs=1.0), []
+    both = nn.ModuleList([given_network(tiny_task), given_network(tiny_task)])
+
+    def objective(model: nn.Module, batch: Batch) -> torch.Tensor:
+        return sum((cross_entropy(one, batch) for one in model.children()), torch.zeros(()))
+
+    world.fit(both, objective=objective, networks=2, after_step=shares.append)
+    assert len(shares) == len(tiny_task.dataset().train) // tiny_task.batch_size // 2
+    assert (world.epochs_left, world.epochs_spent) == (0.0, pytest.approx(1.0))

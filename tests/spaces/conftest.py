@@ -100,13 +100,14 @@ class TinyContext:
         epochs: float | None = None,
         objective: Objective | None = None,
         after_step: AfterStep | None = None,
+        networks: int = 1,
     ) -> None:
         epochs = self.epochs_left if epochs is None else epochs
         self.epochs_left = max(0.0, self.epochs_left - epochs)
         model.train()
         parameters = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(parameters, lr=2e-3)
-        steps = round(STEPS_PER_EPOCH * epochs)
+        steps = round(STEPS_PER_EPOCH * epochs / networks)
         for step in range(steps):
             chosen = torch.randint(128, (32,), generator=self.generator)
             batch = Batch(self._images[chosen], self._labels[chosen], partial(self._answer, chosen))
