@@ -19,7 +19,7 @@ BENCHES := store cost artifact
 export OMP_WAIT_POLICY := PASSIVE
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help install demo characters weights pairs test test-fast check wheel bench clean distclean $(BENCHES:%=bench-%)
+.PHONY: help install demo characters weights pairs test test-fast check wheel bench clean distclean bench-techniques $(BENCHES:%=bench-%)
 
 help: ## Show this list
 	@echo "make TARGET [PYTHON=python3.11] [TORCH_INDEX=URL of an extra package index for PyTorch]"
@@ -112,6 +112,11 @@ bench: $(BENCHES:%=bench-%) ## Measure the speed claims: a JSON line a figure on
 $(BENCHES:%=bench-%): bench-%: $(VENV)/.installed
 	@echo "== Measuring: $*" >&2
 	$(BIN)/python tests/bench/$*.py
+
+# Hours, so not among the benches above; BENCH_ARGS="--task digits" tries it out in minutes.
+bench-techniques: $(VENV)/.installed ## Measure every technique alone on characters (an hour or two; run again to go on)
+	@echo "== Measuring every technique alone; rows go to results/techniques/rows.jsonl" >&2
+	$(BIN)/python tests/bench/techniques.py $(BENCH_ARGS)
 
 clean: ## Remove caches and build outputs; keep .venv, stores and exports
 	@echo "== Removing caches and build outputs" >&2

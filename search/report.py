@@ -128,7 +128,7 @@ def _markdown(study: Row, rows: Sequence[Row], commit: str | None, work: Row) ->
         f"- {work['steps']} different steps took {work['minutes']:.0f} worker minutes; "
         f"{work['minutes_here']:.0f} of them were spent in this study, the others were cached before",
         f"- begun {str(study['created_at'])[:16]} UTC, written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        f"- machine: {_machine()}",
+        f"- machine: {machine()}",
         f"- versions: atoll {version('atoll')}"
         + (f" at commit {commit}" if commit else "")
         + f", torch {version('torch')}",
@@ -150,7 +150,7 @@ def _markdown(study: Row, rows: Sequence[Row], commit: str | None, work: Row) ->
     )
 
 
-def _machine() -> str:
+def machine() -> str:
     """Returns processor, cores and memory of this machine, without its name."""
     model = next(
         (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
