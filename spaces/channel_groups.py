@@ -1,5 +1,6 @@
 """Channel groups: channels that can only be removed together, found by dependency analysis."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
 
@@ -186,13 +187,20 @@ class _Analysis:
             names.append(name)
 
 
-def group_importance(network: nn.Module, group: ChannelGroup) -> Tensor:
-    """Returns [size]: how much each channel of a group matters, by L1 over all layers that make it."""
+def group_importance(
+    network: nn.Module, group: ChannelGroup, score: Callable[[Tensor], Tensor] = channel_l1
+) -> Tensor:
+    """Returns [size]: how much each channel of a group matters, over all layers that make it.
+
+    Args:
+        network: the network that the group was found in.
+        score: gives [out] for a layer's weights [out, ...], about 1 on average.
+    """
     total = torch.zeros(group.size)
     for path in group.makers:
         layer = network.get_submodule(path)
         assert isinstance(layer, Layer)
-        total += channel_l1(layer.output_rows())
+        total += score(layer.output_rows())
     return total
 
 
