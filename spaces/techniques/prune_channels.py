@@ -1,40 +1,53 @@
 """Structured pruning: whole channels and neurons are removed physically."""
 
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ..channel_groups import ChannelGroup, channel_groups, group_importance, keep_channels
+from ..channel_groups import ChannelGroup, channel_groups, keep_channels
+from ..channel_importance import CRITERIA, has_norm, scorer
+from ..channel_removal import Cut, remove_channels
 from ..context import Context
 from ..domains import Choice, Float, matches
+from ..gates import gated
 from ..kernels.importance import largest
-from ..kernels.layer_fit import fit_layer
-from ..kernels.statistics import layer_inputs, reestimate
-from ..layers.layer import Layer
+from ..kernels.schedules import SCHEDULES, cumulative_shares
 from ..layers.structure import input_shape_of, to_meta
+from ..targets import targeted_layers
 from ..technique import Decisions, Technique, layers_setting, setting
+from ..zero_groups import drive_to_zero
 
 #: images for statistics and for the fit of decomposed layers (own measurement, 2026: more bring nothing)
 IMAGES = 1024
-#: Adam steps of the fit of a decomposed layer that lost inputs or outputs
-FIT_STEPS = 150
+#: share of the step's epochs in which `oto` drives groups to zero; the rest trains what is left (own choice)
+OTO_SHARE = 0.5
+
+#: channels of each group before the step, by the layers that make them
+Sizes = dict[str, int]
 
 
 @dataclass(frozen=True)
 class PruneChannels(Technique):
-    """Removes the channels with the smallest L1 norm from every group of dependent layers.
+    """Removes the least important channels from every group of dependent layers.
 
     Channels that are added, normalised or convolved depthwise together go together. A tensor-train layer
     whose inputs or outputs shrink is decomposed again and fitted to what it gave before.
+
+    `iterative` and `agp` remove in stages with training between; the epochs of the step are divided evenly,
+    the last part is left for after the final stage. `oto` chooses the channels first, drives them to zero
+    while it trains and then erases them, which changes nothing that the network computes.
     """
 
     name: ClassVar[str] = "prune_channels"
     version: ClassVar[int] = 1
     stage: ClassVar = "structure"
-    source: ClassVar[str] = "THESIS §2.1.2 eq. 10; HYBRID; CLUSTER (threshold from ratio)"
+    source: ClassVar[str] = (
+        "THESIS §2.1.2 eq. 10; HYBRID; CLUSTER (threshold from ratio); CONVNEXT (OTO: Chen et al. 2023)"
+    )
     repeatable: ClassVar[bool] = True
 
     ratio: float = setting(
@@ -43,59 +56,100 @@ class PruneChannels(Technique):
     multiple: int = setting(
         8, Choice((1, 4, 8, 16), (8,)), "own measurement, 2026: time follows counts rounded up to 16"
     )
+    criterion: str = setting("l1", Choice(CRITERIA, ("l1",)), "THESIS eq. 10: magnitude")
+    schedule: str = setting("one_shot", Choice((*SCHEDULES, "oto"), ("one_shot",)), "HYBRID: at once")
     layers: str = layers_setting()
 
     def plan(self, model: nn.Module) -> nn.Module:
         planned = to_meta(model)
-        for group in channel_groups(planned, input_shape_of(planned)):
-            if not group.fixed and self._means(group) and self.kept_count(group.size) < group.size:
-                keep_channels(planned, group, torch.arange(self.kept_count(group.size)))
+        sizes = _sizes(planned)
+        for share in cumulative_shares(self.schedule):
+            for group, kept in self._shrinking(planned, sizes, share):
+                keep_channels(planned, group, torch.arange(kept))
         return planned
 
     def apply(self, model: nn.Module, context: Context) -> tuple[nn.Module, Decisions]:
-        pruned = deepcopy(model)
-        left_alone = {}
-        changed: dict[str, Tensor | None] = {}  # decomposed layers and which of their outputs are left
-        for group in channel_groups(pruned, input_shape_of(model)):
-            kept = self.kept_count(group.size)
-            if group.fixed or not self._means(group) or kept == group.size:
-                reason = group.fixed or "too few channels to round down"
-                left_alone[", ".join(group.makers)] = reason if self._means(group) else "not targeted"
-                continue
-            index = largest(group_importance(pruned, group), kept).nonzero().flatten()
-            for path in [reader.path for reader in group.readers]:
-                changed.setdefault(path, None)
-            changed.update({path: index for path in group.makers})
-            keep_channels(pruned, group, index)
-        images = context.images(IMAGES)
-        reestimate(pruned, images)
-        self._refit(model, pruned, changed, images, context.generator)
-        return pruned, self.decisions(model, pruned, left_alone=left_alone)
+        notes = self._notes(model)
+        sizes = _sizes(model)
+        *early, last = cumulative_shares(self.schedule)
+        epochs = context.epochs_left / (len(early) + 1)
+        network = model
+        for share in early:
+            network = self._cut(network, sizes, share, context)
+            context.fit(network, epochs=epochs)
+        cut = self._drive_and_erase if self.schedule == "oto" else self._cut
+        network = cut(network, sizes, last, context)
+        return network, self.decisions(model, network, **notes)
 
-    def _means(self, group: ChannelGroup) -> bool:
-        """Whether every layer that makes the group's channels is targeted: they go together or not at all."""
-        return all(matches(self.layers, path) for path in group.makers)
+    def _cut(self, before: nn.Module, sizes: Sizes, share: float, context: Context) -> nn.Module:
+        """Returns a copy without the channels that go at this share of the way."""
+        after = deepcopy(before)
+        cuts = self._cuts(after, sizes, share, context)
+        remove_channels(before, after, cuts, context.images(IMAGES), context.generator)
+        return after
 
-    def kept_count(self, size: int) -> int:
-        """Returns how many of `size` channels stay: the nearest multiple, at least one, at most all."""
-        wanted = size * (1 - self.ratio)
+    def _drive_and_erase(self, before: nn.Module, sizes: Sizes, share: float, context: Context) -> nn.Module:
+        """Returns a copy that was trained to do without the channels that go, and lost them."""
+        trained = deepcopy(before)
+        cuts = list(self._cuts(trained, sizes, share, context))
+        groups = drive_to_zero(trained, cuts, context, OTO_SHARE * context.epochs_left)
+        after = deepcopy(trained)
+        with gated(trained, groups.gates):
+            remove_channels(trained, after, cuts, context.images(IMAGES), context.generator)
+        return after
+
+    def _cuts(self, network: nn.Module, sizes: Sizes, share: float, context: Context) -> Iterator[Cut]:
+        """Yields what stays of each group, chosen when asked for: earlier cuts may be made meanwhile."""
+        shrinking = list(self._shrinking(network, sizes, share))
+        score = scorer(self.criterion, network, [group for group, _ in shrinking], context)
+        for group, kept in shrinking:
+            yield group, largest(score(group), kept).nonzero().flatten()
+
+    def _shrinking(
+        self, network: nn.Module, sizes: Sizes, share: float = 1.0
+    ) -> Iterator[tuple[ChannelGroup, int]]:
+        """Yields the groups that shrink on the way to a share of the ratio, and how many channels stay."""
+        for group in channel_groups(network, input_shape_of(network)):
+            kept = self.kept_count(sizes[group.makers[0]], share)
+            if not self._refusal(group) and kept < group.size:
+                yield group, kept
+
+    def kept_count(self, size: int, share: float = 1.0) -> int:
+        """Returns how many of `size` channels stay: the nearest multiple, at least one, at most all.
+
+        Args:
+            size: channels before the step.
+            share: of the ratio.
+        """
+        wanted = size * (1 - self.ratio * share)
         return min(size, max(min(self.multiple, size), round(wanted / self.multiple) * self.multiple))
 
-    @staticmethod
-    def _refit(
-        before: nn.Module,
-        after: nn.Module,
-        changed: dict[str, Tensor | None],
-        images: Tensor,
-        generator: torch.Generator,
-    ) -> None:
-        """Fits decomposed layers to what they gave before: slicing and decomposing again is lossy."""
-        for path, outputs in changed.items():
-            layer = after.get_submodule(path)
-            if not (isinstance(layer, Layer) and layer.decomposed):
-                continue
-            _, wanted = layer_inputs(before, before.get_submodule(path), images)
-            inputs, _ = layer_inputs(after, layer, images)
-            wanted = wanted if outputs is None else wanted.index_select(1, outputs)
-            fit_layer(layer, inputs, wanted, FIT_STEPS, generator)
-            reestimate(after, images)
+    # What is left as it was --------------------------------------------------------------------------
+
+    def _refusal(self, group: ChannelGroup) -> str:
+        """Returns why a group keeps all its channels, empty where it can lose some."""
+        others = [path for path in group.makers if not matches(self.layers, path)]
+        if others:
+            return f"its channels go together with those of {', '.join(others)}, not targeted"
+        return group.fixed
+
+    def _notes(self, network: nn.Module) -> dict[str, dict[str, str]]:
+        """Returns which targeted layers are left alone, and which are not rated by the criterion, and why."""
+        reasons, rated = {}, {}
+        for group in channel_groups(network, input_shape_of(network)):
+            enough = self.kept_count(group.size) < group.size
+            reason = self._refusal(group) or ("" if enough else "too few channels to round down")
+            reasons.update(dict.fromkeys([*group.makers, *group.norms], reason))
+            if self.criterion == "bn_scale" and not reason and not has_norm(network, group):
+                rated.update(dict.fromkeys(group.makers, "no normalisation over its channels"))
+        targeted = [path for path, _ in targeted_layers(network, self.layers)]
+        left_alone = {
+            path: reasons.get(path, "it makes no channels that can be told apart") for path in targeted
+        }
+        notes = {"left_alone": {path: reason for path, reason in left_alone.items() if reason}}
+        return {**notes, "rated_by_l1": rated} if rated else notes
+
+
+def _sizes(network: nn.Module) -> Sizes:
+    groups = channel_groups(network, input_shape_of(network))
+    return {path: group.size for group in groups for path in group.makers}

@@ -1,7 +1,7 @@
 """Importance against sorting by hand."""
 
 import torch
-from atoll.spaces.kernels.importance import channel_l1, largest
+from atoll.spaces.kernels.importance import channel_l1, largest, largest_together
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,3 +27,22 @@ def test_channels_count_by_their_mean_absolute_weight() -> None:
     assert torch.allclose(channel_l1(weight), torch.tensor([1.5, 0.0, 1.5]))  # means 2, 0, 2 over 4/3
     assert torch.allclose(channel_l1(100 * weight), channel_l1(weight))
     assert not channel_l1(torch.zeros(3, 2)).any()
+
+
+tensors = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=8), min_size=1, max_size=4)
+
+
+@given(tensors, st.data())
+def test_one_threshold_over_several_tensors_is_that_of_sorting_them_all(
+    values: list[list[int]], data: st.DataObject
+) -> None:
+    places = [(n, m) for n, part in enumerate(values) for m in range(len(part))]
+    count = data.draw(st.integers(0, len(places)))
+    expected = set(sorted(places, key=lambda place: (-values[place[0]][place[1]], place))[:count])
+    for n, part in enumerate(values):
+        if not any(place[0] == n for place in expected):
+            expected.add((n, part.index(max(part))))  # no tensor loses everything
+    masks = largest_together([torch.tensor(part, dtype=torch.float32) for part in values], count)
+    found = {(n, m) for n, mask in enumerate(masks) for m in mask.nonzero().flatten().tolist()}
+    assert found == expected
+    assert [len(mask) for mask in masks] == [len(part) for part in values]
