@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..spaces.context import AfterStep, Batch, Objective
 from ..spaces.errors import AtollError
+from ..spaces.heads import single_head
 from .augmentation import VIEWS, shifted, view_shifts
 from .datasets.dataset import Split, to_float
 
@@ -51,7 +52,8 @@ class FitRecord:
 
 def cross_entropy(model: nn.Module, batch: Batch) -> Tensor:
     """The default objective: the mean cross-entropy against the labels; the teacher is not asked."""
-    return nn.functional.cross_entropy(model(batch.images), batch.labels)
+    logits = single_head(model(batch.images), "training on labels")
+    return nn.functional.cross_entropy(logits, batch.labels)
 
 
 def fit(
@@ -152,12 +154,15 @@ def predict_logits(model: nn.Module, images: Tensor, batch_size: int = PREDICTIO
 
     Returns:
         Logits (N, K).
+
+    Raises:
+        AtollError: for a network with several heads: quality is that of one.
     """
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            logits = [model(_prepare(part)) for part in images.split(batch_size)]
+            logits = [single_head(model(_prepare(part)), "prediction") for part in images.split(batch_size)]
     finally:
         model.train(was_training)
     return torch.cat(logits).clone()

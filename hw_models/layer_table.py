@@ -159,6 +159,7 @@ class Value:
         costs: operations that make it, in order; none for the network's input and for views.
         in_place: whether it may overwrite its first input where nothing else reads that.
         view: whether it shares its input's memory.
+        output: whether the network returns it, so that it is alive to the end.
     """
 
     name: str
@@ -169,6 +170,7 @@ class Value:
     costs: tuple[OperationCost, ...] = ()
     in_place: bool = False
     view: bool = False
+    output: bool = False
 
 
 def table_of_values(name: str, input_shape: tuple[int, ...], values: Sequence[Value]) -> LayerTable:
@@ -178,11 +180,11 @@ def table_of_values(name: str, input_shape: tuple[int, ...], values: Sequence[Va
     in-place operation goes on with its input's buffer where this is its last reader.
 
     Args:
-        values: in the order of execution; the last one is the network's output.
+        values: in the order of execution; the last one is an output of the network.
     """
     by_name = {value.name: value for value in values}
     last_read = {source: at for at, value in enumerate(values) for source in value.inputs}
-    last_read[values[-1].name] = len(values)
+    last_read.update({value.name: len(values) for value in (*(v for v in values if v.output), values[-1])})
     buffer: dict[str, str] = {}  # value -> the value whose memory it lives in
     for at, value in enumerate(values):
         first = value.inputs[0] if value.inputs else ""

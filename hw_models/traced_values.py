@@ -7,23 +7,25 @@ from math import prod
 from torch import nn
 
 from ..spaces.errors import AtollError
-from ..spaces.graph import Graph, Operation, trace
+from ..spaces.graph import COMBINING, POINTWISE, Graph, Operation, trace
 from ..spaces.layers.cost import OperationCost, OperationKind
 from ..spaces.layers.layer import Layer
 from .layer_table import Value
 
-#: operations without arithmetic, (kind, whether it shares its input's memory)
-_VIEWS = ("identity", "channels_last_flatten")
-#: element-wise operations run in place where their input dies
-_ELEMENTWISE = ("relu", "relu6", "add")
+#: operations without arithmetic, that share their input's memory
+_VIEWS = ("identity", "channels_last_flatten", "reshape")
+#: run in place where their first input dies and is as large as the result
+_ELEMENTWISE = (*POINTWISE, *COMBINING)
 _KINDS: dict[str, OperationKind] = {
-    "relu": "elementwise",
-    "relu6": "elementwise",
-    "add": "elementwise",
+    **dict.fromkeys(_ELEMENTWISE, "elementwise"),
+    "softmax": "elementwise",
     "max_pool": "pool",
     "avg_pool": "pool",
     "global_avg_pool": "pool",
+    "global_max_pool": "pool",
     "concatenate": "move",
+    "upsample": "move",
+    "expand": "move",
     "flatten": "move",  # channels last in the runtime: torch's order needs a transpose first
 }
 
@@ -49,6 +51,8 @@ def traced_values(network: nn.Module, input_shape: tuple[int, int, int]) -> list
         value = _value(operation, inputs, values) if fused is None else fused
         values[value.name] = value
         stands_for[operation.name] = value.name
+    for name in {stands_for[output] for output in graph.outputs}:
+        values[name] = replace(values[name], output=True)
     return list(_with_input_bits(values, graph))
 
 
@@ -79,9 +83,12 @@ def _norm_bits(operation: Operation, bits: int) -> int:
 def _value(operation: Operation, inputs: tuple[str, ...], values: dict[str, Value]) -> Value:
     if operation.kind == "input":
         return Value(operation.name, "", (), operation.shape, bits=32)
+    if operation.kind not in ("layer", "norm", *_KINDS, *_VIEWS):
+        known = ", ".join(sorted({"layer", "norm", *_KINDS, *_VIEWS}))
+        what, where = operation.described or operation.kind, operation.path or operation.name
+        raise AtollError(f"operation {what!r} at {where}: allowed are {known}")
     sources = [values[name] for name in inputs]
     bits = max(source.bits for source in sources)
-    name = operation.path or operation.name
     if operation.kind in _VIEWS:
         return Value(operation.name, operation.path, inputs, operation.shape, bits, view=True)
     if operation.kind in ("layer", "norm"):
@@ -89,9 +96,6 @@ def _value(operation: Operation, inputs: tuple[str, ...], values: dict[str, Valu
         own_bits = costs[-1].activation_bits
         in_place = operation.kind == "norm"
         return Value(operation.name, operation.path, inputs, operation.shape, own_bits, costs, in_place)
-    if operation.kind not in _KINDS:
-        known = ", ".join(sorted({"layer", "norm", *_KINDS, *_VIEWS}))
-        raise AtollError(f"operation {operation.described or name!r} at {name}: allowed are {known}")
     cost = OperationCost(
         kind=_KINDS[operation.kind],
         input_elements=sum(prod(source.shape) for source in sources),
@@ -99,7 +103,7 @@ def _value(operation: Operation, inputs: tuple[str, ...], values: dict[str, Valu
         activation_bits=bits,
         compute="int8" if bits == 8 else "float32",
     )
-    in_place = operation.kind in _ELEMENTWISE
+    in_place = operation.kind in _ELEMENTWISE and sources[0].shape == operation.shape
     return Value(operation.name, operation.path, inputs, operation.shape, bits, (cost,), in_place)
 
 

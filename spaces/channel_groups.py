@@ -7,34 +7,39 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from .graph import Graph, Operation, trace
+from .channel_layout import Channels, Concatenated, Layout, Spread, counterparts
+from .graph import COMBINING, POINTWISE, Graph, Operation, Shape, trace
 from .kernels.importance import channel_l1
 from .layers.conv import Conv
+from .layers.dense import Dense
 from .layers.layer import Layer
 from .layers.norm import Norm
+from .layers.tt_dense import TTDense
 
 #: operations that hand each channel on by itself
-_PER_CHANNEL = ("relu", "relu6", "max_pool", "avg_pool", "global_avg_pool", "identity")
-#: how a flattened feature index runs over (channel, position)
-_FLATTENS = {"flatten": "channel_major", "channels_last_flatten": "position_major"}
+_PER_CHANNEL = (
+    *POINTWISE, "max_pool", "avg_pool", "global_avg_pool", "global_max_pool", "upsample", "identity",
+    "reshape", "expand",
+)  # fmt: skip
+#: flattenings -> whether the channel index then runs fastest
+_FLATTENS = {"flatten": False, "channels_last_flatten": True}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reader:
-    """A layer that reads a group's channels, each spread over `positions` features in a given layout."""
+    """A module that reads a group's channels: among others, or each at several positions."""
 
     path: str
-    positions: int = 1
-    layout: str = "channel_major"
+    group: "ChannelGroup" = field(repr=False)
+    layout: Layout = field(repr=False)
 
-    def features(self, channels: Tensor, size: int) -> Tensor:
-        """Returns which input features of the layer belong to these of `size` channels, ascending."""
-        if self.positions == 1:
-            return channels
-        place = torch.arange(self.positions)
-        if self.layout == "position_major":
-            return (place[:, None] * size + channels[None, :]).flatten()
-        return (channels[:, None] * self.positions + place[None, :]).flatten()
+    def features(self, channels: Tensor) -> Tensor:
+        """Returns which input features of the module are left, in their new order.
+
+        Args:
+            channels: numbers of the group's channels that are left; other groups keep theirs.
+        """
+        return self.layout.select(self.group, channels)
 
 
 @dataclass
@@ -42,31 +47,38 @@ class ChannelGroup:
     """Channels that go together: the layers that make them, norms on them, layers that read them.
 
     Args:
-        size: number of channels.
+        size: number of channels when the network was analysed.
         makers: paths of layers whose outputs these are (several where values are added).
-        norms: paths of normalisations and depthwise layers over them.
+        norms: paths of normalisations and depthwise layers over these channels alone, one by one.
+        spread_norms: normalisations and depthwise layers over them among others, or over flattened maps.
         readers: layers whose inputs these are.
         fixed: why the group cannot shrink, empty where it can.
+        left: number of channels now: `keep_channels` counts.
     """
 
     size: int
     makers: list[str] = field(default_factory=list)
     norms: list[str] = field(default_factory=list)
+    spread_norms: list[Reader] = field(default_factory=list)
     readers: list[Reader] = field(default_factory=list)
     fixed: str = ""
+    left: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.left = self.size
 
 
 class _Spaces:
-    """Union-find over channel spaces."""
+    """Union-find over spaces of channels."""
 
     def __init__(self) -> None:
         self.parent: list[int] = []
         self.groups: list[ChannelGroup] = []
 
-    def new(self, size: int, fixed: str = "") -> int:
+    def new(self, size: int, fixed: str = "") -> Channels:
         self.parent.append(len(self.parent))
         self.groups.append(ChannelGroup(size, fixed=fixed))
-        return len(self.parent) - 1
+        return Channels(len(self.parent) - 1, self)
 
     def root(self, space: int) -> int:
         while self.parent[space] != space:
@@ -76,25 +88,22 @@ class _Spaces:
     def group(self, space: int) -> ChannelGroup:
         return self.groups[self.root(space)]
 
-    def join(self, first: int, second: int) -> int:
+    def join(self, first: int, second: int) -> None:
         first, second = sorted((self.root(first), self.root(second)))
         if first != second:
             kept, gone = self.groups[first], self.groups[second]
-            kept.makers += [maker for maker in gone.makers if maker not in kept.makers]
-            kept.norms += [norm for norm in gone.norms if norm not in kept.norms]
-            kept.readers += [reader for reader in gone.readers if reader not in kept.readers]
+            kept.makers += gone.makers
             kept.fixed = kept.fixed or gone.fixed
             self.parent[second] = first
-        return first
 
+    def fix(self, layout: Layout, reason: str) -> None:
+        """Says why the channels of a value cannot be removed; the first reason stays."""
+        for space in layout.spaces():
+            self.group(space).fixed = self.group(space).fixed or reason
 
-@dataclass(frozen=True)
-class _Value:
-    """Where a value's channels live and how they are laid out."""
-
-    space: int
-    positions: int = 1
-    layout: str = "channel_major"
+    def roots(self) -> list[ChannelGroup]:
+        """Returns the groups in the order in which they were found."""
+        return [group for space, group in enumerate(self.groups) if self.root(space) == space]
 
 
 def channel_groups(network: nn.Module, input_shape: tuple[int, int, int]) -> list[ChannelGroup]:
@@ -106,85 +115,117 @@ class _Analysis:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.spaces = _Spaces()
-        self.values: dict[str, _Value] = {}
-        self.made_by: dict[str, int] = {}
+        self.values: dict[str, Layout] = {}
+        self.made_by: dict[str, Channels] = {}
+        #: how what layers read, and what norms are over, is laid out
+        self.read: dict[str, Layout] = {}
+        self.over: dict[str, Layout] = {}
 
     def run(self) -> list[ChannelGroup]:
         for operation in self.graph.operations:
-            value = self._visit(operation)
-            if value is not None:
-                self.values[operation.name] = value
-        roots = dict.fromkeys(self.spaces.root(space) for space in range(len(self.spaces.parent)))
-        return [self.spaces.groups[root] for root in roots if self.spaces.groups[root].makers]
+            sources = [self.values[name] for name in operation.inputs]
+            if operation.kind == "output":
+                for source in sources:
+                    self.spaces.fix(source, "the network's output")
+                break
+            value = self._visit(operation, sources)
+            self.values[operation.name] = self._opaque(operation, sources) if value is None else value
+        for path, layout in self.read.items():
+            for group in self._groups(layout):
+                group.readers.append(Reader(path, group, layout))
+        for path, layout in self.over.items():
+            for group in self._groups(layout):
+                if isinstance(layout, Channels):
+                    group.norms.append(path)
+                else:
+                    group.spread_norms.append(Reader(path, group, layout))
+        return [group for group in self.spaces.roots() if group.makers]
 
-    def _visit(self, operation: Operation) -> _Value | None:
-        sources = [self.values[name] for name in operation.inputs]
-        if operation.kind == "input":
-            return _Value(self.spaces.new(operation.shape[0], "the network's input"))
-        if operation.kind == "output":
-            for source in sources:
-                self.spaces.group(source.space).fixed = "the network's output"
-            return None
-        if operation.kind == "layer" and self._reads_channels(operation):
-            return self._layer(operation, sources[0])
-        if operation.kind == "norm" and sources[0].positions == 1:
-            self._note(self.spaces.group(sources[0].space).norms, operation.path)
-            return sources[0]
-        if operation.kind in _PER_CHANNEL:
-            return sources[0]
-        if operation.kind == "add" and self._alike(operation, sources):
-            space = sources[0].space
-            for source in sources[1:]:
-                space = self.spaces.join(space, source.space)
-            return _Value(space, sources[0].positions, sources[0].layout)
-        if operation.kind in _FLATTENS and len(operation.shape) == 1:
-            shape = self.graph[operation.inputs[0]].shape
-            if len(shape) == 1:  # flat already
-                return sources[0]
-            return _Value(sources[0].space, prod(shape[1:]), _FLATTENS[operation.kind])
+    def _groups(self, layout: Layout) -> list[ChannelGroup]:
+        """Returns the groups in a layout, each once."""
+        return list({id(group): group for group in map(self.spaces.group, layout.spaces())}.values())
+
+    def _opaque(self, operation: Operation, sources: list[Layout]) -> Channels:
+        """An operation that is not understood: what it reads and what it makes stays as it is."""
         for source in sources:
-            self.spaces.group(source.space).fixed = f"read by {operation.described}"
-        size = operation.shape[0] if operation.shape else 1
-        return _Value(self.spaces.new(size, f"made by {operation.described}"))
+            self.spaces.fix(source, f"read by {operation.described}")
+        return self.spaces.new(operation.shape[0] if operation.shape else 1, f"made by {operation.described}")
 
-    def _reads_channels(self, operation: Operation) -> bool:
-        """Whether a layer reads channels: a dense layer on images would read rows of pixels."""
-        dimensions = 3 if isinstance(operation.module, Conv) else 1
-        return len(self.graph.input_shapes(operation)[0]) == dimensions
+    def _visit(self, operation: Operation, sources: list[Layout]) -> Layout | None:
+        """Returns how the operation's value is laid out, None where that is not understood."""
+        kind, shapes = operation.kind, self.graph.input_shapes(operation)
+        if kind == "input":
+            return self.spaces.new(operation.shape[0], "the network's input")
+        if operation.rigid:
+            return None
+        if kind == "layer" and reads_channels(operation, shapes[0]):
+            return self._layer(operation, sources[0])
+        if kind == "norm" and shapes[0][0] == getattr(operation.module, "num_features", 0):
+            self._join_at(self.over, operation.path, sources[0])
+            return sources[0]
+        if kind in _PER_CHANNEL:
+            return sources[0]
+        if kind in COMBINING:
+            return self._combined(operation, sources, shapes)
+        if kind == "concatenate":
+            parts = [p for s in sources for p in (s.parts if isinstance(s, Concatenated) else (s,))]
+            return Concatenated(tuple(parts))
+        if kind in _FLATTENS and len(operation.shape) == 1:
+            positions = prod(shapes[0][1:])
+            return sources[0] if positions == 1 else Spread(sources[0], positions, _FLATTENS[kind])
+        return None
 
-    def _alike(self, operation: Operation, sources: list[_Value]) -> bool:
-        """Whether added values have the same channels in the same layout (no broadcasting over channels)."""
-        layouts = {(s.positions, s.layout if s.positions > 1 else "") for s in sources}
-        sizes = {shape[0] for shape in self.graph.input_shapes(operation) if shape}
-        return len(layouts) == 1 and len(sizes) == 1
+    def _combined(self, operation: Operation, sources: list[Layout], shapes: list[Shape]) -> Layout | None:
+        """Values added or multiplied element by element, spread over height and width where one has none."""
+        whole = [(s, shape) for s, shape in zip(sources, shapes, strict=True) if prod(shape) > 1]
+        if any(len(shape) != len(operation.shape) or shape[0] != operation.shape[0] for _, shape in whole):
+            return None  # another number of dimensions, or one channel for all
+        if not whole:
+            return sources[0]
+        first, *others = [source for source, _ in whole]
+        for other in others:
+            self._join(first, other, operation.described)
+        return first
 
-    def _layer(self, operation: Operation, source: _Value) -> _Value:
-        layer = operation.module
+    def _layer(self, operation: Operation, source: Layout) -> Layout:
+        layer, path = operation.module, operation.path
         assert isinstance(layer, Layer)
+        if isinstance(layer, Conv) and layer.depthwise:
+            self._join_at(self.over, path, source)
+            return source
         if isinstance(layer, Conv) and layer.groups > 1:
-            if layer.depthwise:
-                self._note(self.spaces.group(source.space).norms, operation.path)
-                return source
-            self.spaces.group(source.space).fixed = f"read by the grouped convolution {operation.path}"
-            return _Value(self._space_of(operation.path, layer, "made by a grouped convolution"))
-        reader = Reader(operation.path, source.positions, source.layout)
-        readers = self.spaces.group(source.space).readers
-        if reader not in readers:
-            readers.append(reader)
-        return _Value(self._space_of(operation.path, layer))
+            self.spaces.fix(source, f"read by the grouped convolution {path}")
+            return self._made(path, layer, "made by a grouped convolution")
+        self._join_at(self.read, path, source)
+        return self._made(path, layer)
 
-    def _space_of(self, path: str, layer: Layer, fixed: str = "") -> int:
+    def _made(self, path: str, layer: Layer, fixed: str = "") -> Channels:
         """Returns the space of a layer's outputs; a layer that runs twice has one."""
         if path not in self.made_by:
-            space = self.spaces.new(layer.outputs, fixed)
-            self.spaces.group(space).makers.append(path)
-            self.made_by[path] = space
+            space = self.made_by[path] = self.spaces.new(layer.outputs, fixed)
+            self.spaces.group(space.space).makers.append(path)
         return self.made_by[path]
 
-    @staticmethod
-    def _note(names: list[str], name: str) -> None:
-        if name not in names:
-            names.append(name)
+    def _join_at(self, known: dict[str, Layout], path: str, layout: Layout) -> None:
+        """Notes what a module reads; one that runs twice reads the same channels each time."""
+        self._join(known.setdefault(path, layout), layout, f"{path}, which runs twice")
+
+    def _join(self, first: Layout, second: Layout, reader: str) -> None:
+        """Makes channels in the same places of two values one, or fixes all where they lie otherwise."""
+        pairs = counterparts(first, second)
+        if pairs is None:
+            for layout in (first, second):
+                self.spaces.fix(layout, f"read by {reader}, beside channels that lie otherwise")
+        for one, other in pairs or ():
+            self.spaces.join(one, other)
+
+
+def reads_channels(operation: Operation, shape: Shape) -> bool:
+    """Whether a layer reads channels: a dense layer on images reads rows of pixels."""
+    layer = operation.module
+    assert isinstance(layer, Layer)
+    rows = len(shape) > 1 and isinstance(layer, Dense | TTDense)
+    return not rows and (shape[0], operation.shape[0]) == (layer.inputs, layer.outputs)
 
 
 def group_importance(
@@ -216,12 +257,19 @@ def keep_channels(network: nn.Module, group: ChannelGroup, index: Tensor) -> Non
         assert isinstance(layer, Layer)
         layer.keep_outputs(index)
     for path in group.norms:
-        module = network.get_submodule(path)
-        if isinstance(module, Norm):
-            module.keep_channels(index)
-        elif isinstance(module, Layer):
-            module.keep_outputs(index)
+        _keep_normed(network.get_submodule(path), index)
+    for norm in group.spread_norms:
+        _keep_normed(network.get_submodule(norm.path), norm.features(index))
     for reader in group.readers:
         layer = network.get_submodule(reader.path)
         assert isinstance(layer, Layer)
-        layer.keep_inputs(reader.features(index, group.size))
+        layer.keep_inputs(reader.features(index))
+    group.left = index.numel()
+
+
+def _keep_normed(module: nn.Module, index: Tensor) -> None:
+    """Keeps these channels of a normalisation or a depthwise convolution."""
+    if isinstance(module, Norm):
+        module.keep_channels(index)
+    elif isinstance(module, Layer):
+        module.keep_outputs(index)

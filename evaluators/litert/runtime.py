@@ -35,7 +35,7 @@ def _grid(details: dict) -> Grid | None:
 
 
 class LiteRtRunner:
-    """A loaded file with one input and one output.
+    """A loaded file with one input; with one output, but for `run_heads`.
 
     Args:
         model: the bytes of the file, or its path.
@@ -61,7 +61,8 @@ class LiteRtRunner:
             except (ValueError, RuntimeError) as error:
                 raise AtollError(f"LiteRT does not load the model: {error}") from error
         self.input = self.interpreter.get_input_details()[0]
-        self.output = self.interpreter.get_output_details()[0]
+        self.outputs = self.interpreter.get_output_details()
+        self.output = self.outputs[0]
 
     @property
     def input_grid(self) -> Grid | None:
@@ -81,7 +82,12 @@ class LiteRtRunner:
 
         Returns:
             [count, *output shape without batch].
+
+        Raises:
+            AtollError: the file has several outputs.
         """
+        if len(self.outputs) != 1:
+            raise AtollError(f"got a file with {len(self.outputs)} outputs, allowed is one: see run_heads")
         rows = []
         for image in images:
             self.interpreter.set_tensor(self.input["index"], image.reshape(self.input["shape"]))
@@ -99,6 +105,19 @@ class LiteRtRunner:
         images = np.asarray(images, np.float32)
         raw = self.run_raw(images if grid_in is None else grid_in.quantize(images))
         return raw if grid_out is None else grid_out.dequantize(raw)
+
+    def run_heads(self, image: np.ndarray) -> list[np.ndarray]:
+        """Real-valued outputs, float32, one for every head, for one real-valued image.
+
+        Args:
+            image: [*input shape without batch], float; quantized with the file's own input grid.
+        """
+        grid = self.input_grid
+        image = np.asarray(image, np.float32).reshape(self.input["shape"])
+        self.interpreter.set_tensor(self.input["index"], image if grid is None else grid.quantize(image))
+        self.interpreter.invoke()
+        found = [(self.interpreter.get_tensor(head["index"]), _grid(head)) for head in self.outputs]
+        return [raw if grid is None else grid.dequantize(raw) for raw, grid in found]
 
     def time_ms(self, runs: int = 20, warm_up: int = 3) -> float:
         """Median time of one invocation in ms, measured here, over ``runs`` runs after ``warm_up`` others."""

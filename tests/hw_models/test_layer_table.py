@@ -150,6 +150,40 @@ def test_bad_json_is_named(stored):
 
 
 def test_unsupported_operation_is_named():
-    network = adopt(nn.Sequential(nn.Conv2d(2, 4, 3), nn.Hardswish()).eval(), (2, 8, 8))
-    with pytest.raises(AtollError, match="Hardswish"):
+    network = adopt(nn.Sequential(nn.Conv2d(2, 4, 3), nn.LogSoftmax(1)).eval(), (2, 8, 8))
+    with pytest.raises(AtollError, match=r"operation 'LogSoftmax' at 1: allowed are "):
         layer_table(network, (2, 8, 8))
+
+
+class TwoHeads(nn.Module):
+    """A large value that is returned and read by nothing else, then a head after it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 1)
+        self.head = nn.Conv2d(1, 1, 1)
+
+    def forward(self, x):
+        return self.conv(x), self.head(torch.relu(x))
+
+
+def test_every_head_stays_alive_to_the_end():
+    table = layer_table(adopt(TwoHeads(), (1, 8, 8)).eval(), (1, 8, 8))
+    assert [row.live_bytes for row in table.rows] == [4 * 64 * n for n in (1 + 4, 1 + 4, 1 + 1 + 4)]
+
+
+def test_a_product_with_a_factor_for_each_channel_is_elementwise_work():
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 4, 1)
+
+        def forward(self, x):
+            x = self.conv(x)
+            return x * torch.sigmoid(x.mean((2, 3), keepdim=True))
+
+    *_, pool, gate, product = layer_table(adopt(Scaled(), (1, 8, 8)).eval(), (1, 8, 8)).rows
+    kinds = [
+        (row.cost.kind, row.cost.input_elements, row.cost.output_elements) for row in (pool, gate, product)
+    ]
+    assert kinds == [("pool", 256, 4), ("elementwise", 4, 4), ("elementwise", 260, 256)]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from atoll.spaces.channel_groups import ChannelGroup, channel_groups, keep_channels
+from atoll.spaces.layers.flatten import ChannelsLastFlatten
 from atoll.spaces.layers.layer import Layer
 from atoll.spaces.layers.norm import Norm
 from atoll.spaces.layers.structure import adopt
@@ -128,31 +129,145 @@ class Between(nn.Module):
         return self.head(self.second(self.between(self.first(x))))
 
 
+class Concatenating(nn.Module):
+    """Concatenated maps are normalised, convolved depthwise, concatenated again, flattened and read."""
+
+    def __init__(self, flatten: nn.Module) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(2, 8, 3, padding=1)
+        self.second = nn.Conv2d(8, 6, 3, padding=1)
+        self.norm = nn.BatchNorm2d(14)
+        self.depthwise = nn.Conv2d(14, 14, 3, padding=1, groups=14)
+        self.third = nn.Conv2d(14, 8, 1)
+        self.flatten = flatten
+        self.dense1 = nn.Linear(22 * 64, 9)
+        self.norm1 = nn.BatchNorm1d(22 * 64)
+        self.dense2 = nn.Linear(18, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.first(x))
+        x = torch.cat([x, self.second(x)], 1)
+        x = torch.relu(self.depthwise(self.norm(x)))
+        x = torch.cat([x, self.third(x)], 1)
+        x = self.dense1(self.norm1(self.flatten(x)))
+        return self.dense2(torch.cat([x, x.sigmoid()], 1))
+
+
+class Squeezing(nn.Module):
+    """Squeeze and excitation: channels times a factor each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 8, 3, padding=1)
+        self.squeeze = nn.Linear(8, 4)
+        self.excite = nn.Linear(4, 8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.silu(self.conv(x))
+        batch, channels, _, _ = x.shape
+        factor = torch.relu(self.squeeze(x.mean((2, 3))))
+        x = x * torch.sigmoid(self.excite(factor)).view(batch, channels, 1, 1)
+        return self.head(nn.functional.adaptive_avg_pool2d(x, 1).view(batch, -1))
+
+
+class Sharing(nn.Module):
+    """One convolution and one norm over two paths, one dense layer that runs twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = nn.Conv2d(2, 8, 3, padding=1)
+        self.right = nn.Conv2d(2, 8, 3, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.both = nn.Conv2d(8, 6, 3, padding=1)
+        self.head = nn.Linear(6, 6)
+        self.last = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        left = self.both(torch.relu(self.norm(self.left(x)))).mean((2, 3))
+        right = self.both(torch.relu(self.norm(self.right(x)))).mean((2, 3))
+        return self.last(self.head(torch.relu(self.head(left)) + right))
+
+
+@pytest.mark.parametrize(
+    ("network", "made"),
+    [
+        (Concatenating(nn.Flatten()), [["first"], ["second"], ["third"], ["dense1"]]),
+        (Concatenating(ChannelsLastFlatten()), [["first"], ["second"], ["third"], ["dense1"]]),
+        (Squeezing(), [["conv", "excite"], ["squeeze"]]),
+        (Sharing(), [["left", "right"], ["both", "head"]]),
+    ],
+    ids=["concatenated", "concatenated-channels-last", "squeezed", "shared"],
+)
+def test_groups_go_one_after_the_other(network: nn.Module, made: list[list[str]]) -> None:
+    """All groups shrink, each by channels drawn at random; channels that nobody reads change nothing."""
+    ours, generator = adopted(network), torch.Generator().manual_seed(2)
+    groups = [group for group in channel_groups(ours, SHAPE) if not group.fixed]
+    assert [group.makers for group in groups] == made
+    for group in groups:
+        kept = torch.randperm(group.size, generator=generator)[: group.size - 3].sort().values
+        gone = torch.tensor([n for n in range(group.size) if n not in kept])
+        for reader in group.readers:  # what is read with weight 0 may as well be gone
+            features = torch.ones(ours.get_submodule(reader.path).inputs, dtype=torch.bool)
+            features[reader.features(kept)] = False
+            assert int(features.sum()) % gone.numel() == 0 < int(features.sum())
+            layer = ours.get_submodule(reader.path)
+            layer.weight.set(
+                layer.weight.effective() * ~features.reshape(-1, *[1] * (layer.weight().dim() - 2))
+            )
+        with torch.no_grad():
+            before = ours(X)
+            keep_channels(ours, group, kept)
+            assert torch.allclose(ours(X), before, atol=1e-5)
+        assert group.left == group.size - 3
+        assert all(ours.get_submodule(path).outputs == group.left for path in group.makers)
+
+
 def flat_head(*layers: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Flatten(), *layers, nn.Linear(512, 3))
+
+
+class ViewHead(nn.Module):
+    """A head whose code names the number of features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(512, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dense(x.view(-1, 512))
 
 
 @pytest.mark.parametrize(
     ("network", "maker", "reason"),
     [
-        (Between(nn.SiLU(), flat_head()), "first", "read by SiLU"),
-        (Between(lambda x: x * 2, flat_head()), "first", "read by .*mul"),
+        (Between(nn.Softmax(1), flat_head()), "first", "read by Softmax"),
+        (Between(lambda x: x * x.size(1), flat_head()), "first", "read by mul"),
+        (Between(lambda x: x, ViewHead()), "second", "read by view"),
+        (Between(nn.GroupNorm(2, 8), flat_head()), "first", "read by GroupNorm"),
+        (Between(nn.ConvTranspose2d(8, 8, 1), flat_head()), "first", "read by ConvTranspose2d"),
+        (Between(nn.Conv2d(8, 8, 1, groups=4), flat_head()), "first", "grouped convolution between"),
         (Between(lambda x: torch.cat([x[:, :4], x[:, 4:]], 1), flat_head()), "first", "read by"),
         (Between(lambda x: x + x.mean(1, keepdim=True), flat_head()), "first", "read by"),
         (Between(nn.Conv2d(8, 8, 1, groups=2), flat_head()), "first", "grouped convolution between"),
-        (Between(nn.ReLU(), flat_head(nn.BatchNorm1d(512))), "second", "read by Norm"),
         (
             Between(nn.ReLU(), nn.Sequential(nn.Linear(8, 1), nn.Flatten(), nn.Linear(64, 3))),
             "second",
             "read by",
         ),
-        (
-            Between(nn.ReLU(), nn.Sequential(nn.Flatten(2), nn.Flatten(), nn.Linear(512, 3))),
-            "second",
-            "read by",
-        ),
     ],
-    ids=["silu", "times", "slices", "broadcast", "grouped", "flat-norm", "dense-on-rows", "flatten-from-2"],
+    ids=[
+        "softmax",
+        "times-size",
+        "view-with-sizes",
+        "group-norm",
+        "transposed",
+        "groups",
+        "slices",
+        "broadcast",
+        "grouped",
+        "dense-on-rows",
+    ],
 )
 def test_what_is_not_understood_leaves_its_channels_alone(
     network: nn.Module, maker: str, reason: str
@@ -168,13 +283,19 @@ def test_what_is_not_understood_leaves_its_channels_alone(
         assert ours(X).shape == before.shape
 
 
-def test_flattening_twice_is_flattening_once() -> None:
-    network = adopted(Between(nn.ReLU(), nn.Sequential(nn.Flatten(), nn.Flatten(), nn.Linear(512, 3))))
+@pytest.mark.parametrize(
+    "flatten",
+    [(nn.Flatten(), nn.Flatten()), (nn.Flatten(2), nn.Flatten()), (nn.Flatten(), nn.BatchNorm1d(512))],
+    ids=["twice", "from-2-first", "normalised"],
+)
+def test_what_is_flattened_is_one_flattening(flatten: tuple[nn.Module, ...]) -> None:
+    network = adopted(Between(nn.ReLU(), nn.Sequential(*flatten, nn.Linear(512, 3))))
     group = group_made_by(network, "second")
     assert group.fixed == ""
     kept = torch.tensor([1, 6])
     gone = torch.tensor([0, 2, 3, 4, 5, 7])
-    handle = network.head.register_forward_pre_hook(without(gone))
+    features = (gone[:, None] * 64 + torch.arange(64)).flatten()
+    handle = network.head[-1].register_forward_pre_hook(without(features))
     with torch.no_grad():
         masked = network(X)
     handle.remove()
