@@ -26,6 +26,7 @@ PAIRS_FILE = Path(__file__).parent / "techniques" / "PAIRS.md"
 NETWORK, CLASSES, INPUT_SHAPE = "baseline_cnn", 35, (3, 64, 64)
 #: what a step may leave beside constraints on weights
 CHANNELS, FORM, ACTIVATIONS = "channels", "form", "activations"
+FLOAT_ACTIVATIONS = (FLOAT_BITS, False)
 MARKS: dict[str, str] = {"carried over": "=", "imposed anew": "~", "dropped": "x"}
 NOTHING, REFUSED = "·", "–"
 
@@ -120,14 +121,22 @@ def _structural_fates(given: Layer | None, before: Layer, after: Layer | None) -
             yield FORM, "dropped"
         else:  # other sizes are decomposed anew; merging its factors leaves the product what it is
             yield FORM, "carried over" if _sizes(after) == _sizes(before) else "imposed anew"
-    if before.activation_bits < FLOAT_BITS:
-        bits = FLOAT_BITS if after is None else after.activation_bits
-        same = bits == before.activation_bits
-        yield ACTIVATIONS, "carried over" if same else "dropped" if bits == FLOAT_BITS else "imposed anew"
+    if _activations(before) != FLOAT_ACTIVATIONS:
+        now = FLOAT_ACTIVATIONS if after is None else _activations(after)
+        same = now == _activations(before)
+        yield (
+            ACTIVATIONS,
+            "carried over" if same else "dropped" if now == FLOAT_ACTIVATIONS else "imposed anew",
+        )
 
 
 def _sizes(layer: Layer) -> tuple[int, int]:
     return layer.inputs, layer.outputs
+
+
+def _activations(layer: Layer) -> tuple[int, bool]:
+    """Returns the bits of the activations, and whether the layer sees the signs of its input alone."""
+    return layer.activation_bits, layer.input_sign is not None
 
 
 # For readers -------------------------------------------------------------------------------------------

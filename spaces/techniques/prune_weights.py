@@ -61,7 +61,7 @@ class PruneWeights(Technique):
         planned = settle(to_meta(model))
         for _, factors in self._pools(planned):
             for factor in factors.values():
-                factor.impose(Mask(torch.ones(factor.shape, dtype=torch.bool, device="meta")))
+                _mask(factor, torch.ones(factor.shape, dtype=torch.bool, device="meta"))
         return planned
 
     def apply(self, model: nn.Module, context: Context) -> tuple[nn.Module, Decisions]:
