@@ -74,7 +74,7 @@ def test_the_digest_is_the_same_everywhere() -> None:
     assert Recipe.parse(text).digest == DIGEST
 
 
-DIGEST = "7730ab5a52f5db34bc48c271e246eba64232f367489c08d351aea4b1b04eb1da"
+DIGEST = "8cac1581e51a28a92da940bc205cdbad115f8596d54e0400181a561e97520b0c"
 
 
 def test_prefixes_run_from_the_baseline_to_the_whole() -> None:
