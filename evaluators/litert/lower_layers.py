@@ -19,8 +19,9 @@ from .tensors import Grid
 from .values import Value, Workbench, channels_first_order
 from .weights import Weights, to_numpy
 
-#: where -1 and +1 lie on steps exactly; steps of 1 would round the layer's bias to whole weights
-SIGN_GRID = Grid(2.0**-6)
+#: -1 and +1 are -127 and 127 steps, exactly in float32 too; steps of 1 would round the layer's bias to whole
+#: weights
+SIGN_GRID = Grid(float(np.float32(1 / 127)))
 
 
 def lower_layer(
