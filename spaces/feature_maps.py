@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .heads import single_head
 from .layers.structure import input_shape_of, named_layers, to_meta
 
 #: layer -> its output for a batch, [B, ...]; of a layer that runs twice the last one
@@ -16,6 +17,9 @@ def with_features(network: nn.Module, names: Iterable[str], images: Tensor) -> t
     """Runs a network and returns its output together with the outputs of these layers.
 
     The hooks are there for this pass alone, so that the network stays as it was.
+
+    Raises:
+        AtollError: the network has several heads.
     """
     seen: FeatureMaps = {}
 
@@ -24,7 +28,7 @@ def with_features(network: nn.Module, names: Iterable[str], images: Tensor) -> t
 
     handles = [network.get_submodule(name).register_forward_hook(keep(name)) for name in names]
     try:
-        return network(images), seen
+        return single_head(network(images), "distillation"), seen
     finally:
         for handle in handles:
             handle.remove()

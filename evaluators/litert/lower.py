@@ -9,9 +9,11 @@ weights are integers; otherwise integers are widened in the file (DEQUANTIZE of 
 
 from dataclasses import replace
 from math import prod
+from typing import Any
 
 from torch import nn
 
+from ...spaces.channel_groups import reads_channels
 from ...spaces.errors import AtollError
 from ...spaces.graph import Graph, Operation, trace
 from ...spaces.layers.layer import Layer
@@ -22,6 +24,15 @@ from .tensors import Grid
 from .values import Value, Workbench
 
 _ACTIVATIONS = ("relu", "relu6")
+#: functions of one value with an operator of their own -> (the operator, its options in the schema)
+_FUNCTIONS: dict[str, tuple[str, str | None]] = {
+    "sigmoid": ("LOGISTIC", None),
+    "tanh": ("TANH", None),
+    "hard_swish": ("HARD_SWISH", "HardSwish"),
+    "elu": ("ELU", None),
+    "leaky_relu": ("LEAKY_RELU", "LeakyRelu"),
+    "softmax": ("SOFTMAX", "Softmax"),
+}
 # Operations that hand integers on as they are.
 _TRANSPARENT = ("identity", "max_pool", "flatten", "channels_last_flatten", *_ACTIVATIONS)
 
@@ -34,7 +45,8 @@ def lower(network: nn.Module, input_shape: tuple[int, int, int]) -> bytes:
         input_shape: (channels, height, width).
 
     Returns:
-        The bytes of the file; the same network always gives the same bytes.
+        The bytes of the file; the same network always gives the same bytes. A network with several heads
+        gives as many outputs, in its own order.
 
     Raises:
         AtollError: an operation cannot be written; the message names it and its layer.
@@ -76,7 +88,11 @@ def _lower_operation(
         grid = _wanted_grid(bench, graph, operation)
         index = bench.model.add_input((1, height, width, channels), grid)
         return Value(index, (height, width, channels)), operation
+    if not sources:
+        raise AtollError(f"{operation.described} cannot be written for LiteRT")
     if isinstance(module, Layer):
+        if not reads_channels(operation, graph.input_shapes(operation)[0]):
+            raise AtollError("a dense layer on rows of maps cannot be written for LiteRT")
         last, norm = operation, None
         follower = _only_reader(graph, operation)
         if follower and isinstance(follower.module, Norm) and _folds(module):
@@ -89,10 +105,13 @@ def _lower_operation(
     if kind == "add":
         last, activation = _fused_activation(graph, operation)
         return _add(bench, sources, _wanted_grid(bench, graph, last), activation), last
+    if kind == "multiply":
+        last, activation = _fused_activation(graph, operation)
+        return _multiply(bench, sources, activation), last
     if kind == "concatenate":
         return _concatenate(bench, sources, _wanted_grid(bench, graph, operation)), operation
-    if kind == "global_avg_pool" and operation.shape[1:] == (1, 1):
-        return _mean(bench, sources[0], _wanted_grid(bench, graph, operation)), operation
+    if kind == "global_avg_pool" and operation.shape[1:] in ((1, 1), ()):
+        return _mean(bench, sources[0], _wanted_grid(bench, graph, operation), operation), operation
     return _lower_simple(bench, operation, sources[0]), operation
 
 
@@ -110,16 +129,42 @@ def _lower_simple(bench: Workbench, operation: Operation, source: Value) -> Valu
         moved = len(source.shape) == 3 and source.shape[2] > 1 and source.shape[0] * source.shape[1] > 1
         unflattened = source.shape if moved else source.unflattened
         return replace(source, shape=(prod(source.shape),), unflattened=unflattened)
+    if kind == "reshape" and source.shape == (operation.shape[0],):  # features become maps of one position
+        return replace(bench.in_torch_order(source), shape=(1, 1, operation.shape[0]))
     if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
         return _pool(bench, module, source)
+    if kind in _FUNCTIONS or kind == "silu":
+        return _function(bench, operation, source)
     raise AtollError(f"{operation.described or kind} cannot be written for LiteRT")
 
 
-def _mean(bench: Workbench, source: Value, wanted: Grid | None) -> Value:
+def _function(bench: Workbench, operation: Operation, source: Value) -> Value:
+    """A function of one value, in float: integer kernels would want grids that are not trained."""
+    kind, module = operation.kind, operation.module
+    source = bench.to_float(source)
+    if kind == "silu":  # x sigmoid(x)
+        gate = operators.function(bench.model, source.index, *_FUNCTIONS["sigmoid"])
+        return replace(source, index=operators.mul(bench.model, source.index, gate), non_negative=False)
+    settings: dict[str, Any] = {}
+    if kind == "leaky_relu":
+        settings["alpha"] = getattr(module, "negative_slope", 0.01)
+    if kind == "elu" and getattr(module, "alpha", 1.0) != 1.0:
+        raise AtollError("an ELU with another alpha than 1 cannot be written for LiteRT")
+    if kind == "softmax":
+        if getattr(module, "dim", None) not in (1, -len(source.shape)):
+            raise AtollError("a softmax over another dimension than channels cannot be written for LiteRT")
+        source, settings["beta"] = bench.in_torch_order(source), 1.0
+    index = operators.function(bench.model, source.index, *_FUNCTIONS[kind], **settings)
+    return replace(source, index=index, non_negative=kind in ("sigmoid", "softmax"))
+
+
+def _mean(bench: Workbench, source: Value, wanted: Grid | None, operation: Operation) -> Value:
     """Global average pooling; int8 maps give int8 on the grid that the reader wants, or on their own."""
     grid = wanted if bench.grid_of(source) is not None else None
-    index = operators.mean(bench.model, bench.maps(source), (1, 2), keep_dims=True, grid=grid)
-    return Value(index, (1, 1, source.shape[2]), non_negative=source.non_negative)
+    keep = len(operation.shape) == 3
+    index = operators.mean(bench.model, bench.maps(source), (1, 2), keep_dims=keep, grid=grid)
+    shape = (1, 1, source.shape[2]) if keep else (source.shape[2],)
+    return Value(index, shape, non_negative=source.non_negative)
 
 
 def _pool(bench: Workbench, module: nn.MaxPool2d | nn.AvgPool2d, source: Value) -> Value:
@@ -157,6 +202,16 @@ def _add(bench: Workbench, sources: list[Value], grid: Grid | None, activation: 
     one, other = (bench.shaped(source, (1, *source.shape)) for source in sources)
     index = operators.add(bench.model, one, other, grid, activation)
     return Value(index, sources[0].shape, non_negative=activation is not None)
+
+
+def _multiply(bench: Workbench, sources: list[Value], activation: str | None) -> Value:
+    """A product, one of them perhaps the same at all positions; in float: its grid would not be trained."""
+    sources = [bench.to_float(bench.in_torch_order(source)) for source in sources]
+    if len(sources) != 2 or len(sources[0].shape) != len(sources[1].shape):
+        raise AtollError("a product of other than two values of one kind cannot be written for LiteRT")
+    one, other = (bench.shaped(source, (1, *source.shape)) for source in sources)
+    index = operators.mul(bench.model, one, other, activation=activation)
+    return Value(index, bench.model.tensors[index].shape[1:], non_negative=activation is not None)
 
 
 def _concatenate(bench: Workbench, sources: list[Value], grid: Grid | None) -> Value:

@@ -289,6 +289,20 @@ def sign(model: TfliteModel, x: int, grid: Grid | None = None) -> int:
     return y
 
 
+def function(model: TfliteModel, x: int, name: str, options: str | None = None, **settings: float) -> int:
+    """A function of every float value of ``x``, or of its last axis: an operator with one input, version 1.
+
+    Args:
+        model: the file under construction.
+        x: float tensor.
+        name: of the operator in the schema.
+        options: of its options in the schema, None for none; `settings` are their fields.
+    """
+    y = model.add_activation(model.tensors[x].shape)
+    model.add_operator(name, (x,), (y,), 1, options, **settings)
+    return y
+
+
 def concatenation(model: TfliteModel, parts: Sequence[int], axis: int) -> int:
     """The ``parts`` along ``axis``; int8 parts share one grid."""
     first = model.tensors[parts[0]]

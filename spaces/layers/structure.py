@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ..errors import AtollError
+from ..heads import heads
 from .conv import Conv
 from .dense import Dense
 from .factor import Factor
@@ -22,34 +23,73 @@ _ADOPTED: tuple[tuple[type[nn.Module], Any], ...] = (
     (nn.BatchNorm1d, Norm),
     (nn.BatchNorm2d, Norm),
 )
+#: modules of torch's that only hold others
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 def adopt(network: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
     """Returns a copy of a torch network in which linear, convolution and BatchNorm layers are ours.
 
-    Names stay; other modules (activations, pooling, the network's own forward) are kept as they are.
+    Names stay; other modules (activations, pooling, attention with the linear layers inside it, the network's
+    own forward) are kept as they are.
 
     Args:
         network: any network on (N, C, H, W) images.
         input_shape: (channels, height, width); the copy remembers it (`input_shape_of`).
 
     Raises:
-        AtollError: for a network that does not run on such images, or returns more than one tensor, and for
-            layers with options that have no counterpart (padding that is not zeros, BatchNorm without
-            statistics).
+        AtollError: for a network that does not run on such images, or returns something other than tensors,
+            for layers with options that have no counterpart (padding that is not zeros, BatchNorm without
+            statistics), and for two layers with one weight tensor.
     """
     copy = deepcopy(network)
     copy.input_shape = tuple(input_shape)  # type: ignore[assignment]
-    for name, module in list(copy.named_modules()):
-        for theirs, ours in _ADOPTED:
-            if type(module) is theirs:
-                replace(copy, name, ours.adopt(module))
+    found = [
+        (name, module, ours)
+        for name, module in _adoptable(copy)
+        for theirs, ours in _ADOPTED
+        if type(module) is theirs
+    ]
+    _check_own_weights(copy, [name for name, _, _ in found])
+    for name, module, ours in found:
+        replace(copy, name, ours.adopt(module))
     _check_forward(copy, tuple(input_shape))
     return copy
 
 
+def _adoptable(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yields the modules by name, without those inside a module of torch's own, whose code reads them raw."""
+    inside: set[nn.Module] = set()
+    for name, module in network.named_modules():
+        if module in inside or not isinstance(module, _CONTAINERS):
+            theirs = type(module).__module__.startswith(("torch.nn", "torch.ao.nn"))
+            inside.update(module.children() if theirs or module in inside else ())
+        if module not in inside:
+            yield name, module
+
+
+def _check_own_weights(network: nn.Module, names: list[str]) -> None:
+    """Refuses a bare layer, and layers of which another module has the weight too.
+
+    A module that runs twice is no such case: it is one layer and stays one.
+    """
+    if "" in names:
+        raise AtollError(
+            f"got a bare {type(network).__name__}: allowed is a network that holds it, nn.Sequential for one"
+        )
+    owners: dict[int, str] = {}
+    for name, module in network.named_modules():
+        for part, parameter in module.named_parameters(recurse=False):
+            first = owners.setdefault(id(parameter), f"{name}.{part}")
+            if first != f"{name}.{part}" and {first.rpartition(".")[0], name} & set(names):
+                raise AtollError(
+                    f"{first} and {name}.{part} are one tensor: allowed are layers with weights of their "
+                    "own, and one module that runs twice"
+                )
+
+
 def _check_forward(network: nn.Module, input_shape: tuple[int, ...]) -> None:
-    """Runs the structure once: one image batch in, one tensor out, or an AtollError says what else it is."""
+    """Runs the structure once: one image batch in, tensors out, or an AtollError says what else it is."""
     name = type(network).__name__
     channels, height, width = input_shape
     try:
@@ -60,10 +100,10 @@ def _check_forward(network: nn.Module, input_shape: tuple[int, ...]) -> None:
             f"{name} does not run on images of {height}x{width}x{channels} (height x width x channels): "
             f"{error}"
         ) from error
-    if not isinstance(output, torch.Tensor):
-        raise AtollError(
-            f"{name}: got a network that returns {type(output).__name__}, allowed is one tensor (one head)"
-        )
+    try:
+        heads(output)
+    except AtollError as error:
+        raise AtollError(f"{name}: {error}") from error
 
 
 def input_shape_of(network: nn.Module) -> tuple[int, int, int]:

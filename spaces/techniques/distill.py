@@ -12,6 +12,7 @@ from ..context import Batch, Context
 from ..domains import Choice, Float
 from ..errors import AtollError
 from ..feature_maps import FeatureMaps, comparable_layers, with_features
+from ..heads import single_head
 from ..kernels.distillation import feature_loss, relation_loss, response_loss
 from ..kernels.statistics import BATCH, reestimate
 from ..layers.structure import adopt, input_shape_of, to_meta
@@ -239,5 +240,6 @@ def _training_loss(network: nn.Module, context: Context) -> float:
 
 def _outputs(model: nn.Module) -> int:
     """Returns the number of logits of a network, from its structure alone."""
+    images = torch.empty(1, *input_shape_of(model), device="meta")
     with torch.no_grad():
-        return to_meta(model).eval()(torch.empty(1, *input_shape_of(model), device="meta")).shape[1]
+        return single_head(to_meta(model).eval()(images), "distillation").shape[1]

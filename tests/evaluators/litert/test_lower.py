@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from atoll.evaluators.litert.inspect import operator_names, overhead_bytes, tensor_rows
 from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
@@ -124,7 +125,27 @@ def assert_close(got: np.ndarray, want: np.ndarray, step: float) -> None:
     assert (got.argmax(1) == want.argmax(1)).mean() > 0.85
 
 
-NETWORKS = [papers, channels_first, Residual]
+class Functions(nn.Module):
+    """Squeeze and excitation by a hard-swish and a view, pooling and activations as functions, a softmax."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 6, 3, padding=1)
+        self.conv2 = nn.Conv2d(6, 8, 3, padding=1)
+        self.squeeze = nn.Linear(8, 4)
+        self.excite = nn.Linear(4, 8)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.silu(self.conv2(F.max_pool2d(F.hardswish(self.conv1(x)), 2)))
+        batch, channels, _, _ = x.shape
+        pooled = F.avg_pool2d(x, x.size()[2:]).view(batch, channels)
+        factor = torch.sigmoid(self.excite(F.relu6(self.squeeze(pooled))))
+        x = F.leaky_relu(torch.mul(x, factor.view(batch, channels, 1, 1)), 0.2)
+        return self.head(torch.tanh(F.elu(x)).mean((2, 3)))
+
+
+NETWORKS = [papers, channels_first, Residual, Functions]
 FLOAT_STEPS: list[tuple[str, tuple]] = [
     ("baseline", ()),
     ("int8 weights", (Quantize(bits=8, activations="float"),)),
@@ -164,6 +185,58 @@ def test_int8_activations_agree_to_a_few_steps(build: Callable[[], nn.Module], s
     got, step = run(content, images)
     assert_close(got, want, step or np.abs(want).max() / 128)
     assert len(lower(to_meta(network), SHAPE)) == len(content)
+
+
+class Heads(nn.Module):
+    """Three heads, one of them read by another, the last flattened as torch flattens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.classes = nn.Linear(144, 5)
+        self.box = nn.Linear(5, 2)
+
+    def forward(self, x: Tensor) -> dict[str, object]:
+        x = torch.relu(self.conv(x)).flatten(1)
+        classes = self.classes(x)
+        return {"classes": classes, "rest": (self.box(classes), x)}
+
+
+@pytest.mark.parametrize(("steps", "tolerance"), [((), 1e-5), ((Quantize(bits=8),), 4)])
+def test_every_head_is_an_output(steps: tuple, tolerance: float) -> None:
+    network, images = prepared(Heads)
+    network = compressed(network, images, *steps)
+    content = lower(network, SHAPE)
+    assert len(content) == len(lower(to_meta(network).eval(), SHAPE))
+    runner = LiteRtRunner(content)
+    with torch.no_grad():
+        found = network(images[:1])
+    wanted = (found["classes"], *found["rest"])
+    heads = runner.run_heads(images[0].permute(1, 2, 0).numpy())
+    for got, want, raw in zip(heads, wanted, runner.outputs, strict=True):
+        step = raw["quantization"][0] or 1.0
+        np.testing.assert_allclose(got, want.numpy(), atol=tolerance * step)
+    with pytest.raises(AtollError, match="got a file with 3 outputs, allowed is one"):
+        run(content, images)
+
+
+def test_a_softmax_ships() -> None:
+    network, images = prepared(lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 5), nn.Softmax(dim=1)))
+    np.testing.assert_allclose(run(lower(network, SHAPE), images)[0], logits(network, images), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("layer", "sentence"),
+    [
+        (nn.Linear(8, 3), "1: a dense layer on rows of maps cannot be written"),
+        (nn.Softmax(dim=2), "1: a softmax over another dimension than channels cannot"),
+        (nn.ELU(0.5), "1: an ELU with another alpha than 1 cannot"),
+        (nn.AdaptiveMaxPool2d(1), "1: AdaptiveMaxPool2d cannot be written"),
+    ],
+)
+def test_what_has_no_single_operator_is_refused(layer: nn.Module, sentence: str) -> None:
+    with pytest.raises(AtollError, match=sentence):
+        lower(adopt(nn.Sequential(nn.Conv2d(3, 4, 1), layer, nn.Flatten()), SHAPE), SHAPE)
 
 
 def test_whole_int8_has_no_float_tensor() -> None:
@@ -259,8 +332,8 @@ def test_a_dead_layer_ships_in_float() -> None:
 
 
 def test_an_operation_without_counterpart_is_named() -> None:
-    network = adopt(nn.Sequential(OrderedDict(conv=nn.Conv2d(3, 2, 1), odd=nn.Sigmoid())), SHAPE)
-    with pytest.raises(AtollError, match="odd: Sigmoid cannot be written for LiteRT"):
+    network = adopt(nn.Sequential(OrderedDict(conv=nn.Conv2d(3, 2, 1), odd=nn.GELU())), SHAPE)
+    with pytest.raises(AtollError, match="odd: GELU cannot be written for LiteRT"):
         lower(network, SHAPE)
 
 

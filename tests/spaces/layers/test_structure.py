@@ -99,9 +99,21 @@ def test_a_shared_layer_stays_shared() -> None:
     assert to_meta(adopt(network, SHAPE)).first is not None
 
 
-class TwoHeads(nn.Module):
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x.flatten(1), x.mean((1, 2, 3))
+class WithCount(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, int]:
+        return x.flatten(1), 2
+
+
+class Tied(nn.Module):
+    """Two convolutions with one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+        self.second.weight = self.first.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x))
 
 
 class NoImages(nn.Module):
@@ -116,17 +128,44 @@ class NoImages(nn.Module):
 @pytest.mark.parametrize(
     ("network", "sentence"),
     [
-        (TwoHeads(), "TwoHeads: got a network that returns tuple, allowed is one tensor"),
+        (WithCount(), "WithCount: got a network that returns int, allowed are a tensor, and tuples"),
         (NoImages(), "NoImages does not run on images of 8x8x3"),
         (nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"), "padding_mode 'reflect': allowed is 'zeros'"),
         (nn.Conv2d(3, 3, 2, padding="same"), "needs more zeros on one side"),
         (nn.BatchNorm2d(3, track_running_stats=False), "allowed is one with running statistics"),
+        (
+            Tied(),
+            "0.first.weight and 0.second.weight are one tensor: allowed are layers with weights of thei",
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_what_is_not_supported_is_told_in_a_sentence(network: nn.Module, sentence: str) -> None:
     with pytest.raises(AtollError, match=sentence):
-        adopt(nn.Sequential(network) if not isinstance(network, TwoHeads | NoImages) else network, SHAPE)
+        adopt(nn.Sequential(network) if not isinstance(network, WithCount | NoImages) else network, SHAPE)
+
+
+def test_a_bare_layer_is_refused_in_a_sentence() -> None:
+    with pytest.raises(AtollError, match="got a bare Conv2d: allowed is a network that holds it"):
+        adopt(nn.Conv2d(3, 3, 1), SHAPE)
+
+
+def test_the_inside_of_torch_s_own_modules_is_left_alone() -> None:
+    """Their code reads the tensors of the linear layers in them by name."""
+
+    class Attends(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 1)
+            self.attention = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.attention(self.conv(x).flatten(2).transpose(1, 2))
+
+    network = adopt(Attends(), SHAPE).eval()
+    assert [name for name, _ in named_layers(network)] == ["conv"]
+    assert type(network.attention.linear1) is nn.Linear
+    assert network(torch.rand(2, *SHAPE)).shape == (2, 64, 4)
 
 
 def test_a_network_that_was_not_adopted_has_no_input_shape() -> None:
