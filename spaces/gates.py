@@ -1,10 +1,12 @@
-"""Gates: factors on what modules give, put on for a while and taken off again."""
+"""Gates: factors on what modules give or read, put on for a while and taken off again."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
+
+from .layers.layer import Layer
 
 
 @contextmanager
@@ -16,11 +18,14 @@ def gated(network: nn.Module, gates: Mapping[str, Tensor]) -> Iterator[None]:
 
     Args:
         network: any.
-        gates: by dotted module name. [B, C] or [1, C] for layers and normalisations, the weight's shape for
-            factors; spatial dimensions follow by themselves. Changed in place, they take effect at once.
+        gates: by dotted module name; [B, C] for layers, the weight's shape for factors. Spatial dimensions
+            follow by themselves.
     """
     handles = [
-        network.get_submodule(path).register_forward_hook(_multiply(gate)) for path, gate in gates.items()
+        network.get_submodule(path).register_forward_hook(
+            lambda _, inputs, output, gate=gate: _multiplied(output, gate)
+        )
+        for path, gate in gates.items()
     ]
     try:
         yield
@@ -29,8 +34,29 @@ def gated(network: nn.Module, gates: Mapping[str, Tensor]) -> Iterator[None]:
             handle.remove()
 
 
-def _multiply(gate: Tensor) -> Callable[[nn.Module, Any, Tensor], Tensor]:
-    def hook(_: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        return output * gate.reshape(*gate.shape, *[1] * (output.dim() - gate.dim()))
+@contextmanager
+def gated_inputs(network: nn.Module, gates: Mapping[str, Tensor]) -> Iterator[None]:
+    """Multiplies what layers compute with by gates, for as long as the block lasts.
 
-    return hook
+    Args:
+        network: any.
+        gates: by dotted layer name; [1, C], spatial dimensions follow by themselves. Changed in place, they
+            take effect at once.
+    """
+    handles = [_gate_input(network.get_submodule(path), gate) for path, gate in gates.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _gate_input(layer: nn.Module, gate: Tensor) -> Any:
+    sign = layer.input_sign if isinstance(layer, Layer) else None
+    if sign is not None:  # the layer computes with signs, and zero has one
+        return sign.register_forward_hook(lambda _, inputs, output: _multiplied(output, gate))
+    return layer.register_forward_pre_hook(lambda _, inputs: (_multiplied(inputs[0], gate),))
+
+
+def _multiplied(value: Tensor, gate: Tensor) -> Tensor:
+    return value * gate.reshape(*gate.shape, *[1] * (value.dim() - gate.dim()))

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from .context import Context
-from .layers.binary import Binary
 from .layers.factor import Factor
 from .layers.mask import Mask
 from .saliency import IMAGES, weight_saliency
@@ -33,10 +32,9 @@ def weight_scores(
 
 
 def magnitude(factor: Factor) -> Tensor:
-    """Returns |w|; of signs all are alike, so that the values under them decide."""
-    if factor.find(Binary) is not None and factor.raw is not None:
-        mask = factor.find(Mask)
-        return factor.raw.detach().abs() * (1 if mask is None else mask.kept)
+    """Returns |w|; of signs all are alike, so that the values under them decide (of zeros, nothing)."""
+    if factor.signs is not None and factor.raw is not None:
+        return factor.raw.detach().abs() * (factor.effective() != 0)
     return factor.effective().abs()
 
 

@@ -13,7 +13,7 @@ from ..channel_importance import CRITERIA, has_norm, scorer
 from ..channel_removal import Cut, remove_channels
 from ..context import Context
 from ..domains import Choice, Float, matches
-from ..gates import gated
+from ..gates import gated_inputs
 from ..kernels.importance import largest
 from ..kernels.schedules import SCHEDULES, cumulative_shares
 from ..layers.structure import input_shape_of, to_meta
@@ -38,8 +38,9 @@ class PruneChannels(Technique):
     whose inputs or outputs shrink is decomposed again and fitted to what it gave before.
 
     `iterative` and `agp` remove in stages with training between; the epochs of the step are divided evenly,
-    the last part is left for after the final stage. `oto` chooses the channels first, drives them to zero
-    while it trains and then erases them, which changes nothing that the network computes.
+    the last part is left for after the final stage. `oto` chooses the channels first, drives what is
+    read of them to zero while it trains and then erases them, which changes nothing that the network
+    computes.
     """
 
     name: ClassVar[str] = "prune_channels"
@@ -94,7 +95,7 @@ class PruneChannels(Technique):
         cuts = list(self._cuts(trained, sizes, share, context))
         groups = drive_to_zero(trained, cuts, context, OTO_SHARE * context.epochs_left)
         after = deepcopy(trained)
-        with gated(trained, groups.gates):
+        with gated_inputs(trained, groups.gates):
             remove_channels(trained, after, cuts, context.images(IMAGES), context.generator)
         return after
 
@@ -139,7 +140,8 @@ class PruneChannels(Technique):
         for group in channel_groups(network, input_shape_of(network)):
             enough = self.kept_count(group.size) < group.size
             reason = self._refusal(group) or ("" if enough else "too few channels to round down")
-            reasons.update(dict.fromkeys([*group.makers, *group.norms], reason))
+            for path in [*group.makers, *group.norms, *(norm.path for norm in group.spread_norms)]:
+                reasons[path] = reasons.get(path, reason) and reason  # one group that shrinks will do
             if self.criterion == "bn_scale" and not reason and not has_norm(network, group):
                 rated.update(dict.fromkeys(group.makers, "no normalisation over its channels"))
         targeted = [path for path, _ in targeted_layers(network, self.layers)]

@@ -8,7 +8,8 @@ import pytest
 import torch
 from atoll.spaces.channel_groups import channel_groups, keep_channels
 from atoll.spaces.channel_removal import Cut
-from atoll.spaces.gates import gated
+from atoll.spaces.gates import gated_inputs
+from atoll.spaces.layers.structure import adopt
 from atoll.spaces.recipe import Recipe
 from atoll.spaces.zero_groups import ZeroGroups, drive_to_zero
 from torch import Tensor, nn
@@ -31,6 +32,8 @@ def cuts_of(network: nn.Module) -> list[Cut]:
         "quantize(bits=8)",
         "quantize(bits=2, first_last=same)",
         "binarize",
+        "binarize(weights=keep, activations=binary)",
+        "ternarize",
         "prune_weights -> cluster(clusters=8) -> quantize(bits=8)",
     ],
 )
@@ -40,32 +43,32 @@ def test_erasing_changes_nothing(before: str, network: nn.Module, new_context: C
     network = deepcopy(network)
     context, cuts = new_context(network), cuts_of(network)
     assert len(cuts) >= 2
+    check_erasure(network, cuts, context)
+
+
+def check_erasure(network: nn.Module, cuts: list[Cut], context: Any) -> None:
     groups = drive_to_zero(network, cuts, context, epochs=1)
     erased = deepcopy(network)
     for group, index in cuts:
         keep_channels(erased, group, index)
     images = context.images(64)
-    with torch.no_grad(), gated(network.eval(), groups.gates):
+    with torch.no_grad(), gated_inputs(network.eval(), groups.gates):
         driven = network(images)
     with torch.no_grad():
         assert (erased.eval()(images) - driven).abs().max() < 1e-5
         assert (network(images) - driven).abs().max() > 1e-2  # the gates did something
 
 
-def test_channels_fade_while_the_network_trains(
-    trained: dict[str, nn.Module], new_context: Callable[..., Any]
-) -> None:
+def test_channels_fade_where_they_are_read(trained: dict[str, nn.Module]) -> None:
     network = deepcopy(trained["residual"])
-    cuts = cuts_of(network)
-    groups = ZeroGroups(cuts, torch.device("cpu"))
-    assert set(groups.gates) == {"stem", "pointwise", "depthwise", "bn1", "bn2", "dense1"}
-    seen: list[Tensor] = []
+    groups = ZeroGroups(network, cuts_of(network))
+    assert set(groups.gates) == {"pointwise", "dense1", "dense2"}
+    kept = torch.tensor([n % 8 in (1, 2, 6) for n in range(16)])
     for done in (0.0, 0.25, 1.0):
         groups.drive(done)
-        seen.append(groups.gates["bn1"].clone())
-    kept = torch.tensor([n % 8 in (1, 2, 6) for n in range(16)])
-    for gate, left in zip(seen, (1.0, 0.75, 0.0), strict=True):
-        assert torch.equal(gate, torch.where(kept, 1.0, left)[None])
+        expected = torch.where(kept, 1.0, 1 - done)
+        assert torch.equal(groups.gates["pointwise"], expected[None])
+        assert torch.equal(groups.gates["dense1"], expected.repeat_interleave(16)[None])  # 16 positions each
 
 
 def test_what_a_reader_sees_of_them_is_exactly_zero(
@@ -74,14 +77,45 @@ def test_what_a_reader_sees_of_them_is_exactly_zero(
     network = deepcopy(trained["residual"])
     context, cuts = new_context(network), cuts_of(network)
     groups = drive_to_zero(network, cuts, context, epochs=0.5)
-    read: list[Tensor] = []
-    network.get_submodule("dense1").register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
-    with gated(network, groups.gates):
-        network(context.images(16))
-    features = read[0].reshape(16, 16, 16)  # image, channel, position
-    gone = torch.tensor([n for n in range(16) if n % 8 not in (1, 2, 6)])
-    assert not features[:, gone].any()
-    assert features.any()
+    images = context.images(16)
+    with torch.no_grad(), gated_inputs(network, groups.gates):
+        before = network(images)
+        dense = network.get_submodule("dense1")
+        gone = torch.tensor([n for n in range(256) if n // 16 % 8 not in (1, 2, 6)])
+        dense.weight.raw[:, gone] = 1e6  # nothing multiplied by exactly zero matters
+        assert torch.equal(network(images), before)
+
+
+class Involved(nn.Module):
+    """Activations that give something for nothing, a concatenation, and channels that scale others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = nn.Conv2d(1, 16, 3, padding=1)
+        self.right = nn.Conv2d(1, 8, 3, padding=1)
+        self.norm = nn.BatchNorm2d(24)
+        self.mix = nn.Conv2d(24, 16, 1)
+        self.squeeze = nn.Conv2d(16, 8, 1)
+        self.excite = nn.Conv2d(8, 16, 1)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(16, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(torch.cat([torch.sigmoid(self.left(x)), self.right(x)], 1))
+        x = torch.nn.functional.elu(self.mix(torch.sigmoid(x)))
+        x = x * torch.sigmoid(self.excite(torch.relu(self.squeeze(self.pool(x)))))
+        return self.head(torch.sigmoid(self.pool(x)).flatten(1))
+
+
+def test_it_holds_where_nothing_gives_something(new_context: Callable[..., Any]) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = adopt(Involved(), SHAPE)
+    context, cuts = new_context(network), cuts_of(network)
+    assert sorted(path for group, _ in cuts for path in group.makers) == sorted(
+        ["left", "right", "mix", "excite", "squeeze"]
+    )
+    check_erasure(network, cuts, context)
 
 
 def test_without_epochs_they_are_zero_all_the_same(

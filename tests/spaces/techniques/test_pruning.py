@@ -184,6 +184,19 @@ def test_weights_change_between_stages(
     assert not torch.equal(masks(at_once)[name], masks(staged)[name])
 
 
+@pytest.mark.parametrize("signs", ["binarize", "ternarize"])
+def test_of_signs_those_with_small_weights_under_them_go(
+    signs: str, trained: dict[str, nn.Module], new_context: Callable[..., Any]
+) -> None:
+    network = trained["sequential"]
+    signed, _ = pruned(signs, network, new_context(network))
+    after, _ = pruned("prune_weights(ratio=0.7)", signed, new_context(network))
+    raw = dict(named_factors(signed))["conv2.weight"].raw
+    assert raw is not None
+    kept = masks(after)["conv2.weight"]
+    assert raw.abs()[kept].min() >= raw.abs()[~kept].max()
+
+
 def test_layers_that_are_not_meant_keep_their_weights(
     trained: dict[str, nn.Module], new_context: Callable[..., Any]
 ) -> None:
@@ -327,7 +340,7 @@ def test_every_schedule_works_under_every_constraint(
         assert {name: set(factor.constraints) for name, factor in named_factors(after)} == kinds
 
 
-@pytest.mark.parametrize("before", ["cluster(clusters=8)", "quantize(bits=4)", "binarize"])
+@pytest.mark.parametrize("before", ["cluster(clusters=8)", "quantize(bits=4)", "binarize", "ternarize"])
 @pytest.mark.parametrize("criterion", WEIGHT_CRITERIA)
 def test_weights_go_under_every_constraint(
     before: str, criterion: str, network: nn.Module, new_context: Callable[..., Any]
