@@ -59,6 +59,13 @@ class Binarize(Technique):
     )
     layers: str = layers_setting()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weights == self.activations == "keep":
+            raise AtollError(
+                "binarize: got weights=keep and activations=keep, allowed is that one of them is binary"
+            )
+
     @property
     def levels_per_weight(self) -> int | None:
         return 2 if self.weights == "binary" else None
@@ -77,15 +84,7 @@ class Binarize(Technique):
         return binary, self.decisions(model, binary, **notes)
 
     def _binarize(self, network: nn.Module) -> dict[str, object]:
-        """Imposes signs, in place; returns what there is to tell: by layer, why it was left alone.
-
-        Raises:
-            AtollError: neither weights nor activations are to be binary.
-        """
-        if self.weights == self.activations == "keep":
-            raise AtollError(
-                "binarize: got weights=keep and activations=keep, allowed is that one of them is binary"
-            )
+        """Imposes signs, in place; returns what there is to tell: by layer, why it was left alone."""
         ends = end_layers(network)
         rectified = layers_behind_relu(network) if self.activations == "binary" else set()
         left_alone, own_input = {}, {}

@@ -219,3 +219,11 @@ def test_the_network_moves_towards_its_teacher(
         before = (damaged.eval()(images) - wanted).square().mean()
         after = (learned.eval()(images) - wanted).square().mean()
     assert after < 0.5 * before
+
+
+# Signs -----------------------------------------------------------------------------------------------
+
+
+def test_binarizing_nothing_is_refused() -> None:
+    with pytest.raises(AtollError, match="got weights=keep and activations=keep, allowed is that one of"):
+        Recipe.parse("binarize(weights=keep)")

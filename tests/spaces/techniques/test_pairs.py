@@ -17,8 +17,9 @@ from atoll.spaces.layers.factor import Factor
 from atoll.spaces.layers.grid import Grid
 from atoll.spaces.layers.layer import Layer
 from atoll.spaces.layers.mask import Mask
-from atoll.spaces.layers.structure import named_factors, named_layers, structure
+from atoll.spaces.layers.structure import named_factors, named_layers, structure, weight_factors
 from atoll.spaces.order import refusal
+from atoll.spaces.pair_table import fates_of_all
 from atoll.spaces.recipe import Recipe
 from atoll.spaces.technique import Decisions, Technique
 from atoll.spaces.techniques import TECHNIQUES
@@ -152,7 +153,7 @@ def first_step(
             context = new_context(trained[name], seed=1)
             network, _ = step.apply(trained[name], context)
             promised = promises(network)
-            context.fit(network)
+            context.fit(network, epochs=1)
             check_all(network, promised)
             done[step, name] = network
         return done[step, name]
@@ -170,21 +171,28 @@ def test_a_legal_pair_keeps_what_it_promised(
     trained: dict[str, nn.Module],
     first_step: Callable[[Technique, str], nn.Module],
     new_context: Callable[..., Any],
+    packed: Callable[..., Any],
 ) -> None:
     before = first_step(first, name)
     context = new_context(trained[name], seed=2)
     after, decisions = second.apply(before, context)
-    assert structure(after) == structure(second.plan(before))
+    planned = second.plan(before)
+    assert structure(after) == structure(planned) or not second.plan_is_exact
+    assert fates_of_all(trained[name], before, planned) == fates_of_all(trained[name], before, after)
     assert not storages(before) & storages(after), "the step shares storage with its input"
     if not second.replaces_network:
         check_fates(before, after, decisions)
         check_input_signs(before, after)
     promised, shape = promises(after), structure(after)
     untrained = deepcopy(after.state_dict())
-    context.fit(after)
+    context.fit(after, epochs=1)
     assert any(not torch.equal(tensor, untrained[key]) for key, tensor in after.state_dict().items())
     assert structure(after) == shape  # channels and ranks too
     check_all(after, promised)
+    for factor in weight_factors(after):
+        stored = packed(factor)
+        assert torch.equal(stored.decoded, factor.effective())
+        assert stored.bits == factor.payload_bits()
     rebuilt = second.rebuild(before, decisions)
     rebuilt.load_state_dict(after.state_dict())
     images = context.images(8)
@@ -219,7 +227,7 @@ def test_zeros_shared_values_and_grids_add_up_over_three_steps(
         for step in Recipe.parse(text):
             context = new_context(trained["sequential"])
             network, _ = step.apply(network, context)
-            context.fit(network)
+            context.fit(network, epochs=1)
         factor = network.get_submodule("dense1.weight")
         assert isinstance(factor, Factor)
         weight = factor.effective()
