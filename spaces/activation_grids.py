@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from .graph import Graph, Operation, trace
+from .kernels.calibration import Method
 from .layers.activation_grid import ActivationGrid
 from .layers.layer import Layer
 from .layers.norm import Norm
@@ -14,29 +15,41 @@ from .layers.structure import input_shape_of
 _TRANSPARENT = ("max_pool", "flatten", "channels_last_flatten", "identity", "relu", "relu6")
 
 
-def place_grids(network: nn.Module, layers: Sequence[Layer], bits: int) -> None:
+def place_grids(
+    network: nn.Module, layers: Sequence[Layer], bits: int, calibration: Method = "min_max"
+) -> None:
     """Puts grids of `bits` on inputs and outputs of these layers, as the integer runtime has them, in place.
 
     * A layer's output has a grid, after a ReLU that is fused into it.
     * A normalisation directly behind a layer is folded into it and then carries the grid; behind a
       decomposed layer, or behind a ReLU, it is an operation with a grid of its own.
-    * A layer whose input comes from no grid (the network's input, a float layer, an addition) gets one there.
+    * A layer whose input comes from no grid (the network's input, a float layer, an addition) gets one there;
+      any other, of whichever step, has none of its own.
     """
+
+    def new_grid(rectified: bool = False) -> ActivationGrid:
+        return ActivationGrid(bits, rectified, device, calibration)
+
     graph = trace(network, input_shape_of(network))
     device = next(network.parameters()).device
     chosen = {id(layer) for layer in layers}
     for operation in graph.operations:
         module = operation.module
         if isinstance(module, Layer) and id(module) in chosen:
-            module.activation_bits = bits
+            module.activation_bits, module.dynamic = bits, False
             if module.decomposed:
-                module.grid_stages(bits)
+                module.grid_stages(bits, calibration)
             if not folds(graph, operation):
-                module.output_grid = ActivationGrid(bits, _rectified(graph, operation), device)
-            if _source_grid(graph, operation) is None:
-                module.input_grid = ActivationGrid(bits, device=device)
+                module.output_grid = new_grid(_rectified(graph, operation))
         elif isinstance(module, Norm) and _behind(graph, operation, chosen):
-            module.output_grid = ActivationGrid(bits, _rectified(graph, operation), device)
+            module.output_grid = new_grid(_rectified(graph, operation))
+    calls = [operation for operation in graph.operations if isinstance(operation.module, Layer)]
+    bare = {id(call.module) for call in calls if _source_grid(graph, call) is None}
+    for layer in {id(call.module): call.module for call in calls}.values():
+        if id(layer) not in bare:
+            layer.input_grid = None
+        elif id(layer) in chosen:
+            layer.input_grid = new_grid()
 
 
 def folds(graph: Graph, operation: Operation) -> bool:

@@ -171,7 +171,10 @@ def _quantization(shared: SharedBuilder, tensor: "TensorEntry") -> int | None:
         points = shared.vector([tensor.grid.zero_point], np.int64, token=token)
     elif tensor.scales is not None:
         scales = shared.vector(tensor.scales, np.float32, token=id(tensor))
-        points = shared.vector([0] * len(tensor.scales), np.int64)
+        if tensor.zero_points is None:
+            points = shared.vector([0] * len(tensor.scales), np.int64)
+        else:
+            points = shared.vector(tensor.zero_points, np.int64, token=id(tensor))
     else:
         return None
     axis = tensor.channel_axis

@@ -86,7 +86,7 @@ def _lower_conv(
     source, source_grid, target = _kernel_grids(bench, weights, source, target)
     depthwise = layer.groups > 1 and layer.groups == layer.inputs
     operator: WeightedOperator = "depthwise" if depthwise else "conv"
-    constants = weights.add_to(bench.model, operator, source_grid)
+    constants = weights.add_to(bench.model, operator, source_grid, layer.dynamic)
     x, padding = padded(
         bench, source, tuple(layer.weight.shape[2:]), layer.stride, layer.padding, layer.dilation
     )
@@ -140,7 +140,7 @@ def _lower_dense(
     source, source_grid, target = _kernel_grids(bench, weights, source, target)
     if source.unflattened is not None:
         weights = weights.with_columns(channels_first_order(source.unflattened))
-    constants = weights.add_to(bench.model, "dense", source_grid)
+    constants = weights.add_to(bench.model, "dense", source_grid, layer.dynamic)
     y = operators.fully_connected(bench.model, source.index, *constants, grid=target, activation=activation)
     return Value(y, (layer.outputs,))
 
@@ -191,7 +191,7 @@ def _lower_tensor_train(
     for position, ((factor, rank, mode), grid) in enumerate(zip(stages, [*grids, last], strict=True)):
         weights = Weights.of(factor, None)
         value, source_grid, kernel_grid = _kernel_grids(bench, weights, value, grid)
-        constants = weights.add_to(bench.model, "dense", source_grid)
+        constants = weights.add_to(bench.model, "dense", source_grid, layer.dynamic)
         fused = activation if bias is None and position == len(stages) - 1 else None
         y = operators.fully_connected(
             bench.model, value.index, *constants, grid=kernel_grid, activation=fused

@@ -62,7 +62,7 @@ def conv_2d(
         out,
     )
     y = model.add_activation(shape, grid)
-    by_type = {("int8", "int8"): 3, ("int8", "int4"): 7}
+    by_type = {("int8", "int8"): 3, ("int8", "int4"): 7, ("float32", "int8"): 5, ("float32", "int4"): 7}
     version = _weighted_version(model, x, weight, by_type) if group_inputs == inputs else 6
     model.add_operator(
         "CONV_2D",
@@ -139,7 +139,9 @@ def fully_connected(
     columns = model.tensors[weight].shape[1]
     shape = (*leading, out) if keep_num_dims else (int(np.prod(leading)) * last // columns, out)
     y = model.add_activation(shape, grid)
-    version = _weighted_version(model, x, weight, {("int8", "int8"): 4, ("int8", "int4"): 10})
+    rounds_inputs = model.tensors[x].dtype == "float32" and model.tensors[weight].dtype != "float32"
+    by_type = {("int8", "int8"): 4, ("int8", "int4"): 10, ("float32", "int8"): 9, ("float32", "int4"): 10}
+    version = _weighted_version(model, x, weight, by_type)
     if bias == NO_TENSOR:
         version = max(version, 6)
     if keep_num_dims:
@@ -152,6 +154,8 @@ def fully_connected(
         "FullyConnected",
         fusedActivationFunction=_ACTIVATION[activation],
         keepNumDims=keep_num_dims,
+        # the plain kernels then round float inputs as the delegate does
+        asymmetricQuantizeInputs=rounds_inputs or None,
     )
     return y
 

@@ -11,8 +11,11 @@ CONV, DEPTHWISE, FC       float32      float32      right (1e-6), delegated
 CONV, DEPTHWISE, FC       float32      int8, f16    through DEQUANTIZE of the constant: right, fast as float
 CONV, DEPTHWISE, FC       float32      int4, int2   through DEQUANTIZE: right, even for convolutions; not
                                                     delegated (a convolution takes about five times as long)
-CONV, FC                  float32      int8, int4   given directly (dynamic range): 1e-2 off, activations are
-                                                    quantized at run time; not used here
+CONV, FC                  float32      int8, int4   given directly (dynamic range): activations are rounded to
+                                                    8 bits at run time; right (1e-6), see below
+FC                        float32      int2         the same
+DEPTHWISE                 float32      int8         the same per channel; int4 does not load: not used here
+CONV, DEPTHWISE, FC       float32      any integer  with zero points, through DEQUANTIZE: right
 CONV                      float32      int2         given directly: NaN
 CONV, DEPTHWISE, FC       int8         int8         <= 1 LSB, per channel and per tensor, delegated
 CONV, DEPTHWISE           int8         int4         <= 1 LSB, not delegated (about three times int8's time)
@@ -32,6 +35,11 @@ CONV, DEPTHWISE           int8         int2         does not load
   weights +-1 and scale |g| the bias gets coarse and a tenth of the outputs is 1 LSB off.
 - MAX_POOL, PAD, TRANSPOSE, RESHAPE, CONCATENATION keep integers exactly and need equal grids on both sides;
   AVERAGE_POOL keeps the grid and rounds halves away from zero; MEAN, ADD, MUL, RELU, QUANTIZE take any grid.
+- Dynamic range: XNNPACK takes the range of one image (CONV) or row (FC), widened to hold zero, in 255 steps,
+  and the zero point from the end where it is off by less. The plain kernels do the same with a scale per
+  channel and, for FC, ``asymmetric_quantize_inputs``; otherwise, and for int4 FC of 32 inputs or more, they
+  round on a symmetric grid, which is another number by 1e-2. So these files have a scale per channel, two of
+  them different, and set that option.
 - FC over [rows, k], with and without ``keep_num_dims``, and chains of RESHAPE, FC, TRANSPOSE are right.
 """
 

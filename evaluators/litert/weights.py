@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from ...spaces.layers.factor import Factor
+from ...spaces.layers.half import LARGEST, Half
 from ...spaces.layers.norm import Norm
 from . import operators
 from .support import LARGEST_RATIO, WeightedOperator, weight_type
@@ -36,14 +37,16 @@ class Weights:
     Args:
         values: [out, in, ...]; real values, or integers where ``scale`` is given.
         scale: [out] or [1]; None for real values.
-        bits: width of the integers.
+        bits: width of the integers; of real values, 32 or 16 for half precision.
         bias: [out] real values, or None.
+        zero_point: [out] or [1], the integers that mean zero; None where all are 0.
     """
 
     values: np.ndarray
     scale: np.ndarray | None
     bits: int
     bias: np.ndarray | None
+    zero_point: np.ndarray | None = None
 
     @classmethod
     def of(cls, factor: Factor, bias: torch.Tensor | None) -> "Weights":
@@ -51,21 +54,31 @@ class Weights:
         real_bias = None if bias is None else to_numpy(bias).astype(np.float64)
         integers = factor.integers()
         if integers is None:
-            return cls(to_numpy(factor.effective()), None, 32, real_bias)
+            bits = 16 if factor.find(Half) is not None else 32
+            return cls(to_numpy(factor.effective()), None, bits, real_bias)
         scale = to_numpy(integers.scale).astype(np.float64)
-        return cls(to_numpy(integers.values), scale, integers.bits, real_bias)
+        zero_point = None if integers.zero_point is None else to_numpy(integers.zero_point)
+        return cls(to_numpy(integers.values), scale, integers.bits, real_bias, zero_point)
 
     def folded(self, norm: Norm) -> "Weights":
-        """The same layer followed by ``norm``: integers change at most their sign, scales take the gain."""
+        """The same layer followed by ``norm``: integers change at most their sign, scales take the gain.
+
+        Half precision is rounded again: the file holds the nearest to the weights times the gain.
+        """
         gain, shift = (to_numpy(part).astype(np.float64) for part in norm.scale_and_shift())
         bias = shift if self.bias is None else self.bias * gain + shift
         spread = gain.reshape(-1, *[1] * (self.values.ndim - 1))
         if self.scale is None:
             return replace(self, values=(self.values * spread).astype(np.float32), bias=bias)
-        values = self.values * np.sign(spread)
-        return replace(
-            self, values=values, scale=self.scale * np.where(gain == 0, 1.0, np.abs(gain)), bias=bias
-        )
+        folded = replace(self, scale=self.scale * np.where(gain == 0, 1.0, np.abs(gain)), bias=bias)
+        if self.zero_point is None:
+            return replace(folded, values=self.values * np.sign(spread))
+        # -(v - z) = ~v - ~z, and ~v has as many bits as v
+        values, points = self.values.astype(np.int8), self.zero_point.astype(np.int8)
+        points = np.where(gain < 0, ~points, points)
+        mirrored = np.where(spread < 0, ~values, values)
+        zeros = points.reshape(-1, *[1] * (values.ndim - 1))
+        return replace(folded, values=np.where(spread == 0, zeros, mirrored), zero_point=points)
 
     def with_columns(self, order: np.ndarray) -> "Weights":
         """The same dense weights for inputs that come in another order."""
@@ -73,7 +86,7 @@ class Weights:
 
     def int8_kernel_fits(self, source: Grid | None, target: Grid | None) -> bool:
         """Whether the layer can run on int8 activations from grid ``source`` to grid ``target``."""
-        if self.scale is None or source is None or target is None:
+        if self.scale is None or self.zero_point is not None or source is None or target is None:
             return False
         steps = source.scale * self._scale_with_room(self.scale, source)
         bias = np.zeros(1) if self.bias is None else np.abs(self.bias)
@@ -86,7 +99,9 @@ class Weights:
         empty = ~self.values.reshape(len(self.values), -1).any(axis=1)
         return np.where(empty, np.maximum(scale, np.abs(self.bias) / (source.scale * 2**20)), scale)
 
-    def add_to(self, model: TfliteModel, operator: WeightedOperator, source: Grid | None) -> tuple[int, int]:
+    def add_to(
+        self, model: TfliteModel, operator: WeightedOperator, source: Grid | None, dynamic: bool = False
+    ) -> tuple[int, int]:
         """Adds weight and bias as constants; returns their indices, what the operator takes as inputs.
 
         Args:
@@ -94,6 +109,7 @@ class Weights:
             operator: which kernel they are for.
             source: grid of the int8 activations; None for float activations, for which a DEQUANTIZE in the
                 file widens the integers.
+            dynamic: whether the kernel takes integers beside float activations, which it rounds as it runs.
         """
         order, axis = _LAYOUTS[operator]
         values = self.values.transpose(order)
@@ -105,8 +121,16 @@ class Weights:
             steps = np.float32(source.scale) * scale  # in float32, as the runtime multiplies them
             data: tuple[np.ndarray, str, np.ndarray | None] = np.rint(bias / steps), "int32", steps
         elif self.scale is not None:
-            stored = model.add_constant(values, weight_type(operator, self.bits, False), self.scale, axis)
-            weight = operators.dequantize(model, stored)
+            scale, dtype = self.scale, weight_type(operator, self.bits, False)
+            if dynamic:
+                scale = _one_a_channel(scale, len(self.values))
+            weight = model.add_constant(values, dtype, scale, axis, zero_points=self.zero_point)
+            if not dynamic:
+                weight = operators.dequantize(model, weight)
+            data = bias, "float32", None
+        elif self.bits == 16:
+            halves = values.clip(-LARGEST, LARGEST).astype(np.float16)
+            weight = operators.dequantize(model, model.add_constant(halves, "float16"))
             data = bias, "float32", None
         else:
             weight = model.add_constant(values, "float32")
@@ -114,3 +138,15 @@ class Weights:
         if no_bias:
             return weight, operators.NO_TENSOR
         return weight, model.add_constant(*data, structural=self.bias is None)
+
+
+def _one_a_channel(scale: np.ndarray, channels: int) -> np.ndarray:
+    """Scales [channels] that are not all equal in float32, for kernels that round activations as they run.
+
+    With one scale for all, or equal ones, the plain convolution rounds them on a symmetric grid instead
+    (LiteRT, tflite/kernels/conv.cc: hybrid per channel only where two scales differ).
+    """
+    scales = np.broadcast_to(scale, channels).astype(np.float32)
+    if channels > 1 and np.all(scales == scales[0]):
+        scales[-1] = np.nextafter(scales[-1], np.float32(0))
+    return scales

@@ -25,9 +25,10 @@ class TensorEntry:
         dtype: a key of ``TENSOR_TYPES``.
         data: stored bytes of a constant, empty for computed tensors.
         grid: int8 grid of an activation.
-        scales: steps of a constant, one or one per channel along ``channel_axis``; its zero points are 0.
+        scales: steps of a constant, one or one per channel along ``channel_axis``.
         structural: whether the values follow from the graph alone, so that equal constants may be shared.
         name: written only if given.
+        zero_points: the integers of a constant that mean 0, one per scale; all 0 if None.
     """
 
     shape: tuple[int, ...]
@@ -38,6 +39,7 @@ class TensorEntry:
     channel_axis: int = 0
     structural: bool = False
     name: str | None = None
+    zero_points: np.ndarray | None = None
 
     @property
     def type_code(self) -> int:
@@ -97,19 +99,21 @@ class TfliteModel:
         channel_axis: int = 0,
         structural: bool = False,
         name: str | None = None,
+        zero_points: np.ndarray | None = None,
     ) -> int:
         """Adds a constant; returns its index.
 
         Args:
             values: integers for integer types; nothing is rounded or clipped.
             dtype: a key of ``TENSOR_TYPES``.
-            scales: one step, or one per channel along ``channel_axis``, > 0; zero points are 0.
+            scales: one step, or one per channel along ``channel_axis``, > 0.
             channel_axis: axis of the channels.
             structural: whether the values follow from the graph alone, so that equal ones may be shared.
             name: written only if given.
+            zero_points: the integers that mean 0, one per scale; all 0 if None.
 
         Raises:
-            AtollError: values do not fit the type, or scales do not fit the shape.
+            AtollError: values do not fit the type, or scales or zero points do not fit the shape.
         """
         values = np.asarray(values)
         steps = None
@@ -122,8 +126,11 @@ class TfliteModel:
                     f"{steps.size} scales for axis {channel_axis} of a tensor of shape {values.shape}: "
                     f"allowed are 1 or {values.shape[channel_axis]}"
                 )
+        if zero_points is not None and (steps is None or np.size(zero_points) != steps.size):
+            raise AtollError(f"{np.size(zero_points)} zero points: allowed is one for every scale")
+        data = pack_elements(values, dtype)
         entry = TensorEntry(
-            values.shape, dtype, pack_elements(values, dtype), None, steps, channel_axis, structural, name
+            values.shape, dtype, data, None, steps, channel_axis, structural, name, zero_points
         )
         return self._append(entry)
 

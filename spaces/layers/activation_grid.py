@@ -5,35 +5,50 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..kernels.affine import asymmetric_scale
+from ..kernels.affine import asymmetric_scale, integer_range, quantize_affine
+from ..kernels.calibration import Method, value_range
 
 #: how fast the range follows the batches of quantization-aware training (a slow average: Jacob et al. 2018)
 MOMENTUM = 0.05
 #: images of a training batch whose range is followed
 FOLLOWED_IMAGES = 8
+#: values of one batch that a calibration other than by the extremes looks at, evenly spread
+SAMPLED_VALUES = 2**17
 
 
 class ActivationGrid(nn.Module):
     """Rounds an activation tensor to the grid that the integer runtime will use.
 
     Ranges are observed on calibration images (`observing`), follow slowly while training, and stand still
-    in evaluation.
+    in evaluation. A calibration that leaves extremes out keeps its share of the range while training.
 
     Args:
         bits: width of the signed integers.
         rectified: whether a ReLU follows; the negative part is then cut here, as the fused kernel does.
+        calibration: how the range is found from what was observed.
     """
 
     low: Tensor
     high: Tensor
+    share: Tensor | None
 
-    def __init__(self, bits: int = 8, rectified: bool = False, device: torch.device | None = None) -> None:
+    def __init__(
+        self,
+        bits: int = 8,
+        rectified: bool = False,
+        device: torch.device | None = None,
+        calibration: Method = "min_max",
+    ) -> None:
         super().__init__()
         self.bits = bits
         self.rectified = rectified
+        self.calibration = calibration
         self.observing = False
         self.register_buffer("low", torch.zeros((), device=device))
         self.register_buffer("high", torch.zeros((), device=device))
+        #: [2], calibrated over observed low and high
+        self.register_buffer("share", None if calibration == "min_max" else torch.ones(2, device=device))
+        self._samples: list[Tensor] = []
 
     def begin(self) -> None:
         """Starts to observe: the range is forgotten and activations pass unchanged."""
@@ -44,6 +59,20 @@ class ActivationGrid(nn.Module):
     def end(self) -> None:
         """Ends observing: from now on activations are rounded."""
         self.observing = False
+        if self.share is not None and self._samples:
+            self._calibrate(self.share, torch.cat(self._samples)[None])
+        self._samples = []
+
+    def _calibrate(self, share: Tensor, values: Tensor) -> None:
+        """Finds the range from values [1, n] and how much of the observed one it is, low and high apart."""
+
+        def rounded(low: Tensor, high: Tensor) -> Tensor:
+            return quantize_affine(values, *asymmetric_scale(low, high, self.bits), self.bits)
+
+        low, high = value_range(values, self.calibration, rounded)
+        for position, (observed, found) in enumerate(((self.low, low), (self.high, high))):
+            share[position] = found.reshape(()) / observed if observed != 0 else 1.0
+            observed.mul_(share[position])
 
     def scale_and_zero_point(self) -> tuple[float, int]:
         """Returns the grid as the artifact holds it."""
@@ -60,7 +89,7 @@ class ActivationGrid(nn.Module):
         if self.observing:
             return activation
         scale, zero_point = asymmetric_scale(self.low, self.high, self.bits)
-        least, most = -(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1
+        least, most = integer_range(self.bits)
         return _RoundToGrid.apply(activation, float(scale), float(zero_point), least, most)
 
     @torch.no_grad()
@@ -72,13 +101,21 @@ class ActivationGrid(nn.Module):
         if self.observing:
             self.low.copy_(torch.minimum(self.low, low))
             self.high.copy_(torch.maximum(self.high, high))
+            if self.share is not None:
+                stride = -(-activation.numel() // SAMPLED_VALUES)
+                values = activation.flatten()[::stride]
+                self._samples.append(values.clamp_min(0.0) if self.rectified else values.clone())
         else:
+            if self.share is not None:
+                low, high = low * self.share[0], high * self.share[1]
             self.low.lerp_(low, MOMENTUM)
             self.high.lerp_(high, MOMENTUM)
 
-    def spec(self) -> dict[str, int | bool]:
+    def spec(self) -> dict[str, Any]:
         """Returns the configuration as plain JSON."""
-        return {"bits": self.bits, "rectified": self.rectified}
+        spec: dict[str, Any] = {"bits": self.bits, "rectified": self.rectified}
+        # networks written before there was a choice do not name it
+        return spec if self.calibration == "min_max" else {**spec, "calibration": self.calibration}
 
 
 class _RoundToGrid(torch.autograd.Function):

@@ -65,29 +65,41 @@ class OperationCost:
 def storage_bits(factor: "Factor", convolution: bool) -> int:
     """Returns the bits in which the artifact stores each weight of a factor.
 
-    The narrowest integer that the runtime computes right: convolutions int4 at least, dense int2 at least
-    (own measurements of LiteRT, 2026: int2 convolutions do not load or give NaN). A codebook without a grid
-    stays float.
+    The narrowest type that the runtime computes right: convolutions int4 at least, dense int2 at least
+    (own measurements of LiteRT, 2026: int2 convolutions do not load or give NaN); float16 for half precision.
+    A codebook without a grid stays float.
     """
     bits = factor.grid_bits
     if bits is None:
         return FLOAT_BITS
-    return next(width for width in ((4, 8) if convolution else (2, 4, 8)) if width >= bits)
+    return next(width for width in ((4, 8, 16) if convolution else (2, 4, 8, 16)) if width >= bits)
 
 
-def kernel(factor: "Factor", convolution: bool, activation_bits: int) -> tuple[Compute, bool]:
+def kernel(
+    factor: "Factor", convolution: bool, activation_bits: int, dynamic: bool = False
+) -> tuple[Compute, bool]:
     """Returns the arithmetic that a layer's kernel runs in, and whether it was ever measured.
 
-    Weights-only integers are widened to float before use; int4 dense runs as int8; int4 and int2
-    convolutions are not delegated and are priced as float.
+    Weights-only integers are widened to float before use, and so are half precision and integers with a
+    zero point, which no integer kernel takes; int4 dense runs as int8; int4 and int2 convolutions are not
+    delegated and are priced as float. The grid of a plan that stands for wider ones too is priced as the
+    fastest.
+
+    Args:
+        factor: the weight.
+        convolution: whether it is a convolution's.
+        activation_bits: of the tensors read and written, 32 is float.
+        dynamic: whether the kernel rounds float activations to 8 bits as it runs.
     """
     bits = storage_bits(factor, convolution)
     if bits == FLOAT_BITS:
         return "float32", True
-    if activation_bits == FLOAT_BITS:
+    if (activation_bits == FLOAT_BITS and not dynamic) or factor.affine or bits > 8:
         return "float32", False
     if bits == 8:
-        return "int8", True
+        return "int8", not dynamic
+    if factor.least:
+        return "int8", False
     return ("float32" if convolution else "int8"), False
 
 

@@ -8,13 +8,15 @@ from torch import Tensor, nn
 
 from .cost import OperationCost, kernel, storage_bits
 from .factor import Factor
-from .layer import Layer, keep_bias, new_bias
+from .layer import Layer, keep_bias, new_bias, round_as_it_runs
 
 
 class Dense(Layer):
     """y = W x + b, W [out, in]."""
 
     type_name = "dense"
+    narrowest_bits = 2
+    takes_dynamic = True
 
     def __init__(
         self, inputs: int, outputs: int, bias: bool = True, device: torch.device | None = None
@@ -35,6 +37,8 @@ class Dense(Layer):
         return {"weight": self.weight}
 
     def compute(self, x: Tensor) -> Tensor:
+        if self.dynamic:
+            x = round_as_it_runs(x, (-1,))
         return F.linear(x, self.weight(), self.bias)
 
     def output_rows(self) -> Tensor:
@@ -49,7 +53,7 @@ class Dense(Layer):
 
     def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
         rows = torch.Size(input_shape[:-1]).numel()
-        compute, calibrated = kernel(self.weight, False, self.activation_bits)
+        compute, calibrated = kernel(self.weight, False, self.activation_bits, self.dynamic)
         return [
             OperationCost(
                 kind="dense",

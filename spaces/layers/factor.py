@@ -12,10 +12,12 @@ from .codebook import Codebook
 from .constraint import Constraint, Fate
 from .cost import FLOAT_BITS
 from .grid import Grid
+from .half import BITS as HALF_BITS
+from .half import Half
 from .mask import Mask
 from .ternary import Ternary
 
-CONSTRAINTS: tuple[type[Constraint], ...] = (Codebook, Binary, Ternary, Grid, Mask)
+CONSTRAINTS: tuple[type[Constraint], ...] = (Codebook, Binary, Ternary, Grid, Half, Mask)
 #: evaluation order: see constraint.py
 ORDER = tuple(constraint.kind for constraint in CONSTRAINTS)
 #: a weight under one of these cannot be under the other
@@ -27,12 +29,13 @@ class Integers(NamedTuple):
     """A weight tensor as whole numbers times a scale, exactly.
 
     values: int8 of the weight's shape; scale: float32 [out] or [1]; bits: the narrowest signed width
-    that holds the values.
+    that holds the values; zero_point: int8 of the scale's shape, the value that means zero, None for 0.
     """
 
     values: Tensor
     scale: Tensor
     bits: int
+    zero_point: Tensor | None = None
 
 
 class Factor(nn.Module):
@@ -118,7 +121,22 @@ class Factor(nn.Module):
         self.constraints[constraint.kind] = constraint
         if isinstance(constraint, Codebook):
             self.raw = None
+        fates.extend(self._drop_meaningless())
         fates.extend(self._share_steps())
+        return fates
+
+    def _drop_meaningless(self) -> list[tuple[str, Fate]]:
+        """Drops half precision beside a grid or signs, and beside signs a grid with a zero point.
+
+        Between its ends such a grid is not the same on both sides of zero: two signs would get two sizes.
+        """
+        signs, grid = self.signs, self.find(Grid)
+        dropped = [Half.kind] if signs is not None or grid is not None else []
+        if signs is not None and grid is not None and grid.affine:
+            dropped.append(Grid.kind)
+        fates: list[tuple[str, Fate]] = [(kind, "dropped") for kind in dropped if kind in self.constraints]
+        for kind, _ in fates:
+            del self.constraints[kind]
         return fates
 
     def _share_steps(self) -> list[tuple[str, Fate]]:
@@ -134,7 +152,7 @@ class Factor(nn.Module):
                 if self.device.type == "meta":
                     shared = type(constraint).from_spec(spec, self.shape, self.device)
                 elif isinstance(constraint, Grid):
-                    shared = Grid.fit(codebook().detach(), constraint.bits, per_channel=False)
+                    shared = constraint.anew(codebook().detach(), per_channel=False)
                 else:
                     shared = type(constraint).fit(codebook().detach(), False, constraint.threshold)
                 self.constraints[constraint.kind] = shared
@@ -174,23 +192,48 @@ class Factor(nn.Module):
 
     @property
     def grid_bits(self) -> int | None:
-        """Bits of the weight's grid, 1 for signs, 2 for signs and zero, None for float."""
+        """Bits of the weight's grid, 1 for signs, 2 for signs and zero, 16 for half, None for float."""
         if self.signs is not None:
             return 1 if self.find(Binary) is not None else 2
         grid = self.find(Grid)
-        return None if grid is None else grid.bits
+        if grid is None:
+            return HALF_BITS if self.find(Half) is not None else None
+        return grid.bits
+
+    @property
+    def levels(self) -> int | None:
+        """How many values signs or a grid leave to a weight; None where neither is there."""
+        if self.signs is not None:
+            return 2 if self.find(Binary) is not None else 3
+        grid = self.find(Grid)
+        return None if grid is None else grid.levels
+
+    @property
+    def affine(self) -> bool:
+        """Whether the weight's integers have a zero point, which no integer kernel takes."""
+        grid = self.find(Grid)
+        return grid is not None and grid.affine
+
+    @property
+    def least(self) -> bool:
+        """Whether its grid stands in a plan for itself and wider ones."""
+        grid = self.find(Grid)
+        return grid is not None and grid.least
 
     def payload_bits(self) -> int:
         """Returns exactly what must be stored: values at their bits, mask, indices, codebook, scales."""
         count = self.shape.numel()
         mask, codebook = self.find(Mask), self.find(Codebook)
         signs, grid = self.signs, self.find(Grid)
-        overhead = FLOAT_BITS * (grid.start.numel() if grid else 0)
+        overhead = 0
+        if grid is not None:
+            # a zero point is one of the grid's integers
+            overhead = (FLOAT_BITS + (grid.bits if grid.affine else 0)) * grid.start.numel()
         if signs is not None:
             # a mask over signs makes them ternary: two bits each
             ternary = mask is not None or isinstance(signs, Ternary)
             return count * (2 if ternary else 1) + FLOAT_BITS * signs.start.numel()
-        dense_bits = value_bits = grid.bits if grid else FLOAT_BITS
+        dense_bits = value_bits = self.grid_bits or FLOAT_BITS
         if codebook is not None:
             overhead += codebook.clusters * value_bits
             value_bits = codebook.index_bits
@@ -213,8 +256,9 @@ class Factor(nn.Module):
         if self.device.type == "meta":
             channels = max(c.start.shape[0] for c in (signs, grid) if c is not None)
             scale = torch.ones(channels)
-            return Integers(torch.zeros(self.shape, dtype=torch.int8), scale, bits)
-        effective = self.effective()
+            zeros = torch.zeros(channels, dtype=torch.int8) if self.affine else None
+            return Integers(torch.zeros(self.shape, dtype=torch.int8), scale, bits, zeros)
+        effective, zero_point = self.effective(), None
         if signs is not None:
             rows = effective.abs().reshape(effective.shape[0], -1)
             scale = rows.amax(dim=1) if self._steps_per_channel() else rows.amax().reshape(1)
@@ -226,7 +270,11 @@ class Factor(nn.Module):
             values = grid.integers(weight)
             if mask is not None:
                 values = values * mask.kept
-        return Integers(values.to(torch.int8), scale.detach().float().clamp_min(1e-12), bits)
+            if grid.zero_point is not None:
+                values = values + grid.zero_point
+                zero_point = grid.zero_point.flatten().to(torch.int8)
+        scale = scale.detach().float().clamp_min(1e-12)
+        return Integers(values.to(torch.int8), scale, bits, zero_point)
 
     def _steps_per_channel(self) -> bool:
         return any(c is not None and c.per_channel for c in (self.signs, self.find(Grid)))

@@ -6,7 +6,10 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from ..kernels.affine import quantize_as_it_runs
+from ..kernels.calibration import Method
 from .activation_grid import ActivationGrid
+from .constraint import straight_through
 from .cost import OperationCost, sign_cost
 from .factor import Factor
 from .sign import InputSign
@@ -18,6 +21,8 @@ class Layer(nn.Module):
     type_name: ClassVar[str]
     #: whether the weight is written as a product of factors, whose values no formula gives exactly
     decomposed: ClassVar[bool] = False
+    #: fewest bits in which the artifact stores its weights (see `storage_bits`)
+    narrowest_bits: ClassVar[int] = 4
     bias: nn.Parameter | None
 
     def __init__(self) -> None:
@@ -27,6 +32,8 @@ class Layer(nn.Module):
         self.output_grid: ActivationGrid | None = None
         #: binary activations: what the layer computes with is the sign of its input
         self.input_sign: InputSign | None = None
+        #: whether the kernel rounds its float input to 8 bits as it runs, on the range of the input itself
+        self.dynamic = False
         #: width of the activations that the kernel works on; 32 is float. The grid of the output may sit on a
         #: normalisation that is folded into the layer.
         self.activation_bits = 32
@@ -76,6 +83,11 @@ class Layer(nn.Module):
         """Returns the layer with unfilled tensors."""
         raise NotImplementedError
 
+    @property
+    def takes_dynamic(self) -> bool:
+        """Whether the runtime has a kernel that rounds the layer's float input as it runs."""
+        return False
+
     # What all share ----------------------------------------------------------------------------------
 
     def forward(self, x: Tensor) -> Tensor:
@@ -91,6 +103,7 @@ class Layer(nn.Module):
         self.input_sign = deepcopy(layer.input_sign)
         self.input_grid, self.output_grid = deepcopy(layer.input_grid), deepcopy(layer.output_grid)
         self.activation_bits = layer.activation_bits
+        self.dynamic = layer.dynamic and self.takes_dynamic
 
     def input_costs(self, input_shape: tuple[int, ...]) -> list[OperationCost]:
         """Returns what runs before the layer's own operations: the sign of its input, where there is one."""
@@ -98,8 +111,13 @@ class Layer(nn.Module):
             return []
         return [sign_cost(torch.Size(input_shape).numel(), self.activation_bits)]
 
-    def grid_stages(self, bits: int) -> None:
+    def grid_stages(self, bits: int, calibration: Method = "min_max") -> None:
         """Puts grids between the stages of a decomposed layer; a layer of one stage has none."""
+
+    def grid_stages_as(self, spec: dict[str, Any]) -> None:
+        """Puts the grids between the stages that `stage_spec` told of."""
+        if spec["stage_bits"] is not None:
+            self.grid_stages(spec["stage_bits"], spec.get("stage_calibration", "min_max"))
 
     def settled(self) -> "Layer":
         """Returns the layer in the execution form that it keeps from its first constraint on."""
@@ -107,9 +125,11 @@ class Layer(nn.Module):
 
     def spec(self) -> dict[str, Any]:
         """Returns the whole structure as plain JSON; `from_spec` reads it."""
+        dynamic = {"dynamic": True} if self.dynamic else {}
         return {
             "type": self.type_name,
             **self.body_spec(),
+            **dynamic,
             "constraints": {name: factor.spec() for name, factor in self.factors().items()},
             "activation_bits": self.activation_bits,
             "input_sign": None if self.input_sign is None else self.input_sign.spec(),
@@ -124,6 +144,7 @@ class Layer(nn.Module):
         for name, factor in layer.factors().items():
             factor.allocate(spec["constraints"][name])
         layer.activation_bits = spec["activation_bits"]
+        layer.dynamic = spec.get("dynamic", False)
         if spec.get("input_sign") is not None:  # older decisions lack it
             layer.input_sign = InputSign(**spec["input_sign"])
         for grid in ("input_grid", "output_grid"):
@@ -135,6 +156,25 @@ class Layer(nn.Module):
         """Returns exactly what must be stored of weights and bias."""
         bias = 0 if self.bias is None else 32 * self.bias.numel()
         return bias + sum(factor.payload_bits() for factor in self.factors().values())
+
+
+def stage_spec(grids: nn.ModuleList) -> dict[str, Any]:
+    """Returns the configuration of the grids between the stages of a decomposed layer as plain JSON."""
+    specs = [grid.spec() for grid in grids if isinstance(grid, ActivationGrid)]
+    if not specs:
+        return {"stage_bits": None}
+    found = {"stage_bits": specs[0]["bits"], "stage_calibration": specs[0].get("calibration")}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def round_as_it_runs(x: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """Rounds an activation as a dynamic-range kernel does; the gradient passes unchanged.
+
+    Args:
+        x: any shape, the batch first.
+        dims: the dimensions that share one range.
+    """
+    return x if x.is_meta else straight_through(quantize_as_it_runs(x, dims), x)
 
 
 def keep_bias(bias: nn.Parameter | None, index: Tensor) -> nn.Parameter | None:

@@ -6,11 +6,12 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from ..kernels.calibration import Method
 from ..kernels.tensor_train import balanced_modes, bond_ranks, decompose, full_matrix, merge, mode_count
 from .activation_grid import ActivationGrid
 from .cost import OperationCost, kernel, storage_bits
 from .factor import Factor
-from .layer import Layer, keep_bias, new_bias
+from .layer import Layer, keep_bias, new_bias, round_as_it_runs, stage_spec
 
 #: bytes that one more stage costs in the artifact: an operation, a reshape, a transpose and their tensors
 STAGE_BYTES = 300
@@ -31,6 +32,8 @@ class TTDense(Layer):
     """
 
     type_name = "tt_dense"
+    narrowest_bits = 2
+    takes_dynamic = True
     decomposed = True
 
     def __init__(
@@ -71,7 +74,8 @@ class TTDense(Layer):
     def compute(self, x: Tensor) -> Tensor:
         batch = x.shape[0]
         for position, (factor, rank, mode) in enumerate(self.stages()):
-            x = x.reshape(batch, -1, factor.shape[1]) @ factor().T
+            x = x.reshape(batch, -1, factor.shape[1])
+            x = (round_as_it_runs(x, (-1,)) if self.dynamic else x) @ factor().T
             if position < len(self.stage_grids):
                 x = self.stage_grids[position](x)
             x = x.reshape(batch, -1, rank, mode).permute(0, 3, 1, 2)
@@ -150,10 +154,10 @@ class TTDense(Layer):
     def _device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def grid_stages(self, bits: int) -> None:
+    def grid_stages(self, bits: int, calibration: Method = "min_max") -> None:
         """Puts a grid behind every stage but the last, whose output the layer's own grid rounds."""
         self.stage_grids = nn.ModuleList(
-            ActivationGrid(bits, device=self._device) for _ in range(len(self.in_modes) - 1)
+            ActivationGrid(bits, device=self._device, calibration=calibration) for _ in self.in_modes[1:]
         )
 
     def output_rows(self) -> Tensor:
@@ -207,7 +211,7 @@ class TTDense(Layer):
         for position, (factor, rank, _) in enumerate(self.stages()):
             outputs, inputs = factor.shape
             rows = elements // inputs
-            compute, calibrated = kernel(factor, False, self.activation_bits)
+            compute, calibrated = kernel(factor, False, self.activation_bits, self.dynamic)
             last = position == len(self.in_modes) - 1
             found.append(
                 OperationCost(
@@ -234,13 +238,12 @@ class TTDense(Layer):
             "out_modes": list(self.out_modes),
             "ranks": list(self.ranks),
             "bias": self.bias is not None,
-            "stage_bits": self.stage_grids[0].bits if len(self.stage_grids) else None,
+            **stage_spec(self.stage_grids),
         }
 
     @classmethod
     def from_body(cls, spec: dict[str, Any], device: torch.device) -> Self:
         modes = (tuple(spec["in_modes"]), tuple(spec["out_modes"]), tuple(spec["ranks"]))
         layer = cls(*modes, bias=spec["bias"], device=device)
-        if spec["stage_bits"] is not None:
-            layer.grid_stages(spec["stage_bits"])
+        layer.grid_stages_as(spec)
         return layer

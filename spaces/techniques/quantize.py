@@ -1,33 +1,44 @@
-"""Quantization: weights and activations as small integers, trained on their grids."""
+"""Quantization: weights and activations as small integers, trained on their grids or put there afterwards."""
 
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 
-from ..activation_grids import place_grids
 from ..context import Context
 from ..domains import Choice
-from ..kernels.affine import symmetric_levels
+from ..errors import AtollError
 from ..kernels.statistics import reestimate
-from ..layers.codebook import Codebook
-from ..layers.grid import Grid
-from ..layers.layer import Layer
+from ..layers.half import BITS as HALF_BITS
 from ..layers.structure import named_layers, settle, to_meta
 from ..targets import targeted_layers
 from ..technique import Decisions, Technique, layers_setting, setting
+from ..weight_grids import WeightGrids, quantize_layers
 
 #: images on which activation ranges are observed
 IMAGES = 512
+AFFINE_NOTE = (
+    "integer kernels take no zero points on weights: the artifact widens these weights to float (DEQUANTIZE) "
+    "and they are priced as float arithmetic"
+)
 
 
 @dataclass(frozen=True)
 class Quantize(Technique):
-    """Puts weights on symmetric grids and activations on 8-bit ones; the fine-tuning trains on them.
+    """Puts weights on grids and activations on 8-bit ones; the fine-tuning trains on them.
 
-    Steps of the weights' grids are learned (LSQ); ranges of activations are observed on training images and
-    follow slowly in training. `quantize(bits=8)` is integer everywhere, input and output included.
+    * `bits`: `quantize(bits=8)` is integer everywhere, input and output included. 3 bits have 7 levels and
+      are stored as int4. 16 bits are half precision: float16 in the file, float arithmetic and float
+      activations, since the runtime has no kernels for 16-bit integer weights.
+    * `scheme`: an affine grid has a zero point and all 2^bits levels, zero among them. Integer kernels take
+      symmetric weights alone, so affine ones are widened to float in the artifact (DEQUANTIZE) and priced as
+      float arithmetic.
+    * `activations`: `int8` ranges are observed on training images and follow slowly in training; `dynamic`
+      ones are taken by the kernel from each image (convolutions) or row (dense layers) as it runs, input and
+      output of a layer stay float; depthwise and decomposed convolutions then keep float activations.
+    * `method`: `lsq` learns the steps of the weights' grids (Esser et al. 2020); `ste` leaves them as they
+      were calibrated and trains the weights, straight-through; `ptq` trains nothing in this step.
     """
 
     name: ClassVar[str] = "quantize"
@@ -35,20 +46,59 @@ class Quantize(Technique):
     stage: ClassVar = "numbers"
     source: ClassVar[str] = "THESIS §2.1.1 eqs. 1-2; PUB-II (quantization-aware training); Esser et al. 2020"
 
-    bits: int = setting(8, Choice((8, 4, 2)), "THESIS: 8 bits", shown=True)
+    bits: int = setting(8, Choice((16, 8, 4, 3, 2), (8, 4, 2)), "THESIS: 8 bits", shown=True)
     first_last: str = setting(
         "int8",
         Choice(("int8", "same", "float"), ("int8", "same")),
         "THESIS: first and last layer are kept finer",
     )
     activations: str = setting(
-        "int8", Choice(("int8", "float"), ("int8",)), "PUB-III: integer only for Edge TPU"
+        "int8", Choice(("int8", "float", "dynamic"), ("int8",)), "PUB-III: integer only for Edge TPU"
+    )
+    scheme: str = setting(
+        "symmetric", Choice(("symmetric", "affine"), ("symmetric",)), "THESIS §2.1.1: symmetric"
+    )
+    granularity: str = setting(
+        "per_channel",
+        Choice(("per_channel", "per_tensor"), ("per_channel",)),
+        "Jacob et al. 2018; LiteRT's 8-bit specification: one scale an output channel",
+    )
+    calibration: str = setting(
+        "auto",
+        Choice(("auto", "min_max", "percentile", "mse"), ("auto",)),
+        "own choice: weights min_max at 8 bits and mse below, activations min_max",
+    )
+    method: str = setting(
+        "lsq", Choice(("lsq", "ste", "ptq"), ("lsq",)), "Esser et al. 2020: learned step sizes"
     )
     layers: str = layers_setting()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bits == HALF_BITS:
+            for key, default in (
+                ("scheme", "symmetric"),
+                ("granularity", "per_channel"),
+                ("calibration", "auto"),
+            ):
+                if getattr(self, key) != default:
+                    raise AtollError(
+                        f"{self.name}: got bits=16 and {key}={getattr(self, key)}, allowed with half "
+                        f"precision is {key}={default}: it has no grid"
+                    )
+        if self.activations == "dynamic" and (self.bits == HALF_BITS or self.scheme == "affine"):
+            raise AtollError(
+                f"{self.name}: got activations=dynamic with bits={self.bits} and scheme={self.scheme}, "
+                "allowed are 8 bits or fewer and scheme=symmetric: such kernels take nothing else"
+            )
+
+    @property
+    def fine_tuned(self) -> bool:
+        return self.method != "ptq"
+
     @property
     def levels_per_weight(self) -> int | None:
-        return 2 * symmetric_levels(self.bits) + 1
+        return self._grids.levels(self.bits)
 
     @property
     def needs_levels(self) -> int | None:
@@ -61,32 +111,43 @@ class Quantize(Technique):
 
     def apply(self, model: nn.Module, context: Context) -> tuple[nn.Module, Decisions]:
         quantized = settle(deepcopy(model))
-        widths = self._quantize(quantized)
+        notes = self._quantize(quantized)
         reestimate(quantized, context.images(IMAGES))
-        return quantized, self.decisions(model, quantized, bits=widths)
+        return quantized, self.decisions(model, quantized, **notes)
 
-    def _quantize(self, network: nn.Module) -> dict[str, int]:
-        """Puts the grids in; returns the bits of every layer."""
+    @property
+    def _grids(self) -> WeightGrids:
+        return WeightGrids(
+            "affine" if self.scheme == "affine" else "symmetric",
+            self.granularity == "per_channel",
+            self.calibration,  # type: ignore[arg-type]  # the domain knows the words
+            trained=self.method == "lsq",
+        )
+
+    def _quantize(self, network: nn.Module) -> dict[str, Any]:
+        """Puts the grids in; returns the bits of every layer and what else there is to say."""
         ends = [name for name, _ in named_layers(network)]
-        layers = targeted_layers(network, self.layers)
-        widths = {}
-        for name, layer in layers:
+        widths, left_alone = {}, {}
+        for name, layer in targeted_layers(network, self.layers):
             bits = self._width(name in (ends[0], ends[-1]))
-            if bits is not None:
+            reason = (
+                "first_last=float: the network's first or last layer"
+                if bits is None
+                else self._grids.reason_against(layer, bits)
+            )
+            if bits is not None and reason is None:
                 widths[name] = bits
-                self._quantize_weights(layer, bits)
-        if self.activations == "int8":
-            place_grids(network, [layer for name, layer in layers if name in widths], bits=8)
-        return widths
+            elif reason is not None:
+                left_alone[name] = reason
+        refused = quantize_layers(network, widths, self._grids, self.activations)
+        notes: dict[str, Any] = {"bits": widths, "left_alone": left_alone}
+        if refused:
+            notes["not_dynamic"] = refused
+        if self.scheme == "affine":
+            notes["note"] = AFFINE_NOTE
+        return notes
 
     def _width(self, first_or_last: bool) -> int | None:
         if not first_or_last or self.first_last == "same":
             return self.bits
         return None if self.first_last == "float" else max(8, self.bits)
-
-    @staticmethod
-    def _quantize_weights(layer: Layer, bits: int) -> None:
-        for factor in layer.factors().values():
-            # shared values must stay shared after rounding: one scale for all channels then
-            per_channel = factor.find(Codebook) is None
-            factor.impose(Grid.fit(factor.effective(), bits, per_channel))
