@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .gates import gated
+from .heads import single_head
 from .layers.factor import Factor
 from .layers.layer import Layer
 
@@ -32,6 +33,9 @@ def channel_saliency(
         network: left in evaluation mode.
         paths: layers whose outputs are [B, C] or [B, C, H, W].
         images, labels: [N, C, H, W] and [N] (classes, or float targets of a regression).
+
+    Raises:
+        AtollError: the network has several heads, and labels say nothing about each.
     """
     sizes = {path: _layer(network, path).outputs for path in paths}
     total = {path: torch.zeros(size) for path, size in sizes.items()}
@@ -55,6 +59,9 @@ def weight_saliency(
         network: left in evaluation mode.
         factors: of the network, by dotted name.
         images, labels: [N, C, H, W] and [N] (classes, or float targets of a regression).
+
+    Raises:
+        AtollError: the network has several heads, and labels say nothing about each.
     """
     total = {name: torch.zeros(factor.shape) for name, factor in factors.items()}
     network.eval()
@@ -72,7 +79,7 @@ def _gate_gradients(
     if not gates:
         return {}
     with gated(network, gates):
-        outputs = network(images)
+        outputs = single_head(network(images), "first-order saliency")
     if labels.is_floating_point():
         loss = nn.functional.mse_loss(outputs, labels, reduction="sum")
     else:

@@ -136,7 +136,8 @@ class PruneChannels(Technique):
 
     def _notes(self, network: nn.Module) -> dict[str, dict[str, str]]:
         """Returns which targeted layers are left alone, and which are not rated by the criterion, and why."""
-        reasons, rated = {}, {}
+        reasons: dict[str, str] = {}
+        rated: dict[str, str] = {}
         for group in channel_groups(network, input_shape_of(network)):
             enough = self.kept_count(group.size) < group.size
             reason = self._refusal(group) or ("" if enough else "too few channels to round down")

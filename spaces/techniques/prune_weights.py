@@ -98,8 +98,8 @@ class PruneWeights(Technique):
 
     def _ratio_setting(self, layer: Layer) -> str:
         """Returns which setting says how much of a layer goes."""
-        slides = hasattr(layer, "stride")  # over an image: a convolution, decomposed or not
-        own = "conv_ratio" if slides else "dense_ratio"
+        windows = any(len(factor.shape) > 2 for factor in layer.factors().values())  # decomposed or not
+        own = "conv_ratio" if windows else "dense_ratio"
         return "ratio" if getattr(self, own) == "same" else own
 
 

@@ -12,7 +12,7 @@ from atoll.spaces.kernels.schedules import STAGES
 from atoll.spaces.layers.factor import Factor
 from atoll.spaces.layers.layer import Layer
 from atoll.spaces.layers.mask import Mask
-from atoll.spaces.layers.structure import named_factors, named_layers, structure
+from atoll.spaces.layers.structure import adopt, named_factors, named_layers, structure
 from atoll.spaces.recipe import Recipe
 from atoll.spaces.saliency import IMAGES, channel_saliency, weight_saliency
 from atoll.spaces.technique import Decisions, Technique
@@ -353,6 +353,46 @@ def test_weights_go_under_every_constraint(
         assert not factor.effective()[~masks(after)[name]].any()
 
 
+class Odd(nn.Module):
+    """Channels concatenated, grouped, multiplied, normalised together, and a convolution that runs twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = nn.Conv2d(1, 16, 3, padding=1, stride=2)
+        self.right = nn.Conv2d(1, 16, 3, padding=1, stride=2)
+        self.both = nn.BatchNorm2d(32)
+        self.mix = nn.Conv2d(32, 16, 1)
+        self.twice = nn.Conv2d(16, 16, 3, padding=1)
+        self.excite = nn.Conv2d(16, 16, 1)
+        self.grouped = nn.Conv2d(16, 16, 3, groups=4)
+        self.head = nn.Linear(16, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.mix(self.both(torch.cat([torch.sigmoid(self.left(x)), self.right(x)], 1)))
+        x = torch.relu(self.twice(torch.relu(self.twice(x))))
+        x = x * torch.sigmoid(self.excite(x.mean((2, 3), keepdim=True)))
+        return self.head(self.grouped(x).mean((2, 3)))
+
+
+@pytest.mark.parametrize("schedule", CHANNEL_SCHEDULES)
+@pytest.mark.parametrize("criterion", CHANNEL_CRITERIA)
+def test_networks_of_every_kind_lose_channels(
+    criterion: str, schedule: str, new_context: Callable[..., Any]
+) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = adopt(Odd(), SHAPE)
+    each = step(f"prune_channels(ratio=0.5, multiple=4, criterion={criterion}, schedule={schedule})")
+    after, decisions = each.apply(network, new_context(network))
+    assert structure(after) == structure(each.plan(network))
+    assert counts(after) == {**dict.fromkeys(counts(network), 16), "left": 8, "right": 8, "head": 4}
+    assert decisions["left_alone"] == {
+        **dict.fromkeys(("mix", "twice", "excite"), "read by the grouped convolution grouped"),
+        "grouped": "made by a grouped convolution",
+        "head": "the network's output",
+    }
+
+
 def test_the_scale_criterion_says_where_it_fell_back(
     trained: dict[str, nn.Module], new_context: Callable[..., Any]
 ) -> None:
@@ -405,3 +445,22 @@ def test_channels_of_no_layer_are_refused(
         pruned("prune_channels(layers=conv9)", network, new_context(network))
     with pytest.raises(AtollError, match="prune_channels: criterion: got 'l3', allowed is one of l1, l2"):
         step("prune_channels(criterion=l3)")
+
+
+class TwoHeads(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 16, 3)
+        self.first, self.second = nn.Linear(16, 4), nn.Linear(16, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = torch.relu(self.conv(x)).mean((2, 3))
+        return self.first(x), self.second(x)
+
+
+@pytest.mark.parametrize("name", ["prune_channels", "prune_weights"])
+def test_labels_say_nothing_about_several_heads(name: str, new_context: Callable[..., Any]) -> None:
+    network = adopt(TwoHeads(), SHAPE)
+    pruned(f"{name}(criterion=l1)", network, new_context(network))
+    with pytest.raises(AtollError, match="first-order saliency: got a network with 2 heads, allowed is one"):
+        pruned(f"{name}(criterion=taylor)", network, new_context(network))
