@@ -110,6 +110,23 @@ def test_shared_values_have_one_step(carry_out: Carry) -> None:
     assert factor.effective().unique().numel() == 3
 
 
+def test_of_ternary_weights_zeros_go_first_and_then_those_with_small_weights_under_them(
+    carry_out: Carry,
+) -> None:
+    ternary, _ = carry_out("ternarize")
+    factor = dict(named_factors(ternary))["conv2.weight"]
+    share = float((factor.effective() == 0).float().mean())
+    assert factor.raw is not None
+    for ratio in (round(share - 0.1, 2), round(share + 0.2, 2)):
+        pruned, _ = carry_out(f"prune_weights(ratio={ratio})", ternary)
+        after = dict(named_factors(pruned))["conv2.weight"].effective()
+        gone = (after == 0) & (factor.effective() != 0)
+        if ratio < share:
+            assert not gone.any()
+        else:
+            assert factor.raw.abs()[after != 0].min() >= factor.raw.abs()[gone].max()
+
+
 def test_the_cores_of_a_ternary_layer_are_ternary(carry_out: Carry) -> None:
     network, _ = carry_out("ternarize -> tensor_train(fit_steps=0)")
     cores = [found for name, found in kinds(network).items() if name.startswith("dense1.")]
