@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .heads import heads
 from .layers.layer import Layer
 from .layers.structure import replace
 from .weight_grids import WeightGrids
@@ -19,7 +20,7 @@ def layer_sensitivities(
 
     The mean Kullback-Leibler divergence of the network's probabilities from those of the network with this
     one layer on its grid (Cai et al. 2020, ZeroQ, section 3.2); for an output of a single number, which has
-    no probabilities, the mean squared change. Nothing else of the network changes.
+    no probabilities, the mean squared change; several heads add up. Nothing else of the network changes.
 
     Args:
         network: settled; left as it is.
@@ -31,7 +32,7 @@ def layer_sensitivities(
         by layer, width -> sensitivity >= 0.
     """
     probe = deepcopy(network).eval()
-    exact = probe(images)
+    exact = heads(probe(images))
     found: dict[str, dict[int, float]] = {}
     for name, tried in widths.items():
         layer = probe.get_submodule(name)
@@ -41,7 +42,8 @@ def layer_sensitivities(
             if isinstance(quantized, Layer):
                 grids.impose(quantized, bits)
             replace(probe, name, quantized)
-            found[name][bits] = output_change(exact, probe(images))
+            changed = zip(exact, heads(probe(images)), strict=True)
+            found[name][bits] = sum(output_change(one, other) for one, other in changed)
             replace(probe, name, layer)
     return found
 
