@@ -39,7 +39,8 @@ class Binarize(Technique):
     what is never negative say nothing.
 
     Binary activations make neither file nor time smaller: LiteRT has no binary kernel. The sign is computed
-    exactly, by two element-wise operations, and the layer is priced as the arithmetic that really runs.
+    exactly, by two element-wise operations, and the layer is priced as the arithmetic that really runs. Where
+    an int8 layer before it is a step off in the file, as it may be, a sign next to zero falls the other way.
     """
 
     name: ClassVar[str] = "binarize"

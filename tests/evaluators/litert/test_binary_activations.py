@@ -144,6 +144,8 @@ def compressed(text: str) -> tuple[nn.Module, Tensor, bytes]:
         "ternarize -> binarize(weights=keep, activations=binary)",
         "binarize(weights=keep, activations=binary) -> tensor_train(rank=3, fit_steps=0)",
         "cluster(codebook_bits=8)",
+        "binarize(weights=keep, activations=binary) -> quantize(bits=8, activations=dynamic)",
+        "binarize(activations=binary) -> quantize(bits=16, layers=conv1)",
     ],
 )
 def test_float_activations_are_as_torch_computes_them(text: str) -> None:
