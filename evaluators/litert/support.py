@@ -35,11 +35,12 @@ CONV, DEPTHWISE           int8         int2         does not load
   weights +-1 and scale |g| the bias gets coarse and a tenth of the outputs is 1 LSB off.
 - MAX_POOL, PAD, TRANSPOSE, RESHAPE, CONCATENATION keep integers exactly and need equal grids on both sides;
   AVERAGE_POOL keeps the grid and rounds halves away from zero; MEAN, ADD, MUL, RELU, QUANTIZE take any grid.
-- Dynamic range: XNNPACK takes the range of one image (CONV) or row (FC), widened to hold zero, in 255 steps,
-  and the zero point from the end where it is off by less. The plain kernels do the same with a scale per
-  channel and, for FC, ``asymmetric_quantize_inputs``; otherwise, and for int4 FC of 32 inputs or more, they
-  round on a symmetric grid, which is another number by 1e-2. So these files have a scale per channel, two of
-  them different, and set that option.
+- Dynamic range: XNNPACK takes the range of one image (CONV), pixel (int8 CONV of 1x1 and stride 1) or row
+  (FC), widened to hold zero, in 255 steps, and the zero point from the end where it is off by less. The
+  plain kernels do the same for images and rows, with a scale per channel and, for FC,
+  ``asymmetric_quantize_inputs``; otherwise, and for int4 FC of 32 inputs or more, they round on a symmetric
+  grid, which is another number by 1e-2. So these files have a scale per channel, two of them different, and
+  set that option.
 - FC over [rows, k], with and without ``keep_num_dims``, and chains of RESHAPE, FC, TRANSPOSE are right.
 """
 

@@ -56,9 +56,19 @@ class Conv(Layer):
         # rounds otherwise below 8 bits (own measurement of 2.3, 2026)
         return (self.groups == 1 or self.groups != self.inputs) and self.outputs > 1
 
+    @property
+    def _rounded_together(self) -> tuple[int, ...]:
+        """The dimensions over which a kernel that rounds its input takes one range: of an image, or a pixel.
+
+        XNNPACK runs plain 1x1 convolutions of 8 bits as dense layers, one row a pixel (own measurement, 2026).
+        """
+        kept = (self.stride, self.padding, self.groups) == ((1, 1), (0, 0), 1)
+        dense = kept and self.weight.shape[2:].numel() == 1 and storage_bits(self.weight, True) == 8
+        return (1,) if dense else (1, 2, 3)
+
     def compute(self, x: Tensor) -> Tensor:
         if self.dynamic:
-            x = round_as_it_runs(x, (1, 2, 3))
+            x = round_as_it_runs(x, self._rounded_together)
         return F.conv2d(x, self.weight(), self.bias, self.stride, self.padding, self.dilation, self.groups)
 
     def output_rows(self) -> Tensor:

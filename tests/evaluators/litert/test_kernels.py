@@ -9,6 +9,8 @@ from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.litert.support import RIGHT_WIDTHS, weight_type
 from atoll.evaluators.litert.tensors import Grid
 from atoll.evaluators.litert.writer import TfliteModel
+from atoll.spaces.errors import AtollError
+from atoll.spaces.kernels.affine import quantize_as_it_runs
 
 INPUT = Grid(0.03125, -7)
 CHANNELS, OUTPUTS, SIZE = 6, 5, 7
@@ -178,3 +180,68 @@ def test_tensor_train_chain(dtype: str) -> None:
     # int2 with one scale runs on the plain kernel, whose double rounding adds up over the stages
     assert np.abs(got.astype(int) - grids[2].quantize(h)).max() <= (2 if dtype == "int2" else 0)
     assert {row.dtype for row in tensor_rows(data) if row.constant} == {dtype, "int32"}
+
+
+@pytest.mark.parametrize("operator", list(SHAPES))
+@pytest.mark.parametrize("dtype", ["int8", "int4", "int2", "float16"])
+@pytest.mark.parametrize("delegate", [True, False])
+def test_zero_points_and_half_precision_are_right_through_dequantize(
+    operator: str, dtype: str, delegate: bool
+) -> None:
+    rng = np.random.default_rng(11)
+    input_shape, weight_shape, axis = SHAPES[operator]
+    count = weight_shape[axis]
+    model = TfliteModel()
+    x = model.add_input(input_shape)
+    if dtype == "float16":
+        weight = rng.normal(size=weight_shape).astype(np.float16).astype(np.float64)
+        stored = model.add_constant(weight, dtype)
+    else:
+        least, most = -(1 << int(dtype[3:]) - 1), (1 << int(dtype[3:]) - 1) - 1
+        integers = rng.integers(least, most + 1, weight_shape)
+        points = rng.integers(least, most + 1, count)
+        scales = rng.uniform(0.5, 2, count).astype(np.float32) / most
+        spread = [1] * len(weight_shape)
+        spread[axis] = count
+        weight = (integers - points.reshape(spread)) * scales.astype(np.float64).reshape(spread)
+        stored = model.add_constant(integers, dtype, scales, axis, zero_points=points)
+    bias = rng.normal(size=count).astype(np.float32)
+    constants = operators.dequantize(model, stored), model.add_constant(bias, "float32")
+    model.outputs = [BUILD[operator](model, x, *constants)]
+    image = rng.normal(size=(1, *input_shape)).astype(np.float32)
+    got = LiteRtRunner(model.to_bytes(), delegate=delegate).run(image)
+    exact = reference(operator, image[0].astype(np.float64), weight, bias.astype(np.float64))
+    np.testing.assert_allclose(got.reshape(exact.shape), exact, atol=1e-5)
+
+
+DYNAMIC = [("conv", 8), ("conv", 4), ("dense", 8), ("dense", 4), ("dense", 2)]
+
+
+@pytest.mark.parametrize(("operator", "width"), DYNAMIC)
+@pytest.mark.parametrize("delegate", [True, False])
+def test_kernels_round_float_activations_as_simulated(operator: str, width: int, delegate: bool) -> None:
+    """With scales that differ; of few inputs, since the plain int4 dense kernel rounds otherwise from 32 on."""
+    rng = np.random.default_rng(13)
+    input_shape, weight_shape, axis = SHAPES[operator]
+    count, levels = weight_shape[axis], (1 << width - 1) - 1
+    integers = rng.integers(-levels, levels + 1, weight_shape)
+    scales = rng.uniform(0.5, 2, count).astype(np.float32) / levels
+    weight = integers * scales.astype(np.float64).reshape(-1, *[1] * (len(weight_shape) - 1))
+    bias = rng.normal(size=count).astype(np.float32)
+    model = TfliteModel()
+    x = model.add_input(input_shape)
+    constants = model.add_constant(integers, f"int{width}", scales), model.add_constant(bias, "float32")
+    model.outputs = [BUILD[operator](model, x, *constants)]
+    image = (rng.normal(size=input_shape) + 0.4).astype(np.float32)
+    got = LiteRtRunner(model.to_bytes(), delegate=delegate).run(image[None])
+    dims = (-1,) if operator == "dense" else (1, 2, 3)
+    rounded = quantize_as_it_runs(torch.from_numpy(image), dims).numpy().astype(np.float64)
+    exact = reference(operator, rounded, weight, bias.astype(np.float64))
+    np.testing.assert_allclose(got.reshape(exact.shape), exact, atol=1e-4)
+    unrounded = reference(operator, image.astype(np.float64), weight, bias.astype(np.float64))
+    assert np.abs(got.reshape(exact.shape) - unrounded).max() > 1e-3  # it does round
+
+
+def test_as_many_zero_points_as_scales() -> None:
+    with pytest.raises(AtollError, match="2 zero points: allowed is one for every scale"):
+        TfliteModel().add_constant(np.ones((3, 4), int), "int8", np.ones(3), zero_points=np.zeros(2))

@@ -19,6 +19,7 @@ from atoll.spaces.layers.structure import adopt, to_meta
 from atoll.spaces.networks import build_network
 from atoll.spaces.techniques.binarize import Binarize
 from atoll.spaces.techniques.cluster import Cluster
+from atoll.spaces.techniques.mixed_precision import MixedPrecision
 from atoll.spaces.techniques.quantize import Quantize
 from atoll.spaces.techniques.tensor_train import TensorTrain
 from torch import Tensor, nn
@@ -151,6 +152,10 @@ FLOAT_STEPS: list[tuple[str, tuple]] = [
     ("int8 weights", (Quantize(bits=8, activations="float"),)),
     ("int4 weights", (Quantize(bits=4, activations="float", first_last="same"),)),
     ("int2 weights", (Quantize(bits=2, activations="float", first_last="same"),)),
+    ("int4 in int3", (Quantize(bits=3, activations="float", first_last="same"),)),
+    ("affine int4", (Quantize(bits=4, activations="float", first_last="same", scheme="affine"),)),
+    ("affine int2", (Quantize(bits=2, activations="float", scheme="affine", granularity="per_tensor"),)),
+    ("mixed", (MixedPrecision(bits=4.5, activations="float"),)),
     ("binary", (Binarize(),)),
     ("clusters", (Cluster(),)),
 ]
@@ -158,6 +163,8 @@ INT8_STEPS: list[tuple[str, tuple]] = [
     ("int8", (Quantize(bits=8),)),
     ("int4", (Quantize(bits=4, first_last="same"),)),
     ("float ends", (Quantize(bits=8, first_last="float"),)),
+    ("affine int8", (Quantize(bits=8, scheme="affine", calibration="percentile", method="ptq"),)),
+    ("mixed int8", (MixedPrecision(bits=4.5),)),
     ("clusters on a grid", (Cluster(), Quantize(bits=8))),
 ]
 
@@ -237,6 +244,53 @@ def test_a_softmax_ships() -> None:
 def test_what_has_no_single_operator_is_refused(layer: nn.Module, sentence: str) -> None:
     with pytest.raises(AtollError, match=sentence):
         lower(adopt(nn.Sequential(nn.Conv2d(3, 4, 1), layer, nn.Flatten()), SHAPE), SHAPE)
+
+
+@pytest.mark.parametrize("build", NETWORKS)
+def test_half_precision_agrees_to_its_own_precision(build: Callable[[], nn.Module]) -> None:
+    """A folded normalisation multiplies the weights, and what it gives is rounded to half precision again."""
+    network, images = prepared(build)
+    network = compressed(network, images, Quantize(bits=16))
+    content = lower(network, SHAPE)
+    want = logits(network, images)
+    got, _ = run(content, images)
+    np.testing.assert_allclose(got, want, atol=2.0**-9 * np.abs(want).max())
+    weights = {row.dtype for row in tensor_rows(content) if row.constant and len(row.shape) == 4}
+    assert "float16" in weights
+    assert len(lower(to_meta(network), SHAPE)) == len(content)
+
+
+@pytest.mark.parametrize("build", NETWORKS)
+@pytest.mark.parametrize("bits", [8, 4, 2])
+@pytest.mark.parametrize("granularity", ["per_channel", "per_tensor"])
+def test_kernels_that_round_as_they_run_agree(
+    build: Callable[[], nn.Module], bits: int, granularity: str
+) -> None:
+    """Equal but for activations between two steps, which may fall either way."""
+    network, images = prepared(build)
+    step = Quantize(bits=bits, first_last="same", activations="dynamic", granularity=granularity)
+    network = compressed(network, images, step)
+    content = lower(network, SHAPE)
+    want = logits(network, images)
+    got, _ = run(content, images)
+    errors = np.abs(got - want) / np.abs(want).max()
+    assert errors.max() <= 0.02
+    assert np.median(errors) <= 1e-4
+    widened = operator_names(content).count("DEQUANTIZE")
+    assert widened == (1 if build is Residual else 0)  # the depthwise convolution
+    assert len(lower(to_meta(network), SHAPE)) == len(content)
+
+
+def test_a_tensor_train_rounds_every_stage_as_it_runs() -> None:
+    network, images = prepared(papers)
+    steps = (TensorTrain(rank=3, fit_steps=0), Quantize(bits=8, activations="dynamic"))
+    network = compressed(network, images, *steps)
+    content = lower(network, SHAPE)
+    want = logits(network, images)
+    got, _ = run(content, images)
+    assert "TRANSPOSE" in operator_names(content)
+    assert "DEQUANTIZE" not in operator_names(content)
+    assert np.abs(got - want).max() <= 0.02 * np.abs(want).max()
 
 
 def test_whole_int8_has_no_float_tensor() -> None:

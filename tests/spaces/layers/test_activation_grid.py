@@ -86,3 +86,57 @@ def test_on_meta_there_is_nothing_to_round() -> None:
     grid = ActivationGrid(8, device=torch.device("meta"))
     assert grid(torch.empty(3, device="meta")).shape == (3,)
     assert grid.scale_and_zero_point() == (1.0, 0)
+
+
+# Calibration -----------------------------------------------------------------------------------------
+
+
+def calibrated(method: str, rectified: bool = False) -> tuple[ActivationGrid, torch.Tensor]:
+    values = torch.randn(4, 5000, generator=torch.Generator().manual_seed(2)) ** 3
+    grid = ActivationGrid(8, rectified, calibration=method)
+    grid.begin()
+    for batch in values.chunk(2):
+        grid(batch)
+    grid.end()
+    return grid.eval(), values
+
+
+@pytest.mark.parametrize("rectified", [False, True])
+def test_a_percentile_range_leaves_a_thousandth_out(rectified: bool) -> None:
+    grid, values = calibrated("percentile", rectified)
+    seen = values.clamp_min(0.0) if rectified else values
+    ends = torch.quantile(seen.flatten(), torch.tensor([0.001, 0.999]))
+    assert float(grid.low) == pytest.approx(float(ends[0]), rel=1e-3, abs=1e-6)
+    assert float(grid.high) == pytest.approx(float(ends[1]), rel=1e-3)
+
+
+def test_the_least_error_is_less_than_with_the_extremes() -> None:
+    errors = {}
+    for method in ("min_max", "mse"):
+        grid, values = calibrated(method)
+        errors[method] = float((grid(values) - values).square().sum())
+    assert errors["mse"] <= errors["min_max"]
+    assert calibrated("mse")[0].high < calibrated("min_max")[0].high
+
+
+def test_in_training_the_range_follows_by_its_calibrated_share() -> None:
+    grid, values = calibrated("percentile")
+    share = float(grid.high) / float(values.max())
+    low, high = float(grid.low), float(grid.high)
+    grid.train()
+    grid(torch.tensor([[-1.0, 1.0]]))
+    assert float(grid.high) == pytest.approx(high + MOMENTUM * (share - high), rel=1e-4)
+    assert float(grid.low) > low
+    for _ in range(400):
+        grid(torch.tensor([[-1.0, 1.0]]))
+    assert float(grid.high) == pytest.approx(share, rel=1e-3)
+
+
+def test_the_share_survives_saving() -> None:
+    grid, values = calibrated("mse")
+    again = ActivationGrid(**grid.spec())
+    again.load_state_dict(grid.state_dict())
+    assert again.spec() == grid.spec()
+    grid.train()(values)
+    again.train()(values)
+    assert (again.low, again.high) == (grid.low, grid.high)

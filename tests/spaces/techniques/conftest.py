@@ -81,7 +81,7 @@ def _numbers(
     """Returns every weight as a number, how it is read back, and what is stored beside."""
     grid: Any = factor.constraints["grid"] if "grid" in parts else None
     if grid is None:
-        if "half" in parts:
+        if "half_precision" in parts:
             return Field(weight.half(), 16), lambda values: values.float(), []
         return Field(weight, 32), lambda values: values, []
     scale, zero_point = grid.positive_scale().detach(), parts["grid"].get("zero_point")
