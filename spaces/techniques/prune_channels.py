@@ -39,8 +39,8 @@ class PruneChannels(Technique):
 
     `iterative` and `agp` remove in stages with training between; the epochs of the step are divided evenly,
     the last part is left for after the final stage. `oto` chooses the channels first, drives what is
-    read of them to zero while it trains and then erases them, which changes nothing that the network
-    computes.
+    read of them to zero while it trains and then erases them, which changes nothing that the network computes
+    (but for layers that are decomposed again).
     """
 
     name: ClassVar[str] = "prune_channels"
