@@ -16,7 +16,7 @@ from ..layers.codebook import Codebook
 from ..layers.factor import Factor
 from ..layers.sign import InputSign
 from ..layers.structure import settle, to_meta
-from ..non_negative import layers_behind_relu
+from ..non_negative import layers_with_unsigned_inputs
 from ..targets import end_layers, targeted_layers
 from ..technique import Decisions, Technique, layers_setting, setting
 
@@ -87,7 +87,7 @@ class Binarize(Technique):
     def _binarize(self, network: nn.Module) -> dict[str, object]:
         """Imposes signs, in place; returns what there is to tell: by layer, why it was left alone."""
         ends = end_layers(network)
-        rectified = layers_behind_relu(network) if self.activations == "binary" else set()
+        rectified = layers_with_unsigned_inputs(network) if self.activations == "binary" else set()
         left_alone, own_input = {}, {}
         for name, layer in targeted_layers(network, self.layers):
             if name in ends and self.first_last == "keep":
@@ -122,8 +122,4 @@ def _needs_its_input(first: bool, behind_relu: bool) -> str | None:
     """Returns why a layer cannot compute on the signs of its input, None where it can."""
     if first:
         return "the network's input stays as it is"
-    return (
-        "its input comes from a ReLU: it is never negative, and its sign says nothing"
-        if behind_relu
-        else None
-    )
+    return "its input is never negative, as behind a ReLU: its sign says nothing" if behind_relu else None

@@ -3,7 +3,7 @@
 import torch
 from atoll.spaces.graph import trace
 from atoll.spaces.layers.structure import adopt, named_layers
-from atoll.spaces.non_negative import layers_behind_relu, never_negative
+from atoll.spaces.non_negative import layers_with_unsigned_inputs, never_negative
 from torch import Tensor, nn
 
 SHAPE = (2, 8, 8)
@@ -21,6 +21,8 @@ class Branches(nn.Module):
         self.pool = nn.MaxPool2d(2)
         self.both = nn.Conv2d(8, 4, 1)
         self.flatten = nn.Flatten()
+        self.gated = nn.Conv2d(4, 4, 1)
+        self.shifted = nn.Conv2d(4, 4, 1)
         self.head = nn.Linear(64, 3)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -28,6 +30,7 @@ class Branches(nn.Module):
         y = self.norm(x)
         z = torch.relu(self.rectified(x) + self.mixed(x + y))
         w = self.both(torch.cat([x, z], 1))
+        w = self.gated(x * torch.sigmoid(w)) + self.shifted(x + -0.5)
         return self.head(self.flatten(self.pool(torch.relu(w) + z)))
 
 
@@ -35,13 +38,15 @@ def test_values_said_to_be_never_negative_are_not() -> None:
     torch.manual_seed(0)
     network = adopt(Branches(), SHAPE).eval()
     nn.init.constant_(network.get_parameter("norm.bias"), -2.0)
-    behind = layers_behind_relu(network)
+    behind = layers_with_unsigned_inputs(network)
     seen: dict[str, float] = {}
     for name, layer in named_layers(network):
         layer.register_forward_hook(lambda _, x, __, name=name: seen.update({name: float(x[0].min())}))
     network(torch.randn(16, *SHAPE))
     said = {name for name, layer in named_layers(network) if id(layer) in behind}
-    assert said == {"rectified", "both", "head"} == {name for name, least in seen.items() if least >= 0}
+    assert (
+        said == {"rectified", "both", "gated", "head"} == {name for name, least in seen.items() if least >= 0}
+    )
 
 
 def test_a_normalisation_behind_a_relu_has_both_signs_again() -> None:
@@ -54,4 +59,4 @@ def test_a_normalisation_behind_a_relu_has_both_signs_again() -> None:
 def test_a_shared_layer_is_behind_a_relu_if_one_of_its_uses_is() -> None:
     shared = nn.Conv2d(2, 2, 1)
     network = adopt(nn.Sequential(shared, nn.ReLU(), shared), SHAPE)
-    assert len(layers_behind_relu(network)) == 1
+    assert len(layers_with_unsigned_inputs(network)) == 1

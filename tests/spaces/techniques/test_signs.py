@@ -14,7 +14,7 @@ from atoll.spaces.recipe import Recipe
 from torch import nn
 
 Carry = Callable[..., tuple[nn.Module, dict[str, Any]]]
-NEVER_NEGATIVE = "its input comes from a ReLU: it is never negative, and its sign says nothing"
+NEVER_NEGATIVE = "its input is never negative, as behind a ReLU: its sign says nothing"
 
 
 @pytest.fixture
