@@ -50,10 +50,10 @@ def _refit(
     images: Tensor,
     generator: torch.Generator,
 ) -> None:
-    """Fits layers that were decomposed again to what they gave before; slicing alone loses nothing."""
+    """Fits decomposed layers to what they gave before: slicing and decomposing again is lossy."""
     for path, outputs in changed.items():
         layer = after.get_submodule(path)
-        if not isinstance(layer, Layer) or layer.sliceable:
+        if not (isinstance(layer, Layer) and layer.decomposed):
             continue
         _, wanted = layer_inputs(before, before.get_submodule(path), images)
         inputs, _ = layer_inputs(after, layer, images)
