@@ -22,7 +22,7 @@ def place_grids(
 
     * A layer's output has a grid, after a ReLU that is fused into it.
     * A normalisation directly behind a layer is folded into it and then carries the grid; behind a
-      decomposed layer, or behind a ReLU, it is an operation with a grid of its own.
+      tensor train, or behind a ReLU, it is an operation with a grid of its own.
     * A layer whose input comes from no grid (the network's input, a float layer, an addition) gets one there;
       any other, of whichever step, has none of its own.
     """
@@ -56,9 +56,7 @@ def folds(graph: Graph, operation: Operation) -> bool:
     """Whether the only reader of a layer is a normalisation that can be folded into it exactly."""
     readers = graph.consumers(operation.name)
     layer = operation.module
-    return (
-        isinstance(layer, Layer) and not layer.decomposed and len(readers) == 1 and readers[0].kind == "norm"
-    )
+    return isinstance(layer, Layer) and layer.sliceable and len(readers) == 1 and readers[0].kind == "norm"
 
 
 def _rectified(graph: Graph, operation: Operation) -> bool:

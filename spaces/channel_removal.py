@@ -50,10 +50,10 @@ def _refit(
     images: Tensor,
     generator: torch.Generator,
 ) -> None:
-    """Fits decomposed layers to what they gave before: slicing and decomposing again is lossy."""
+    """Fits layers that were decomposed again to what they gave before; slicing alone loses nothing."""
     for path, outputs in changed.items():
         layer = after.get_submodule(path)
-        if not (isinstance(layer, Layer) and layer.decomposed):
+        if not isinstance(layer, Layer) or layer.sliceable:
             continue
         _, wanted = layer_inputs(before, before.get_submodule(path), images)
         inputs, _ = layer_inputs(after, layer, images)

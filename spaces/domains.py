@@ -130,6 +130,25 @@ class Modes:
 
 
 @dataclass(frozen=True)
+class CountOrShare:
+    """A whole number from 1 on, or below 1 a share of something."""
+
+    high: int
+    grid: tuple[int | float, ...]
+    of: str
+    type_name: ClassVar[str] = "count_or_share"
+
+    def check(self, where: str, value: Any) -> int | float:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not (0 < value < 1 or (1 <= value <= self.high and float(value).is_integer())):
+            raise AtollError(f"{where}: got {value!r}, allowed is {self.describe()}")
+        return float(value) if value < 1 else int(value)
+
+    def describe(self) -> str:
+        return f"a whole number from 1 to {self.high}, or a share between 0 and 1 {self.of}"
+
+
+@dataclass(frozen=True)
 class OrWord:
     """Another domain, or one word with a meaning of its own (`auto`, `none`, `same`)."""
 

@@ -119,8 +119,9 @@ def _structural_fates(given: Layer | None, before: Layer, after: Layer | None) -
     if before.decomposed and not (given is not None and given.decomposed):
         if after is None or type(after) is not type(before):
             yield FORM, "dropped"
-        else:  # other sizes are decomposed anew; merging its factors leaves the product what it is
-            yield FORM, "carried over" if _sizes(after) == _sizes(before) else "imposed anew"
+        else:  # a train of other sizes is decomposed anew; merging its factors leaves the product what it is
+            sliced = after.sliceable or _sizes(after) == _sizes(before)
+            yield FORM, "carried over" if sliced else "imposed anew"
     if _activations(before) != FLOAT_ACTIVATIONS:
         now = FLOAT_ACTIVATIONS if after is None else _activations(after)
         same = now == _activations(before)

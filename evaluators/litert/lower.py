@@ -233,8 +233,8 @@ def _only_reader(graph: Graph, operation: Operation) -> Operation | None:
 
 
 def _folds(layer: Layer) -> bool:
-    """Whether a normalisation can be folded into a layer: one weight, and no rounding between the two."""
-    return not layer.decomposed and layer.output_grid is None
+    """Whether a normalisation can be folded into a layer: into its last weight, and no rounding between."""
+    return layer.sliceable and layer.output_grid is None
 
 
 def _fused_activation(graph: Graph, operation: Operation) -> tuple[Operation, str | None]:

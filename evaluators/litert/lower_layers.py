@@ -1,15 +1,18 @@
 """Layers with weights and normalisations, written as operators."""
 
 from dataclasses import replace
+from itertools import zip_longest
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...spaces.errors import AtollError
 from ...spaces.layers.activation_grid import ActivationGrid
-from ...spaces.layers.conv import Conv
+from ...spaces.layers.conv import Conv, Window
+from ...spaces.layers.conv_chain import ConvChain
 from ...spaces.layers.dense import Dense
+from ...spaces.layers.factor import Factor
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
 from ...spaces.layers.tt_dense import TTDense
@@ -43,14 +46,10 @@ def lower_layer(
     if layer.input_sign is not None:
         source = _signs(bench, source, SIGN_GRID if layer.activation_bits == 8 else None)
     target = bench.grid(norm.output_grid if norm is not None else layer.output_grid)
-    if isinstance(layer, TTDense):
+    if isinstance(layer, TTDense) and not layer.sliceable:
         value = _lower_tensor_train(bench, layer, bench.in_torch_order(source), target, activation)
-    elif isinstance(layer, Conv):
-        value = _lower_conv(bench, layer, _folded(layer, norm), source, target, activation)
-    elif isinstance(layer, Dense):
-        value = _lower_dense(bench, layer, _folded(layer, norm), source, target, activation)
     else:
-        raise AtollError(f"a layer of type {type(layer).__name__} cannot be written for LiteRT")
+        value = _lower_stages(bench, layer, norm, source, target, activation)
     return replace(bench.on_grid(value, target), non_negative=activation is not None)
 
 
@@ -59,10 +58,64 @@ def _signs(bench: Workbench, source: Value, grid: Grid | None) -> Value:
     return replace(source, index=operators.sign(bench.model, source.index, grid), non_negative=False)
 
 
-def _folded(layer: Conv | Dense, norm: Norm | None) -> Weights:
-    """The weights of a layer with the normalisation behind it."""
-    weights = Weights.of(layer.weight, layer.bias)
-    return weights if norm is None else weights.folded(norm)
+class _Stage(NamedTuple):
+    """One convolution (with a window) or dense stage of a layer, and the grid behind it where it is inner."""
+
+    factor: Factor
+    window: Window | None
+    grid: ActivationGrid | None
+
+
+def _stages(layer: Layer) -> list[_Stage]:
+    """The stages of a layer that follow each other as they are; the last one has the layer's bias.
+
+    Raises:
+        AtollError: there is no way to write such a layer.
+    """
+    if isinstance(layer, Conv):
+        return [_Stage(layer.weight, layer.window, None)]
+    if isinstance(layer, ConvChain):
+        return [_Stage(factor, window, grid) for window, factor, _, grid in layer.steps()]
+    if isinstance(layer, Dense):
+        return [_Stage(layer.weight, None, None)]
+    if isinstance(layer, TTDense):
+        grids = [grid for grid in layer.stage_grids if isinstance(grid, ActivationGrid)]
+        factors = [factor for factor, _, _ in layer.stages()]
+        return [_Stage(factor, None, grid) for factor, grid in zip_longest(factors, grids)]
+    raise AtollError(f"a layer of type {type(layer).__name__} cannot be written for LiteRT")
+
+
+def _lower_stages(
+    bench: Workbench,
+    layer: Layer,
+    norm: Norm | None,
+    source: Value,
+    target: Grid | None,
+    activation: str | None,
+) -> Value:
+    """Writes a layer stage by stage; bias, normalisation and activation go into the last one."""
+    *inner, last = _stages(layer)
+    for stage in inner:
+        grid = bench.grid(stage.grid)
+        weights = Weights.of(stage.factor, None)
+        source = bench.on_grid(_lower_stage(bench, layer, stage, weights, source, grid, None), grid)
+    weights = Weights.of(last.factor, layer.bias)
+    weights = weights if norm is None else weights.folded(norm)
+    return _lower_stage(bench, layer, last, weights, source, target, activation)
+
+
+def _lower_stage(
+    bench: Workbench,
+    layer: Layer,
+    stage: _Stage,
+    weights: Weights,
+    source: Value,
+    target: Grid | None,
+    activation: str | None,
+) -> Value:
+    if stage.window is None:
+        return _lower_dense(bench, weights, source, target, activation, layer.dynamic)
+    return _lower_conv(bench, stage.window, weights, source, target, activation, layer.dynamic)
 
 
 def _kernel_grids(
@@ -77,21 +130,20 @@ def _kernel_grids(
 
 def _lower_conv(
     bench: Workbench,
-    layer: Conv,
+    window: Window,
     weights: Weights,
     source: Value,
     target: Grid | None,
     activation: str | None,
+    dynamic: bool,
 ) -> Value:
     source, source_grid, target = _kernel_grids(bench, weights, source, target)
-    depthwise = layer.groups > 1 and layer.groups == layer.inputs
+    depthwise = window.groups > 1 and weights.values.shape[1] == 1
     operator: WeightedOperator = "depthwise" if depthwise else "conv"
-    constants = weights.add_to(bench.model, operator, source_grid, layer.dynamic)
-    x, padding = padded(
-        bench, source, tuple(layer.weight.shape[2:]), layer.stride, layer.padding, layer.dilation
-    )
+    constants = weights.add_to(bench.model, operator, source_grid, dynamic)
+    x, padding = padded(bench, source, window.size, window.stride, window.padding, window.dilation)
     settings: dict[str, Any] = dict(
-        grid=target, strides=layer.stride, padding=padding, activation=activation, dilation=layer.dilation
+        grid=target, strides=window.stride, padding=padding, activation=activation, dilation=window.dilation
     )
     build = operators.depthwise_conv_2d if depthwise else operators.conv_2d
     y = build(bench.model, x, *constants, **settings)
@@ -131,18 +183,18 @@ def padded(
 
 def _lower_dense(
     bench: Workbench,
-    layer: Dense,
     weights: Weights,
     source: Value,
     target: Grid | None,
     activation: str | None,
+    dynamic: bool,
 ) -> Value:
     source, source_grid, target = _kernel_grids(bench, weights, source, target)
     if source.unflattened is not None:
         weights = weights.with_columns(channels_first_order(source.unflattened))
-    constants = weights.add_to(bench.model, "dense", source_grid, layer.dynamic)
+    constants = weights.add_to(bench.model, "dense", source_grid, dynamic)
     y = operators.fully_connected(bench.model, source.index, *constants, grid=target, activation=activation)
-    return Value(y, (layer.outputs,))
+    return Value(y, (len(weights.values),))
 
 
 def lower_norm(bench: Workbench, norm: Norm, source: Value, activation: str | None) -> Value:

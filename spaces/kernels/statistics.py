@@ -50,6 +50,8 @@ def _batches(images: Tensor) -> list[Tensor]:
 def layer_inputs(network: nn.Module, layer: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     """Returns what goes into a layer and what comes out of it, over a set of images, in evaluation.
 
+    A shared layer may run on maps of several sizes: those of its first use count.
+
     Returns:
         ([N, ...], [N, ...]), the layer's input and output.
     """
@@ -61,4 +63,5 @@ def layer_inputs(network: nn.Module, layer: nn.Module, images: Tensor) -> tuple[
             network(batch)
     finally:
         handle.remove()
-    return torch.cat([x for x, _ in seen]), torch.cat([y for _, y in seen])
+    alike = [pair for pair in seen if pair[0].shape[1:] == seen[0][0].shape[1:]]
+    return torch.cat([x for x, _ in alike]), torch.cat([y for _, y in alike])

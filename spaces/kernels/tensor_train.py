@@ -4,7 +4,8 @@ A matrix W [J, I] with I = prod m_k and J = prod n_k is written with cores G_k [
 r_0 = r_d = 1: W[(j_1..j_d), (i_1..i_d)] = prod_k G_k[:, i_k, j_k, :].
 """
 
-from math import prod
+from collections.abc import Sequence
+from math import prod, sqrt
 
 import tensorly
 import torch
@@ -39,6 +40,24 @@ def mode_count(size: int) -> int:
     return 4 if size >= 4096 else 3 if size >= 512 else 2
 
 
+def automatic_modes(inputs: int, outputs: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Returns mode sizes (m_k), (n_k) for a matrix of any size.
+
+    Both descending, as PUB-II pairs them. Where sizes have too few factors for that to make anything smaller
+    (two primes would meet in one core as large as the matrix), inputs and outputs go into cores of their own,
+    which is the singular value decomposition.
+    """
+    count = mode_count(inputs)
+    in_modes, out_modes = balanced_modes(inputs, count), balanced_modes(outputs, count)
+    least = sum(m * n for m, n in zip(in_modes, out_modes, strict=True))
+    return (in_modes, out_modes) if 2 * least <= inputs * outputs else svd_modes(inputs, outputs)
+
+
+def svd_modes(inputs: int, outputs: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Returns the mode sizes with which a tensor train is a singular value decomposition."""
+    return (1, inputs), (outputs, 1)
+
+
 def bond_ranks(in_modes: tuple[int, ...], out_modes: tuple[int, ...], rank: int) -> tuple[int, ...]:
     """Returns r_0..r_d: the wanted rank, no larger than the matrix at that bond can have."""
     sizes = [m * n for m, n in zip(in_modes, out_modes, strict=True)]
@@ -66,16 +85,70 @@ def decompose(
     Returns:
         cores [r_(k-1), m_k, n_k, r_k] in the weight's dtype.
     """
+    found = train_of(_by_cores(weight, in_modes, out_modes), ranks)
+    shapes = zip(ranks, in_modes, out_modes, ranks[1:], strict=False)
+    return [_padded(core.to(weight.dtype), shape) for core, shape in zip(found, shapes, strict=True)]
+
+
+def _by_cores(weight: Tensor, in_modes: tuple[int, ...], out_modes: tuple[int, ...]) -> Tensor:
+    """Returns the matrix [J, I] as a tensor [m_1 n_1, ..., m_d n_d]."""
     count = len(in_modes)
-    # [n_1..n_d, m_1..m_d] -> [m_1 n_1, ..., m_d n_d]
+    # [n_1..n_d, m_1..m_d] -> [m_1, n_1, ..., m_d, n_d]
     order = [axis for k in range(count) for axis in (count + k, k)]
-    tensor = weight.detach().reshape(*out_modes, *in_modes).permute(order)
     sizes = [m * n for m, n in zip(in_modes, out_modes, strict=True)]
+    return weight.detach().reshape(*out_modes, *in_modes).permute(order).reshape(sizes)
+
+
+def train_of(tensor: Tensor, ranks: Sequence[int]) -> list[Tensor]:
+    """Returns the cores of any tensor by TT-SVD (TensorLy), exact where its TT-ranks are no larger.
+
+    Args:
+        tensor: [s_1..s_d].
+        ranks: r_0..r_d, r_0 = r_d = 1.
+
+    Returns:
+        float64 cores [r_(k-1), s_k, r_k]; fewer ranks where the unfoldings have fewer.
+    """
     with tensorly.backend_context("numpy", local_threadsafe=True):
-        found = tensorly_tensor_train(tensor.reshape(sizes).double().numpy(), rank=list(ranks))
-        cores = [torch.from_numpy(core.copy()).to(weight.dtype) for core in found]
-    shapes = [(ranks[k], in_modes[k], out_modes[k], ranks[k + 1]) for k in range(count)]
-    return [_padded(core, shape) for core, shape in zip(cores, shapes, strict=True)]
+        found = tensorly_tensor_train(tensor.detach().double().numpy(), rank=list(ranks))
+        return [torch.from_numpy(core.copy()) for core in found]
+
+
+def relative_ranks(
+    weight: Tensor, in_modes: tuple[int, ...], out_modes: tuple[int, ...], max_error: float
+) -> tuple[int, ...]:
+    """Returns the smallest r_0..r_d with which TT-SVD of a matrix [J, I] keeps a relative error."""
+    return bounded_ranks(_by_cores(weight, in_modes, out_modes), max_error)
+
+
+def bounded_ranks(tensor: Tensor, max_error: float) -> tuple[int, ...]:
+    """Returns the smallest r_0..r_d with which TT-SVD keeps a relative error (Oseledets 2011, thm. 2.2).
+
+    The squared error is at most the sum over the bonds of what each unfolding loses by itself: each of the
+    d - 1 bonds may lose (max_error |tensor|)^2 / (d - 1).
+
+    Args:
+        tensor: [s_1..s_d].
+        max_error: relative to the Frobenius norm, 0 to 1.
+    """
+    sizes = tensor.shape
+    share = max_error / sqrt(max(1, len(sizes) - 1))
+    unfoldings = (tensor.reshape(sizes[:k].numel(), -1) for k in range(1, len(sizes)))
+    return (1, *(truncation_rank(unfolding, share) for unfolding in unfoldings), 1)
+
+
+def truncation_rank(matrix: Tensor, max_error: float) -> int:
+    """Returns the smallest rank whose best approximation keeps a relative Frobenius error (Eckart-Young).
+
+    Args:
+        matrix: [rows, columns].
+        max_error: relative to its norm, 0 to 1.
+    """
+    energy = torch.linalg.svdvals(matrix.detach().double()).square()
+    lost = energy.flip(0).cumsum(0).flip(0)  # by the rank before the value
+    # rounding alone leaves tails of some 1e-32 of the energy
+    allowed = max(max_error**2, 1e-28) * float(lost[0])
+    return max(1, int((lost > allowed).sum()))
 
 
 def _padded(core: Tensor, shape: tuple[int, int, int, int]) -> Tensor:

@@ -1,5 +1,6 @@
 """A two-dimensional convolution, plain, grouped or depthwise."""
 
+from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
@@ -10,6 +11,32 @@ from ..errors import AtollError
 from .cost import OperationCost, OperationKind, kernel, storage_bits
 from .factor import Factor
 from .layer import Layer, keep_bias, new_bias, round_as_it_runs
+
+
+@dataclass(frozen=True)
+class Window:
+    """How a convolution goes over its maps, (vertical, horizontal), with zeros around them.
+
+    Args:
+        size: (kh, kw).
+        groups: of channels; as many as there are channels where each is convolved by itself.
+    """
+
+    size: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Returns the convolution of maps [N, in, h, w] with a weight [out, in / groups, kh, kw]."""
+        return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+
+    def output_shape(self, outputs: int, height: int, width: int) -> tuple[int, int, int]:
+        """Returns (outputs, height, width) of what comes out for maps of a height and width."""
+        sizes = zip((height, width), self.size, self.stride, self.padding, self.dilation, strict=True)
+        tall, wide = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sizes)
+        return outputs, tall, wide
 
 
 class Conv(Layer):
@@ -51,6 +78,12 @@ class Conv(Layer):
         return {"weight": self.weight}
 
     @property
+    def window(self) -> Window:
+        """How it goes over its maps."""
+        height, width = self.weight.shape[2:]
+        return Window((height, width), self.stride, self.padding, self.dilation, self.groups)
+
+    @property
     def takes_dynamic(self) -> bool:
         # LiteRT's depthwise kernel takes int8 weights alone there, and a convolution with one output channel
         # rounds otherwise below 8 bits (own measurement of 2.3, 2026)
@@ -60,7 +93,7 @@ class Conv(Layer):
     def _rounded_together(self) -> tuple[int, ...]:
         """The dimensions over which a kernel that rounds its input takes one range: of an image, or a pixel.
 
-        XNNPACK runs plain 1x1 convolutions of 8 bits as dense layers, one row a pixel (own measurement, 2026).
+        XNNPACK runs plain 1x1 convolutions of 8 bits as dense layers, a row a pixel (own measurement, 2026).
         """
         kept = (self.stride, self.padding, self.groups) == ((1, 1), (0, 0), 1)
         dense = kept and self.weight.shape[2:].numel() == 1 and storage_bits(self.weight, True) == 8
@@ -69,7 +102,7 @@ class Conv(Layer):
     def compute(self, x: Tensor) -> Tensor:
         if self.dynamic:
             x = round_as_it_runs(x, self._rounded_together)
-        return F.conv2d(x, self.weight(), self.bias, self.stride, self.padding, self.dilation, self.groups)
+        return self.window.convolve(x, self.weight(), self.bias)
 
     def output_rows(self) -> Tensor:
         return self.weight.effective()
@@ -85,30 +118,10 @@ class Conv(Layer):
             self.weight.keep(1, index)
 
     def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
-        positions = output_shape[1] * output_shape[2]
-        elements = self.weight.shape.numel()
-        patch = self.weight.shape[1:].numel()
-        kind: OperationKind = "depthwise" if self.depthwise else "pointwise" if self._pointwise else "conv"
-        compute, calibrated = kernel(self.weight, True, self.activation_bits, self.dynamic)
-        return [
-            OperationCost(
-                kind=kind,
-                macs=positions * elements,
-                weight_elements=elements,
-                weight_bits=storage_bits(self.weight, True),
-                bias_elements=0 if self.bias is None else self.outputs,
-                input_elements=torch.Size(input_shape).numel(),
-                output_elements=torch.Size(output_shape).numel(),
-                activation_bits=self.activation_bits,
-                compute=compute,
-                patch_elements=positions * patch if kind == "conv" else 0,
-                calibrated=calibrated,
-            )
-        ]
-
-    @property
-    def _pointwise(self) -> bool:
-        return self.groups == 1 and tuple(self.weight.shape[2:]) == (1, 1)
+        biases = 0 if self.bias is None else self.outputs
+        window, bits = self.window, self.activation_bits
+        shapes = (input_shape, output_shape)
+        return [convolution_cost(self.weight, window, biases, *shapes, bits, self.dynamic)]
 
     def body_spec(self) -> dict[str, Any]:
         return {
@@ -168,3 +181,43 @@ class Conv(Layer):
 
 def _pair(value: tuple[int, ...]) -> tuple[int, int]:
     return (value[0], value[1])
+
+
+def convolution_cost(
+    weight: Factor,
+    window: Window,
+    biases: int,
+    input_shape: tuple[int, ...],
+    output_shape: tuple[int, ...],
+    activation_bits: int,
+    dynamic: bool = False,
+) -> OperationCost:
+    """Returns the cost of one convolution.
+
+    Args:
+        weight: [out, in / groups, kh, kw].
+        window: how it goes over the maps.
+        biases: their number.
+        input_shape, output_shape: (channels, height, width).
+        activation_bits: 32 is float.
+        dynamic: whether the kernel rounds float activations as it runs.
+    """
+    positions = output_shape[1] * output_shape[2]
+    elements, patch = weight.shape.numel(), weight.shape[1:].numel()
+    depthwise = window.groups > 1 and window.groups == input_shape[0] == output_shape[0]
+    pointwise = window.groups == 1 and window.size == (1, 1)
+    kind: OperationKind = "depthwise" if depthwise else "pointwise" if pointwise else "conv"
+    compute, calibrated = kernel(weight, True, activation_bits, dynamic)
+    return OperationCost(
+        kind=kind,
+        macs=positions * elements,
+        weight_elements=elements,
+        weight_bits=storage_bits(weight, True),
+        bias_elements=biases,
+        input_elements=torch.Size(input_shape).numel(),
+        output_elements=torch.Size(output_shape).numel(),
+        activation_bits=activation_bits,
+        compute=compute,
+        patch_elements=positions * patch if kind == "conv" else 0,
+        calibrated=calibrated,
+    )

@@ -41,6 +41,15 @@ class Layer(nn.Module):
     # What a subclass gives ---------------------------------------------------------------------------
 
     @property
+    def sliceable(self) -> bool:
+        """Whether one factor has the outputs as its rows, and one the inputs as its columns.
+
+        Then channels are removed by slicing these two, exactly, and a normalisation behind folds into the
+        first; otherwise the layer is decomposed again.
+        """
+        return True
+
+    @property
     def inputs(self) -> int:
         """Input channels or features."""
         raise NotImplementedError

@@ -10,13 +10,14 @@ from torch import nn
 from ..errors import AtollError
 from ..heads import heads
 from .conv import Conv
+from .conv_chain import ConvChain
 from .dense import Dense
 from .factor import Factor
 from .layer import Layer
 from .norm import Norm
 from .tt_dense import TTDense
 
-LAYERS: tuple[type[Layer], ...] = (Dense, Conv, TTDense)
+LAYERS: tuple[type[Layer], ...] = (Dense, Conv, TTDense, ConvChain)
 _ADOPTED: tuple[tuple[type[nn.Module], Any], ...] = (
     (nn.Linear, Dense),
     (nn.Conv2d, Conv),

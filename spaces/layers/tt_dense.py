@@ -7,7 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from ..kernels.calibration import Method
-from ..kernels.tensor_train import balanced_modes, bond_ranks, decompose, full_matrix, merge, mode_count
+from ..kernels.tensor_train import (
+    automatic_modes,
+    balanced_modes,
+    bond_ranks,
+    decompose,
+    full_matrix,
+    merge,
+    relative_ranks,
+)
 from .activation_grid import ActivationGrid
 from .cost import OperationCost, kernel, storage_bits
 from .factor import Factor
@@ -23,8 +31,9 @@ class TTDense(Layer):
     """y = W x + b with W a tensor train, computed as a chain of small dense stages.
 
     Stage k multiplies [rows, m_k r_k] by the factor of core k, [r_(k-1) n_k, m_k r_k], beginning with the
-    last core, and moves n_k to the front. Merging neighbouring cores gives the same layer with fewer, larger
-    stages: the *execution form* (chain of all cores, merged pairs, one dense stage) is the list of modes.
+    last core, and moves n_k to the front; an input of more dimensions is read by its last one. Merging
+    neighbouring cores gives the same layer with fewer, larger stages: the *execution form* (chain of all
+    cores, merged pairs, one dense stage) is the list of modes.
 
     Args:
         in_modes, out_modes: m_k and n_k; their products are the layer's sizes.
@@ -72,15 +81,21 @@ class TTDense(Layer):
         return [(factors[k], self.ranks[k], self.out_modes[k]) for k in reversed(range(count))]
 
     def compute(self, x: Tensor) -> Tensor:
-        batch = x.shape[0]
+        leading = x.shape[:-1]
+        batch = leading.numel()
         for position, (factor, rank, mode) in enumerate(self.stages()):
             x = x.reshape(batch, -1, factor.shape[1])
             x = (round_as_it_runs(x, (-1,)) if self.dynamic else x) @ factor().T
             if position < len(self.stage_grids):
                 x = self.stage_grids[position](x)
             x = x.reshape(batch, -1, rank, mode).permute(0, 3, 1, 2)
-        x = x.reshape(batch, self.outputs)
+        x = x.reshape(*leading, self.outputs)
         return x if self.bias is None else x + self.bias
+
+    @property
+    def sliceable(self) -> bool:
+        """Whether all outputs are in the first core and all inputs in the last, as in an SVD."""
+        return self.out_modes[0] == self.outputs and self.in_modes[-1] == self.inputs
 
     # Structure --------------------------------------------------------------------------------------
 
@@ -164,11 +179,23 @@ class TTDense(Layer):
         return self.dense_weight()
 
     def keep_outputs(self, index: Tensor) -> None:
-        self._decompose_again(self._weight_or_meta().index_select(0, index.to(self._device)))
+        if self.sliceable:
+            self._factors[0].keep(0, index)
+            self.out_modes = (index.numel(), *self.out_modes[1:])
+        else:
+            self._decompose_again(self._weight_or_meta().index_select(0, index.to(self._device)))
         self.bias = keep_bias(self.bias, index)
 
     def keep_inputs(self, index: Tensor) -> None:
-        self._decompose_again(self._weight_or_meta().index_select(1, index.to(self._device)))
+        if self.sliceable:
+            self._factors[-1].keep(1, index)
+            self.in_modes = (*self.in_modes[:-1], index.numel())
+        else:
+            self._decompose_again(self._weight_or_meta().index_select(1, index.to(self._device)))
+
+    @property
+    def _factors(self) -> list[Factor]:
+        return list(self.factors().values())
 
     def _weight_or_meta(self) -> Tensor:
         if self._device.type == "meta":
@@ -188,17 +215,31 @@ class TTDense(Layer):
     def of(
         cls,
         weight: Tensor,
-        rank: int,
+        rank: int | None,
         in_modes: tuple[int, ...] | None = None,
         out_modes: tuple[int, ...] | None = None,
         count: int | None = None,
+        max_error: float = 0.0,
     ) -> "TTDense":
-        """Returns the tensor train of a matrix [out, in] without bias, by TT-SVD; structure alone on meta."""
+        """Returns the tensor train of a matrix [out, in] without bias, by TT-SVD; structure alone on meta.
+
+        Args:
+            weight: [out, in].
+            rank: of every bond; None for the smallest that keep `max_error`, and 1 on meta.
+            in_modes, out_modes: automatic where they are None.
+            count: of automatic modes; None for as many as suit the sizes.
+            max_error: relative to the weight's Frobenius norm.
+        """
         outputs, inputs = weight.shape
-        count = count or mode_count(inputs)
-        in_modes = in_modes or balanced_modes(inputs, count)
-        out_modes = out_modes or balanced_modes(outputs, count)
-        ranks = bond_ranks(in_modes, out_modes, rank)
+        if in_modes is None or out_modes is None:
+            automatic = automatic_modes(inputs, outputs)
+            if count is not None:
+                automatic = balanced_modes(inputs, count), balanced_modes(outputs, count)
+            in_modes, out_modes = in_modes or automatic[0], out_modes or automatic[1]
+        if rank is None and not weight.is_meta:
+            ranks = relative_ranks(weight, in_modes, out_modes, max_error)
+        else:
+            ranks = bond_ranks(in_modes, out_modes, rank or 1)
         layer = cls(in_modes, out_modes, ranks, bias=False, device=weight.device)
         if not weight.is_meta:
             layer.set_cores(decompose(weight, in_modes, out_modes, ranks))
@@ -207,7 +248,8 @@ class TTDense(Layer):
     # Cost -------------------------------------------------------------------------------------------
 
     def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
-        elements, found = self.inputs, []
+        batch = torch.Size(input_shape[:-1]).numel()  # rows of features: 1 but for inputs of more dimensions
+        elements, found = batch * self.inputs, []
         for position, (factor, rank, _) in enumerate(self.stages()):
             outputs, inputs = factor.shape
             rows = elements // inputs

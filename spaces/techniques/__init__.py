@@ -5,17 +5,23 @@ from ..nearest import known_names
 from ..technique import Technique
 from .binarize import Binarize
 from .cluster import Cluster
+from .cp import CP
 from .distill import Distill
 from .prune_channels import PruneChannels
 from .prune_weights import PruneWeights
 from .quantize import Quantize
+from .svd import SVD
 from .tensor_train import TensorTrain
 from .ternarize import Ternarize
+from .tucker import Tucker
 
 TECHNIQUES: tuple[type[Technique], ...] = (
     PruneChannels,
     PruneWeights,
     TensorTrain,
+    Tucker,
+    CP,
+    SVD,
     Cluster,
     Quantize,
     Ternarize,

@@ -126,7 +126,11 @@ def test_the_papers_modes_go_to_the_papers_layer() -> None:
 
 def test_small_layers_are_left_alone(carry_out: Carry) -> None:
     _, decisions = carry_out("tensor_train(rank=4, fit_steps=0)")
-    assert decisions["left_alone"] == ["conv1", "conv2", "dense2"]
+    assert decisions["left_alone"] == {
+        "conv1": "is a convolution, and kinds=dense",
+        "conv2": "is a convolution, and kinds=dense",
+        "dense2": "has 256 weights: too few, allowed are 4096 and more",
+    }
     assert list(decisions["relative_error"]) == ["dense1"]
 
 
