@@ -7,6 +7,7 @@ from .binarize import Binarize
 from .cluster import Cluster
 from .cp import CP
 from .distill import Distill
+from .mixed_precision import MixedPrecision
 from .prune_channels import PruneChannels
 from .prune_weights import PruneWeights
 from .quantize import Quantize
@@ -24,6 +25,7 @@ TECHNIQUES: tuple[type[Technique], ...] = (
     SVD,
     Cluster,
     Quantize,
+    MixedPrecision,
     Ternarize,
     Binarize,
     Distill,

@@ -86,7 +86,7 @@ def test_the_digest_is_the_same_everywhere() -> None:
     assert Recipe.parse(text).digest == DIGEST
 
 
-DIGEST = "0d0a6e0b9b4d2c015a8f329e016b01059730e0c06fc508e046c9b4a33e1e0795"
+DIGEST = "952349e6010864df02e6ecbef42453ce994de4f91f07f4d8d72ed3583e7013a9"
 
 
 def test_prefixes_run_from_the_baseline_to_the_whole() -> None:

@@ -220,7 +220,7 @@ DYNAMIC = [("conv", 8), ("conv", 4), ("dense", 8), ("dense", 4), ("dense", 2)]
 @pytest.mark.parametrize(("operator", "width"), DYNAMIC)
 @pytest.mark.parametrize("delegate", [True, False])
 def test_kernels_round_float_activations_as_simulated(operator: str, width: int, delegate: bool) -> None:
-    """With scales that differ; of few inputs, since the plain int4 dense kernel rounds otherwise from 32 on."""
+    """With scales that differ, of few inputs: the plain int4 dense kernel rounds otherwise from 32 on."""
     rng = np.random.default_rng(13)
     input_shape, weight_shape, axis = SHAPES[operator]
     count, levels = weight_shape[axis], (1 << width - 1) - 1

@@ -37,6 +37,7 @@ STEPS = tuple(
         "cluster(clusters=8)",
         "quantize(bits=8)",
         "quantize(bits=2, first_last=same)",
+        "mixed_precision(bits=4.0)",
         "ternarize",
         "binarize",
         "binarize(activations=binary)",

@@ -1,0 +1,135 @@
+"""Mixed precision: the chosen widths against every other assignment, measured by hand."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from atoll.hw_models.layer_table import layer_table
+from atoll.spaces.errors import AtollError
+from atoll.spaces.layers.grid import Grid
+from atoll.spaces.layers.structure import named_factors, named_layers
+from atoll.spaces.sensitivity import output_change
+from atoll.spaces.techniques.mixed_precision import MixedPrecision
+from atoll.spaces.techniques.quantize import Quantize
+from torch import nn
+
+
+def measured(network: nn.Module, images: torch.Tensor) -> dict[str, dict[int, float]]:
+    """The divergence that each layer alone causes on each width, in a plain loop."""
+    with torch.no_grad():
+        wanted = F.softmax(network(images), dim=1)
+        found: dict[str, dict[int, float]] = {}
+        for name, layer in named_layers(network):
+            found[name] = {}
+            for bits in (8, 4, 2) if name.startswith("dense") else (8, 4):
+                probe = deepcopy(network)
+                for part in layer.factors():
+                    factor = dict(named_factors(probe))[f"{name}.{part}"]
+                    factor.impose(Grid.fit(factor.effective(), bits))
+                got = F.softmax(probe(images), dim=1)
+                found[name][bits] = float((wanted * (wanted / got).log()).sum(dim=1).mean())
+    return found
+
+
+@pytest.mark.parametrize("budget", [3.0, 4.0, 6.0])
+@pytest.mark.parametrize("name", ["sequential", "residual"])
+def test_no_other_assignment_within_the_budget_is_less_sensitive(
+    budget: float, name: str, trained: dict[str, nn.Module], new_context: Callable[..., Any]
+) -> None:
+    network, context = trained[name], new_context(trained[name])
+    quantized, decisions = MixedPrecision(bits=budget).apply(network, context)
+    sensitivities = measured(network, context.images(256))
+    sizes = {layer: factor.shape.numel() for layer, factor in _weights(network).items()}
+    total = sum(sizes.values())
+
+    def spent(widths: dict[str, int]) -> int:
+        return sum(sizes[layer] * bits for layer, bits in widths.items())
+
+    def cost(widths: dict[str, int]) -> float:
+        return sum(sensitivities[layer][bits] for layer, bits in widths.items())
+
+    chosen = decisions["bits"]
+    assert spent(chosen) <= budget * total
+    assert decisions["mean_bits"] == pytest.approx(spent(chosen) / total, abs=1e-3)
+    every = [dict(zip(sizes, widths, strict=True)) for widths in product(*sensitivities.values())]
+    allowed = [widths for widths in every if spent(widths) <= budget * total]
+    assert 1 < len(allowed) < len(every)
+    assert cost(chosen) <= min(map(cost, allowed)) + 1e-6
+    for layer, factor in _weights(quantized).items():
+        grid = factor.find(Grid)
+        assert grid is not None
+        assert grid.bits == chosen[layer]
+        assert factor.payload_bits() == chosen[layer] * sizes[layer] + 32 * factor.shape[0]
+        for bits, value in decisions["sensitivity"][layer].items():
+            assert value == pytest.approx(sensitivities[layer][int(bits)], rel=0.02, abs=1e-6)
+
+
+def _weights(network: nn.Module) -> dict[str, Any]:
+    return {name.removesuffix(".weight"): factor for name, factor in named_factors(network)}
+
+
+def test_a_budget_of_eight_bits_is_plain_quantization(
+    trained: dict[str, nn.Module], new_context: Callable[..., Any]
+) -> None:
+    network = trained["sequential"]
+    mixed, decisions = MixedPrecision(bits=8).apply(network, new_context(network))
+    plain, _ = Quantize(bits=8).apply(network, new_context(network))
+    finest = {name for name, bits in decisions["bits"].items() if bits == 8}
+    assert finest
+    for (name, one), (_, other) in zip(named_factors(mixed), named_factors(plain), strict=True):
+        if name.removesuffix(".weight") in finest:
+            assert torch.equal(one.effective(), other.effective())
+
+
+def test_a_budget_below_what_can_be_stored_is_refused_in_the_plan_already(
+    trained: dict[str, nn.Module], new_context: Callable[..., Any]
+) -> None:
+    network = trained["sequential"]
+    step = MixedPrecision(bits=3.0, layers="conv*")
+    for carry_out in (step.plan, lambda model: step.apply(model, new_context(model))):
+        with pytest.raises(AtollError, match=r"got bits=3, allowed here are 4\.00 to 8"):
+            carry_out(network)
+
+
+def test_layers_on_narrower_grids_keep_their_width(
+    trained: dict[str, nn.Module], new_context: Callable[..., Any]
+) -> None:
+    network = trained["sequential"]
+    narrow, _ = Quantize(bits=2, layers="conv2|dense1").apply(network, new_context(network))
+    _, decisions = MixedPrecision(bits=8).apply(narrow, new_context(network))
+    assert list(decisions["left_alone"]) == ["conv2"]  # 2 bits are no width for a convolution
+    assert decisions["bits"]["dense1"] == 2
+    assert set(decisions["sensitivity"]["dense1"]) == {"2"}
+
+
+@pytest.mark.parametrize("activations", ["int8", "float", "dynamic"])
+@pytest.mark.parametrize("name", ["sequential", "residual"])
+def test_no_layer_of_the_plan_is_dearer(
+    activations: str, name: str, trained: dict[str, nn.Module], new_context: Callable[..., Any]
+) -> None:
+    network = trained[name]
+    step = MixedPrecision(bits=6.0, activations=activations)
+    applied, _ = step.apply(network, new_context(network))
+    bound, found = (layer_table(n.eval(), (1, 16, 16)) for n in (step.plan(network), applied))
+    order = {"int8": 0, "float32": 1}
+    assert len(bound.rows) == len(found.rows)
+    for least, row in zip(bound.rows, found.rows, strict=True):
+        assert least.cost.macs <= row.cost.macs
+        assert least.cost.weight_bytes <= row.cost.weight_bytes
+        assert order[least.cost.compute] <= order[row.cost.compute]
+    assert bound.weight_bytes < found.weight_bytes
+
+
+def test_the_change_of_outputs() -> None:
+    logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    other = logits + 0.3 * torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+    p, q = F.softmax(logits, dim=1), F.softmax(other, dim=1)
+    assert output_change(logits, other) == pytest.approx(float((p * (p / q).log()).sum(1).mean()), rel=1e-5)
+    assert output_change(logits, logits) == 0
+    assert output_change(logits[:, :1], other[:, :1]) == pytest.approx(
+        float((logits - other)[:, 0].square().mean())
+    )
