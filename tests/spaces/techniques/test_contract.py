@@ -4,26 +4,67 @@ import ast
 import inspect
 import json
 import pickle
+from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from atoll.hw_models.layer_table import layer_table
+from atoll.spaces.domains import Choice, Domain, OrWord
 from atoll.spaces.errors import AtollError
-from atoll.spaces.layers.structure import structure, structure_changes, to_meta
+from atoll.spaces.layers.structure import (
+    input_shape_of,
+    named_layers,
+    structure,
+    structure_changes,
+    to_meta,
+)
 from atoll.spaces.order import grid_steps
 from atoll.spaces.recipe import Recipe
+from atoll.spaces.targets import targeted_layers
 from atoll.spaces.technique import Decisions, Technique
 from atoll.spaces.techniques import TECHNIQUES, technique_named
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+
+def choice_values(domain: Domain) -> list[Any]:
+    """Returns the named values of a domain, none where it has numbers or patterns only."""
+    if isinstance(domain, OrWord):
+        return [domain.word, *choice_values(domain.domain)]
+    return list(domain.values) if isinstance(domain, Choice) else []
+
+
+def step_with(technique: type[Technique], name: str, value: Any) -> Technique:
+    """Returns the step with one setting moved, and with a named value of another one where it needs that."""
+    others = [
+        {other: named}
+        for other, domain in technique.domains().items()
+        for named in choice_values(domain)
+        if other != name
+    ]
+    for more in ({}, *others):
+        with suppress(AtollError):
+            return technique.from_settings({name: value, **more})
+    raise AssertionError(f"{technique.name}({name}={value}) is legal with no other setting")
+
+
 #: each technique at its defaults and at the last point of its search grid, which differs most
 CASES = list(
     dict.fromkeys(step for technique in TECHNIQUES for step in (technique(), grid_steps(technique)[-1]))
 )
+#: each technique with each named value of each of its settings that the cases above do not have
+CHOICES = [
+    step
+    for technique in TECHNIQUES
+    for name, domain in technique.domains().items()
+    for step in dict.fromkeys(step_with(technique, name, value) for value in choice_values(domain))
+    if step not in CASES
+]
 #: shown in every report and stored with every step
 LARGEST_DECISIONS_BYTES = 10_000
 
@@ -158,7 +199,11 @@ def test_the_input_is_unchanged_and_shares_nothing(result: Applied) -> None:
 def test_the_step_does_something(result: Applied) -> None:
     assert not equal(result.after.state_dict(), result.state_before)
     if result.step.stage != "training":
-        assert structure_changes(result.before, result.after) == result.decisions["structure"] != {}
+        changes = structure_changes(result.before, result.after)
+        assert changes == result.decisions["structure"]
+        if not changes:  # nothing there that suits it: it says so of every layer
+            names = [name for name, _ in named_layers(result.before)]
+            assert list(result.decisions["left_alone"]) == names
 
 
 @every_step
@@ -181,17 +226,91 @@ def test_the_global_generator_is_left_alone(result: Applied, new_context: Callab
 
 @every_step
 def test_the_plan_is_what_is_carried_out(result: Applied) -> None:
-    planned = result.step.plan(result.before)
-    assert all(tensor.is_meta for tensor in planned.state_dict().values())
-    assert result.step.plan_is_exact, "compare the layer tables of a plan that is only a bound"
-    assert structure(planned) == structure(result.after)
-    from_meta = result.step.plan(to_meta(result.before))
-    assert structure(from_meta) == structure(result.after)
+    check_plan(result)
     assert equal(result.before.state_dict(), result.state_before)
+
+
+def check_plan(result: Applied) -> None:
+    """The plan is the structure that came out, or no layer of it is dearer."""
+    for before in (result.before, to_meta(result.before)):
+        planned = result.step.plan(before)
+        assert all(tensor.is_meta for tensor in planned.state_dict().values())
+        if result.step.plan_is_exact:
+            assert structure(planned) == structure(result.after)
+        else:
+            bound, found = layer_costs(planned), layer_costs(result.after)
+            assert set(bound) == set(found)
+            for name, costs in found.items():
+                assert all(least <= cost for least, cost in zip(bound[name], costs, strict=True)), name
+
+
+def layer_costs(network: nn.Module) -> dict[str, tuple[int, int]]:
+    """Returns multiply-accumulates and bytes of the weights of every layer."""
+    names = {name for name, _ in named_layers(network)}
+    costs: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for row in layer_table(network.eval(), input_shape_of(network)).rows:
+        if row.path in names:
+            macs, size = costs[row.path]
+            costs[row.path] = (macs + row.cost.macs, size + row.cost.weight_bytes)
+    return costs
+
+
+@every_step
+def test_every_bit_that_is_stored_is_counted_and_no_more(result: Applied, packed: Callable[..., Any]) -> None:
+    check_bits(result.after, packed)
+
+
+def check_bits(network: nn.Module, packed: Callable[..., Any]) -> None:
+    """The weights packed into bits are as many as the layers say, and are read back from them exactly."""
+    for name, layer in named_layers(network):
+        bits = 0 if layer.bias is None else 32 * layer.bias.numel()
+        for part, factor in layer.factors().items():
+            stored = packed(factor)
+            assert torch.equal(stored.decoded, factor.effective()), f"{name}.{part}"
+            assert stored.bits == factor.payload_bits(), f"{name}.{part}"
+            bits += stored.bits
+        assert layer.payload_bits() == bits, name
+
+
+@every_step
+def test_layers_that_are_left_alone_are_named_with_the_reason(result: Applied) -> None:
+    check_left_alone(result)
+
+
+def check_left_alone(result: Applied) -> None:
+    """Each layer that the step was pointed at was changed, or the decisions say why not."""
+    reasons = result.decisions.get("left_alone", {})
+    assert isinstance(reasons, dict)
+    told = {path: reason for paths, reason in reasons.items() for path in paths.split(", ")}
+    known = {name for name, _ in named_layers(result.before)}
+    assert set(told) <= known
+    assert all(isinstance(reason, str) and len(reason.split()) >= 2 for reason in told.values())
+    if "layers" in result.step.domains():
+        targeted = {name for name, _ in targeted_layers(result.before, result.step.scope)}
+        assert targeted <= set(result.decisions["structure"]) | set(told)
+
+
+@pytest.mark.parametrize("step", CHOICES, ids=str)
+def test_every_named_value_works(
+    step: Technique, applied: Callable[..., Applied], packed: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Once, on the network with a shortcut and a depthwise convolution."""
+    result = applied(step, "residual")
+    assert Recipe.parse(str(step)).steps == (step,)
+    assert equal(result.before.state_dict(), result.state_before)
+    check_plan(result)
+    check_bits(result.after, packed)
+    check_left_alone(result)
+    check_rebuilt(result, tmp_path)
 
 
 @every_step
 def test_decisions_and_tensors_give_the_network_back(result: Applied, tmp_path: Path) -> None:
+    check_rebuilt(result, tmp_path)
+
+
+def check_rebuilt(result: Applied, tmp_path: Path) -> None:
+    """Decisions as JSON and tensors as safetensors are the network, bit for bit."""
     text = json.dumps(result.decisions)
     assert len(text) < LARGEST_DECISIONS_BYTES
     save_file(
@@ -201,7 +320,9 @@ def test_decisions_and_tensors_give_the_network_back(result: Applied, tmp_path: 
     rebuilt.load_state_dict(load_file(tmp_path / "step.safetensors"))
     images = torch.randn(8, 1, 16, 16, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        assert torch.equal(rebuilt.eval()(images), result.after.eval()(images))
+        outputs = result.after.eval()(images)
+        assert outputs.isfinite().all()
+        assert torch.equal(rebuilt.eval()(images), outputs)
     assert structure(rebuilt) == structure(result.after)
     trainable = [name for name, p in result.after.named_parameters() if p.requires_grad]
     assert [name for name, p in rebuilt.named_parameters() if p.requires_grad] == trainable
