@@ -224,7 +224,7 @@ class Pipeline:
 
     def _step_key(self, prefix: Recipe) -> str:
         what = {
-            "recipe": prefix.to_json(),
+            "recipe": prefix.identity(),
             "epochs_per_step": self.epochs_per_step,
             "baseline_epochs": self.baseline_epochs,  # the teacher
         }

@@ -64,10 +64,18 @@ class Recipe:
             found.append(technique.from_settings(step["settings"]))
         return cls(tuple(found))
 
+    def identity(self) -> list[dict[str, Any]]:
+        """Returns what tells this recipe from others: every step with its version and what is not default.
+
+        A setting that a technique learns later, with a default that keeps its behaviour, therefore leaves
+        digests, stores and caches as they are; another default is another version.
+        """
+        return [step.identity() for step in self.steps]
+
     @property
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON, hexadecimal."""
-        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        """SHA-256 of the identity as JSON with sorted keys and without blanks, hexadecimal."""
+        text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     @classmethod

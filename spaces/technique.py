@@ -79,6 +79,11 @@ class Technique(ABC):
         """Returns name, version and every setting."""
         return {"technique": self.name, "version": self.version, "settings": self.settings()}
 
+    def identity(self) -> dict[str, Any]:
+        """Returns name, version and the settings that differ from their defaults."""
+        changed = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        return {"technique": self.name, "version": self.version, "settings": changed}
+
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """Builds the step from named settings; unknown names raise with the nearest known one."""
