@@ -13,9 +13,16 @@ STRENGTHS: dict[str, tuple[str, ...]] = {
     "prune_channels": tuple(f"prune_channels(ratio={ratio})" for ratio in (0.25, 0.5, 0.75)),
     "prune_weights": tuple(f"prune_weights(ratio={ratio})" for ratio in (0.5, 0.75, 0.9)),
     "tensor_train": tuple(f"tensor_train(rank={rank})" for rank in (16, 8, 4)),
+    "tucker": tuple(f"tucker(rank={rank})" for rank in (0.5, 0.25, 0.125)),
     "cluster": tuple(f"cluster(clusters={clusters})" for clusters in (32, 16, 8)),
     "quantize": tuple(f"quantize(bits={bits})" for bits in (8, 4, 2)),
-    "distill": ("distill(temperature=2.0)", "distill(temperature=4.0)", "distill(student=compact_cnn)"),
+    "ternarize": ("ternarize", "ternarize(threshold=0.9)", "ternarize(first_last=ternary)"),
+    "binarize": ("binarize", "binarize(first_last=binary)", "binarize(activations=binary)"),
+    "distill": (
+        "distill(temperature=4.0)",
+        "distill(temperature=4.0, kind=feature)",
+        "distill(temperature=4.0, student=compact_cnn)",
+    ),
 }
 #: those that the built-in study searches: their figures must tell more than one run can
 DEMO = (

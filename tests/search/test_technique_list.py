@@ -48,6 +48,18 @@ def test_every_setting_has_a_row_with_all_that_is_known(capsys: pytest.CaptureFi
     assert all(setting is None for _, setting in rows)  # techniques without settings
 
 
+def test_what_the_papers_name_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    words = set(re.findall(r"[\w.]+", json.dumps(listed(capsys))))
+    assert {
+        *("l1", "l2", "random", "geometric_median", "bn_scale", "taylor"),
+        *("one_shot", "iterative", "agp", "oto"),
+        *("tensor_train", "tucker", "cp", "svd"),
+        *("ternarize", "binarize", "cluster", "mixed_precision"),
+        *("symmetric", "affine", "per_tensor", "per_channel", "min_max", "percentile", "mse", "dynamic"),
+        *("response", "feature", "relation", "self", "mutual", "bigger"),
+    } <= words
+
+
 def test_every_technique_says_in_one_sentence_what_it_does() -> None:
     for technique in TECHNIQUES:
         assert re.fullmatch(r"[A-Z][^\n]{20,200}\.", sentence(technique)), technique.name
