@@ -43,9 +43,9 @@ def place_grids(
                 module.output_grid = new_grid(_rectified(graph, operation))
         elif isinstance(module, Norm) and _behind(graph, operation, chosen):
             module.output_grid = new_grid(_rectified(graph, operation))
-    calls = [operation for operation in graph.operations if isinstance(operation.module, Layer)]
-    bare = {id(call.module) for call in calls if _source_grid(graph, call) is None}
-    for layer in {id(call.module): call.module for call in calls}.values():
+    calls = [(call.module, _source_grid(graph, call)) for call in graph.operations if call.kind == "layer"]
+    bare = {id(layer) for layer, grid in calls if grid is None}
+    for layer in {id(layer): layer for layer, _ in calls if isinstance(layer, Layer)}.values():
         if id(layer) not in bare:
             layer.input_grid = None
         elif id(layer) in chosen:

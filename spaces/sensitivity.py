@@ -32,7 +32,7 @@ def layer_sensitivities(
         by layer, width -> sensitivity >= 0.
     """
     probe = deepcopy(network).eval()
-    exact = heads(probe(images))
+    exact: tuple[Tensor, ...] = heads(probe(images))
     found: dict[str, dict[int, float]] = {}
     for name, tried in widths.items():
         layer = probe.get_submodule(name)
@@ -42,8 +42,8 @@ def layer_sensitivities(
             if isinstance(quantized, Layer):
                 grids.impose(quantized, bits)
             replace(probe, name, quantized)
-            changed = zip(exact, heads(probe(images)), strict=True)
-            found[name][bits] = sum(output_change(one, other) for one, other in changed)
+            after: tuple[Tensor, ...] = heads(probe(images))
+            found[name][bits] = sum(map(output_change, exact, after))
             replace(probe, name, layer)
     return found
 

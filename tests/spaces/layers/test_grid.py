@@ -86,9 +86,8 @@ def test_a_scale_that_is_not_trained_stands_still_and_the_weights_move(scheme: s
     factor.impose(Grid.fit(factor.effective(), 4, True, scheme, trained=False))
     grid = factor.find(Grid)
     assert grid is not None
-    before, scale, raw = factor.effective(), grid.scale.clone(), factor.raw
-    assert raw is not None
-    raw = raw.detach().clone()
+    assert factor.raw is not None
+    before, scale, raw = factor.effective(), grid.scale.clone(), factor.raw.detach().clone()
     train(factor, steps=20)
     assert factor.raw is not None
     assert torch.equal(grid.scale, scale)

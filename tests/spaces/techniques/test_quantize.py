@@ -25,7 +25,8 @@ def carry_out(trained: dict[str, nn.Module], new_context: Callable[..., Any]) ->
     """Carries out a recipe on the sequential network, without training."""
 
     def carry(text: str) -> tuple[nn.Module, dict[str, Any]]:
-        network, decisions = trained["sequential"], {}
+        network = trained["sequential"]
+        decisions: dict[str, Any] = {}
         for step in Recipe.parse(text):
             before = network
             network, decisions = step.apply(before, new_context(before))
