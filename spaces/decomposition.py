@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .context import Context
 from .domains import Choice, Float, Int
+from .errors import AtollError
 from .kernels.conv_factors import relative_error
 from .kernels.layer_fit import BATCH, fit_layer
 from .kernels.statistics import layer_inputs, reestimate
@@ -133,6 +134,8 @@ class Decomposition(Technique):
     ) -> float:
         """Puts a layer's decomposed form in its place, fitted; returns the relative squared error."""
         layer = model.get_submodule(name)
+        if not isinstance(layer, Layer):
+            raise AtollError(f"{name}: got {type(layer).__name__}, allowed is a layer with weights")
         maps = isinstance(form, ConvChain)
         images = images[:CONV_IMAGES] if maps else images
         inputs, _ = layer_inputs(decomposed, decomposed.get_submodule(name), images)
@@ -308,7 +311,8 @@ def under_constraints(layer: Layer, form: Layer) -> Layer:
         factor.inherit(weight)
     form.take_activations_of(layer)
     if quantized:
-        form.grid_stages(layer.activation_bits)
+        grid = layer.output_grid or layer.input_grid
+        form.grid_stages(layer.activation_bits, "min_max" if grid is None else grid.calibration)
         if form.output_grid is None and not form.sliceable:
             # it sat on a normalisation folded into the layer
             form.output_grid = ActivationGrid(layer.activation_bits, device=weight.device)
