@@ -10,6 +10,7 @@ from .distill import Distill
 from .mixed_precision import MixedPrecision
 from .prune_channels import PruneChannels
 from .prune_weights import PruneWeights
+from .quantization_offset import QuantizationOffset
 from .quantize import Quantize
 from .svd import SVD
 from .tensor_train import TensorTrain
@@ -29,6 +30,7 @@ TECHNIQUES: tuple[type[Technique], ...] = (
     Ternarize,
     Binarize,
     Distill,
+    QuantizationOffset,
 )
 
 

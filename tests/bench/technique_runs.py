@@ -23,6 +23,9 @@ STRENGTHS: dict[str, tuple[str, ...]] = {
         "distill(temperature=4.0, kind=feature)",
         "distill(temperature=4.0, student=compact_cnn)",
     ),
+    "quantization_offset": tuple(
+        f"quantize(bits={bits}) -> quantization_offset(strength=1.0)" for bits in (8, 4, 2)
+    ),
 }
 #: those that the built-in study searches: their figures must tell more than one run can
 DEMO = (
@@ -51,7 +54,7 @@ class Run:
 
 
 def strengths(technique: type[Technique]) -> tuple[Recipe, ...]:
-    """Returns one-step recipes, mild to strong where somebody said what that is."""
+    """Returns recipes that end in the technique, mild to strong where somebody said what that is."""
     if technique.name in STRENGTHS:
         return tuple(Recipe.parse(text) for text in STRENGTHS[technique.name])
     setting, domain = next(iter(technique.domains().items()))

@@ -48,7 +48,8 @@ def test_every_technique_has_strengths_of_its_own() -> None:
     for technique in TECHNIQUES:
         recipes = strengths(technique)
         assert 1 <= len(set(recipes)) == len(recipes) <= MOST_STRENGTHS
-        assert all([type(step) for step in recipe] == [technique] for recipe in recipes)
+        assert all(type(recipe.steps[-1]) is technique for recipe in recipes)
+        assert technique().needs_stage is not None or all(len(recipe) == 1 for recipe in recipes)
 
 
 def test_the_first_seed_comes_first_and_the_demo_has_three() -> None:

@@ -31,6 +31,7 @@ RECIPES = [
     "binarize",
     "distill",
     "distill(student=compact_cnn)",
+    "quantize(bits=4) -> quantization_offset",
     "distill(student=compact_cnn) -> prune_channels(ratio=0.25) -> quantize(bits=4)",
     "tensor_train(rank=2, fit_steps=5) -> prune_weights -> cluster(clusters=8) -> quantize(bits=8)",
 ]
