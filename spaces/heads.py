@@ -41,7 +41,7 @@ def single_head(returned: Any, asker: str) -> Tensor:
     Raises:
         AtollError: it is not one tensor.
     """
-    found = heads(returned)
+    found: tuple[Tensor, ...] = heads(returned)
     if len(found) != 1:
         raise AtollError(f"{asker}: got a network with {len(found)} heads, allowed is one")
     return found[0]

@@ -212,7 +212,8 @@ SEVERAL_HEADS = ("two-heads",)
 
 def summed_heads(model: nn.Module, batch: Batch) -> Tensor:
     """Returns a loss that every head has a part in."""
-    return sum((head.square().mean() for head in heads(model(batch.images))), torch.zeros(()))
+    answers: tuple[Tensor, ...] = heads(model(batch.images))
+    return torch.stack([head.square().mean() for head in answers]).sum()
 
 
 class Context:
@@ -333,7 +334,7 @@ def test_a_technique_works_or_refuses_in_words(
         after, decisions = step.apply(before, Context(before))
     except AtollError as error:
         assert a_sentence(str(error))
-        assert step.stage == "training" and name in SEVERAL_HEADS, str(error)
+        assert name in SEVERAL_HEADS and "heads" in str(error), str(error)
         return
     assert {key: tensor.tolist() for key, tensor in before.state_dict().items()} == {
         key: tensor.tolist() for key, tensor in state.items()

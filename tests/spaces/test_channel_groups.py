@@ -6,6 +6,8 @@ from collections.abc import Callable
 import pytest
 import torch
 from atoll.spaces.channel_groups import ChannelGroup, channel_groups, keep_channels
+from atoll.spaces.layers.conv import Conv
+from atoll.spaces.layers.dense import Dense
 from atoll.spaces.layers.flatten import ChannelsLastFlatten
 from atoll.spaces.layers.layer import Layer
 from atoll.spaces.layers.norm import Norm
@@ -208,13 +210,13 @@ def test_groups_go_one_after_the_other(network: nn.Module, made: list[list[str]]
         kept = torch.randperm(group.size, generator=generator)[: group.size - 3].sort().values
         gone = torch.tensor([n for n in range(group.size) if n not in kept])
         for reader in group.readers:  # what is read with weight 0 may as well be gone
-            features = torch.ones(ours.get_submodule(reader.path).inputs, dtype=torch.bool)
+            layer = ours.get_submodule(reader.path)
+            assert isinstance(layer, Dense | Conv)
+            features = torch.ones(layer.inputs, dtype=torch.bool)
             features[reader.features(kept)] = False
             assert int(features.sum()) % gone.numel() == 0 < int(features.sum())
-            layer = ours.get_submodule(reader.path)
-            layer.weight.set(
-                layer.weight.effective() * ~features.reshape(-1, *[1] * (layer.weight().dim() - 2))
-            )
+            weight = layer.weight.effective()
+            layer.weight.set(weight * ~features.reshape(-1, *[1] * (weight.dim() - 2)))
         with torch.no_grad():
             before = ours(X)
             keep_channels(ours, group, kept)
