@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from ..context import Batch, Context
 from ..domains import Float
 from ..errors import AtollError
-from ..kernels.statistics import BATCH
 from ..heads import single_head
+from ..kernels.statistics import BATCH
 from ..layers.structure import to_meta
 from ..technique import Decisions, Technique, setting
 
