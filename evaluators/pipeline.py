@@ -14,7 +14,9 @@ from ..spaces.layers.structure import adopt, to_meta
 from ..spaces.order import check_order
 from ..spaces.recipe import Recipe
 from ..spaces.technique import Decisions
+from ..spaces.widen import widened
 from .baseline import make_baseline
+from .bigger_teacher import make_bigger_teacher
 from .context import TrainingContext
 from .datasets.dataset import Dataset
 from .digests import derived_seed, digest_json, digest_tensors, library_versions
@@ -155,6 +157,30 @@ class Pipeline:
         return entry.tensors["logits"]
 
     @cached_property
+    def bigger_teacher(self) -> nn.Module:
+        """The baseline with twice the channels, trained with the baseline's budget, when a step asks for it.
+
+        Made once and kept in the cache; outside the budget of the steps, as the baseline is.
+        """
+        key = self._key({"bigger_teacher_of": self.baseline.digest, "epochs": self.baseline_epochs})
+        with self.cache.making(key):
+            entry = self.cache.get(key)
+            if entry is None:
+                made = make_bigger_teacher(
+                    self.baseline.network,
+                    self.task,
+                    self.dataset,
+                    self.baseline_epochs,
+                    self.seed,
+                    self.teacher_logits,
+                )
+                entry = Entry(made.state_dict(), {})
+                self.cache.put(key, entry)
+        network = widened(self.baseline.network)
+        network.load_state_dict(entry.tensors)
+        return network.eval()
+
+    @cached_property
     def _common(self) -> dict[str, Any]:
         """What belongs into every key."""
         return {
@@ -254,6 +280,7 @@ class Pipeline:
             derived_seed(self.seed, prefix.digest),
             self.epochs_per_step,
             lambda: self.teacher_logits,
+            lambda: self.bigger_teacher,
         )
         compressed, decided = step.apply(network, context)
         if step.fine_tuned and context.epochs_left > 0:

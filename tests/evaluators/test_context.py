@@ -101,7 +101,8 @@ def test_without_its_answers_the_teacher_itself_is_asked(tiny_task: Task) -> Non
 
 def test_two_networks_in_one_objective_share_the_epochs(tiny_task: Task) -> None:
     """Half of the passes are made, and each counts twice."""
-    world, shares = context(tiny_task, epochs=1.0), []
+    world = context(tiny_task, epochs=1.0)
+    shares: list[float] = []
     both = nn.ModuleList([given_network(tiny_task), given_network(tiny_task)])
 
     def objective(model: nn.Module, batch: Batch) -> torch.Tensor:
