@@ -233,12 +233,13 @@ def _changes(pairs: Sequence[PairFate]) -> list[str]:
 
 
 def _refusals(pairs: Sequence[PairFate]) -> list[str]:
+    """Returns a line for every reason, with the pairs that it refuses."""
+    told: dict[str, list[str]] = {}
+    for pair in pairs:
+        if pair.refusal is not None and pair.first != pair.second:
+            told.setdefault(pair.refusal, []).append(f"`{pair.first} -> {pair.second}`")
     lines = ["- any technique directly after itself on the same layers: it is one step written twice"]
-    return lines + [
-        f"- `{pair.first} -> {pair.second}`: {pair.refusal}"
-        for pair in pairs
-        if pair.refusal is not None and pair.first != pair.second
-    ]
+    return lines + [f"- {', '.join(refused)}: {reason}" for reason, refused in told.items()]
 
 
 def main() -> int:

@@ -146,7 +146,8 @@ _LEGEND = (
     "{quality} on the validation split, measured; the drop is against the baseline of the same seed (below "
     "zero: better than it), over several seeds as mean and range. `file` is the LiteRT file, `payload` what "
     "must be stored of weights, `packed` the file after zstd-19; `smaller` divides the baseline's size by "
-    "it. `seconds` are those of the step with its training."
+    "it. `seconds` are those of the steps with their training; a technique that needs another one before it "
+    "comes after that."
 )
 
 
@@ -164,7 +165,7 @@ def _cells(summary: Summary) -> list[str]:
         f"{summary.times_smaller('payload_bytes'):.1f}",
         f"{sizes['packed']:,.1f}",
         f"{figures['macs'] / 1e6:.2f}",
-        f"{figures['train_epochs']:g}",
+        f"{figures['train_epochs']:.3g}",
         f"{figures['train_seconds']:.0f}",
     ]
 

@@ -36,8 +36,8 @@ class Keys:
 
     def of(self, run: Run) -> str:
         """Returns the key of a run: 16 hexadecimal digits."""
-        # with the versions of the techniques
-        return digest_json({**self._common, "recipe": run.recipe.to_json(), "seed": run.seed})[:16]
+        # the digest of a recipe knows the versions of its techniques
+        return digest_json({**self._common, "recipe": run.recipe.digest, "seed": run.seed})[:16]
 
 
 class Rows:

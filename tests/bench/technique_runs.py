@@ -54,14 +54,19 @@ class Run:
 
 
 def strengths(technique: type[Technique]) -> tuple[Recipe, ...]:
-    """Returns recipes that end in the technique, mild to strong where somebody said what that is."""
+    """Returns recipes that end in the technique, mild to strong where somebody said what that is.
+
+    A technique that needs another before it comes after the first one of that stage.
+    """
     if technique.name in STRENGTHS:
         return tuple(Recipe.parse(text) for text in STRENGTHS[technique.name])
+    before = [earlier() for earlier in TECHNIQUES if earlier.stage == technique.needs_stage][:1]
     setting, domain = next(iter(technique.domains().items()))
     grid = list(domain.grid)
     last = len(grid) - 1
     places = dict.fromkeys(round(n * last / (MOST_STRENGTHS - 1)) for n in range(MOST_STRENGTHS))
-    return tuple(Recipe((technique.from_settings({setting: grid[place]}),)) for place in places)
+    steps = [technique.from_settings({setting: grid[place]}) for place in places]
+    return tuple(Recipe((*before, step)) for step in steps)
 
 
 def chosen_techniques(names: Sequence[str]) -> tuple[type[Technique], ...]:

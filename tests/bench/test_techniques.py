@@ -12,6 +12,7 @@ from atoll.evaluators.evaluate import price_recipe
 from atoll.evaluators.tasks import load_task
 from atoll.search.study import DEFAULT_DEVICE
 from atoll.spaces.errors import AtollError
+from atoll.spaces.order import is_legal
 from atoll.spaces.recipe import Recipe
 from atoll.spaces.techniques import TECHNIQUES, technique_named
 
@@ -49,7 +50,8 @@ def test_every_technique_has_strengths_of_its_own() -> None:
         recipes = strengths(technique)
         assert 1 <= len(set(recipes)) == len(recipes) <= MOST_STRENGTHS
         assert all(type(recipe.steps[-1]) is technique for recipe in recipes)
-        assert technique().needs_stage is not None or all(len(recipe) == 1 for recipe in recipes)
+        assert all(is_legal(recipe.steps) for recipe in recipes)
+        assert all(len(recipe) == (1 if technique().needs_stage is None else 2) for recipe in recipes)
 
 
 def test_the_first_seed_comes_first_and_the_demo_has_three() -> None:

@@ -54,7 +54,7 @@ def test_what_the_papers_name_is_there(capsys: pytest.CaptureFixture[str]) -> No
         *("l1", "l2", "random", "geometric_median", "bn_scale", "taylor"),
         *("one_shot", "iterative", "agp", "oto"),
         *("tensor_train", "tucker", "cp", "svd"),
-        *("ternarize", "binarize", "cluster", "mixed_precision"),
+        *("ternarize", "binarize", "cluster", "mixed_precision", "quantization_offset"),
         *("symmetric", "affine", "per_tensor", "per_channel", "min_max", "percentile", "mse", "dynamic"),
         *("response", "feature", "relation", "self", "mutual", "bigger"),
     } <= words

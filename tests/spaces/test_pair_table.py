@@ -146,7 +146,14 @@ def test_the_matrix_says_it_in_marks() -> None:
     assert table.cells == {("a", "a"): "–", ("a", "b"): "=x ~", ("b", "a"): "·", ("b", "b"): "–"}
     page = markdown(pairs)
     assert "| 1 `a`: mask, grid | – | `=x ~` |\n| 2 `b`: nothing | · | – |\n" in page
+    assert "## What is refused\n\n- any technique directly after itself" in page
+    refused = (PairFate("a", "c", refusal="no"), PairFate("b", "a", refusal="no"))
+    assert "- `a -> c`, `b -> a`: no\n" in markdown((*pairs, *refused, PairFate("b", "c"), *alone("c")))
     assert "- `a -> b`: mask carried over on x; dropped on y\n- `a -> b`: grid imposed anew on x, y\n" in page
+
+
+def alone(name: str) -> list[PairFate]:
+    return [PairFate(name, second) for second in "abc"]
 
 
 def test_the_committed_page_is_what_the_plans_say() -> None:
