@@ -35,7 +35,7 @@ def cut_student(network: nn.Module, student: nn.Module) -> bool:
             return False
         index = largest(group_importance(cut, group), size).nonzero().flatten()
         keep_channels(cut, group, index)
-    if structure(cut) != structure(student):
+    if structure(cut) != structure(student) or _shapes(cut) != _shapes(student):
         return False
     with torch.no_grad():
         student.load_state_dict(cut.state_dict())
@@ -44,3 +44,8 @@ def cut_student(network: nn.Module, student: nn.Module) -> bool:
 
 def _outputs(module: nn.Module | None) -> int | None:
     return module.outputs if isinstance(module, Layer) else None
+
+
+def _shapes(network: nn.Module) -> dict[str, torch.Size]:
+    """Returns the shape of every tensor, those of modules that are not ours included."""
+    return {name: tensor.shape for name, tensor in network.state_dict().items()}

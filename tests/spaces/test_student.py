@@ -42,3 +42,14 @@ def test_a_student_of_another_make_is_left_as_it_was(trained: dict[str, nn.Modul
 
 def test_a_larger_student_cannot_be_cut() -> None:
     assert not cut_student(network("compact_cnn", 0), network("baseline_cnn", 1))
+
+
+def test_tensors_between_the_layers_have_to_fit_too() -> None:
+    """Slopes of a PReLU belong to no layer of ours: channels that it reads cannot be removed."""
+
+    def made(slopes: int) -> nn.Module:
+        layers = nn.Conv2d(1, 4, 3), nn.PReLU(slopes), nn.Flatten(), nn.Linear(144, 3)
+        return adopt(nn.Sequential(*layers), SHAPE).eval()
+
+    assert cut_student(made(4), made(4))
+    assert not cut_student(made(4), made(1))
