@@ -32,11 +32,14 @@ EFFECTS = {
     "prune_channels": Effect(0.5, 0.008),
     "prune_weights": Effect(0.7, 0.002),
     "tensor_train": Effect(0.1, 0.01),
+    "tucker": Effect(0.6, 0.006),
     "cluster": Effect(0.3, 0.004),
     "quantize": Effect(0.25, 0.0),
     "binarize": Effect(0.05, 0.03),
     "distill": Effect(1.0, -0.004),
 }
+#: a study over them; tests that start processes build it again there
+STUDY = {"task": "digits", "seed": 3, "techniques": list(EFFECTS), "limits": {"ensembles": 8}}
 
 
 @pytest.fixture
@@ -72,4 +75,4 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def study() -> Study:
-    return Study.create({"task": "digits", "seed": 3, "limits": {"ensembles": 8}})
+    return Study.create(STUDY)

@@ -240,7 +240,7 @@ from atoll.search.runner import drive_here, run_here
 from atoll.search.store import Store
 from atoll.search.study import Study
 replay = Replay({{"baseline": conftest.BASELINE}}, conftest.EFFECTS, seconds=0.05)
-study = Study.create({{"task": "digits", "seed": 3, "limits": {{"ensembles": 8}}}})
+study = Study.create(conftest.STUDY)
 run_here(study, Store(Path({store!r})), lambda campaign: drive_here(campaign, replay))
 """
 

@@ -116,7 +116,7 @@ from atoll.search.store import Store
 from atoll.search.study import Limits, Study
 from atoll.search.work import WORKER_DIED
 replay = Replay({{"baseline": conftest.BASELINE}}, conftest.EFFECTS, seconds=0.4)
-study = Study.create({{"task": "digits", "seed": 3, "limits": {{"ensembles": 8, "workers": 1}}}})
+study = Study.create({{**conftest.STUDY, "limits": {{"ensembles": 8, "workers": 1}}}})
 campaign = run_study(study, Store(Path({store!r})), evaluator=replay)
 sys.exit(130 if campaign.end_reason is None else 0)
 """
@@ -161,7 +161,7 @@ from atoll.search.runner import run_study
 from atoll.search.store import Store
 from atoll.search.study import Study
 replay = Replay({{"baseline": conftest.BASELINE}}, conftest.EFFECTS, seconds=0.3)
-study = Study.create({{"task": "digits", "seed": 3, "limits": {{"ensembles": 8, "workers": 2}}}})
+study = Study.create({{**conftest.STUDY, "limits": {{"ensembles": 8, "workers": 2}}}})
 evaluator = test_runner.InCompany(replay, Path({workers!r}))
 campaign = run_study(study, Store(Path({store!r})), evaluator=evaluator, address={address!r})
 print(campaign.end_reason)
