@@ -9,6 +9,7 @@ from .channel_groups import ChannelGroup, keep_channels
 from .kernels.layer_fit import fit_layer
 from .kernels.statistics import layer_inputs, reestimate
 from .layers.layer import Layer
+from .reconstruction import reconstruct
 
 #: Adam steps of the fit of a decomposed layer that lost inputs or outputs
 FIT_STEPS = 150
@@ -23,8 +24,9 @@ def remove_channels(
     cuts: Iterable[Cut],
     images: Tensor,
     generator: torch.Generator,
+    mend: bool = True,
 ) -> None:
-    """Keeps the channels that stay, in place; measures statistics again and fits decomposed layers.
+    """Keeps the channels that stay, in place; measures statistics again and mends layers that lost inputs.
 
     Args:
         before: the network with all its channels.
@@ -32,31 +34,31 @@ def remove_channels(
         cuts: taken one by one, so that one may be chosen in view of what those before it left.
         images: float32 [N, C, H, W], for the statistics and the fit.
         generator: draws the batches of the fit.
+        mend: whether layers that lost inputs are fitted to what they gave before; those that have to be
+            decomposed again are fitted in any case.
     """
     changed: dict[str, Tensor | None] = {}  # layers and which of their outputs are left
+    readers: set[str] = set()
     for group, index in cuts:
         for reader in group.readers:
             changed.setdefault(reader.path, None)
+            readers.add(reader.path)
         changed.update({path: index for path in group.makers})
         keep_channels(after, group, index)
     reestimate(after, images)
-    _refit(before, after, changed, images, generator)
-
-
-def _refit(
-    before: nn.Module,
-    after: nn.Module,
-    changed: dict[str, Tensor | None],
-    images: Tensor,
-    generator: torch.Generator,
-) -> None:
-    """Fits layers that were decomposed again to what they gave before; slicing alone loses nothing."""
-    for path, outputs in changed.items():
+    for path, outputs in changed.items():  # in the order of execution
         layer = after.get_submodule(path)
-        if not isinstance(layer, Layer) or layer.sliceable:
-            continue
-        _, wanted = layer_inputs(before, before.get_submodule(path), images)
-        inputs, _ = layer_inputs(after, layer, images)
-        wanted = wanted if outputs is None else wanted.index_select(1, outputs)
+        if isinstance(layer, Layer) and (not layer.sliceable or (mend and path in readers)):
+            _, wanted = layer_inputs(before, before.get_submodule(path), images)
+            inputs, _ = layer_inputs(after, layer, images)
+            wanted = wanted if outputs is None else wanted.index_select(1, outputs)
+            _mend(layer, inputs, wanted, generator)
+            reestimate(after, images)
+
+
+def _mend(layer: Layer, inputs: Tensor, wanted: Tensor, generator: torch.Generator) -> None:
+    """Fits a layer to what it gave before, a decomposed one step by step, any other in closed form."""
+    if layer.sliceable:
+        reconstruct(layer, inputs, wanted, generator)
+    else:
         fit_layer(layer, inputs, wanted, FIT_STEPS, generator)
-        reestimate(after, images)

@@ -82,7 +82,7 @@ def test_the_digest_is_the_same_everywhere() -> None:
     """SHA-256 of what was written and is not default, so that settings added later change nothing."""
     text = "prune_channels(ratio=0.25) -> tensor_train(rank=4) -> quantize(bits=4, first_last=same)"
     written = (
-        '[{"settings":{"ratio":0.25},"technique":"prune_channels","version":1},'
+        '[{"settings":{"ratio":0.25},"technique":"prune_channels","version":2},'
         '{"settings":{},"technique":"tensor_train","version":1},'
         '{"settings":{"bits":4,"first_last":"same"},"technique":"quantize","version":1}]'
     )
