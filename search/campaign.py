@@ -61,7 +61,9 @@ class Campaign:
         self._started_at_s = clock()
         self._rejections_in_a_row = 0
         self._next_name = 1
-        self._proposer = Proposer(study.technique_types, study.min_steps, study.max_steps, study.seed)
+        self._proposer = Proposer(
+            study.technique_types, study.min_steps, study.max_steps, study.seed, study.settings
+        )
         self._reference = reference_recipes()
         self._papers = paper_recipes()
         self._by_recipe: dict[Recipe, Trial] = {}

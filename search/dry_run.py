@@ -16,7 +16,7 @@ from ..evaluators.tasks import load_task
 from ..evaluators.tasks.given import given_network
 from ..spaces.errors import AtollError
 from ..spaces.layers.structure import adopt
-from ..spaces.order import count_recipes, sample
+from ..spaces.order import Grids, count_recipes, sample, searched_values
 from ..spaces.recipe import Recipe
 from .judge import Judge
 from .launch import pricer_of
@@ -39,8 +39,12 @@ def dry_run(study: Study, store: Path, format: str) -> None:
 
 def dry_run_rows(study: Study, store: Path) -> list[dict[str, Any]]:
     """Returns one row a fact."""
-    longer = count_recipes(study.technique_types, study.max_steps)
-    shorter = count_recipes(study.technique_types, study.min_steps - 1) if study.min_steps > 1 else 0
+    longer = count_recipes(study.technique_types, study.max_steps, study.settings)
+    shorter = (
+        count_recipes(study.technique_types, study.min_steps - 1, study.settings)
+        if study.min_steps > 1
+        else 0
+    )
     rows = {
         "study": study.study_name,
         "store": str(store),
@@ -48,7 +52,7 @@ def dry_run_rows(study: Study, store: Path) -> list[dict[str, Any]]:
         "device": study.device,
         "profile": study.profile,
         "seed": study.seed,
-        **{f"technique {t.name}": _settings(t) for t in study.technique_types},
+        **{f"technique {t.name}": _settings(t, study.settings) for t in study.technique_types},
         "legal recipes": f"{longer - shorter:,} of {study.min_steps} to {study.max_steps} steps",
         "run first": "; ".join((*REFERENCE, *PAPERS)),
         "constraints": ", ".join(study.constraints) or "none",
@@ -62,11 +66,10 @@ def dry_run_rows(study: Study, store: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _settings(technique: Any) -> str:
-    grids = [
-        f"{name} {', '.join(map(str, d.grid))}" for name, d in technique.domains().items() if len(d.grid) > 1
-    ]
-    return "; ".join(grids) or "no setting to search"
+def _settings(technique: Any, grids: Grids) -> str:
+    values = searched_values(technique, grids)
+    searched = [f"{name} {', '.join(map(str, tried))}" for name, tried in values.items() if len(tried) > 1]
+    return "; ".join(searched) or "no setting to search"
 
 
 def _ruled_out(study: Study) -> str:
@@ -81,7 +84,7 @@ def _ruled_out(study: Study) -> str:
     reasons: dict[str, int] = {}
     rejected = 0
     for _ in range(SAMPLES):
-        broken = _broken(judge, price, sample(study.technique_types, random, study.max_steps))
+        broken = _broken(judge, price, sample(study.technique_types, random, study.max_steps, study.settings))
         rejected += bool(broken)
         for constraint in broken:
             reasons[constraint] = reasons.get(constraint, 0) + 1

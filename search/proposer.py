@@ -22,7 +22,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 
-from ..spaces.order import grid_steps, is_legal, repair
+from ..spaces.order import Grids, allowed_step, grid_steps, is_legal, repair, searched_values
 from ..spaces.recipe import Recipe
 from ..spaces.technique import Technique
 from .mutation import mutate
@@ -68,16 +68,23 @@ class Proposer:
         techniques: what may be proposed.
         min_steps, max_steps: length of a proposal.
         seed: of the study.
+        grids: the values to be tried, where these are not the techniques' own.
     """
 
     def __init__(
-        self, techniques: Sequence[type[Technique]], min_steps: int, max_steps: int, seed: int
+        self,
+        techniques: Sequence[type[Technique]],
+        min_steps: int,
+        max_steps: int,
+        seed: int,
+        grids: Grids | None = None,
     ) -> None:
         self.techniques = tuple(techniques)
         self.min_steps = min_steps
         self.max_steps = max_steps
         self.seed = seed
-        self._steps = {technique.name: grid_steps(technique) for technique in self.techniques}
+        self._values = {t.name: searched_values(t, grids) for t in self.techniques}
+        self._steps = {technique.name: grid_steps(technique, grids) for technique in self.techniques}
         # Optuna's study of the last call: a longer history of the same beginning goes on with it, because
         # building it takes as long as drawing from it at fifty results and ten times that at a thousand.
         self._told: list[Told] = []
@@ -123,8 +130,8 @@ class Proposer:
                 return found
             found[_position(position)] = step.name
             for name, value in step.settings().items():
-                grid = step.domains()[name].grid
-                if len(grid) > 1 and value in grid:
+                tried = self._values[step.name][name]
+                if len(tried) > 1 and value in tried:
                     found[_setting(position, step.name, name)] = value
         if self.min_steps <= len(recipe) < self.max_steps:
             found[_position(len(recipe) + 1)] = STOP
@@ -189,8 +196,7 @@ class Proposer:
             names = [technique.name for technique in self.techniques]
             return CategoricalDistribution([*names, STOP] if int(position) > self.min_steps else names)
         name, _, setting = rest.partition(".")
-        technique = next(t for t in self.techniques if t.name == name)
-        return CategoricalDistribution(technique.domains()[setting].grid)
+        return CategoricalDistribution(self._values[name][setting])
 
     def _draw_by_tpe(self, study: optuna.Study, seed: int) -> list[Technique]:
         study.sampler = self._sampler(seed)
@@ -203,11 +209,13 @@ class Proposer:
             technique = next(t for t in self.techniques if t.name == name)
             settings = {
                 setting: self._suggest(trial, _setting(position, name, setting))
-                if len(domain.grid) > 1
-                else domain.grid[0]
-                for setting, domain in technique.domains().items()
+                if len(tried) > 1
+                else tried[0]
+                for setting, tried in self._values[name].items()
             }
-            steps.append(technique.from_settings(settings))
+            step = allowed_step(technique, settings)
+            if step is not None:
+                steps.append(step)
         # What comes of the draw is told under the parameters of the repaired recipe; the draw is forgotten.
         study.tell(trial, state=TrialState.FAIL)
         return steps

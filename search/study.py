@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,7 +11,8 @@ from ..evaluators.constraints import DEFAULT_CONSTRAINTS, parse_constraints
 from ..evaluators.ranking import check_weights, profile_weights
 from ..evaluators.tasks import load_task
 from ..spaces.errors import AtollError
-from ..spaces.order import MAX_STEPS, check_order
+from ..spaces.nearest import known_names
+from ..spaces.order import MAX_STEPS, check_order, grid_steps, searched_values
 from ..spaces.technique import Technique
 from ..spaces.techniques import TECHNIQUES, technique_named
 from .reference import PAPERS, REFERENCE, REFERENCE_VERSION, paper_recipes, reference_recipes
@@ -52,6 +53,8 @@ class Study(BaseModel):
         task: name of a task.
         device: name of a device with a calibrated cost model.
         techniques: names of those that may be proposed; all when None.
+        settings: values that the search tries, by technique and setting, where these are not the technique's
+            own (`atoll techniques` lists both).
         min_steps, max_steps: length of the proposed recipes.
         epochs_per_step: passes over the training split after every step; the task's own when None.
         profile: weight profile of THESIS table 4, or weights by role.
@@ -67,6 +70,7 @@ class Study(BaseModel):
     task: str
     device: str = DEFAULT_DEVICE
     techniques: tuple[str, ...] | None = None
+    settings: dict[str, dict[str, tuple[Any, ...]]] = {}
     min_steps: Annotated[int, Field(ge=1, le=12, strict=True)] = MIN_STEPS
     max_steps: Annotated[int, Field(ge=1, le=12, strict=True)] = MAX_STEPS
     epochs_per_step: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None = None
@@ -97,6 +101,7 @@ class Study(BaseModel):
             technique_named(name)
         if not chosen or len(set(chosen)) < len(chosen):
             raise AtollError(f"techniques: got {chosen}, allowed are one or more names, each once")
+        settings = _checked_grids(study.settings, chosen)
         if study.min_steps > study.max_steps:
             raise AtollError(
                 f"min_steps: got {study.min_steps}, allowed is at most max_steps, which is {study.max_steps}"
@@ -106,6 +111,7 @@ class Study(BaseModel):
         return study.model_copy(
             update={
                 "techniques": tuple(t.name for t in TECHNIQUES if t.name in chosen),
+                "settings": settings,
                 "epochs_per_step": float(study.epochs_per_step or task.epochs_per_step),
                 "constraints": constraints,
             }
@@ -138,7 +144,7 @@ class Study(BaseModel):
         space = {
             technique.name: {
                 "version": technique.version,
-                **{name: list(domain.grid) for name, domain in technique.domains().items()},
+                **{name: list(tried) for name, tried in searched_values(technique, self.settings).items()},
             }
             for technique in self.technique_types
         }
@@ -197,6 +203,35 @@ def _differences(stored: Any, wanted: Any, where: str = "") -> list[str]:
             )
         ]
     return [] if stored == wanted else [f"{where} was {json.dumps(stored)}, is now {json.dumps(wanted)}"]
+
+
+def _checked_grids(
+    settings: Mapping[str, Mapping[str, Sequence[Any]]], chosen: Sequence[str]
+) -> dict[str, dict[str, tuple[Any, ...]]]:
+    """Returns the values that a search tries in their canonical types.
+
+    Raises:
+        AtollError: an unknown technique or setting, one that is not searched, a value that is not allowed,
+            none or one twice, or values that exclude each other whatever is drawn.
+    """
+    checked: dict[str, dict[str, tuple[Any, ...]]] = {}
+    for name, grids in settings.items():
+        technique = technique_named(name)
+        if name not in chosen:
+            raise AtollError(f"settings: got {name!r}, which is not among the techniques of the study")
+        domains, found = technique.domains(), {}
+        for key, values in grids.items():
+            if key not in domains:
+                raise AtollError(f"settings: {name}: unknown setting {key!r}; {known_names(key, domains)}")
+            found[key] = tuple(domains[key].check(f"settings: {name}: {key}", value) for value in values)
+            if not values or len(set(found[key])) < len(values):
+                raise AtollError(
+                    f"settings: {name}: {key}: got {list(values)}, allowed are one or more values, each once"
+                )
+        checked[name] = found
+        if not grid_steps(technique, checked):
+            raise AtollError(f"settings: {name}: no combination of {found} is allowed")
+    return checked
 
 
 def _check_device(name: str) -> None:

@@ -5,9 +5,10 @@ Legal means that it can be carried out, not that it is wise. The rules speak of 
 technique by name.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from random import Random
+from typing import Any
 
 from .errors import AtollError
 from .recipe import Recipe
@@ -82,11 +83,33 @@ def repair(steps: Sequence[Technique], max_steps: int = MAX_STEPS) -> Recipe:
     return Recipe(tuple(kept))
 
 
-def grid_steps(technique: type[Technique]) -> list[Technique]:
-    """Returns the technique with every combination of its settings' search grids."""
-    domains = technique.domains()
-    combinations = product(*(domain.grid for domain in domains.values()))
-    return [technique.from_settings(dict(zip(domains, values, strict=True))) for values in combinations]
+#: technique -> setting -> the values that a search tries, where these are not the domain's own grid
+Grids = Mapping[str, Mapping[str, Sequence[Any]]]
+
+
+def searched_values(technique: type[Technique], grids: Grids | None = None) -> dict[str, tuple[Any, ...]]:
+    """Returns the values that a search tries for every setting of a technique."""
+    own = (grids or {}).get(technique.name, {})
+    return {name: tuple(own.get(name, domain.grid)) for name, domain in technique.domains().items()}
+
+
+def grid_steps(technique: type[Technique], grids: Grids | None = None) -> list[Technique]:
+    """Returns the technique with every combination of the searched values that it allows."""
+    values = searched_values(technique, grids)
+    steps = []
+    for combination in product(*values.values()):
+        step = allowed_step(technique, dict(zip(values, combination, strict=True)))
+        if step is not None:
+            steps.append(step)
+    return steps
+
+
+def allowed_step(technique: type[Technique], settings: Mapping[str, Any]) -> Technique | None:
+    """Returns the step, None where these settings, each legal by itself, exclude each other."""
+    try:
+        return technique.from_settings(settings)
+    except AtollError:
+        return None
 
 
 def orders(
@@ -106,14 +129,16 @@ def orders(
     yield from extend(())
 
 
-def count_recipes(techniques: Sequence[type[Technique]], max_steps: int = MAX_STEPS) -> int:
+def count_recipes(
+    techniques: Sequence[type[Technique]], max_steps: int = MAX_STEPS, grids: Grids | None = None
+) -> int:
     """Returns how many legal recipes of 1 to `max_steps` steps the search grids span.
 
     Exact, by grouping: two settings of one technique that every rule treats alike count as a multiple.
     """
     alike: dict[tuple[object, ...], tuple[Technique, int]] = {}
     for technique in techniques:
-        for step in grid_steps(technique):
+        for step in grid_steps(technique, grids):
             key = (step.name, step.replaces_network, step.levels_per_weight, step.needs_levels, step.scope)
             representative, multiple = alike.get(key, (step, 0))
             alike[key] = (representative, multiple + 1)
@@ -131,16 +156,21 @@ def count_recipes(techniques: Sequence[type[Technique]], max_steps: int = MAX_ST
     return count((), 1)
 
 
-def sample(techniques: Sequence[type[Technique]], random: Random, max_steps: int = MAX_STEPS) -> Recipe:
+def sample(
+    techniques: Sequence[type[Technique]],
+    random: Random,
+    max_steps: int = MAX_STEPS,
+    grids: Grids | None = None,
+) -> Recipe:
     """Returns a legal recipe of one to `max_steps` steps drawn at random from the search grids."""
     length = random.randint(1, max_steps)
     drawn: list[Technique] = []
     while not drawn:
-        wanted = [_draw(random.choice(techniques), random) for _ in range(length)]
-        drawn = list(repair(wanted, max_steps).steps)
+        wanted = [_draw(random.choice(techniques), random, grids) for _ in range(length)]
+        drawn = list(repair([step for step in wanted if step is not None], max_steps).steps)
     return Recipe(tuple(drawn))
 
 
-def _draw(technique: type[Technique], random: Random) -> Technique:
-    settings = {name: random.choice(domain.grid) for name, domain in technique.domains().items()}
-    return technique.from_settings(settings)
+def _draw(technique: type[Technique], random: Random, grids: Grids | None) -> Technique | None:
+    values = searched_values(technique, grids)
+    return allowed_step(technique, {name: random.choice(tried) for name, tried in values.items()})

@@ -1,14 +1,16 @@
 """Tests of studies and their files."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from atoll.search.proposer import Proposer
 from atoll.search.reference import PAPERS, REFERENCE, paper_recipes, reference_recipes
 from atoll.search.study import Limits, Study, check_same
 from atoll.search.study_file import built_in_studies, create_study, find_study_file, read_study, task_study
 from atoll.spaces.errors import AtollError
-from atoll.spaces.order import is_legal
+from atoll.spaces.order import count_recipes, is_legal
 from atoll.spaces.recipe import Recipe
 
 
@@ -153,3 +155,52 @@ def test_a_missing_file_is_named_with_what_is_allowed() -> None:
 def test_values_without_a_file_are_checked_too() -> None:
     with pytest.raises(AtollError, match=r"^here: seed: got -1"):
         create_study({"task": "digits", "seed": -1}, "here")
+
+
+WIDER = {
+    "task": "digits",
+    "techniques": ["prune_channels", "quantize"],
+    "settings": {
+        "prune_channels": {"ratio": [0.5], "criterion": ["l1", "taylor"]},
+        "quantize": {"bits": [16, 4], "scheme": ["symmetric", "affine"]},
+    },
+}
+
+
+def test_a_study_says_which_values_are_tried() -> None:
+    study = Study.create(WIDER)
+    proposer = Proposer(study.technique_types, 1, 2, 0, study.settings)
+    proposed: list[Recipe] = []
+    while (recipe := proposer.propose(len(proposed), [], known=proposed)) is not None:
+        proposed.append(recipe)
+    # half precision has no scheme: three of four combinations, each with two kinds of ends
+    channels, widths = 2, 3 * 2
+    assert len(proposed) == channels + widths + 2 * channels * widths
+    assert count_recipes(study.technique_types, 2, study.settings) == len(proposed)
+    steps = [step for recipe in proposed for step in recipe]
+    assert {step.settings().get("criterion") for step in steps} == {None, "l1", "taylor"}
+
+
+def test_other_values_are_another_study_and_come_back_from_the_store() -> None:
+    study = Study.create(WIDER)
+    plain = Study.create({**WIDER, "settings": {}})
+    assert study.digest != plain.digest
+    stored = json.loads(json.dumps(study.definition()))
+    assert Study.from_stored("mine", stored, None).settings == study.settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"quantise": {}}, "quantise.*did you mean 'quantize'"),
+        ({"cluster": {"clusters": [8]}}, "'cluster', which is not among the techniques"),
+        ({"quantize": {"bit": [8]}}, "unknown setting 'bit'; did you mean 'bits'"),
+        ({"quantize": {"bits": [5]}}, "settings: quantize: bits: got 5, allowed is one of 16, 8, 4, 3, 2"),
+        ({"quantize": {"bits": []}}, "allowed are one or more values, each once"),
+        ({"quantize": {"bits": [8, 8.0]}}, "allowed are one or more values, each once"),
+        ({"quantize": {"bits": [16], "scheme": ["affine"]}}, "no combination of"),
+    ],
+)
+def test_values_that_cannot_be_tried_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(AtollError, match=message):
+        Study.create({**WIDER, "settings": settings})
