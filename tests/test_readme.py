@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from atoll.spaces.order import check_order
+from atoll.spaces.recipe import Recipe
+from atoll.spaces.techniques import TECHNIQUES
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -53,14 +56,23 @@ def test_links_of_the_readme_lead_somewhere() -> None:
         assert (ROOT / link).exists(), link
 
 
-def test_the_study_of_the_readme_is_read_and_previewed(tmp_path: Path) -> None:
-    (text,) = blocks("yaml")
-    (tmp_path / "study.yaml").write_text(text)
-    assert yaml.safe_load(text)["task"] == "digits"
+def test_the_study_of_the_readme_is_read_and_its_space_can_be_narrowed(tmp_path: Path) -> None:
     from atoll.search.study_file import find_study_file, read_study
 
-    study = read_study(find_study_file(str(tmp_path / "study.yaml")), {})
-    assert study.limits.ensembles == 3
+    text, space = blocks("yaml")
+    assert yaml.safe_load(text)["task"] == "digits"
+    for written, techniques in ((text, len(TECHNIQUES)), (text + space, 3)):
+        (tmp_path / "study.yaml").write_text(written)
+        study = read_study(find_study_file(str(tmp_path / "study.yaml")), {})
+        assert study.limits.ensembles == 3
+        assert len(study.technique_types) == techniques
+
+
+def test_the_steps_of_the_readme_are_legal_and_counted() -> None:
+    spelt = {13: "thirteen"}[len(TECHNIQUES)]
+    assert f"{spelt} techniques" in README
+    for text in re.findall(r"`([a-z_]+\([^`]*\) -> [^`]*)`", README):
+        check_order(Recipe.parse(text))
 
 
 def test_predict_as_in_the_readme(tmp_path: Path) -> None:
