@@ -94,7 +94,7 @@ class Expectation:
         return summary.drop_points if self.unit == "points" else summary.times_smaller("payload_bytes")
 
 
-#: issue 3 and own measurements of 2026 with another training loop; points of accuracy on validation
+#: what own measurements of 2026 with another training loop let expect; points of accuracy on validation
 EXPECTED: tuple[Expectation, ...] = (
     Expectation("int4_drop", "quantize(bits=4)", "points", 0.05, "lower"),  # "-0.0"
     Expectation("int2_drop", "quantize(bits=2)", "points", 0.5, "lower"),  # "about 0"
