@@ -17,6 +17,11 @@ from .training import evaluate_quality, predict_views
 TEMPERATURE, ALPHA = 4.0, 0.3
 
 
+def self_distillation(network: nn.Module, batch: Batch) -> Tensor:
+    """Returns the loss of a network that learns from labels and from what it came from."""
+    return response_loss(network(batch.images), batch.teacher_logits(), batch.labels, TEMPERATURE, ALPHA)
+
+
 def make_baseline(
     given: nn.Module, task: Task, dataset: Dataset, epochs: float, seed: int
 ) -> tuple[nn.Module, dict[str, float]]:
@@ -31,11 +36,6 @@ def make_baseline(
         whichever validates best: plain, self-distilled, or the given network where neither improves it; and
         the quality of each by name.
     """
-
-    def self_distillation(network: nn.Module, batch: Batch) -> Tensor:
-        answers = batch.teacher_logits()
-        return response_loss(network(batch.images), answers, batch.labels, TEMPERATURE, ALPHA)
-
     networks = {"given": given}
     answers = cache(lambda: predict_views(given, dataset.train.images))
     for name, objective in (("plain", None), ("self_distilled", self_distillation)):

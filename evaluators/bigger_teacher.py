@@ -3,10 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from ..spaces.context import Batch
-from ..spaces.kernels.distillation import response_loss
 from ..spaces.widen import widened
-from .baseline import ALPHA, TEMPERATURE
+from .baseline import self_distillation
 from .context import TrainingContext
 from .datasets.dataset import Dataset
 from .digests import derived_seed
@@ -37,9 +35,6 @@ def make_bigger_teacher(
     Raises:
         AtollError: training diverged.
     """
-
-    def self_distillation(network: nn.Module, batch: Batch) -> Tensor:
-        return response_loss(network(batch.images), batch.teacher_logits(), batch.labels, TEMPERATURE, ALPHA)
 
     own_seed = derived_seed(seed, "bigger_teacher")
     network = widened(baseline, NOISE, torch.Generator().manual_seed(own_seed))

@@ -43,5 +43,9 @@ def _run(
     trial = campaign.add(recipe, "evaluate" if len(recipe) else "baseline")
     if trial.status == "running":
         say(f"evaluating {recipe}")
-        campaign.end(trial.name, Outcome(**carry_out(campaign.work(trial).to_json(), evaluator)))
+        outcome = Outcome(**carry_out(campaign.work(trial).to_json(), evaluator))
+        campaign.end(trial.name, outcome)
+        for step in outcome.steps or ():
+            for layer, why in (step["notes"].get("left_alone") or {}).items():
+                say(f"{step['step']} left {layer} alone: {why}")
     return trial

@@ -134,7 +134,7 @@ def _in_words(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, 
 
 def _print_section(console: Console, rows: Sequence[dict[str, Any]], widths: Sequence[int]) -> None:
     first = rows[0]
-    again = "may come again later" if first["repeatable"] else "comes once"
+    again = "may come again later" if first["repeatable"] else "comes once for the same layers"
     console.print(Text(first["technique"], style="bold"), Text(f"({first['stage']}; {again})"))
     console.print(Text(first["about"]))
     console.print(Text(f"Example: {first['example']}"))

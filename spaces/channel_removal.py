@@ -1,18 +1,22 @@
 """Removes channels from a network and mends what that broke without training it as a whole."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import torch
 from torch import Tensor, nn
 
 from .channel_groups import ChannelGroup, keep_channels
+from .graph import trace
 from .kernels.layer_fit import fit_layer
 from .kernels.statistics import layer_inputs, reestimate
 from .layers.layer import Layer
+from .layers.structure import input_shape_of
 from .reconstruction import reconstruct
 
 #: Adam steps of the fit of a decomposed layer that lost inputs or outputs
 FIT_STEPS = 150
+#: images, and images a step, of that fit where layers work on maps (as when they are decomposed)
+MAP_IMAGES, MAP_BATCH = 128, 32
 
 #: a group and the ascending numbers of its channels that stay
 Cut = tuple[ChannelGroup, Tensor]
@@ -34,8 +38,8 @@ def remove_channels(
         cuts: taken one by one, so that one may be chosen in view of what those before it left.
         images: float32 [N, C, H, W], for the statistics and the fit.
         generator: draws the batches of the fit.
-        mend: whether layers that lost inputs are fitted to what they gave before; those that have to be
-            decomposed again are fitted in any case.
+        mend: whether layers that lost inputs are fitted to what they gave before (those under constraints or
+            on integers stay as they are); those that have to be decomposed again are fitted in any case.
     """
     changed: dict[str, Tensor | None] = {}  # layers and which of their outputs are left
     readers: set[str] = set()
@@ -46,8 +50,8 @@ def remove_channels(
         changed.update({path: index for path in group.makers})
         keep_channels(after, group, index)
     reestimate(after, images)
-    for path, outputs in changed.items():  # in the order of execution
-        layer = after.get_submodule(path)
+    for path in _in_order(after, changed):
+        layer, outputs = after.get_submodule(path), changed[path]
         if isinstance(layer, Layer) and (not layer.sliceable or (mend and path in readers)):
             _, wanted = layer_inputs(before, before.get_submodule(path), images)
             inputs, _ = layer_inputs(after, layer, images)
@@ -56,9 +60,17 @@ def remove_channels(
             reestimate(after, images)
 
 
+def _in_order(network: nn.Module, paths: Collection[str]) -> list[str]:
+    """Returns paths in the order of execution: each layer is fitted to what those before it give by then."""
+    operations = trace(network, input_shape_of(network)).operations
+    return [path for path in dict.fromkeys(operation.path for operation in operations) if path in paths]
+
+
 def _mend(layer: Layer, inputs: Tensor, wanted: Tensor, generator: torch.Generator) -> None:
     """Fits a layer to what it gave before, a decomposed one step by step, any other in closed form."""
-    if layer.sliceable:
+    if not layer.decomposed:
         reconstruct(layer, inputs, wanted, generator)
+    elif inputs.dim() > 2:  # every position of a map counts like an image
+        fit_layer(layer, inputs[:MAP_IMAGES], wanted[:MAP_IMAGES], FIT_STEPS, generator, MAP_BATCH)
     else:
         fit_layer(layer, inputs, wanted, FIT_STEPS, generator)

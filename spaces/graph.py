@@ -148,7 +148,29 @@ class Graph:
         return self.operations[-1].inputs
 
 
+class _Proxy(fx.Proxy):
+    """Tells `a += b`, which changes `a` for whoever has it, from `a = a + b`; torch's own proxy does not."""
+
+    def __iadd__(self, other: Any) -> fx.Proxy:
+        return self._in_place(operator.iadd, other)
+
+    def __isub__(self, other: Any) -> fx.Proxy:
+        return self._in_place(operator.isub, other)
+
+    def __imul__(self, other: Any) -> fx.Proxy:
+        return self._in_place(operator.imul, other)
+
+    def __itruediv__(self, other: Any) -> fx.Proxy:
+        return self._in_place(operator.itruediv, other)
+
+    def _in_place(self, function: Callable[..., Any], other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", function, (self, other), {})
+
+
 class _Tracer(fx.Tracer):
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
+
     def is_leaf_module(self, module: nn.Module, path: str) -> bool:
         return any(isinstance(module, known) for known, _ in _MODULES) or super().is_leaf_module(module, path)
 
@@ -264,7 +286,8 @@ class _Reading:
 def _in_place(node: fx.Node, module: nn.Module | None) -> bool:
     """Whether an operation writes over its first input: who reads that later reads the result."""
     method = node.op == "call_method" and str(node.target).endswith("_")
-    return method or bool(getattr(module, "inplace", node.kwargs.get("inplace", False)))
+    assignment = node.target in (operator.iadd, operator.isub, operator.imul, operator.itruediv)
+    return method or assignment or bool(getattr(module, "inplace", node.kwargs.get("inplace", False)))
 
 
 # What depends on sizes -------------------------------------------------------------------------------

@@ -31,6 +31,25 @@ def heads(returned: Any, kind: type[T] = Tensor) -> tuple[T, ...]:  # type: igno
     )
 
 
+def matched_targets(outputs: Tensor, labels: Tensor, asker: str) -> Tensor:
+    """Returns the targets of a regression in the shape of the outputs.
+
+    Args:
+        outputs: [N, ...].
+        labels: floating point, as many numbers for every image as it has outputs.
+        asker: who compares them, for the message.
+
+    Raises:
+        AtollError: the numbers are not as many.
+    """
+    if labels.numel() != outputs.numel() or len(labels) != len(outputs):
+        raise AtollError(
+            f"{asker}: got labels of shape {tuple(labels.shape)} for outputs of shape "
+            f"{tuple(outputs.shape)}; needed is one number an output"
+        )
+    return labels.reshape(outputs.shape)
+
+
 def single_head(returned: Any, asker: str) -> Tensor:
     """Returns the one tensor that a network returned.
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .gates import gated
-from .heads import single_head
+from .heads import matched_targets, single_head
 from .layers.factor import Factor
 from .layers.layer import Layer
 
@@ -81,7 +81,8 @@ def _gate_gradients(
     with gated(network, gates):
         outputs = single_head(network(images), "first-order saliency")
     if labels.is_floating_point():
-        loss = nn.functional.mse_loss(outputs, labels, reduction="sum")
+        targets = matched_targets(outputs, labels, "first-order saliency")
+        loss = nn.functional.mse_loss(outputs, targets, reduction="sum")
     else:
         loss = nn.functional.cross_entropy(outputs, labels, reduction="sum")
     gradients = torch.autograd.grad(loss, list(gates.values()), allow_unused=True)

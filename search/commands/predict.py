@@ -40,6 +40,7 @@ def predict(
     from ...hw_models.measurements import parse_size
     from ...hw_models.planned import planned
     from ...hw_models.prediction import Prediction
+    from ...spaces.layers.structure import structure as describe
     from ...spaces.order import check_order
     from ...spaces.recipe import Recipe
 
@@ -53,7 +54,12 @@ def predict(
     # the file is lowered from the structure byte by byte: no interval
     predictions["model_bytes"] = Prediction(size, size, size, "interpolated")
 
-    for note in (*board.gaps(table), *(f"{s} is a lower bound" for s in steps if not s.plan_is_exact)):
+    notes = [f"{step} is a lower bound" for step in steps if not step.plan_is_exact]
+    structures = [describe(planned(prefix, network, shape, classes)) for prefix in steps.prefixes()]
+    for step, before, after in zip(steps, structures, structures[1:], strict=False):
+        if step.stage != "training" and before == after:
+            notes.append(f"{step} changes nothing in this network")
+    for note in (*board.gaps(table), *notes):
         print(f"atoll: {note}", file=sys.stderr)
     shown: dict[str, Any] = {quantity: value.to_json() for quantity, value in predictions.items()}
     if format == "json":

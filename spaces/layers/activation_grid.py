@@ -53,6 +53,7 @@ class ActivationGrid(nn.Module):
     def begin(self) -> None:
         """Starts to observe: the range is forgotten and activations pass unchanged."""
         self.observing = True
+        self._samples = []
         self.low.fill_(0.0)
         self.high.fill_(0.0)
 

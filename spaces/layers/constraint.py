@@ -28,7 +28,6 @@ class Constraint(nn.Module):
 
     kind: ClassVar[str]
     #: what happens to it when channels of its layer are removed
-    on_removal: ClassVar[Fate] = "carried over"
     #: what happens to it when its layer is decomposed into factors
     on_decomposition: ClassVar[Fate]
 

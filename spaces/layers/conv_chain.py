@@ -12,7 +12,7 @@ from .activation_grid import ActivationGrid
 from .conv import Window, convolution_cost
 from .cost import OperationCost
 from .factor import Factor
-from .layer import Layer, keep_bias, new_bias, round_as_it_runs, stage_spec
+from .layer import Layer, keep_bias, new_bias, stage_spec
 
 
 class ConvChain(Layer):
@@ -58,10 +58,6 @@ class ConvChain(Layer):
     def _stages(self) -> list[Factor]:
         return [stage for stage in self.stages if isinstance(stage, Factor)]
 
-    @property
-    def takes_dynamic(self) -> bool:
-        return all(window.groups == 1 for window in self.windows)
-
     def factors(self) -> dict[str, Factor]:
         return {f"stages.{k}": stage for k, stage in enumerate(self._stages)}
 
@@ -77,8 +73,6 @@ class ConvChain(Layer):
 
     def compute(self, x: Tensor) -> Tensor:
         for window, factor, bias, grid in self.steps():
-            if self.dynamic:
-                x = round_as_it_runs(x, (1, 2, 3))
             x = window.convolve(x, factor(), bias)
             x = x if grid is None else grid(x)
         return x

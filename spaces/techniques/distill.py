@@ -108,7 +108,7 @@ class Distill(Technique):
         else:
             asked = self._asked(teacher, layers)
             context.fit(learner, objective=lambda network, batch: self._loss(network, asked, layers, batch))
-        return learner, {"structure": {}, "cut_from_given_network": cut, **notes}
+        return learner, {"structure": {}, "left_alone": {}, "cut_from_given_network": cut, **notes}
 
     def rebuild(self, model: nn.Module, decisions: Decisions) -> nn.Module:
         if self.student == "none":

@@ -36,7 +36,8 @@ class PruneChannels(Technique):
 
     Channels that are added, normalised or convolved depthwise together go together. Dense layers and
     convolutions that lost inputs get the weights with which they come nearest to what they gave before
-    (`refit`); a tensor-train layer whose inputs or outputs shrink is decomposed again and fitted likewise.
+    (`refit`), unless they are under constraints; decomposed ones are fitted step by step, a tensor train that
+    loses inputs or outputs is decomposed again before.
 
     `iterative` and `agp` remove in stages with training between; the epochs of the step are divided evenly,
     the last part is left for after the final stage. `oto` chooses the channels first, drives what is
@@ -69,6 +70,7 @@ class PruneChannels(Technique):
 
     def plan(self, model: nn.Module) -> nn.Module:
         planned = to_meta(model)
+        targeted_layers(planned, self.layers)  # refuses a pattern that means no layer
         sizes = _sizes(planned)
         for share in cumulative_shares(self.schedule):
             for group, kept in self._shrinking(planned, sizes, share):

@@ -72,7 +72,7 @@ class PruneWeights(Technique):
             self._prune(pruned, share, context)
             context.fit(pruned, epochs=epochs)
         self._prune(pruned, last, context)
-        return pruned, self.decisions(model, pruned)
+        return pruned, self.decisions(model, pruned, left_alone={})
 
     def _prune(self, network: nn.Module, share: float, context: Context) -> None:
         """Brings every pool to a share of its ratio, in place."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..context import Batch, Context
 from ..domains import Float
 from ..errors import AtollError
-from ..heads import single_head
+from ..heads import matched_targets, single_head
 from ..kernels.statistics import BATCH
 from ..layers.structure import to_meta
 from ..technique import Decisions, Technique, setting
@@ -103,12 +103,7 @@ def _targets(outputs: Tensor, batch: Batch) -> Tensor:
     """
     if not batch.labels.is_floating_point():
         return batch.teacher_logits()
-    if batch.labels.numel() != outputs.numel() or len(batch.labels) != len(outputs):
-        raise AtollError(
-            f"quantization_offset: got labels of shape {tuple(batch.labels.shape)} for outputs of shape "
-            f"{tuple(outputs.shape)}; needed is one number an output"
-        )
-    return batch.labels.reshape(outputs.shape)
+    return matched_targets(outputs, batch.labels, QuantizationOffset.name)
 
 
 def _mean_error(outputs: Tensor, targets: Tensor) -> Tensor:

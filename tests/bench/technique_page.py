@@ -127,8 +127,9 @@ def page(task: Task, found: Found, epochs: float, threads: int) -> str:
     lines = [
         "# Every technique alone",
         "",
-        f"- task {task.name} (`{task.network}`), {epochs:g} epochs of fine-tuning after the step; the "
-        "baseline is the given network after as many, plain or self-distilled, whichever validates better",
+        f"- task {task.name} (`{task.network}`), {epochs:g} epoch{'' if epochs == 1 else 's'} of fine-tuning "
+        "after the step; the baseline is the given network after as many, plain or self-distilled, whichever "
+        "validates better",
         f"- machine: {machine()}; one process, {threads} threads",
         f"- versions: atoll {version('atoll')} at commit {_commits(found)}, torch {version('torch')}",
         f"- measured {_days(found)}, written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by "

@@ -42,10 +42,12 @@ def row(quality: float, **sizes: float) -> dict[str, Any]:
 
 
 def test_every_technique_has_strengths_of_its_own() -> None:
+    from atoll.search.study_file import task_study
     from technique_runs import DEMO, MOST_STRENGTHS, STRENGTHS, strengths
 
     assert set(STRENGTHS) <= {technique.name for technique in TECHNIQUES}
     assert len(set(DEMO)) == 8
+    assert set(DEMO) == set(task_study("digits")["techniques"])
     for technique in TECHNIQUES:
         recipes = strengths(technique)
         assert 1 <= len(set(recipes)) == len(recipes) <= MOST_STRENGTHS

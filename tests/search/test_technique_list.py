@@ -78,7 +78,7 @@ def test_the_paragraphs_say_what_the_rows_say(
             said = f"{row['allowed']} {row['default']} {row['grid']} {row['about']} {row['default_source']}"
             assert set(said.split()) <= words, row["technique"]
         for technique in TECHNIQUES:
-            again = "may come again later" if technique.repeatable else "comes once"
+            again = "may come again later" if technique.repeatable else "comes once for the same layers"
             assert f"{technique.name} ({technique.stage}; {again})" in printed
 
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph import trace
+from atoll.spaces.layers.structure import adopt
 from torch import Tensor, nn
 
 
@@ -179,3 +180,26 @@ def test_who_reads_an_overwritten_value_reads_what_overwrote_it() -> None:
     graph = trace(Calls(call), (1, 8, 8))
     *_, relu, added, _ = graph.operations
     assert (relu.kind, added.kind, added.inputs) == ("relu", "add", (relu.name, relu.name))
+
+
+class Assigned(nn.Module):
+    """Adds to a value that goes by another name too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 4, 3, padding=1)
+        self.conv2 = nn.Conv2d(1, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = self.conv1(x)
+        kept = a
+        a += self.conv2(x)
+        return torch.relu(kept) + a
+
+
+def test_augmented_assignment_changes_the_value_for_whoever_has_it() -> None:
+    graph = trace(adopt(Assigned(), (1, 8, 8)), (1, 8, 8))
+    (summed, last) = [operation for operation in graph.operations if operation.kind == "add"]
+    (relu,) = [operation for operation in graph.operations if operation.kind == "relu"]
+    assert relu.inputs == (summed.name,)
+    assert last.inputs == (relu.name, summed.name)

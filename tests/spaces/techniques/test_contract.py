@@ -152,6 +152,15 @@ def test_unknown_and_illegal_settings_are_refused(technique: type[Technique]) ->
 
 
 @every_technique
+def test_a_pattern_that_means_no_layer_is_refused_by_the_plan(
+    technique: type[Technique], trained: dict[str, nn.Module]
+) -> None:
+    if "layers" in technique.domains():
+        with pytest.raises(AtollError, match="no layer matches 'nothing'"):
+            technique.from_settings({"layers": "nothing"}).plan(trained["sequential"])
+
+
+@every_technique
 def test_settings_are_frozen(technique: type[Technique]) -> None:
     name = next(iter(technique.domains()))
     with pytest.raises(AttributeError):

@@ -82,7 +82,7 @@ def test_the_defaults_are_plain_response_distillation(
     expected = deepcopy(pruned)
     new_context(trained["sequential"]).fit(expected, objective=objective)
     assert not changed(learned, expected.state_dict())
-    assert decisions == {"structure": {}, "cut_from_given_network": False}
+    assert decisions == {"structure": {}, "left_alone": {}, "cut_from_given_network": False}
 
 
 @pytest.mark.parametrize(("kind", "teacher"), list(product(KINDS, TEACHERS)))
