@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 
 from .errors import AtollError
 from .heads import heads
+from .layers.combine import Add, Concatenate, Multiply
 from .layers.flatten import ChannelsLastFlatten
 from .layers.layer import Layer
 from .layers.norm import Norm
@@ -45,9 +46,9 @@ _KINDS: dict[str, tuple[Any, ...]] = {
     "hard_swish": (nn.Hardswish, F.hardswish),
     "tanh": (nn.Tanh, F.tanh, torch.tanh, "tanh", "tanh_"),
     # one value from two
-    "add": (operator.add, operator.iadd, torch.add, "add", "add_"),
+    "add": (Add, operator.add, operator.iadd, torch.add, "add", "add_"),
     "subtract": (operator.sub, operator.isub, torch.sub, torch.subtract, "sub", "sub_"),
-    "multiply": (operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "mul_"),
+    "multiply": (Multiply, operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "mul_"),
     "divide": (operator.truediv, operator.itruediv, torch.div, torch.divide, "div", "div_"),
     # over windows of each channel
     "max_pool": (nn.MaxPool2d, F.max_pool2d),
@@ -58,7 +59,7 @@ _KINDS: dict[str, tuple[Any, ...]] = {
     "upsample": (nn.Upsample, F.interpolate),
     # over channels
     "softmax": (nn.Softmax, F.softmax, torch.softmax, "softmax"),
-    "concatenate": (torch.cat, torch.concat, torch.concatenate),
+    "concatenate": (Concatenate, torch.cat, torch.concat, torch.concatenate),
     # the same values in another shape
     "flatten": (
         nn.Flatten, torch.flatten, torch.reshape, torch.squeeze, torch.unsqueeze,
@@ -278,7 +279,7 @@ class _Reading:
             kind = next((kind for known, kind in _MODULES if isinstance(module, known)), "other")
         else:
             kind = _CALLS.get(node.target, "other")
-        if kind not in _BY_SHAPE:
+        if kind not in _BY_SHAPE or isinstance(module, Add | Multiply | Concatenate):
             return kind
         return _BY_SHAPE[kind](node, [self._shape(name) for name in inputs], self._shape(node.name))
 
