@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ..spaces.widen import widened
+from ..spaces.channels.widen import widened
 from .baseline import self_distillation
 from .context import TrainingContext
 from .datasets.dataset import Dataset

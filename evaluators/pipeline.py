@@ -10,11 +10,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..hw_models.device import Device
+from ..spaces.channels.widen import widened
 from ..spaces.layers.structure import adopt, to_meta
 from ..spaces.order import check_order
 from ..spaces.recipe import Recipe
 from ..spaces.technique import Decisions
-from ..spaces.widen import widened
 from .baseline import make_baseline
 from .bigger_teacher import make_bigger_teacher
 from .context import TrainingContext

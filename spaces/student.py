@@ -5,7 +5,7 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from .channel_groups import channel_groups, group_importance, keep_channels
+from .channels.groups import channel_groups, group_importance, keep_channels
 from .kernels.importance import largest
 from .layers.layer import Layer
 from .layers.structure import input_shape_of, structure

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from ...spaces.channel_groups import reads_channels
+from ...spaces.channels.groups import reads_channels
 from ...spaces.errors import AtollError
 from ...spaces.graph import Graph, Operation, trace
 from ...spaces.layers.layer import Layer

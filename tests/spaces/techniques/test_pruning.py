@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from atoll.spaces.channel_groups import channel_groups
+from atoll.spaces.channels.groups import channel_groups
 from atoll.spaces.errors import AtollError
 from atoll.spaces.kernels.schedules import STAGES
 from atoll.spaces.layers.factor import Factor

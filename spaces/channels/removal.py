@@ -5,13 +5,13 @@ from collections.abc import Collection, Iterable
 import torch
 from torch import Tensor, nn
 
-from .channel_groups import ChannelGroup, keep_channels
-from .graph import trace
-from .kernels.layer_fit import fit_layer
-from .kernels.statistics import layer_inputs, reestimate
-from .layers.layer import Layer
-from .layers.structure import input_shape_of
-from .reconstruction import reconstruct
+from ..graph import trace
+from ..kernels.layer_fit import fit_layer
+from ..kernels.statistics import layer_inputs, reestimate
+from ..layers.layer import Layer
+from ..layers.structure import input_shape_of
+from ..reconstruction import reconstruct
+from .groups import ChannelGroup, keep_channels
 
 #: Adam steps of the fit of a decomposed layer that lost inputs or outputs
 FIT_STEPS = 150

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .channel_removal import Cut
-from .context import Context
-from .gates import gated_inputs
-from .layers.layer import Layer
+from ..context import Context
+from ..gates import gated_inputs
+from ..layers.layer import Layer
+from .removal import Cut
 
 
 class ZeroGroups:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from atoll.spaces.channel_groups import ChannelGroup, channel_groups
-from atoll.spaces.channel_importance import CRITERIA, has_norm, scorer
+from atoll.spaces.channels.groups import ChannelGroup, channel_groups
+from atoll.spaces.channels.importance import CRITERIA, has_norm, scorer
 from atoll.spaces.layers.norm import Norm
 from atoll.spaces.saliency import IMAGES, channel_saliency
 from torch import Tensor, nn

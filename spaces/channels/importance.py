@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from .channel_groups import ChannelGroup, group_importance
-from .context import Context
-from .kernels.importance import channel_l1, relative
-from .kernels.nni_criteria import channel_geometric_median, channel_l2
-from .layers.norm import Norm
-from .saliency import IMAGES, channel_saliency
+from ..context import Context
+from ..kernels.importance import channel_l1, relative
+from ..kernels.nni_criteria import channel_geometric_median, channel_l2
+from ..layers.norm import Norm
+from ..saliency import IMAGES, channel_saliency
+from .groups import ChannelGroup, group_importance
 
 #: rates the channels of a group: [size], larger matters more
 Scorer = Callable[[ChannelGroup], Tensor]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from atoll.spaces.channel_groups import ChannelGroup, channel_groups, keep_channels
+from atoll.spaces.channels.groups import ChannelGroup, channel_groups, keep_channels
 from atoll.spaces.layers.conv import Conv
 from atoll.spaces.layers.dense import Dense
 from atoll.spaces.layers.flatten import ChannelsLastFlatten

@@ -5,11 +5,11 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from .channel_groups import ChannelGroup, channel_groups, keep_channels
-from .errors import AtollError
-from .layers.conv import Conv
-from .layers.dense import Dense
-from .layers.structure import input_shape_of, named_layers
+from ..errors import AtollError
+from ..layers.conv import Conv
+from ..layers.dense import Dense
+from ..layers.structure import input_shape_of, named_layers
+from .groups import ChannelGroup, channel_groups, keep_channels
 
 
 def widened(network: nn.Module, noise: float = 0.0, generator: torch.Generator | None = None) -> nn.Module:

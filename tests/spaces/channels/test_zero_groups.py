@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from atoll.spaces.channel_groups import channel_groups, keep_channels
-from atoll.spaces.channel_removal import Cut
+from atoll.spaces.channels.groups import channel_groups, keep_channels
+from atoll.spaces.channels.removal import Cut
+from atoll.spaces.channels.zero_groups import ZeroGroups, drive_to_zero
 from atoll.spaces.gates import gated_inputs
 from atoll.spaces.layers.structure import adopt
 from atoll.spaces.recipe import Recipe
-from atoll.spaces.zero_groups import ZeroGroups, drive_to_zero
 from torch import Tensor, nn
 
 SHAPE = (1, 16, 16)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from atoll.spaces import channel_removal
+from atoll.spaces.channels import removal
 from atoll.spaces.kernels.layer_fit import fit_layer
 from atoll.spaces.layers.layer import Layer
 from atoll.spaces.layers.structure import adopt, named_layers
@@ -42,7 +42,7 @@ def test_layers_are_mended_as_they_run(
         seen.append((layer.inputs, layer.outputs))
         return reconstruct(layer, *rest)
 
-    monkeypatch.setattr(channel_removal, "reconstruct", watched)
+    monkeypatch.setattr(removal, "reconstruct", watched)
     (step,) = Recipe.parse("prune_channels(ratio=0.5, multiple=1)")
     step.apply(network, new_context(network))
     assert seen == [(4, 3), (3, 4), (4, 4)]  # first, last, head
@@ -63,7 +63,7 @@ def test_decomposed_layers_are_fitted_too(
         fitted.append(layer.type_name)
         return fit_layer(layer, *rest)
 
-    monkeypatch.setattr(channel_removal, "fit_layer", watched)
+    monkeypatch.setattr(removal, "fit_layer", watched)
     (prune,) = Recipe.parse("prune_channels(ratio=0.5)")
     prune.apply(network, new_context(network))
     decomposed = [layer.type_name for _, layer in named_layers(network) if layer.decomposed]

@@ -1,0 +1,1 @@
+"""Channels: which depend on each other, how they are rated, removed, multiplied."""
