@@ -6,28 +6,25 @@ searcher's own proposals follow.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..evaluators.constraints import parse_constraints
 from ..spaces.errors import AtollError
 from ..spaces.recipe import Recipe
-from .judge import FAILED_VIOLATION, Judge, Verdict, total_violation
+from .judge import Judge
 from .objective import Objective
-from .proposer import Proposer, Told
-from .reference import paper_recipes, reference_recipes
+from .proposals import Pricer, Proposals
+from .reference import fixed_recipes, reference_recipes
 from .store import Store
 from .study import Study, check_same
 from .study_journal import StudyJournal
 from .trial import Trial
+from .trials import Trials
 from .work import STOPPED, Outcome, Work
 
-#: After so many in a row the study ends and names the constraint (design.md, "Technique").
-REJECTIONS_IN_A_ROW = 1000
 #: Proposals priced in one call: the driver's loop must go on meanwhile.
 _PRICED_AT_A_TIME = 20
-
-Pricer = Callable[[Recipe], Mapping[str, Any]]
 
 
 class Campaign:
@@ -51,22 +48,15 @@ class Campaign:
     ) -> None:
         self.study = study
         self.store = store
-        self.trials: dict[str, Trial] = {}
+        self.trials = Trials()
         self.judge: Judge | None = None
         self.end_reason: str | None = None
-        self._pricer = pricer
         self._threads = threads
         self._clock = clock
-        self._journal = StudyJournal(study, store)
         self._started_at_s = clock()
-        self._rejections_in_a_row = 0
-        self._next_name = 1
-        self._proposer = Proposer(
-            study.technique_types, study.min_steps, study.max_steps, study.seed, study.settings
-        )
-        self._reference = reference_recipes()
-        self._papers = paper_recipes()
-        self._by_recipe: dict[Recipe, Trial] = {}
+        self._journal = StudyJournal(study, store)
+        self._fixed = fixed_recipes()
+        self._proposals = Proposals(study, self.trials, tuple(self._fixed), pricer)
         self._begin()
 
     # What the caller asks ---------------------------------------------------------------------------
@@ -80,7 +70,7 @@ class Campaign:
             return None
         trial = self._next_fixed()
         if trial is None and self.judge is not None and self.judge.objective is not None:
-            trial = self._next_proposed()
+            trial = self._next_proposed(self.judge)
         if trial is not None:
             self._start(trial)
         return trial
@@ -92,29 +82,7 @@ class Campaign:
     @property
     def is_over(self) -> bool:
         """Whether no trial will follow and none is running."""
-        return self.end_reason is not None and not self.running
-
-    @property
-    def running(self) -> list[Trial]:
-        """The trials that are being evaluated."""
-        return [trial for trial in self.trials.values() if trial.status == "running"]
-
-    def count(self, status: str) -> int:
-        """Returns how many trials have a status."""
-        return sum(trial.status == status for trial in self.trials.values())
-
-    @property
-    def finished_ensembles(self) -> int:
-        """How many ensembles of the searcher are finished."""
-        return sum(trial.is_ensemble and trial.status == "finished" for trial in self.trials.values())
-
-    @property
-    def best(self) -> Trial | None:
-        """The feasible trial with the highest objective, the baseline left aside."""
-        found = [
-            t for t in self.trials.values() if t.is_feasible and len(t.recipe) and t.objective is not None
-        ]
-        return max(found, key=lambda trial: trial.objective or 0.0, default=None)
+        return self.end_reason is not None and not self.trials.running
 
     @property
     def elapsed_s(self) -> float:
@@ -160,7 +128,7 @@ class Campaign:
 
     def add(self, recipe: Recipe, origin: str = "evaluate") -> Trial:
         """Returns the trial of a recipe, started unless it is finished: for `atoll evaluate`."""
-        trial = self._known(recipe) or self._create(recipe, origin)
+        trial = self.trials.of(recipe) or self.trials.create(recipe, origin)
         if trial.status != "finished":
             self._start(trial)
         return trial
@@ -177,7 +145,7 @@ class Campaign:
             return
         for stored in self.store.trials(name):
             self._load(stored)
-        baseline = self._known(Recipe())
+        baseline = self.trials.of(Recipe())
         if baseline is None or baseline.metrics is None:
             return
         self.judge = Judge(parse_constraints(self.study.constraints), baseline.metrics)
@@ -188,9 +156,9 @@ class Campaign:
 
     def _load(self, row: Mapping[str, Any]) -> None:
         """Takes a trial over from the store, unless it is of another seed or budget."""
-        self._next_name = max(self._next_name, int(row["trial"][1:]) + 1)
+        self.trials.skip(row["trial"])
         if row["seed"] == self.study.seed and row["epochs_per_step"] == self.study.budget_epochs:
-            self._enter(Trial.from_row(row))
+            self.trials.add(Trial.from_row(row))
 
     # What comes next --------------------------------------------------------------------------------
 
@@ -201,40 +169,34 @@ class Campaign:
 
     def _next_fixed(self) -> Trial | None:
         """Returns the next of baseline, reference set, papers and interrupted trials, if it may start."""
-        for recipe, origin in self._fixed():
-            trial = self._known(recipe)
-            if trial is None:
-                trial = self._create(recipe, origin)
+        for recipe, origin in self._fixed.items():
+            trial = self.trials.of(recipe) or self.trials.create(recipe, origin)
             if trial.status == "waiting":
                 return trial
             if origin == "baseline" and not trial.is_over:
                 return None
-        return next((t for t in self._searched() if t.status == "waiting"), None)
+        return next((t for t in self.trials.searched if t.status == "waiting"), None)
 
-    def _next_proposed(self) -> Trial | None:
+    def _next_proposed(self, judge: Judge) -> Trial | None:
         if self._limit_reached():
             return None
         for _ in range(_PRICED_AT_A_TIME):
-            if self._rejections_in_a_row >= REJECTIONS_IN_A_ROW:
-                self.end_reason = self._why_rejected()
+            trial = self._proposals.next(judge)
+            if trial is None:
+                self.end_reason = self._proposals.end_reason
                 return None
-            trial = self._propose()
-            if trial is None or trial.status == "waiting":
+            if trial.status == "waiting":
                 return trial
+            self._announce(trial)
+            self._journal.ended(trial)
         return None
 
     def _limit_reached(self) -> bool:
         """Whether no proposal may start now; sets the reason where none will any more."""
-        limits = self.study.limits
-        spent = [t for t in self.trials.values() if t.status in ("finished", "failed")]
+        limits, trials = self.study.limits, self.trials
         wanted = (
-            ("trials", limits.trials, len(spent), len(self.running)),
-            (
-                "ensembles",
-                limits.ensembles,
-                self.finished_ensembles,
-                sum(trial.is_ensemble for trial in self.running),
-            ),
+            ("trials", limits.trials, trials.count("finished", "failed"), trials.count("running")),
+            ("ensembles", limits.ensembles, trials.ensembles("finished"), trials.ensembles("running")),
         )
         for what, limit, done, running in wanted:
             if limit is not None and done >= limit:
@@ -243,79 +205,7 @@ class Campaign:
                 return True
         return False
 
-    def _propose(self) -> Trial | None:
-        """Returns the searcher's next proposal as a trial, waiting or rejected; None ends the study."""
-        n = 1 + max((t.proposal for t in self._searched() if t.proposal is not None), default=-1)
-        pending = [trial.recipe for trial in self.running]
-        known = [trial.recipe for trial in self.trials.values()]
-        recipe = self._proposer.propose(n, self._history(), pending, known)
-        if recipe is None:
-            rejected = f"; {self._why_rejected()}" if self._rejections_in_a_row else ""
-            self.end_reason = f"no recipe is left that was not tried (in 500 draws){rejected}"
-            return None
-        trial = self._create(recipe, "search", proposal=n)
-        verdict = self._verdict(recipe)
-        if verdict is None:
-            self._rejections_in_a_row = 0
-            return trial
-        self._rejections_in_a_row += 1
-        trial.take(Outcome("rejected", verdict.reason))
-        trial.violation = verdict.violation
-        self._announce(trial)
-        self._journal.ended(trial)
-        return trial
-
-    def _verdict(self, recipe: Recipe) -> Verdict | None:
-        """Prices a recipe; what cannot even be planned is rejected too."""
-        if self._pricer is None or self.judge is None:
-            return None
-        try:
-            return self.judge.rejection(self._pricer(recipe))
-        except AtollError as error:
-            return Verdict(str(error), {"plan": FAILED_VIOLATION})
-
-    def _why_rejected(self) -> str:
-        counts: dict[str, int] = {}
-        for trial in self._searched()[-self._rejections_in_a_row :]:
-            for constraint in trial.violation or {}:
-                counts[constraint] = counts.get(constraint, 0) + 1
-        worst = max(counts, key=lambda constraint: counts[constraint], default="?")
-        return (
-            f"{self._rejections_in_a_row} proposals in a row cannot meet the constraints; "
-            f"{worst!r} rejects the most ({counts.get(worst, 0)}): loosen it or choose another device"
-        )
-
-    def _history(self) -> list[Told]:
-        """Returns what the optimiser knows: fixed recipes in their order, then proposals in theirs."""
-        order = {recipe: position for position, (recipe, _) in enumerate(self._fixed())}
-        over = [t for t in self.trials.values() if t.is_over and len(t.recipe)]
-        over.sort(
-            key=lambda t: (t.proposal is not None, t.proposal or 0, order.get(t.recipe, len(order)), t.name)
-        )
-        told = [self._told(trial) for trial in over if trial.origin != "evaluate"]
-        return [one for one in told if one is not None]
-
-    def _told(self, trial: Trial) -> Told | None:
-        objective = self.judge.objective if self.judge else None
-        if objective is None:
-            return None
-        if trial.status == "finished":
-            score = objective.lowest_reference if trial.objective is None else trial.objective
-            return Told(trial.recipe, score, total_violation(trial.violation))
-        violation = total_violation(trial.violation) or FAILED_VIOLATION
-        return Told(trial.recipe, objective.lowest_reference, violation)
-
     # Writing down -----------------------------------------------------------------------------------
-
-    def _create(self, recipe: Recipe, origin: str, proposal: int | None = None) -> Trial:
-        trial = Trial(f"t{self._next_name:04d}", recipe, origin, proposal)
-        self._next_name += 1
-        return self._enter(trial)
-
-    def _enter(self, trial: Trial) -> Trial:
-        self.trials[trial.name] = trial
-        self._by_recipe[trial.recipe] = trial
-        return trial
 
     def _start(self, trial: Trial) -> None:
         self._announce(trial)
@@ -323,12 +213,11 @@ class Campaign:
         trial.status = "running"
 
     def _announce(self, trial: Trial) -> None:
-        parameters = self._proposer.parameters(trial.recipe) if trial.proposal is not None else None
-        self._journal.proposed(trial, parameters)
+        self._journal.proposed(trial, self._proposals.parameters(trial))
 
     def _freeze_if_complete(self) -> None:
         """Freezes the scales once the reference set is over, and scores what ended before that."""
-        members = [self._known(recipe) for recipe in self._reference]
+        members = [self.trials.of(recipe) for recipe in reference_recipes()]
         if self.judge is None or any(member is None or not member.is_over for member in members):
             return
         if self.judge.objective is None:
@@ -339,16 +228,3 @@ class Campaign:
             if trial.status == "finished" and trial.objective is None and trial.metrics is not None:
                 trial.be_judged(self.judge)
                 self._journal.ended(trial)
-
-    def _known(self, recipe: Recipe) -> Trial | None:
-        return self._by_recipe.get(recipe)
-
-    def _fixed(self) -> Iterator[tuple[Recipe, str]]:
-        """Yields what every study runs first, and as what."""
-        for recipe in self._reference:
-            yield recipe, "reference" if len(recipe) else "baseline"
-        for recipe in self._papers:
-            yield recipe, "paper"
-
-    def _searched(self) -> list[Trial]:
-        return [trial for trial in self.trials.values() if trial.origin == "search"]

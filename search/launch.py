@@ -7,7 +7,8 @@ from typing import Any
 from ..evaluators.evaluate import price_recipe
 from ..spaces.errors import AtollError
 from ..spaces.recipe import Recipe
-from .campaign import Campaign, Pricer
+from .campaign import Campaign
+from .proposals import Pricer
 from .runner import run_study
 from .store import Store
 from .study import Study

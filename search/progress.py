@@ -60,16 +60,16 @@ class Snapshot:
 
 def snapshot(campaign: Campaign, workers: int) -> Snapshot:
     """Returns where a campaign stands."""
-    best = campaign.best
+    best = campaign.trials.best
     ratio = None
     if best is not None and best.metrics and campaign.judge is not None:
         ratio = campaign.judge.baseline["model_bytes"] / best.metrics["model_bytes"]
     return Snapshot(
-        done=campaign.count("finished"),
-        running=len(campaign.running),
-        failed=campaign.count("failed"),
-        rejected=campaign.count("rejected"),
-        ensembles=campaign.finished_ensembles,
+        done=campaign.trials.count("finished"),
+        running=campaign.trials.count("running"),
+        failed=campaign.trials.count("failed"),
+        rejected=campaign.trials.count("rejected"),
+        ensembles=campaign.trials.ensembles("finished"),
         ensembles_wanted=campaign.study.limits.ensembles,
         best=None if best is None else str(best.recipe),
         best_objective=None if best is None else best.objective,
@@ -89,10 +89,10 @@ def _seconds_left(campaign: Campaign, workers: int) -> float | None:
     seconds = [t.seconds for t in campaign.trials.values() if t.status == "finished" and t.seconds]
     if seconds:
         each = sum(seconds) / len(seconds) / workers
-        done = campaign.count("finished") + campaign.count("failed")
+        done = campaign.trials.count("finished", "failed")
         if limits.ensembles is not None:
             fixed = sum(trial.status == "waiting" for trial in campaign.trials.values())
-            found.append((limits.ensembles - campaign.finished_ensembles + fixed) * each)
+            found.append((limits.ensembles - campaign.trials.ensembles("finished") + fixed) * each)
         if limits.trials is not None:
             found.append((limits.trials - done) * each)
     return max(0.0, min(found)) if found else None
@@ -160,7 +160,7 @@ class Progress:
 
     def _picture(self) -> Any:
         now = snapshot(self._campaign, self._workers)
-        running = [f"  running {trial.name} {trial.recipe}" for trial in self._campaign.running]
+        running = [f"  running {trial.name} {trial.recipe}" for trial in self._campaign.trials.running]
         return Text("\n".join([str(now), *running]))
 
 

@@ -24,6 +24,7 @@ def reference_recipes() -> tuple[Recipe, ...]:
     return tuple(Recipe.parse(text) for text in REFERENCE)
 
 
-def paper_recipes() -> tuple[Recipe, ...]:
-    """Returns the papers' ensembles."""
-    return tuple(Recipe.parse(text) for text in PAPERS)
+def fixed_recipes() -> dict[Recipe, str]:
+    """Returns all of them in their order: recipe -> baseline, reference or paper."""
+    reference = {recipe: "reference" if len(recipe) else "baseline" for recipe in reference_recipes()}
+    return {**reference, **{Recipe.parse(text): "paper" for text in PAPERS}}

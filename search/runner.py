@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ..spaces.errors import AtollError
-from .campaign import Campaign, Pricer
+from .campaign import Campaign
 from .folder import Folder
 from .progress import Progress
+from .proposals import Pricer
 from .store import Store
 from .study import Study
 from .work import Evaluator, Outcome, carry_out

@@ -38,7 +38,7 @@ class RecipeSearcher(Searcher):
             return self.FINISHED
         try:
             self.tick()
-            if len(self.campaign.running) >= self.workers:
+            if self.campaign.trials.count("running") >= self.workers:
                 return None
             trial = self.campaign.next()
             if trial is not None:

@@ -15,7 +15,7 @@ from ..spaces.nearest import known_names
 from ..spaces.order import MAX_STEPS, check_order, grid_steps, searched_values
 from ..spaces.technique import Technique
 from ..spaces.techniques import TECHNIQUES, technique_named
-from .reference import PAPERS, REFERENCE, REFERENCE_VERSION, paper_recipes, reference_recipes
+from .reference import PAPERS, REFERENCE, REFERENCE_VERSION, fixed_recipes
 
 #: An ensemble has two steps or more; single techniques are compared by the reference set.
 MIN_STEPS = 2
@@ -106,7 +106,7 @@ class Study(BaseModel):
             raise AtollError(
                 f"min_steps: got {study.min_steps}, allowed is at most max_steps, which is {study.max_steps}"
             )
-        for recipe in (*reference_recipes(), *paper_recipes()):
+        for recipe in fixed_recipes():
             check_order(recipe)
         return study.model_copy(
             update={
@@ -132,7 +132,7 @@ class Study(BaseModel):
     @property
     def baseline_epochs(self) -> float:
         """The largest budget that any candidate may spend, which is the baseline's."""
-        longest = max(len(recipe) for recipe in (*reference_recipes(), *paper_recipes()))
+        longest = max(len(recipe) for recipe in fixed_recipes())
         return max(self.max_steps, longest) * self.budget_epochs
 
     def definition(self) -> dict[str, Any]:

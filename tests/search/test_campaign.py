@@ -14,7 +14,7 @@ import pytest
 from atoll.evaluators.evaluate import Evaluation, EvaluationRequest
 from atoll.evaluators.metrics import Metrics
 from atoll.evaluators.replay import Replay
-from atoll.search import campaign as campaign_module
+from atoll.search import proposals as proposals_module
 from atoll.search.campaign import Campaign
 from atoll.search.judge import Judge
 from atoll.search.objective import Objective, parse_constraints
@@ -312,9 +312,9 @@ def test_a_failing_trial_is_recorded_and_the_search_goes_on(
         "quality is nan: it must be a finite number",
     ]
     assert all(row["quality"] is None and row["objective"] is None for row in failed)
-    assert campaign.finished_ensembles == 8
+    assert campaign.trials.ensembles("finished") == 8
     again = run(limited(study, ensembles=9), store, replay)
-    assert again.count("failed") == 3, "a failed trial is not run again"
+    assert again.trials.count("failed") == 3, "a failed trial is not run again"
 
 
 def test_a_failed_baseline_ends_the_study(study: Study, store: Store) -> None:
@@ -329,7 +329,7 @@ def test_a_failed_baseline_is_run_again_by_the_next_search(
         run(study, store, Replay({}))
     campaign = run(study, store, replay)
     assert campaign.trials["t0001"].status == "finished"
-    assert campaign.finished_ensembles == study.limits.ensembles
+    assert campaign.trials.ensembles("finished") == study.limits.ensembles
 
 
 def test_a_full_disk_stops_the_search_and_costs_no_trial(study: Study, store: Store, replay: Replay) -> None:
@@ -342,8 +342,8 @@ def test_a_full_disk_stops_the_search_and_costs_no_trial(study: Study, store: St
         run(study, store, evaluator)
     assert [row["reason"] for row in store.trials() if row["status"] != "finished"] == ["interrupted"]
     campaign = run(study, store, replay)
-    assert campaign.count("failed") == 0
-    assert campaign.finished_ensembles == study.limits.ensembles
+    assert campaign.trials.count("failed") == 0
+    assert campaign.trials.ensembles("finished") == study.limits.ensembles
 
 
 def test_a_failed_reference_member_takes_the_baselines_figures(
@@ -397,7 +397,8 @@ def test_a_rejection_is_told_with_the_lowest_reference_score_and_its_violation(
     with store.lock():
         campaign = Campaign(demanding(study, "latency_ms <= 1"), store, pricer)
         drive_here(campaign, replay)
-        told = {one.recipe: one for one in campaign._history()}
+        assert campaign.judge is not None
+        told = {one.recipe: one for one in campaign._proposals.history(campaign.judge)}
     scores = [row["objective"] for row in store.trials()[: len(REFERENCE)]]
     for trial in campaign.trials.values():
         if trial.status == "rejected":
@@ -423,14 +424,14 @@ def test_rejections_resume_too(
 def test_too_many_rejections_in_a_row_end_the_study_and_name_the_constraint(
     study: Study, store: Store, replay: Replay, pricer: Pricer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(campaign_module, "REJECTIONS_IN_A_ROW", 30)
+    monkeypatch.setattr(proposals_module, "REJECTIONS_IN_A_ROW", 30)
     with store.lock():
         campaign = Campaign(demanding(study, "latency_ms <= 0.00001"), store, pricer)
         drive_here(campaign, replay)
     assert campaign.end_reason is not None
     assert campaign.end_reason.startswith("30 proposals in a row cannot meet the constraints; ")
     assert "'latency_ms <= 1e-05' rejects the most (30)" in campaign.end_reason
-    assert campaign.count("rejected") == 30
+    assert campaign.trials.count("rejected") == 30
 
 
 def test_a_small_space_that_is_all_rejected_names_the_constraint_too(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from atoll.search.proposer import Proposer
-from atoll.search.reference import PAPERS, REFERENCE, paper_recipes, reference_recipes
+from atoll.search.reference import PAPERS, REFERENCE, fixed_recipes, reference_recipes
 from atoll.search.study import Limits, Study, check_same
 from atoll.search.study_file import built_in_studies, create_study, find_study_file, read_study, task_study
 from atoll.spaces.errors import AtollError
@@ -81,8 +81,8 @@ def test_a_grid_that_changed_is_a_difference() -> None:
 def test_reference_and_papers_are_legal_and_the_baseline_comes_first() -> None:
     assert len(reference_recipes()) == len(REFERENCE) == 6
     assert reference_recipes()[0] == Recipe()
-    assert len(paper_recipes()) == len(PAPERS)
-    assert all(is_legal(recipe.steps) for recipe in (*reference_recipes(), *paper_recipes()))
+    assert list(fixed_recipes().values()) == ["baseline"] + 5 * ["reference"] + len(PAPERS) * ["paper"]
+    assert all(is_legal(recipe.steps) for recipe in fixed_recipes())
 
 
 def test_the_built_in_studies_can_be_read() -> None:
