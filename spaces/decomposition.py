@@ -258,7 +258,8 @@ def chain_of(layer: Conv, weights: Sequence[Tensor]) -> ConvChain:
         window = Window(
             size,
             _where(own, layer.stride, 1),
-            _where(own, layer.padding, 0),
+            # along an axis that another stage bears, "same" adds nothing to a stage of size and stride 1
+            "same" if layer.padding == "same" else _where(own, layer.padding, 0),
             _where(own, layer.dilation, 1),
             weight.shape[0] if alone else 1,
         )

@@ -56,7 +56,7 @@ def _patches(
     chosen = torch.randperm(positions, generator=generator)[:each]
     seen = [
         torch.nn.functional.unfold(
-            image[None], layer.weight.shape[2:], layer.dilation, layer.padding, layer.stride
+            layer.window.pad(image[None]), layer.weight.shape[2:], layer.dilation, 0, layer.stride
         )[0, :, chosen].T
         for image in inputs
     ]

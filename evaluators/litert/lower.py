@@ -18,6 +18,7 @@ from ...spaces.errors import AtollError
 from ...spaces.graph import Graph, Operation, trace
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
+from ...spaces.layers.same_padding import SameAvgPool2d, SameMaxPool2d
 from . import operators
 from .lower_layers import lower_layer, lower_norm, padded
 from .tensors import Grid
@@ -168,8 +169,13 @@ def _mean(bench: Workbench, source: Value, wanted: Grid | None, operation: Opera
 
 
 def _pool(bench: Workbench, module: nn.MaxPool2d | nn.AvgPool2d, source: Value) -> Value:
-    window, strides, padding = (_pair(size) for size in (module.kernel_size, module.stride, module.padding))
+    window, strides = _pair(module.kernel_size), _pair(module.stride)
     largest = isinstance(module, nn.MaxPool2d)
+    kind = "max" if largest else "average"
+    if isinstance(module, SameMaxPool2d | SameAvgPool2d):
+        index = operators.pool_2d(bench.model, bench.maps(source), kind, window, strides, "same")
+        return Value(index, bench.model.tensors[index].shape[1:], non_negative=source.non_negative)
+    padding = _pair(module.padding)
     if module.ceil_mode or _pair(getattr(module, "dilation", 1)) != (1, 1):
         raise AtollError("pooling with ceil_mode or dilation cannot be written for LiteRT")
     if not largest and any(padding) and (not module.count_include_pad or module.divisor_override):
@@ -177,14 +183,14 @@ def _pool(bench: Workbench, module: nn.MaxPool2d | nn.AvgPool2d, source: Value) 
     if largest and any(padding) and not source.non_negative:
         raise AtollError("max pooling with padding can be written for LiteRT only behind a ReLU")
     if any(padding):
-        maps, mode = padded(bench, source, window, strides, padding)
+        zeros = ((padding[0], padding[0]), (padding[1], padding[1]))
+        maps, mode = padded(bench, source, window, strides, zeros)
         if mode == "same" and not largest:  # LiteRT's SAME leaves the padding out of the average
             height, width = padding
             maps = operators.pad_2d(bench.model, bench.maps(source), (height, height), (width, width))
             mode = "valid"
     else:
         maps, mode = bench.maps(source), "valid"
-    kind = "max" if largest else "average"
     index = operators.pool_2d(bench.model, maps, kind, window, strides, mode)
     return Value(index, bench.model.tensors[index].shape[1:], non_negative=source.non_negative)
 

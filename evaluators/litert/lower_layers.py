@@ -15,6 +15,7 @@ from ...spaces.layers.dense import Dense
 from ...spaces.layers.factor import Factor
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
+from ...spaces.layers.same_padding import same_padding
 from ...spaces.layers.tt_dense import TTDense
 from . import operators
 from .support import WeightedOperator
@@ -141,7 +142,8 @@ def _lower_conv(
     depthwise = window.groups > 1 and weights.values.shape[1] == 1
     operator: WeightedOperator = "depthwise" if depthwise else "conv"
     constants = weights.add_to(bench.model, operator, source_grid, dynamic)
-    x, padding = padded(bench, source, window.size, window.stride, window.padding, window.dilation)
+    zeros = window.zeros(*source.shape[:2])
+    x, padding = padded(bench, source, window.size, window.stride, zeros, window.dilation)
     settings: dict[str, Any] = dict(
         grid=target, strides=window.stride, padding=padding, activation=activation, dilation=window.dilation
     )
@@ -155,23 +157,23 @@ def padded(
     source: Value,
     window: tuple[int, ...],
     strides: tuple[int, int],
-    padding: tuple[int, int],
+    zeros: tuple[tuple[int, int], tuple[int, int]],
     dilation: tuple[int, int] = (1, 1),
 ) -> tuple[int, str]:
-    """Torch's symmetric padding as LiteRT's: the maps, padded where neither SAME nor VALID means the same.
+    """Zeros (above, below), (left, right) as LiteRT's: the maps, padded where SAME or VALID means other ones.
 
     Returns:
         tensor index [1, height, width, channels] and ``same`` or ``valid``.
     """
     same, pads = True, []
-    for size, kernel, stride, before, step in zip(
-        source.shape, window, strides, padding, dilation, strict=False
+    for size, kernel, stride, (before, behind), step in zip(
+        source.shape, window, strides, zeros, dilation, strict=False
     ):
         extent = step * (kernel - 1) + 1
-        steps = (size + 2 * before - extent) // stride
+        steps = (size + before + behind - extent) // stride
         after = max(0, steps * stride + extent - size - before)
-        total = max(0, ((size - 1) // stride) * stride + extent - size)
-        same = same and steps == (size - 1) // stride and (before, after) == (total // 2, total - total // 2)
+        alike = (before, after) == same_padding(size, kernel, stride, step)
+        same = same and steps == (size - 1) // stride and alike
         pads.append((before, after))
     maps = bench.maps(source)
     if same:

@@ -1,7 +1,7 @@
 """A two-dimensional convolution, plain, grouped or depthwise."""
 
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,10 @@ from ..errors import AtollError
 from .cost import OperationCost, OperationKind, kernel, storage_bits
 from .factor import Factor
 from .layer import Layer, keep_bias, new_bias, round_as_it_runs
+from .same_padding import same_padding
+
+#: zeros on both sides (vertical, horizontal), or as many as TensorFlow's "SAME" puts around maps of a size
+Padding = tuple[int, int] | Literal["same"]
 
 
 @dataclass(frozen=True)
@@ -24,19 +28,49 @@ class Window:
 
     size: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
+    padding: Padding = (0, 0)
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
 
+    def zeros(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Returns the zeros (above, below) and (left, right) of maps of a height and width."""
+        if self.padding != "same":
+            vertical, horizontal = self.padding
+            return (vertical, vertical), (horizontal, horizontal)
+        tall, wide = zip((height, width), self.size, self.stride, self.dilation, strict=True)
+        return same_padding(*tall), same_padding(*wide)
+
+    def pad(self, x: Tensor) -> Tensor:
+        """Returns maps [N, in, h, w] with the zeros around them."""
+        vertical, horizontal = self.zeros(x.shape[2], x.shape[3])
+        return F.pad(x, (*horizontal, *vertical))
+
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """Returns the convolution of maps [N, in, h, w] with a weight [out, in / groups, kh, kw]."""
-        return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+        (above, below), (left, right) = self.zeros(x.shape[2], x.shape[3])
+        padding = (above, left)
+        if (above, left) != (below, right):
+            x, padding = self.pad(x), (0, 0)
+        return F.conv2d(x, weight, bias, self.stride, padding, self.dilation, self.groups)
 
     def output_shape(self, outputs: int, height: int, width: int) -> tuple[int, int, int]:
         """Returns (outputs, height, width) of what comes out for maps of a height and width."""
-        sizes = zip((height, width), self.size, self.stride, self.padding, self.dilation, strict=True)
-        tall, wide = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sizes)
+        padded = (n + sum(zeros) for n, zeros in zip((height, width), self.zeros(height, width), strict=True))
+        sizes = zip(padded, self.size, self.stride, self.dilation, strict=True)
+        tall, wide = ((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in sizes)
         return outputs, tall, wide
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns it as plain JSON; `from_json` reads it."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> Self:
+        """Reads what `to_json` gave, beside whatever else is stored there."""
+        found: dict[str, Any] = {field.name: stored[field.name] for field in fields(cls)}
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in found.items()})
 
 
 class Conv(Layer):
@@ -50,7 +84,7 @@ class Conv(Layer):
         outputs: int,
         size: tuple[int, int],
         stride: tuple[int, int] = (1, 1),
-        padding: tuple[int, int] = (0, 0),
+        padding: Padding = (0, 0),
         dilation: tuple[int, int] = (1, 1),
         groups: int = 1,
         bias: bool = True,
@@ -127,47 +161,31 @@ class Conv(Layer):
         return {
             "inputs": self.inputs,
             "outputs": self.outputs,
-            "size": list(self.weight.shape[2:]),
-            "stride": list(self.stride),
-            "padding": list(self.padding),
-            "dilation": list(self.dilation),
-            "groups": self.groups,
+            **self.window.to_json(),
             "bias": self.bias is not None,
         }
 
     @classmethod
     def from_body(cls, spec: dict[str, Any], device: torch.device) -> Self:
-        pairs = {name: tuple(spec[name]) for name in ("size", "stride", "padding", "dilation")}
-        return cls(
-            spec["inputs"], spec["outputs"], groups=spec["groups"], bias=spec["bias"], device=device, **pairs
-        )
+        w = Window.from_json(spec)
+        goes_over = (w.size, w.stride, w.padding, w.dilation, w.groups)
+        return cls(spec["inputs"], spec["outputs"], *goes_over, bias=spec["bias"], device=device)
 
     @classmethod
     def adopt(cls, conv: nn.Conv2d) -> "Conv":
-        """Returns the layer with copies of a trained convolution's tensors.
+        """Returns the layer with copies of a trained convolution's tensors (`SameConv2d` too).
 
         Raises:
-            AtollError: for padding that is not the same number of zeros on both sides.
+            AtollError: for padding that is not zeros.
         """
         if conv.padding_mode != "zeros":
             raise AtollError(f"convolution with padding_mode {conv.padding_mode!r}: allowed is 'zeros'")
-        padding = conv.padding
-        if padding == "valid":
-            padding = (0, 0)
-        elif isinstance(padding, str):
-            total = [d * (k - 1) for d, k in zip(conv.dilation, conv.kernel_size, strict=True)]
-            if any(n % 2 for n in total):
-                raise AtollError(
-                    f"convolution of size {_pair(conv.kernel_size)} with padding 'same': it needs more zeros "
-                    "on one side; allowed are odd sizes, or padding in numbers"
-                )
-            padding = tuple(n // 2 for n in total)
         ours = cls(
             conv.in_channels,
             conv.out_channels,
             _pair(conv.kernel_size),
             _pair(conv.stride),
-            _pair(padding),
+            _padding(conv),
             _pair(conv.dilation),
             conv.groups,
             conv.bias is not None,
@@ -177,6 +195,17 @@ class Conv(Layer):
         if conv.bias is not None:
             ours.bias = nn.Parameter(conv.bias.detach().clone())
         return ours
+
+
+def _padding(conv: nn.Conv2d) -> Padding:
+    """Returns a convolution's padding in numbers wherever these do not depend on the size of the maps."""
+    if not isinstance(conv.padding, str):
+        return _pair(conv.padding)
+    if conv.padding == "valid":
+        return (0, 0)
+    total = [d * (k - 1) for d, k in zip(conv.dilation, conv.kernel_size, strict=True)]
+    fixed = all(n == 0 or (s == 1 and n % 2 == 0) for n, s in zip(total, conv.stride, strict=True))
+    return _pair(tuple(n // 2 for n in total)) if fixed else "same"
 
 
 def _pair(value: tuple[int, ...]) -> tuple[int, int]:

@@ -1,7 +1,6 @@
 """A convolution written as a chain of smaller convolutions."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, Self
 
 import torch
@@ -123,14 +122,14 @@ class ConvChain(Layer):
 
     def body_spec(self) -> dict[str, Any]:
         stages = [
-            {"outputs": factor.shape[0], "inputs": factor.shape[1], **_listed(window)}
+            {"outputs": factor.shape[0], "inputs": factor.shape[1], **window.to_json()}
             for factor, window in zip(self._stages, self.windows, strict=True)
         ]
         return {"stages": stages, "bias": self.bias is not None, **stage_spec(self.stage_grids)}
 
     @classmethod
     def from_body(cls, spec: dict[str, Any], device: torch.device) -> Self:
-        stages = [(stage["outputs"], stage["inputs"], _window(stage)) for stage in spec["stages"]]
+        stages = [(stage["outputs"], stage["inputs"], Window.from_json(stage)) for stage in spec["stages"]]
         layer = cls(stages, bias=spec["bias"], device=device)
         layer.grid_stages_as(spec)
         return layer
@@ -148,15 +147,3 @@ def _behind(first: Tensor, second: Tensor, groups: int) -> Tensor:
         both = torch.tensordot(second, first, dims=([1], [0])).permute(0, 3, 1, 4, 2, 5)
     outputs, inputs, tall, tall_too, wide, wide_too = both.shape
     return both.reshape(outputs, inputs, tall * tall_too, wide * wide_too)
-
-
-def _listed(window: Window) -> dict[str, Any]:
-    """Returns a window as plain JSON."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value for name, value in asdict(window).items()
-    }
-
-
-def _window(spec: dict[str, Any]) -> Window:
-    pairs = {name: tuple(spec[name]) for name in ("size", "stride", "padding", "dilation")}
-    return Window(**pairs, groups=spec["groups"])

@@ -15,12 +15,14 @@ from .dense import Dense
 from .factor import Factor
 from .layer import Layer
 from .norm import Norm
+from .same_padding import SameConv2d
 from .tt_dense import TTDense
 
 LAYERS: tuple[type[Layer], ...] = (Dense, Conv, TTDense, ConvChain)
 _ADOPTED: tuple[tuple[type[nn.Module], Any], ...] = (
     (nn.Linear, Dense),
     (nn.Conv2d, Conv),
+    (SameConv2d, Conv),
     (nn.BatchNorm1d, Norm),
     (nn.BatchNorm2d, Norm),
 )
