@@ -70,7 +70,8 @@ class Window:
     def from_json(cls, stored: dict[str, Any]) -> Self:
         """Reads what `to_json` gave, beside whatever else is stored there."""
         found: dict[str, Any] = {field.name: stored[field.name] for field in fields(cls)}
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in found.items()})
+        settings: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in found.items()}
+        return cls(**settings)
 
 
 class Conv(Layer):
