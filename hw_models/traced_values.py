@@ -34,7 +34,7 @@ def traced_values(network: nn.Module, input_shape: tuple[int, int, int]) -> list
     """Traces a network and returns its values as the runtime computes them.
 
     A ReLU behind a layer or a norm is fused into it, a norm directly behind a layer is folded into its
-    weights (what stays is a bias), a norm elsewhere is one scale-and-shift in place.
+    weights (what stays is a bias), a norm elsewhere is one scale-and-shift, a 1x1 depthwise convolution.
 
     Raises:
         AtollError: for an operation that is not supported.
@@ -94,8 +94,8 @@ def _value(operation: Operation, inputs: tuple[str, ...], values: dict[str, Valu
     if operation.kind in ("layer", "norm"):
         costs = tuple(_module_costs(operation, sources[0].shape))
         own_bits = costs[-1].activation_bits
-        in_place = operation.kind == "norm"
-        return Value(operation.name, operation.path, inputs, operation.shape, own_bits, costs, in_place)
+        # a norm too: it ships as a 1x1 depthwise convolution, which does not run in place
+        return Value(operation.name, operation.path, inputs, operation.shape, own_bits, costs)
     cost = OperationCost(
         kind=_KINDS[operation.kind],
         input_elements=sum(prod(source.shape) for source in sources),
