@@ -27,7 +27,6 @@ class Constraint(nn.Module):
     """One demand on a weight tensor: gives the effective weight and what must be stored for it."""
 
     kind: ClassVar[str]
-    #: what happens to it when channels of its layer are removed
     #: what happens to it when its layer is decomposed into factors
     on_decomposition: ClassVar[Fate]
 

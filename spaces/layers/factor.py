@@ -1,5 +1,6 @@
 """A factor: one weight tensor of a layer and the constraints it is under."""
 
+from collections.abc import Iterable
 from math import ceil, log2
 from typing import Any, NamedTuple, TypeVar
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from ..errors import AtollError
 from .binary import Binary
 from .codebook import Codebook
-from .constraint import Constraint, Fate
+from .constraint import Constraint
 from .cost import FLOAT_BITS
 from .grid import Grid
 from .half import BITS as HALF_BITS
@@ -102,49 +103,40 @@ class Factor(nn.Module):
 
     # Imposing ---------------------------------------------------------------------------------------
 
-    def impose(self, constraint: Constraint) -> list[tuple[str, Fate]]:
+    def impose(self, constraint: Constraint) -> None:
         """Adds a constraint that was fitted to the effective weight; it replaces one of its own kind.
 
         Signs replace ternary values, and these replace signs.
-
-        Returns:
-            what became of earlier constraints that could not stay as they were, as (kind, fate).
         """
-        fates: list[tuple[str, Fate]] = []
-        if constraint.kind in self.constraints:
-            del self.constraints[constraint.kind]
-        elif isinstance(constraint, SIGNS):
-            for other in SIGNS:
-                if other.kind in self.constraints:
-                    del self.constraints[other.kind]
-                    fates.append((other.kind, "dropped"))
+        replaced = [other.kind for other in SIGNS] if isinstance(constraint, SIGNS) else [constraint.kind]
+        self._drop(replaced)
         self.constraints[constraint.kind] = constraint
         if isinstance(constraint, Codebook):
             self.raw = None
-        fates.extend(self._drop_meaningless())
-        fates.extend(self._share_steps())
-        return fates
+        self._drop_meaningless()
+        self._share_steps()
 
-    def _drop_meaningless(self) -> list[tuple[str, Fate]]:
+    def _drop(self, kinds: Iterable[str]) -> None:
+        for kind in kinds:
+            if kind in self.constraints:
+                del self.constraints[kind]
+
+    def _drop_meaningless(self) -> None:
         """Drops half precision beside a grid or signs, and beside signs a grid with a zero point.
 
         Between its ends such a grid is not the same on both sides of zero: two signs would get two sizes.
         """
         signs, grid = self.signs, self.find(Grid)
-        dropped = [Half.kind] if signs is not None or grid is not None else []
+        if signs is not None or grid is not None:
+            self._drop([Half.kind])
         if signs is not None and grid is not None and grid.affine:
-            dropped.append(Grid.kind)
-        fates: list[tuple[str, Fate]] = [(kind, "dropped") for kind in dropped if kind in self.constraints]
-        for kind, _ in fates:
-            del self.constraints[kind]
-        return fates
+            self._drop([Grid.kind])
 
-    def _share_steps(self) -> list[tuple[str, Fate]]:
+    def _share_steps(self) -> None:
         """Makes steps and scales one for all channels where values are shared across channels."""
         codebook = self.find(Codebook)
-        fates: list[tuple[str, Fate]] = []
         if codebook is None:
-            return fates
+            return
         for constraint in (self.signs, self.find(Grid)):
             if constraint is not None and constraint.per_channel:
                 spec = {**constraint.spec(), "per_channel": False}
@@ -156,19 +148,11 @@ class Factor(nn.Module):
                 else:
                     shared = type(constraint).fit(codebook().detach(), False, constraint.threshold)
                 self.constraints[constraint.kind] = shared
-                fates.append((constraint.kind, "imposed anew"))
-        return fates
 
-    def inherit(self, source: "Factor") -> list[tuple[str, Fate]]:
-        """Imposes the constraints of the layer that this factor was decomposed from, or drops them.
-
-        Returns:
-            the fate of each, in the order of imposition.
-        """
-        fates: list[tuple[str, Fate]] = []
-        for kind, module in source.constraints.items():
+    def inherit(self, source: "Factor") -> None:
+        """Imposes the constraints of the layer that this factor was decomposed from, or drops them."""
+        for module in source.constraints.values():
             assert isinstance(module, Constraint)
-            fates.append((kind, module.on_decomposition))
             if module.on_decomposition == "imposed anew":
                 fresh = (
                     type(module).from_spec(module.spec(), self.shape, self.device)
@@ -177,7 +161,6 @@ class Factor(nn.Module):
                 )
                 if fresh is not None:
                     self.impose(fresh)
-        return fates
 
     def keep(self, dim: int, index: Tensor) -> None:
         """Keeps the entries `index` of one dimension, in the weight and in every constraint."""
