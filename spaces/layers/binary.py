@@ -3,17 +3,16 @@
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .constraint import Constraint, straight_through
+from .constraint import straight_through
+from .signs import Signs
 
 
-class Binary(Constraint):
+class Binary(Signs):
     """Replaces each weight by its sign times a step (THESIS eqs. 3-4; the step is XNOR-Net's).
 
     The gradient is 1 where |w| <= threshold, else 0 (eq. 4). Zero counts as positive.
-
-    The step is trained relative to its start, as a grid's scale is.
 
     Args:
         step: [out, 1, ...] or [1, 1, ...], positive.
@@ -21,24 +20,9 @@ class Binary(Constraint):
     """
 
     kind = "binary"
-    on_decomposition = "imposed anew"
-    start: Tensor
 
     def __init__(self, step: Tensor, threshold: float = 1.0) -> None:
-        super().__init__()
-        self.register_buffer("start", step.detach().clone())
-        self.relative = nn.Parameter(torch.ones_like(self.start))
-        self.threshold = threshold
-
-    @property
-    def step(self) -> Tensor:
-        """[out, 1, ...] or [1, 1, ...], as trained."""
-        return self.start * self.relative
-
-    @property
-    def per_channel(self) -> bool:
-        """Whether each output channel has a step of its own."""
-        return self.start.shape[0] > 1
+        super().__init__(step, threshold)
 
     def signs(self, weight: Tensor) -> Tensor:
         """Returns -1 or +1 for every weight."""
@@ -47,9 +31,6 @@ class Binary(Constraint):
     def forward(self, weight: Tensor) -> Tensor:
         smooth = weight.clamp(-self.threshold, self.threshold)
         return straight_through(self.signs(weight), smooth) * self.step.abs()
-
-    def spec(self) -> dict[str, Any]:
-        return {"kind": self.kind, "per_channel": self.per_channel, "threshold": self.threshold}
 
     @classmethod
     def fit(cls, weight: Tensor, per_channel: bool = True, threshold: float = 1.0) -> Self:
@@ -60,8 +41,4 @@ class Binary(Constraint):
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any], shape: torch.Size, device: torch.device) -> Self:
-        channels = shape[0] if spec["per_channel"] else 1
-        return cls(torch.ones(channels, *[1] * (len(shape) - 1), device=device), spec["threshold"])
-
-    def anew(self, weight: Tensor) -> "Binary":
-        return Binary.fit(weight, self.per_channel, self.threshold)
+        return cls(cls._unfilled(spec, shape, device), spec["threshold"])

@@ -16,13 +16,12 @@ from .grid import Grid
 from .half import BITS as HALF_BITS
 from .half import Half
 from .mask import Mask
+from .signs import Signs
 from .ternary import Ternary
 
 CONSTRAINTS: tuple[type[Constraint], ...] = (Codebook, Binary, Ternary, Grid, Half, Mask)
 #: evaluation order: see constraint.py
 ORDER = tuple(constraint.kind for constraint in CONSTRAINTS)
-#: a weight under one of these cannot be under the other
-SIGNS: tuple[type[Binary] | type[Ternary], ...] = (Binary, Ternary)
 C = TypeVar("C", bound=Constraint)
 
 
@@ -81,7 +80,7 @@ class Factor(nn.Module):
         return found if isinstance(found, kind) else None
 
     @property
-    def signs(self) -> Binary | Ternary | None:
+    def signs(self) -> Signs | None:
         """The constraint to signs, with zero or without; None where there is none."""
         return self.find(Binary) or self.find(Ternary)
 
@@ -108,7 +107,7 @@ class Factor(nn.Module):
 
         Signs replace ternary values, and these replace signs.
         """
-        replaced = [other.kind for other in SIGNS] if isinstance(constraint, SIGNS) else [constraint.kind]
+        replaced = [Binary.kind, Ternary.kind] if isinstance(constraint, Signs) else [constraint.kind]
         self._drop(replaced)
         self.constraints[constraint.kind] = constraint
         if isinstance(constraint, Codebook):

@@ -3,21 +3,21 @@
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .constraint import Constraint, straight_through
+from .constraint import straight_through
+from .signs import Signs
 
 #: what a limit is measured by: 0.7 times the mean absolute weight (Li et al. 2016, TWN, eq. 6)
 TWN_THRESHOLD = 0.7
 
 
-class Ternary(Constraint):
+class Ternary(Signs):
     """Replaces each weight by -1, 0 or +1 times a step: 0 where |w| <= limit, its sign elsewhere.
 
     The weight's gradient is that of the effective weight, unchanged (Li et al. 2016, TWN); the step's is the
-    sum over its channel's signs (Zhu et al. 2016, TTQ, eq. 7). The step is trained relative to its start, as
-    a grid's scale is. The limit stands still: taken anew in every pass it would depend on the order in which
-    a machine adds, and a weight on the edge would fall either way.
+    sum over its channel's signs (Zhu et al. 2016, TTQ, eq. 7). The limit stands still: taken anew in every
+    pass it would depend on the order in which a machine adds, and a weight on the edge would fall either way.
 
     Args:
         step: [out, 1, ...] or [1, 1, ...], positive.
@@ -26,26 +26,11 @@ class Ternary(Constraint):
     """
 
     kind = "ternary"
-    on_decomposition = "imposed anew"
-    start: Tensor
     limit: Tensor
 
     def __init__(self, step: Tensor, limit: Tensor, threshold: float = TWN_THRESHOLD) -> None:
-        super().__init__()
-        self.register_buffer("start", step.detach().clone())
+        super().__init__(step, threshold)
         self.register_buffer("limit", limit.detach().clone())
-        self.relative = nn.Parameter(torch.ones_like(self.start))
-        self.threshold = threshold
-
-    @property
-    def step(self) -> Tensor:
-        """[out, 1, ...] or [1, 1, ...], as trained."""
-        return self.start * self.relative
-
-    @property
-    def per_channel(self) -> bool:
-        """Whether each output channel has a step of its own."""
-        return self.start.shape[0] > 1
 
     def signs(self, weight: Tensor) -> Tensor:
         """Returns -1, 0 or +1 for every weight."""
@@ -54,9 +39,6 @@ class Ternary(Constraint):
     def forward(self, weight: Tensor) -> Tensor:
         stepped = self.signs(weight.detach()) * self.step.abs()
         return straight_through(stepped.detach(), weight + stepped)
-
-    def spec(self) -> dict[str, Any]:
-        return {"kind": self.kind, "per_channel": self.per_channel, "threshold": self.threshold}
 
     @classmethod
     def fit(cls, weight: Tensor, per_channel: bool = True, threshold: float = TWN_THRESHOLD) -> Self:
@@ -75,11 +57,8 @@ class Ternary(Constraint):
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any], shape: torch.Size, device: torch.device) -> Self:
-        ones = torch.ones(shape[0] if spec["per_channel"] else 1, *[1] * (len(shape) - 1), device=device)
-        return cls(ones, ones, spec["threshold"])
-
-    def anew(self, weight: Tensor) -> "Ternary":
-        return Ternary.fit(weight, self.per_channel, self.threshold)
+        unfilled = cls._unfilled(spec, shape, device)
+        return cls(unfilled, unfilled, spec["threshold"])
 
 
 def _mean(rows: Tensor, counted: Tensor) -> Tensor:
