@@ -12,7 +12,7 @@ from .context import Context
 from .domains import Choice, Float, Int
 from .errors import AtollError
 from .kernels.conv_factors import relative_error
-from .kernels.layer_fit import BATCH, fit_layer
+from .kernels.layer_fit import BATCH, MAP_BATCH, MAP_IMAGES, fit_layer
 from .kernels.statistics import layer_inputs, reestimate
 from .layers.activation_grid import ActivationGrid
 from .layers.constraint import Constraint
@@ -32,8 +32,6 @@ LEAST_WEIGHTS = 4096
 STAGE_BYTES, CHANNEL_BYTES = 250, 8
 #: images for the fit of a layer
 IMAGES = 1024
-#: for the fit of a convolution, each image has hundreds of positions
-CONV_IMAGES, CONV_BATCH = 128, 32
 #: root mean square of the random weights that a layer of zeros gets
 LEAST_SIZE = 1e-3
 
@@ -137,10 +135,10 @@ class Decomposition(Technique):
         if not isinstance(layer, Layer):
             raise AtollError(f"{name}: got {type(layer).__name__}, allowed is a layer with weights")
         maps = isinstance(form, ConvChain)
-        images = images[:CONV_IMAGES] if maps else images
+        images = images[:MAP_IMAGES] if maps else images
         inputs, _ = layer_inputs(decomposed, decomposed.get_submodule(name), images)
         _, outputs = layer_inputs(model, layer, images)
-        batch = CONV_BATCH if maps else BATCH
+        batch = MAP_BATCH if maps else BATCH
         error = fit_layer(form, inputs, outputs, self.fit_steps, generator, batch)
         form = under_constraints(layer, form)
         replace(decomposed, name, form)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..graph import trace
-from ..kernels.layer_fit import fit_layer
+from ..kernels.layer_fit import MAP_BATCH, MAP_IMAGES, fit_layer
 from ..kernels.statistics import layer_inputs, reestimate
 from ..layers.layer import Layer
 from ..layers.structure import input_shape_of
@@ -15,8 +15,6 @@ from .groups import ChannelGroup, keep_channels
 
 #: Adam steps of the fit of a decomposed layer that lost inputs or outputs
 FIT_STEPS = 150
-#: images, and images a step, of that fit where layers work on maps (as when they are decomposed)
-MAP_IMAGES, MAP_BATCH = 128, 32
 
 #: a group and the ascending numbers of its channels that stay
 Cut = tuple[ChannelGroup, Tensor]

@@ -5,6 +5,8 @@ from torch import Tensor, nn
 
 #: images a step; with the default number of steps about twenty passes over a thousand images
 BATCH = 128
+#: images, and images a step, where a layer works on maps: each image has hundreds of positions
+MAP_IMAGES, MAP_BATCH = 128, 32
 #: peak of the cosine schedule, relative to the root mean square of each tensor that is trained
 LEARNING_RATE = 0.03
 
