@@ -1,0 +1,119 @@
+"""Runs a ``.tflite`` file in a process of its own: a runtime that crashes ends that process alone."""
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...spaces.errors import AtollError
+from .runtime import LiteRtRunner
+
+_MODEL, _IMAGES, _LOGITS, _ANSWER, _STAGE = "model.tflite", "images.npy", "logits.npy", "answer.json", "stage"
+#: lines of the dead process's own words that a message repeats
+_LAST_WORDS = 3
+
+
+class RuntimeCrash(AtollError):
+    """The process that ran a file died in the runtime."""
+
+
+@dataclass(frozen=True)
+class FileRun:
+    """What a file gave.
+
+    Args:
+        logits: [count, *output shape without batch], float32.
+        output_step: step of the file's int8 output, None for a float output.
+        latency_ms: median time of one run on this machine, one thread; None where it was not asked for.
+    """
+
+    logits: np.ndarray
+    output_step: float | None
+    latency_ms: float | None
+
+
+def run_file(
+    content: bytes, count: int, batches: Iterable[np.ndarray], timed_runs: int = 0, threads: int = 1
+) -> FileRun:
+    """Runs a file over images in a fresh process.
+
+    Args:
+        content: the bytes of the file.
+        count: how many images there are, >= 1.
+        batches: of images, each [n, height, width, channels], float32.
+        timed_runs: runs for the median time, 0 for none.
+        threads: of the runtime.
+
+    Raises:
+        RuntimeCrash: the runtime crashed; the message says when.
+        AtollError: the runtime does not load the file or stops in it, with the runtime's reason.
+    """
+    with tempfile.TemporaryDirectory(prefix="atoll-run-") as name:
+        folder = Path(name)
+        (folder / _MODEL).write_bytes(content)
+        _write_images(folder / _IMAGES, count, batches)
+        words = [sys.executable, "-m", __name__, name, str(timed_runs), str(threads)]
+        process = subprocess.run(words, capture_output=True, text=True, errors="replace")
+        if process.returncode or not (folder / _ANSWER).exists():
+            raise RuntimeCrash(_death(folder, process))
+        answer = json.loads((folder / _ANSWER).read_text())
+        if "error" in answer:
+            raise AtollError(answer["error"])
+        return FileRun(np.load(folder / _LOGITS), **answer)
+
+
+def _write_images(path: Path, count: int, batches: Iterable[np.ndarray]) -> None:
+    """Writes batches one after the other: all images as floats may be more than fits into memory."""
+    images, start = None, 0
+    for batch in batches:
+        if images is None:
+            images = np.lib.format.open_memmap(path, "w+", np.float32, (count, *batch.shape[1:]))
+        images[start : start + len(batch)] = batch
+        start += len(batch)
+
+
+def _death(folder: Path, process: subprocess.CompletedProcess[str]) -> str:
+    """Returns the sentence for a process that ended without an answer."""
+    code = process.returncode
+    how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+    stage = (folder / _STAGE).read_text() if (folder / _STAGE).exists() else "starting"
+    said = [line.strip() for line in process.stderr.splitlines() if line.strip()][-_LAST_WORDS:]
+    last = f"; its last words: {' / '.join(said)}" if said else ""
+    return f"the LiteRT runtime crashed ({how}) while {stage} the file{last}"
+
+
+def _carry_out(folder: Path, timed_runs: int, threads: int) -> dict[str, Any]:
+    """Loads, runs and times the file of a folder; says before each what it is about to do."""
+    (folder / _STAGE).write_text("loading")
+    runner = LiteRtRunner(folder / _MODEL, threads)
+    (folder / _STAGE).write_text("running")
+    images = np.load(folder / _IMAGES, mmap_mode="r")
+    try:
+        np.save(folder / _LOGITS, np.concatenate([runner.run(images[i : i + 1]) for i in range(len(images))]))
+    except (ValueError, RuntimeError) as error:
+        raise AtollError(f"LiteRT stops in the model: {error}") from error
+    (folder / _STAGE).write_text("timing")
+    latency_ms = runner.time_ms(timed_runs) if timed_runs else None
+    grid = runner.output_grid
+    return {"output_step": None if grid is None else grid.scale, "latency_ms": latency_ms}
+
+
+def main() -> None:
+    """The fresh process: `python -m … FOLDER RUNS THREADS`."""
+    folder = Path(sys.argv[1])
+    try:
+        answer = _carry_out(folder, int(sys.argv[2]), int(sys.argv[3]))
+    except AtollError as error:
+        answer = {"error": " ".join(str(error).split())}
+    (folder / _ANSWER).write_text(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

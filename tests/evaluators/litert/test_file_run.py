@@ -1,0 +1,77 @@
+"""A file in a process of its own: the same answers; a sentence where the runtime refuses, stops or dies."""
+
+import numpy as np
+import pytest
+from atoll.evaluators.litert import operators
+from atoll.evaluators.litert.crash import crashing_operator
+from atoll.evaluators.litert.file_run import run_file
+from atoll.evaluators.litert.runtime import LiteRtRunner
+from atoll.evaluators.litert.tensors import Grid
+from atoll.evaluators.litert.writer import TfliteModel
+from atoll.spaces.errors import AtollError
+
+SHAPE = (1, 4, 4, 1)
+IMAGES = np.random.default_rng(0).normal(size=(5, 4, 4, 1)).astype(np.float32)
+
+
+def pooled(grid: Grid | None = None) -> bytes:
+    model = TfliteModel()
+    model.outputs = [operators.pool_2d(model, model.add_input(SHAPE, grid), "max", (4, 4))]
+    return model.to_bytes()
+
+
+def one_operator(name: str, *others: int) -> bytes:
+    """A file of one operator that reads the graph's input and then tensors of the caller's."""
+    model = TfliteModel()
+    inputs = (model.add_input(SHAPE), *others)
+    model.outputs = [model.add_activation(SHAPE)]
+    model.add_operator(name, inputs, model.outputs)
+    return model.to_bytes()
+
+
+@pytest.mark.parametrize("grid", [None, Grid(0.05, 3)])
+def test_it_gives_what_the_runtime_gives_here(grid: Grid | None) -> None:
+    content = pooled(grid)
+    found = run_file(content, len(IMAGES), [IMAGES[:2], IMAGES[2:]])
+    np.testing.assert_array_equal(found.logits, LiteRtRunner(content).run(IMAGES))
+    assert found.output_step == (None if grid is None else pytest.approx(grid.scale))
+    assert found.latency_ms is None
+
+
+def test_time_is_measured_where_it_is_asked_for() -> None:
+    latency_ms = run_file(pooled(), len(IMAGES), [IMAGES], timed_runs=3).latency_ms
+    assert latency_ms is not None
+    assert 0 < latency_ms < 1000
+
+
+def test_a_file_that_the_runtime_refuses_is_one_sentence() -> None:
+    with pytest.raises(
+        AtollError, match=r"LiteRT does not load the model: .*MAX_POOL_2D.* failed to prepare"
+    ):
+        run_file(one_operator("MAX_POOL_2D"), len(IMAGES), [IMAGES])  # without window and strides
+
+
+def test_a_file_that_stops_while_it_runs_is_one_sentence() -> None:
+    model = TfliteModel()
+    x = model.add_input(SHAPE)
+    far = model.add_constant(np.array([1_000_000], np.int32), "int32")
+    model.outputs = [model.add_activation((1, 1, 4, 1))]
+    model.add_operator("GATHER", (x, far), model.outputs, 1, "Gather", axis=1)
+    with pytest.raises(AtollError, match=r"LiteRT stops in the model: .*Node number 0 \(GATHER\)"):
+        run_file(model.to_bytes(), len(IMAGES), [IMAGES])
+
+
+def test_a_crash_of_the_runtime_is_contained() -> None:
+    """LiteRT 2.3 follows a null pointer where an operator's second input is left out."""
+    crashing = one_operator("ADD", operators.NO_TENSOR)
+    with pytest.raises(AtollError, match=r"the LiteRT runtime crashed \(SIG\w+\) while loading the file"):
+        run_file(crashing, len(IMAGES), [IMAGES])
+
+
+def test_the_operation_that_crashes_is_found() -> None:
+    model = TfliteModel()
+    x = operators.relu(model, operators.relu(model, model.add_input(SHAPE), "relu"), "relu6")
+    y = model.add_activation(SHAPE)
+    model.add_operator("ADD", (x, operators.NO_TENSOR), (y,))
+    model.outputs = [operators.relu(model, operators.relu(model, y, "relu"), "relu6")]
+    assert crashing_operator(model.to_bytes()) == 2
