@@ -1,4 +1,4 @@
-"""What the suites over all techniques share: weights packed into bits, and found again in them."""
+"""What the tests of techniques share: a recipe carried out, and weights packed into bits and read back."""
 
 from collections.abc import Callable
 from math import ceil, log2
@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from atoll.spaces.layers.factor import Factor
-from torch import Tensor
+from atoll.spaces.layers.structure import structure
+from atoll.spaces.recipe import Recipe
+from torch import Tensor, nn
 
 
 class Field(NamedTuple):
@@ -133,3 +135,28 @@ def _pack_codebook(
 def packed() -> Callable[[Factor], Packed]:
     """Packs a weight tensor into bits: see `pack`."""
     return pack
+
+
+@pytest.fixture
+def carry_out(
+    trained: dict[str, nn.Module], new_context: Callable[..., Any]
+) -> Callable[..., tuple[nn.Module, dict[str, Any]]]:
+    """Carries out a recipe, each step as planned; returns the network and the last decisions.
+
+    Where no network is given it is the sequential one; after each step an epoch is trained where asked.
+    """
+
+    def carry(
+        text: str, network: nn.Module | None = None, *, train: bool = False
+    ) -> tuple[nn.Module, dict[str, Any]]:
+        network = trained["sequential"] if network is None else network
+        decisions: dict[str, Any] = {}
+        for step in Recipe.parse(text):
+            context, before = new_context(trained["sequential"]), network
+            network, decisions = step.apply(before, context)
+            assert not step.plan_is_exact or structure(step.plan(before)) == structure(network)
+            if train:
+                context.fit(network)
+        return network, decisions
+
+    return carry

@@ -9,26 +9,9 @@ from atoll.spaces.layers.codebook import Codebook
 from atoll.spaces.layers.factor import Factor
 from atoll.spaces.layers.grid import Grid
 from atoll.spaces.layers.structure import named_factors
-from atoll.spaces.recipe import Recipe
 from torch import nn
 
 Carry = Callable[..., tuple[nn.Module, dict[str, Any]]]
-
-
-@pytest.fixture
-def carry_out(trained: dict[str, nn.Module], new_context: Callable[..., Any]) -> Carry:
-    """Carries out a recipe, training an epoch after every step; returns the network and the decisions."""
-
-    def carry(text: str) -> tuple[nn.Module, dict[str, Any]]:
-        network = trained["sequential"]
-        decisions: dict[str, Any] = {}
-        for step in Recipe.parse(text):
-            context = new_context(trained["sequential"])
-            network, decisions = step.apply(network, context)
-            context.fit(network)
-        return network, decisions
-
-    return carry
 
 
 def factor_of(network: nn.Module, name: str) -> Factor:
@@ -37,7 +20,7 @@ def factor_of(network: nn.Module, name: str) -> Factor:
 
 @pytest.mark.parametrize("bits", [8, 4])
 def test_shared_values_are_multiples_of_one_step_in_training_too(carry_out: Carry, bits: int) -> None:
-    network, _ = carry_out(f"cluster(clusters=32, codebook_bits={bits})")
+    network, _ = carry_out(f"cluster(clusters=32, codebook_bits={bits})", train=True)
     factor = factor_of(network, "dense1.weight")
     grid, codebook = factor.find(Grid), factor.find(Codebook)
     assert grid is not None
@@ -63,21 +46,21 @@ def test_shared_values_are_multiples_of_one_step_in_training_too(carry_out: Carr
     ],
 )
 def test_what_must_be_stored_of_a_dense_layer_of_256_by_64(carry_out: Carry, text: str, bits: int) -> None:
-    network, _ = carry_out(text)
+    network, _ = carry_out(text, train=True)
     assert factor_of(network, "dense1.weight").payload_bits() == bits
 
 
 def test_float_codebooks_are_on_no_grid(carry_out: Carry) -> None:
-    network, _ = carry_out("cluster")
+    network, _ = carry_out("cluster", train=True)
     assert all(factor.find(Grid) is None for _, factor in named_factors(network))
 
 
 @pytest.mark.parametrize(("earlier", "bits"), [(8, 4), (4, 4)])
 def test_a_narrower_grid_stays(carry_out: Carry, earlier: int, bits: int) -> None:
     text = f"quantize(bits={earlier}, first_last=same, activations=float) -> cluster(codebook_bits=4)"
-    network, _ = carry_out(text)
+    network, _ = carry_out(text, train=True)
     assert {factor.grid_bits for _, factor in named_factors(network)} == {bits}
-    network, _ = carry_out(text.replace("codebook_bits=4", "codebook_bits=8"))
+    network, _ = carry_out(text.replace("codebook_bits=4", "codebook_bits=8"), train=True)
     assert {factor.grid_bits for _, factor in named_factors(network)} == {earlier}
 
 

@@ -18,20 +18,6 @@ from torch import nn
 Carry = Callable[..., tuple[nn.Module, dict[str, Any]]]
 
 
-@pytest.fixture
-def carry_out(trained: dict[str, nn.Module], new_context: Callable[..., Any]) -> Carry:
-    """Carries out a recipe without training; returns the network and the last decisions."""
-
-    def carry(text: str, network: nn.Module | None = None) -> tuple[nn.Module, dict[str, Any]]:
-        network = trained["sequential"] if network is None else network
-        decisions: dict[str, Any] = {}
-        for step in Recipe.parse(text):
-            network, decisions = step.apply(network, new_context(trained["sequential"]))
-        return network, decisions
-
-    return carry
-
-
 def factor_of(network: nn.Module, name: str) -> Factor:
     return dict(named_factors(network))[name]
 

@@ -17,23 +17,7 @@ from atoll.spaces.recipe import Recipe
 from atoll.spaces.techniques.quantize import AFFINE_NOTE, Quantize
 from torch import nn
 
-Carry = Callable[[str], tuple[nn.Module, dict[str, Any]]]
-
-
-@pytest.fixture
-def carry_out(trained: dict[str, nn.Module], new_context: Callable[..., Any]) -> Carry:
-    """Carries out a recipe on the sequential network, without training."""
-
-    def carry(text: str) -> tuple[nn.Module, dict[str, Any]]:
-        network = trained["sequential"]
-        decisions: dict[str, Any] = {}
-        for step in Recipe.parse(text):
-            before = network
-            network, decisions = step.apply(before, new_context(before))
-            assert structure(step.plan(before)) == structure(network)
-        return network, decisions
-
-    return carry
+Carry = Callable[..., tuple[nn.Module, dict[str, Any]]]
 
 
 def grids_of(network: nn.Module) -> dict[str, Grid]:

@@ -17,20 +17,6 @@ Carry = Callable[..., tuple[nn.Module, dict[str, Any]]]
 NEVER_NEGATIVE = "its input is never negative, as behind a ReLU: its sign says nothing"
 
 
-@pytest.fixture
-def carry_out(trained: dict[str, nn.Module], new_context: Callable[..., Any]) -> Carry:
-    """Carries out a recipe without training; returns the network and the last decisions."""
-
-    def carry(text: str, network: nn.Module | None = None) -> tuple[nn.Module, dict[str, Any]]:
-        network = trained["sequential"] if network is None else network
-        decisions: dict[str, Any] = {}
-        for step in Recipe.parse(text):
-            network, decisions = step.apply(network, new_context(trained["sequential"]))
-        return network, decisions
-
-    return carry
-
-
 def kinds(network: nn.Module) -> dict[str, list[str]]:
     return {name: list(factor.constraints) for name, factor in named_factors(network)}
 
