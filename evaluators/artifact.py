@@ -1,7 +1,9 @@
 """The file that ships: its bytes, its size before training, the proof that it computes what was trained."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -9,8 +11,12 @@ import zstandard
 from torch import Tensor, nn
 
 from ..spaces.errors import AtollError
+from ..spaces.layers.structure import input_shape_of
 from .datasets.dataset import to_float
 from .training import predict_logits
+
+if TYPE_CHECKING:
+    from .litert.file_run import FileRun
 
 # `packed_bytes` is defined by this level (design: the artifact after zstd-19).
 ZSTD_LEVEL = 19
@@ -71,6 +77,7 @@ class Verification:
         largest_difference_lsb: the same in steps of the artifact's int8 output; None for a float output.
         quality: share of images on which the artifact is right; None without labels.
         network_quality: the same for the network.
+        latency_ms: median time of one run of the artifact here, one thread; None where it was not timed.
     """
 
     count: int
@@ -79,28 +86,34 @@ class Verification:
     largest_difference_lsb: float | None
     quality: float | None
     network_quality: float | None
+    latency_ms: float | None = None
 
 
-def artifact_logits(artifact: bytes | Path, images: Tensor) -> tuple[Tensor, float | None]:
-    """Runs an artifact, one image at a time.
+def run_artifact(content: bytes, images: Tensor, timed_runs: int = 0) -> "FileRun":
+    """Runs an artifact in a fresh process, one image at a time.
 
     Args:
-        artifact: the bytes of the file, or its path.
+        content: the bytes of the file.
         images: (N, C, H, W), uint8.
+        timed_runs: runs for its median time, 0 for none.
 
-    Returns:
-        Logits (N, K), and the step of its int8 output (None where it is float).
+    Raises:
+        AtollError: there are no images, or the runtime refuses the file or crashes.
     """
-    from .litert.runtime import LiteRtRunner
+    from .litert.file_run import run_file
 
-    runner = LiteRtRunner(artifact)
-    logits = [runner.run(to_float(part).permute(0, 2, 3, 1).numpy()) for part in images.split(BATCH)]
-    grid = runner.output_grid
-    return torch.from_numpy(np.concatenate(logits)), None if grid is None else grid.scale
+    if not len(images):
+        raise AtollError("an artifact is run on at least one image, got none")
+    batches = (to_float(part).permute(0, 2, 3, 1).numpy() for part in images.split(BATCH))
+    return run_file(content, len(images), batches, timed_runs)
 
 
 def verify_artifact(
-    artifact: bytes | Path, network: nn.Module, images: Tensor, labels: Tensor | None = None
+    artifact: bytes | Path,
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor | None = None,
+    timed_runs: int = 0,
 ) -> Verification:
     """Runs an artifact beside its network on real images.
 
@@ -109,13 +122,18 @@ def verify_artifact(
         network: what it was written from.
         images: (N, C, H, W), uint8; of the validation split.
         labels: (N,), int; None where only agreement is asked for.
+        timed_runs: runs for the artifact's median time, 0 for none.
 
     Raises:
-        AtollError: there are no images, or the runtime does not load the file.
+        AtollError: there are no images, or the runtime refuses the file or crashes; the message names the
+            operation and the layer that it comes from, where the runtime says which.
     """
-    if not len(images):
-        raise AtollError("an artifact is verified on at least one image, got none")
-    found, step = artifact_logits(artifact, images)
+    content = artifact if isinstance(artifact, bytes) else artifact.read_bytes()
+    try:
+        run = run_artifact(content, images, timed_runs)
+    except AtollError as error:
+        raise AtollError(f"{error}{_place(error, content, network)}") from error
+    found, step = torch.from_numpy(run.logits), run.output_step
     expected = predict_logits(network, images)
     difference = float((found - expected).abs().max())
     classes, wanted = found.argmax(dim=1), expected.argmax(dim=1)
@@ -130,4 +148,24 @@ def verify_artifact(
         largest_difference_lsb=None if step is None else difference / step,
         quality=None if labels is None else share(classes == labels),
         network_quality=None if labels is None else share(wanted == labels),
+        latency_ms=run.latency_ms,
     )
+
+
+def _place(error: AtollError, content: bytes, network: nn.Module) -> str:
+    """Returns which operation of which layer an error of the runtime is about, as far as it can be told."""
+    from .litert.crash import crashing_operator
+    from .litert.file_run import RuntimeCrash
+    from .litert.inspect import operator_names
+    from .litert.lower import operator_layers
+
+    said = re.search(r"Node number (\d+)", str(error))
+    if said is None and not isinstance(error, RuntimeCrash):
+        return ""
+    index = crashing_operator(content) if said is None else int(said[1])
+    names = operator_names(content)
+    if index >= len(names):  # a delegate's own node
+        return ""
+    layers = operator_layers(network, input_shape_of(network))
+    layer = f" of layer {layers[index]}" if len(layers) == len(names) else ""
+    return f" (operation {index}, {names[index]}{layer})"

@@ -23,6 +23,7 @@ from . import operators
 from .lower_layers import lower_layer, lower_norm, padded
 from .tensors import Grid
 from .values import Value, Workbench
+from .writer import TfliteModel
 
 _ACTIVATIONS = ("relu", "relu6")
 #: functions of one value with an operator of their own -> (the operator, its options in the schema)
@@ -52,9 +53,20 @@ def lower(network: nn.Module, input_shape: tuple[int, int, int]) -> bytes:
     Raises:
         AtollError: an operation cannot be written; the message names it and its layer.
     """
+    return _lowered(network, input_shape)[0].to_bytes()
+
+
+def operator_layers(network: nn.Module, input_shape: tuple[int, int, int]) -> list[str]:
+    """Returns the layer that each operator of the file comes from, in the order of execution."""
+    return _lowered(network, input_shape)[1]
+
+
+def _lowered(network: nn.Module, input_shape: tuple[int, int, int]) -> tuple[TfliteModel, list[str]]:
+    """Returns the file's tensors and operators, and the layer that each operator comes from."""
     graph = trace(network, input_shape)
     bench = Workbench()
     values: dict[str, Value] = {}
+    layers: list[str] = []
     for operation in graph.operations:
         if operation.name in values:
             continue  # fused into an earlier one
@@ -66,12 +78,14 @@ def lower(network: nn.Module, input_shape: tuple[int, int, int]) -> bytes:
             value, last = _lower_operation(bench, graph, operation, sources)
         except AtollError as error:
             raise AtollError(f"{operation.path or operation.name}: {error}") from error
+        layers += [operation.path or operation.name] * (len(bench.model.operators) - len(layers))
         while True:
             values[last.name] = value
             if last is operation:
                 break
             last = graph[last.inputs[0]]
-    return bench.model.to_bytes()
+    layers += ["output"] * (len(bench.model.operators) - len(layers))
+    return bench.model, layers
 
 
 def _output(bench: Workbench, value: Value) -> int:

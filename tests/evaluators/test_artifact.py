@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 import zstandard
+from ai_edge_litert import schema_py_generated as schema
 from atoll.evaluators.artifact import (
     artifact_bytes,
     model_bytes,
@@ -13,6 +14,7 @@ from atoll.evaluators.artifact import (
 from atoll.evaluators.training import predict_logits
 from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.structure import adopt, to_meta
+from flatbuffers import Builder
 from torch import nn
 
 SHAPE = (1, 4, 4)
@@ -75,3 +77,22 @@ def test_another_network_s_file_is_found_out() -> None:
 def test_no_images_is_refused() -> None:
     with pytest.raises(AtollError, match="at least one image"):
         verify_artifact(artifact_bytes(network(), SHAPE), network(), images(0))
+
+
+@pytest.mark.parametrize(
+    ("operation", "said"),
+    [
+        (0, r"does not load the model: .* failed to prepare.* \(operation 0, CONV_2D of layer 0\)$"),
+        (1, r"crashed \(SIG\w+\) while loading the file \(operation 1, LOGISTIC of layer 1\)$"),
+    ],
+)
+def test_a_runtime_that_fails_is_told_with_operation_and_layer(operation: int, said: str) -> None:
+    """One operation of the file has lost its first input."""
+    net = adopt(nn.Sequential(nn.Conv2d(1, 4, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(16, 3)), SHAPE).eval()
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(artifact_bytes(net, SHAPE)))
+    broken = model.subgraphs[0].operators[operation]
+    broken.inputs = [-1, *broken.inputs[1:]]
+    builder = Builder()
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    with pytest.raises(AtollError, match=said):
+        verify_artifact(bytes(builder.Output()), net, images())
