@@ -1,0 +1,1 @@
+"""What runs on a board: `bench.py`, one file to copy there."""
