@@ -16,25 +16,27 @@ def conv_norm(
     size: int | tuple[int, int],
     stride: int = 1,
     padding: int | str = 0,
-    relu: bool = True,
+    activation: type[nn.Module] | None = nn.ReLU,
     eps: float = 1e-5,
+    groups: int = 1,
 ) -> nn.Sequential:
-    """Returns a convolution without biases, its normalisation and ReLU as `conv`, `norm` and `relu`.
+    """Returns a convolution without biases, norm and activation as `conv`, `norm`, `activation`.
 
     Args:
         inputs, outputs: channels.
         size: of the window, or (height, width).
         stride: of the window.
         padding: zeros on every side, or "same" as TensorFlow has it.
-        relu: whether there is a ReLU.
+        activation: its module, None for none.
         eps: of the normalisation.
+        groups: of channels; as many as there are channels where each is convolved by itself.
     """
     conv = (
-        SameConv2d(inputs, outputs, size, stride, bias=False)
+        SameConv2d(inputs, outputs, size, stride, groups=groups, bias=False)
         if padding == "same"
-        else nn.Conv2d(inputs, outputs, size, stride, padding, bias=False)
+        else nn.Conv2d(inputs, outputs, size, stride, padding, groups=groups, bias=False)
     )
     parts: OrderedDict[str, nn.Module] = OrderedDict(conv=conv, norm=nn.BatchNorm2d(outputs, eps))
-    if relu:
-        parts["relu"] = nn.ReLU()
+    if activation is not None:
+        parts["activation"] = activation()
     return nn.Sequential(parts)

@@ -1,8 +1,8 @@
-"""Residual networks of bottlenecks, with the stride in the last unit of a block (TF-Slim and Keras V2).
+"""Residual networks of bottlenecks, with the stride in the last unit of a block (TF-Slim, Keras V2).
 
-Version 1: He et al. 2016a, table 1; version 2, normalised before each convolution: He et al. 2016b, figure 4e.
-The papers halve the maps in the first unit of a block. TF-Slim does so in the last one, which saves a tenth of
-the work, and its networks are the ones that shipped as `.tflite` files.
+Version 1: He et al. 2016a, table 1. Version 2, normalised before its convolutions: He et al. 2016b, figure
+4e. The papers halve the maps in the first unit of a block. TF-Slim does so in the last one, which saves a
+tenth of the work of version 1; its networks are the ones that were published as `.tflite` files.
 """
 
 from collections import OrderedDict
@@ -69,15 +69,13 @@ class UnitV1(nn.Module):
         super().__init__()
         outputs = EXPANSION * width
         self.shortcut: nn.Module = (
-            conv_norm(inputs, outputs, 1, stride, relu=False)
-            if inputs != outputs
-            else _every(stride)
+            conv_norm(inputs, outputs, 1, stride, activation=None) if inputs != outputs else _every(stride)
         )
         self.residual = nn.Sequential(
             OrderedDict(
                 reduce=conv_norm(inputs, width, 1),
                 convolve=conv_norm(width, width, 3, stride, padding=1),
-                expand=conv_norm(width, outputs, 1, relu=False),
+                expand=conv_norm(width, outputs, 1, activation=None),
             )
         )
         self.add = Add()
@@ -104,9 +102,7 @@ class UnitV2(nn.Module):
         self.projects = inputs != outputs
         self.norm = nn.BatchNorm2d(inputs)
         self.relu = nn.ReLU()
-        self.shortcut: nn.Module = (
-            nn.Conv2d(inputs, outputs, 1, stride) if self.projects else _every(stride)
-        )
+        self.shortcut: nn.Module = nn.Conv2d(inputs, outputs, 1, stride) if self.projects else _every(stride)
         self.residual = nn.Sequential(
             OrderedDict(
                 reduce=conv_norm(inputs, width, 1),

@@ -1,0 +1,93 @@
+"""Blocks of the MobileNets and of EfficientNet: widen, convolve each channel by itself, narrow."""
+
+from collections import OrderedDict
+
+from torch import Tensor, nn
+
+from ..layers.combine import Add, Multiply
+from .conv_norm import conv_norm
+
+#: of the normalisations (Keras' MobileNet, MobileNetV2 and MobileNetV3; TensorFlow's EfficientNet-EdgeTPU)
+BATCH_NORM_EPS = 1e-3
+
+
+class Residual(nn.Module):
+    """Adds what a body makes of its input to the input.
+
+    Args:
+        body: gives maps of the shape that it reads.
+    """
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.add = Add()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.add(self.body(x), x)
+
+
+class SqueezeExcitation(nn.Module):
+    """Weighs every channel by the means of all of them (Hu et al. 2018; Howard et al. 2019, section 5.3).
+
+    Args:
+        channels: of the maps.
+        squeezed: channels between the two convolutions of the means.
+    """
+
+    def __init__(self, channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(
+            OrderedDict(
+                mean=nn.AdaptiveAvgPool2d(1),
+                squeeze=nn.Conv2d(channels, squeezed, 1),
+                relu=nn.ReLU(),
+                excite=nn.Conv2d(squeezed, channels, 1),
+                sigmoid=nn.Hardsigmoid(),
+            )
+        )
+        self.multiply = Multiply()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.multiply(x, self.gate(x))
+
+
+def inverted_residual(
+    inputs: int,
+    expanded: int,
+    outputs: int,
+    size: int = 3,
+    stride: int = 1,
+    activation: type[nn.Module] = nn.ReLU6,
+    squeezed: int = 0,
+    fused: bool = False,
+    skip: bool = True,
+) -> nn.Module:
+    """Builds 1x1 `expand`, `depthwise`, `excitation` and 1x1 `project`, beside the input where shapes allow.
+
+    Source: Sandler et al. 2018, figure 4d; with squeeze-excitation Howard et al. 2019, figure 4.
+
+    Args:
+        inputs: channels read.
+        expanded: channels in between; where there are no more than `inputs`, there is no `expand`.
+        outputs: channels made.
+        size: of the depthwise window.
+        stride: of the depthwise window.
+        activation: behind `expand` and `depthwise`; `project` has none.
+        squeezed: channels of the squeeze-excitation, 0 for none.
+        fused: whether one plain convolution stands for `expand` and `depthwise` (EfficientNet-EdgeTPU).
+        skip: whether the input is added where it has the shape of the result.
+    """
+    window = (size, stride, "same", activation, BATCH_NORM_EPS)
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    if fused:
+        parts["expand"] = conv_norm(inputs, expanded, *window)
+    else:
+        if expanded != inputs:
+            parts["expand"] = conv_norm(inputs, expanded, 1, activation=activation, eps=BATCH_NORM_EPS)
+        parts["depthwise"] = conv_norm(expanded, expanded, *window, groups=expanded)
+    if squeezed:
+        parts["excitation"] = SqueezeExcitation(expanded, squeezed)
+    parts["project"] = conv_norm(expanded, outputs, 1, activation=None, eps=BATCH_NORM_EPS)
+    body = nn.Sequential(parts)
+    return Residual(body) if skip and stride == 1 and inputs == outputs else body
