@@ -127,6 +127,7 @@ def _weighted_cost(file: TfliteFile, operator: FileOperator) -> OperationCost:
     stored = file.constant_behind(weight)
     kind, macs, patch = _work(operator.name, image.shape, stored.shape, output.shape)
     constant = weight not in file.computed
+    reduction, columns = _matrix(operator.name, image.shape, stored.shape)
     return OperationCost(
         kind=kind,
         macs=macs,
@@ -139,7 +140,22 @@ def _weighted_cost(file: TfliteFile, operator: FileOperator) -> OperationCost:
         compute=_compute(kind, stored.bits, widened=file.tensors[weight].dtype == "FLOAT32"),
         rank_elements=_train_rank(file, operator) * output.elements if operator.name == _DENSE else 0,
         patch_elements=patch,
+        reduction=reduction,
+        columns=columns,
     )
+
+
+def _matrix(name: str, image: tuple[int, ...], weight: tuple[int, ...]) -> tuple[int, int]:
+    """Returns (products that are summed in an output element, output channels of a group)."""
+    if name == _DENSE:
+        return weight[1], weight[0]
+    if name == "BATCH_MATMUL":
+        return image[-1], weight[-1]
+    if name == "TRANSPOSE_CONV":
+        return weight[3], prod(weight[:3])
+    if name == "DEPTHWISE_CONV_2D":
+        return prod(weight[1:3]), 1
+    return prod(weight[1:]), weight[0] * weight[-1] // image[-1]
 
 
 def _train_rank(file: TfliteFile, operator: FileOperator) -> int:

@@ -119,6 +119,8 @@ class _Builder:
             input_elements=prod(source.shape),
             output_elements=prod(shape),
             patch_elements=positions * patch,
+            reduction=per_output,
+            columns=1 if kind == "depthwise" else shape[0],
         )
         return self._append(kind, (source,), shape, cost)
 

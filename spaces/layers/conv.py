@@ -249,5 +249,7 @@ def convolution_cost(
         activation_bits=activation_bits,
         compute=compute,
         patch_elements=positions * patch if kind == "conv" else 0,
+        reduction=patch,
+        columns=weight.shape[0] // window.groups,
         calibrated=calibrated,
     )

@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # a stored layer table is priced without torch
 FLOAT_BITS = 32
 
 OperationKind = Literal[
-    "conv", "pointwise", "depthwise", "dense", "contraction", "norm", "elementwise", "pool", "move"
+    "conv", "pointwise", "depthwise", "dense", "contraction", "norm", "elementwise", "pool", "move", "unknown"
 ]
 #: the arithmetic of the kernel that really runs
 Compute = Literal["float32", "int8"]
@@ -29,7 +29,10 @@ class OperationCost:
         moved_elements: elements permuted before a tensor-train contraction.
         rank_elements: rank x elements of a contraction (its inner size times its output).
         patch_elements: size of the im2col patch matrix of a convolution.
+        reduction: products that are summed in one output element, kernel area times inputs of a group.
+        columns: output channels of a group: its weights are a matrix of reduction x columns; both 0 unknown.
         calibrated: whether the published measurements hold a kernel like this one.
+        operation: what it is called where its kind is unknown.
     """
 
     kind: OperationKind
@@ -44,12 +47,22 @@ class OperationCost:
     moved_elements: int = 0
     rank_elements: int = 0
     patch_elements: int = 0
+    reduction: int = 0
+    columns: int = 0
     calibrated: bool = True
+    operation: str = ""
 
     @property
     def weight_bytes(self) -> int:
         """Bytes of weights and biases as the artifact stores them."""
         return (self.weight_elements * self.weight_bits + 7) // 8 + 4 * self.bias_elements
+
+    def tiled_macs(self, tile: int) -> int:
+        """Multiply-accumulates of an array that works on tile x tile weights at a time, filled or not."""
+        if not (self.reduction and self.columns):
+            return self.macs
+        filled = self.reduction * self.columns
+        return self.macs * (_rounded(self.reduction, tile) * _rounded(self.columns, tile)) // filled
 
     @property
     def kernel_bytes(self) -> int:
@@ -60,6 +73,10 @@ class OperationCost:
     def kernel_weight_bytes(self) -> int:
         """Bytes of weights and biases as the kernel reads them, widened to its arithmetic."""
         return self.weight_elements * self.kernel_bytes + 4 * self.bias_elements
+
+
+def _rounded(size: int, tile: int) -> int:
+    return -(-size // tile) * tile
 
 
 def storage_bits(factor: "Factor", convolution: bool) -> int:

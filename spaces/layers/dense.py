@@ -65,6 +65,8 @@ class Dense(Layer):
                 output_elements=rows * self.outputs,
                 activation_bits=self.activation_bits,
                 compute=compute,
+                reduction=self.inputs,
+                columns=self.outputs,
                 calibrated=calibrated,
             )
         ]

@@ -268,6 +268,8 @@ class TTDense(Layer):
                     compute=compute,
                     moved_elements=rows * outputs,
                     rank_elements=rank * rows * outputs,
+                    reduction=inputs,
+                    columns=outputs,
                     calibrated=calibrated,
                 )
             )

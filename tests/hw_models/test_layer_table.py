@@ -187,3 +187,24 @@ def test_a_product_with_a_factor_for_each_channel_is_elementwise_work():
         (row.cost.kind, row.cost.input_elements, row.cost.output_elements) for row in (pool, gate, product)
     ]
     assert kinds == [("pool", 256, 4), ("elementwise", 4, 4), ("elementwise", 260, 256)]
+
+
+def test_an_array_of_tiles_counts_its_empty_cells_too():
+    conv = OperationCost("conv", macs=10 * 27 * 32, reduction=27, columns=32)
+    assert conv.tiled_macs(64) == 10 * 64 * 64
+    assert conv.tiled_macs(1) == conv.macs
+    assert OperationCost("conv", macs=7).tiled_macs(64) == 7  # a table of old, which does not say
+
+
+def test_weights_are_a_matrix_of_reduction_by_columns():
+    rows = table_of("tensor_train(rank=4)").rows
+    weighted = [row.cost for row in rows if row.cost.kind in ("conv", "contraction", "dense")]
+    assert weighted and all(cost.reduction * cost.columns == cost.weight_elements for cost in weighted)
+    assert [(cost.reduction, cost.columns) for cost in weighted[:2]] == [(27, 32), (288, 64)]
+
+
+def test_groups_are_matrices_of_their_own():
+    grouped = adopt(nn.Sequential(nn.Conv2d(8, 16, 3, groups=4, bias=False)).eval(), (8, 5, 5))
+    cost = layer_table(grouped, (8, 5, 5)).rows[0].cost
+    assert (cost.reduction, cost.columns) == (18, 4)
+    assert cost.tiled_macs(32) == 9 * 4 * 32 * 32  # positions x groups x a tile each
