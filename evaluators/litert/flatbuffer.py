@@ -2,95 +2,45 @@
 
 The schema's own object API writes each tensor's shape, scales and options anew and leaves buffers unaligned.
 Here equal vectors and tables are shared (a flatbuffer is a graph of offsets, so readers do not notice), data
-buffers keep the 16-byte alignment that the schema asks for (``force_align: 16``), and nothing that no runtime
-needs is written: no names, no description, no metadata, no signatures. Same input, same bytes.
+buffers keep the 16-byte alignment that the schema asks for (``force_align: 16``) with small vectors in the
+gaps before them, and nothing that no runtime needs is written (``DROPPED``). Same input, same bytes.
 
-What is shared never depends on trained values (weights, biases, scales, zero points), so a network without
-values, on the meta device, gives a file of exactly the size that the trained one will have.
+What is shared, and where it lies, never depends on trained values (weights, biases, scales, zero points), so
+a network without values, on the meta device, gives a file of exactly the size that the trained one will have.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
-from flatbuffers import Builder
-from flatbuffers import number_types as flags
+
+from .layout import BUFFER_ALIGNMENT, Layout, Part
 
 if TYPE_CHECKING:
     from .writer import TensorEntry, TfliteModel
 
 SCHEMA_VERSION = 3  # the only version that LiteRT loads
 FILE_IDENTIFIER = b"TFL3"  # `file_identifier` of the schema
-BUFFER_ALIGNMENT = 16  # bytes; `Buffer.data (force_align: 16)` of the schema
+#: operators with larger codes have them in a wider field (``BuiltinOperator`` of the schema)
+_PLACEHOLDER_CODE = 127
 
-
-class SharedBuilder:
-    """A flatbuffer builder that writes equal vectors and tables once."""
-
-    def __init__(self) -> None:
-        self.builder = Builder(4096)
-        self._written: dict[Any, int] = {}
-
-    def once(self, key: Any, write: Callable[[], int]) -> int:
-        """Offset of whatever ``write`` writes; a second call with an equal ``key`` gives the first offset."""
-        if key not in self._written:
-            self._written[key] = write()
-        return self._written[key]
-
-    def vector(
-        self,
-        values: Sequence[int | float] | np.ndarray,
-        dtype: type,
-        alignment: int = 0,
-        token: object = None,
-    ) -> int:
-        """Offset of a vector of scalars.
-
-        Args:
-            values: any length.
-            dtype: numpy type of one scalar.
-            alignment: bytes, at least the scalar's own width is kept.
-            token: what makes two vectors the same; their values if None.
-        """
-        array: np.ndarray = np.ascontiguousarray(values, dtype).reshape(-1)
-        data, width = array.tobytes(), array.itemsize
-
-        def write() -> int:
-            self.builder.StartVector(width, array.size, max(width, alignment))
-            head = self.builder.Head() - len(data)
-            self.builder.head = flags.UOffsetTFlags.py_type(head)
-            self.builder.Bytes[head : head + len(data)] = data
-            return self.builder.EndVector()
-
-        return self.once((array.dtype.str, alignment, data if token is None else token), write)
-
-    def offsets(self, items: Sequence[int]) -> int:
-        """Offset of a vector of tables or strings."""
-        self.builder.StartVector(4, len(items), 4)
-        for item in reversed(items):
-            self.builder.PrependUOffsetTRelative(item)
-        return self.builder.EndVector()
-
-    def table(self, name: str, **fields: Any) -> int:
-        """Offset of a table of the schema; ``fields`` are its CamelCase members, None leaves one out."""
-
-        def write() -> int:
-            getattr(schema, f"{name}Start")(self.builder)
-            for field, value in fields.items():
-                if value is not None:
-                    getattr(schema, f"{name}Add{field}")(self.builder, value)
-            return getattr(schema, f"{name}End")(self.builder)
-
-        return self.once((name, tuple(fields.items())), write)
+#: what other writers put into a file and no runtime needs; shown in the model card
+DROPPED = (
+    "names of tensors and of the graph",
+    "description",
+    "metadata",
+    "signatures",
+    "operator codes a second time",
+    "copies of equal buffers, shapes, grids, options and tables",
+    "gaps before aligned buffers",
+)
 
 
 def pack(model: "TfliteModel") -> bytes:
     """Bytes of the file for ``model``; equal models give equal bytes."""
-    shared = SharedBuilder()
+    layout = Layout()
     # The first buffer is empty by convention: it is the one of tensors that are computed.
-    buffers: list[int] = [shared.table("Buffer")]
+    buffers = [layout.table("Buffer")]
     buffer_index: dict[bytes | int, int] = {b"": 0}
     tensors = []
     for tensor in model.tensors:
@@ -98,84 +48,83 @@ def pack(model: "TfliteModel") -> bytes:
         if key not in buffer_index:
             data = np.frombuffer(tensor.data, np.uint8)
             buffer_index[key] = len(buffers)
-            buffers.append(shared.table("Buffer", Data=shared.vector(data, np.uint8, BUFFER_ALIGNMENT, key)))
+            buffers.append(layout.table("Buffer", Data=layout.vector(data, np.uint8, BUFFER_ALIGNMENT, key)))
         # Two computed tensors may look alike and still be two entries: entries may share one table.
         tensors.append(
-            shared.table(
+            layout.table(
                 "Tensor",
-                Shape=shared.vector(tensor.shape, np.int32),
+                Shape=layout.vector(tensor.shape, np.int32),
                 Buffer=buffer_index[key],
-                Name=_name(shared, tensor.name),
-                Quantization=_quantization(shared, tensor),
+                Name=None if tensor.name is None else layout.text(tensor.name),
+                Quantization=_quantization(layout, tensor),
                 Type=tensor.type_code,
             )
         )
-
-    codes: dict[tuple[int, int], int] = {}
-    operators = []
-    for operator in model.operators:
-        code = codes.setdefault((operator.code, operator.version), len(codes))
-        options = None if operator.options is None else _options(shared, operator.options, operator.settings)
-        operators.append(
-            shared.table(
-                "Operator",
-                OpcodeIndex=code,
-                Inputs=shared.vector(operator.inputs, np.int32),
-                Outputs=shared.vector(operator.outputs, np.int32),
-                BuiltinOptions=options,
-                BuiltinOptionsType=operator.options_code if options is not None else None,
-            )
+    # the commonest operator first: its index is the one that is left out of tables
+    codes = [code for code, _ in Counter((op.code, op.version) for op in model.operators).most_common()]
+    operators = [
+        layout.table(
+            "Operator",
+            OpcodeIndex=codes.index((op.code, op.version)),
+            Inputs=layout.vector(op.inputs, np.int32),
+            Outputs=layout.vector(op.outputs, np.int32),
+            **_options(layout, op.options, op.options_code, op.settings),
         )
-    operator_codes = [
-        shared.table("OperatorCode", BuiltinCode=code, Version=version, DeprecatedBuiltinCode=code)
-        for code, version in codes
+        for op in model.operators
     ]
-    subgraph = shared.table(
+    subgraph = layout.table(
         "SubGraph",
-        Tensors=shared.offsets(tensors),
-        Inputs=shared.vector(model.inputs, np.int32),
-        Outputs=shared.vector(model.outputs, np.int32),
-        Operators=shared.offsets(operators),
+        Tensors=layout.references(tensors),
+        Inputs=layout.vector(model.inputs, np.int32),
+        Outputs=layout.vector(model.outputs, np.int32),
+        Operators=layout.references(operators),
     )
-    root = shared.table(
+    root = layout.table(
         "Model",
         Version=SCHEMA_VERSION,
-        OperatorCodes=shared.offsets(operator_codes),
-        Subgraphs=shared.offsets([subgraph]),
-        Buffers=shared.offsets(buffers),
+        OperatorCodes=layout.references([_operator_code(layout, *code) for code in codes]),
+        Subgraphs=layout.references([subgraph]),
+        Buffers=layout.references(buffers),
     )
-    shared.builder.Finish(root, file_identifier=FILE_IDENTIFIER)
-    return bytes(shared.builder.Output())
+    return layout.to_bytes(root, FILE_IDENTIFIER)
 
 
-def _name(shared: SharedBuilder, name: str | None) -> int | None:
-    """Offset of a tensor's name, None where it has none."""
-    return None if name is None else shared.once(("name", name), partial(shared.builder.CreateString, name))
+def _operator_code(layout: Layout, code: int, version: int) -> Part:
+    """An operator's code in the narrow field, which every runtime reads, or else in the wide one."""
+    wide = code if code >= _PLACEHOLDER_CODE else None
+    return layout.table(
+        "OperatorCode",
+        Version=version,
+        BuiltinCode=wide,
+        DeprecatedBuiltinCode=min(code, _PLACEHOLDER_CODE),
+    )
 
 
-def _options(shared: SharedBuilder, name: str, settings: dict[str, Any]) -> int:
-    """Offset of an operator's options table; lists in it share their vectors with equal ones elsewhere."""
+def _options(layout: Layout, name: str | None, code: int, settings: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an operator for its options; lists in it share the vectors of equal ones."""
+    if name is None:
+        return {}
     fields = {
-        key[0].upper() + key[1:]: shared.vector(value, np.int32) if isinstance(value, list) else value
+        key[0].upper() + key[1:]: layout.vector(value, np.int32) if isinstance(value, list) else value
         for key, value in settings.items()
     }
-    return shared.table(f"{name}Options", **fields)
+    return {"BuiltinOptions": layout.table(f"{name}Options", **fields), "BuiltinOptionsType": code}
 
 
-def _quantization(shared: SharedBuilder, tensor: "TensorEntry") -> int | None:
-    """Offset of a tensor's scales and zero points, None for tensors without."""
+def _quantization(layout: Layout, tensor: "TensorEntry") -> Part | None:
+    """A tensor's scales and zero points, None for tensors without."""
     if tensor.grid is not None:
         # Operators that only move values hand on the grid itself: one table for all of them.
         token = id(tensor.grid)
-        scales = shared.vector([tensor.grid.scale], np.float32, token=token)
-        points = shared.vector([tensor.grid.zero_point], np.int64, token=token)
+        scales = layout.vector([tensor.grid.scale], np.float32, token=token)
+        points = layout.vector([tensor.grid.zero_point], np.int64, token=token)
     elif tensor.scales is not None:
-        scales = shared.vector(tensor.scales, np.float32, token=id(tensor))
+        scales = layout.vector(tensor.scales, np.float32, token=id(tensor))
         if tensor.zero_points is None:
-            points = shared.vector([0] * len(tensor.scales), np.int64)
+            points = layout.vector([0] * len(tensor.scales), np.int64)
         else:
-            points = shared.vector(tensor.zero_points, np.int64, token=id(tensor))
+            points = layout.vector(tensor.zero_points, np.int64, token=id(tensor))
     else:
         return None
     axis = tensor.channel_axis
-    return shared.table("QuantizationParameters", Scale=scales, ZeroPoint=points, QuantizedDimension=axis)
+    return layout.table("QuantizationParameters", Scale=scales, ZeroPoint=points, QuantizedDimension=axis)

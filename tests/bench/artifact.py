@@ -50,7 +50,7 @@ def main() -> None:
         "artifact/overhead_tt_int4",
         overhead_bytes(artifact_bytes(ensemble, input_shape_of(ensemble))),
         "B",
-        4096,
+        4000,
         "lower",
     )
     report(

@@ -55,7 +55,7 @@ def simulate(content: bytes, images: np.ndarray) -> np.ndarray:
         scale, zero_point = steps(graph.tensors[graph.inputs[0]])
         found[int(graph.inputs[0])] = (image[None].astype(np.float64) - zero_point) * scale
         for operator in graph.operators:
-            code = model.operatorCodes[operator.opcodeIndex].builtinCode
+            code = model.operatorCodes[operator.opcodeIndex].deprecatedBuiltinCode
             x, *rest = (found[int(index)] for index in operator.inputs)
             target = graph.tensors[operator.outputs[0]]
             if code in (OP.CONV_2D, OP.DEPTHWISE_CONV_2D):
