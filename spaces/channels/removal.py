@@ -27,7 +27,7 @@ def remove_channels(
     images: Tensor,
     generator: torch.Generator,
     mend: bool = True,
-) -> None:
+) -> dict[str, str]:
     """Keeps the channels that stay, in place; measures statistics again and mends layers that lost inputs.
 
     Args:
@@ -38,7 +38,11 @@ def remove_channels(
         generator: draws the batches of the fit.
         mend: whether layers that lost inputs are fitted to what they gave before (those under constraints or
             on integers stay as they are); those that have to be decomposed again are fitted in any case.
+
+    Returns:
+        why layers that were to be fitted could not be, by path.
     """
+    not_refitted: dict[str, str] = {}
     changed: dict[str, Tensor | None] = {}  # layers and which of their outputs are left
     readers: set[str] = set()
     for group, index in cuts:
@@ -54,8 +58,11 @@ def remove_channels(
             _, wanted = layer_inputs(before, before.get_submodule(path), images)
             inputs, _ = layer_inputs(after, layer, images)
             wanted = wanted if outputs is None else wanted.index_select(1, outputs)
-            _mend(layer, inputs, wanted, generator)
+            reason = _mend(layer, inputs, wanted, generator)
+            if reason is not None:
+                not_refitted[path] = reason
             reestimate(after, images)
+    return not_refitted
 
 
 def _in_order(network: nn.Module, paths: Collection[str]) -> list[str]:
@@ -64,11 +71,16 @@ def _in_order(network: nn.Module, paths: Collection[str]) -> list[str]:
     return [path for path in dict.fromkeys(operation.path for operation in operations) if path in paths]
 
 
-def _mend(layer: Layer, inputs: Tensor, wanted: Tensor, generator: torch.Generator) -> None:
-    """Fits a layer to what it gave before, a decomposed one step by step, any other in closed form."""
+def _mend(layer: Layer, inputs: Tensor, wanted: Tensor, generator: torch.Generator) -> str | None:
+    """Fits a layer to what it gave before, a decomposed one step by step, any other in closed form.
+
+    Returns:
+        None; or why it could not be, in words.
+    """
     if not layer.decomposed:
-        reconstruct(layer, inputs, wanted, generator)
-    elif inputs.dim() > 2:  # every position of a map counts like an image
+        return reconstruct(layer, inputs, wanted, generator)
+    if inputs.dim() > 2:  # every position of a map counts like an image
         fit_layer(layer, inputs[:MAP_IMAGES], wanted[:MAP_IMAGES], FIT_STEPS, generator, MAP_BATCH)
     else:
         fit_layer(layer, inputs, wanted, FIT_STEPS, generator)
+    return None

@@ -38,7 +38,7 @@ def test_layers_are_mended_as_they_run(
         network = adopt(Block(), (1, 16, 16))
     seen: list[tuple[int, int]] = []
 
-    def watched(layer: Layer, *rest: Any) -> bool:
+    def watched(layer: Layer, *rest: Any) -> str | None:
         seen.append((layer.inputs, layer.outputs))
         return reconstruct(layer, *rest)
 
@@ -68,3 +68,20 @@ def test_decomposed_layers_are_fitted_too(
     prune.apply(network, new_context(network))
     decomposed = [layer.type_name for _, layer in named_layers(network) if layer.decomposed]
     assert fitted == decomposed != []
+
+
+def test_layers_that_cannot_be_refitted_are_told(
+    trained: dict[str, nn.Module], new_context: Callable[..., Any]
+) -> None:
+    network = trained["sequential"]
+    for text in ("prune_weights(layers=conv2)", "quantize(layers=dense1)"):
+        (step,) = Recipe.parse(text)
+        network, _ = step.apply(network, new_context(network))
+    prune, unfitted = Recipe.parse("prune_channels -> prune_channels(refit=none)")
+    _, decisions = prune.apply(network, new_context(network))
+    assert decisions["not_refitted"] == {
+        "conv2": "its weights are under constraints: mask",
+        "dense1": "it computes on activations of 8 bits",
+    }
+    for step, model in ((unfitted, network), (prune, trained["sequential"])):
+        assert "not_refitted" not in step.apply(model, new_context(model))[1]
