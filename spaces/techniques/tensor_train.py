@@ -1,11 +1,13 @@
 """Tensor-train decomposition of dense layers and convolutions."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..context import Context
 from ..decomposition import (
     Decomposition,
     chain_of,
@@ -21,7 +23,7 @@ from ..kernels.conv_factors import train, train_ranks
 from ..layers.conv import Conv
 from ..layers.layer import Layer
 from ..layers.tt_dense import TTDense
-from ..technique import layers_setting, setting
+from ..technique import Decisions, layers_setting, setting
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,9 @@ class TensorTrain(Decomposition):
     """Writes large layers as tensor trains: TT-SVD, then a fit to the layer's own inputs and outputs.
 
     A dense layer becomes a chain of small dense stages. Its mode sizes apply where they multiply up to its
-    inputs and outputs; elsewhere they are automatic. A convolution becomes 1x1, kh x 1, 1 x kw and 1x1
-    convolutions: a train over input channels, rows, columns and output channels.
+    inputs and outputs; elsewhere they are automatic (the decisions tell where, `automatic_modes`). A
+    convolution becomes 1x1, kh x 1, 1 x kw and 1x1 convolutions: a train over input channels, rows, columns
+    and output channels.
     """
 
     name: ClassVar[str] = "tensor_train"
@@ -59,6 +62,21 @@ class TensorTrain(Decomposition):
                 f"tensor_train: got in_dims={self.in_dims} and out_dims={self.out_dims}, "
                 "allowed are both auto, or both with the same number of sizes"
             )
+
+    def apply(self, model: nn.Module, context: Context) -> tuple[nn.Module, Decisions]:
+        decomposed, decisions = super().apply(model, context)
+        automatic = self._automatic_modes(decomposed, decisions["relative_error"])
+        return decomposed, decisions | ({"automatic_modes": automatic} if automatic else {})
+
+    def _automatic_modes(self, decomposed: nn.Module, names: Iterable[str]) -> dict[str, str]:
+        """Returns the trains whose layers the named mode sizes do not fit, and why they do not."""
+        ins, outs = mode_product(self.in_dims), mode_product(self.out_dims)
+        trains = ((name, decomposed.get_submodule(name)) for name in names if ins is not None)
+        return {
+            name: f"its weights are {train.inputs} x {train.outputs}, the named sizes make {ins} x {outs}"
+            for name, train in trains
+            if isinstance(train, TTDense) and (train.inputs, train.outputs) != (ins, outs)
+        }
 
     def unsuited(self, layer: Layer) -> str | None:
         conv = isinstance(layer, Conv)

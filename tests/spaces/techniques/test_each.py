@@ -110,6 +110,15 @@ def test_the_papers_modes_go_to_the_papers_layer() -> None:
     assert (train.in_modes, train.out_modes) == ((8, 8, 8, 8), (4, 4, 2, 2))
 
 
+def test_modes_that_do_not_fit_a_layer_are_told(carry_out: Carry) -> None:
+    _, decisions = carry_out("tensor_train(in_dims=16x8x16x8, out_dims=4x2x4x2, fit_steps=0)")
+    assert decisions["automatic_modes"] == {
+        "dense1": "its weights are 256 x 64, the named sizes make 16384 x 64"
+    }
+    for text in ("in_dims=16x16, out_dims=8x8", "in_dims=auto, out_dims=auto"):
+        assert "automatic_modes" not in carry_out(f"tensor_train({text}, fit_steps=0)")[1]
+
+
 def test_small_layers_are_left_alone(carry_out: Carry) -> None:
     _, decisions = carry_out("tensor_train(rank=4, fit_steps=0)")
     assert decisions["left_alone"] == {
