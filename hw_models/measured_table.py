@@ -72,7 +72,7 @@ def _zoo_table(measurement: Measurement, steps: "list[Technique]") -> LayerTable
     import torch
 
     from ..spaces.layers.structure import adopt
-    from ..spaces.networks import build_network
+    from ..spaces.networks import SURROGATES, build_network
 
     with torch.device("meta"):
         network = build_network(measurement.network, measurement.num_classes, measurement.input_shape)
@@ -82,7 +82,8 @@ def _zoo_table(measurement: Measurement, steps: "list[Technique]") -> LayerTable
             _put_published_trains(network, step)
         else:
             network = step.plan(network)
-    return layer_table(network, measurement.input_shape)
+    table = layer_table(network, measurement.input_shape)
+    return replace(table, surrogate=measurement.network in SURROGATES)
 
 
 def _put_published_trains(network: "nn.Module", step: "Technique") -> None:

@@ -1,14 +1,16 @@
 """EAST, a detector of text (Zhou et al. 2017, figure 3), on ResNet-50 v1: a surrogate for that of PUB-III.
 
-PUB-III measures "EAST" with ResNet-50 and does not define it; what it prints is a float file of 96,210 kB and
-15,072.5 MFLOP for 320x320x3. Identified by these two figures alone, without looking at times or memory: the
-public TensorFlow implementation on TF-Slim's ResNet-50 (stride in the last unit of a block, merging branch of
-128, 64, 32 and 32 channels over the outputs of the pooling and of blocks 1, 2 and 4, RBOX geometry).
-FIGURES
+PUB-III measures "EAST with ResNet-50" and does not define it. It prints a float file of 96,210 kB, and
+15,072.5 MFLOP for 320x320x3. By these two figures alone, without looking at times or memory, it is the
+public TensorFlow implementation on TF-Slim's ResNet-50: 7,536,230,400 multiply-accumulates are 15,072.46
+MFLOP at two each; 24,041,254 weights, normalisations folded, are 96,165 kB, and a file adds its structure.
+Other readings are off: heads for quadrangles 15,073.7 MFLOP, the outputs of all four stages merged 15,256.0,
+strides in the first unit of a block 16,606.0 and more, no last 3x3 convolution 14,954.5.
 
-What is left out: the subtraction of the image means before, and behind the sigmoids the scaling of distances
-and angles to pixels and radians. Doubling takes pixel centres as torch and LiteRT have them; the original
-has TensorFlow 1's corners.
+So the stride is in the last unit of a block, and merged are, from coarse to fine, the outputs of block 4,
+block 2, block 1 and the first pooling. Left out are the subtraction of the image means, and behind the
+sigmoids the scaling of distances and angles to pixels and radians. Doubled maps have their corners where
+torch puts them (half-pixel centres); TensorFlow 1 had them elsewhere.
 """
 
 from collections import OrderedDict

@@ -104,8 +104,9 @@ def _averaged(inputs: int, outputs: int) -> nn.Sequential:
 def _chain(inputs: int, *steps: Step) -> nn.Sequential:
     """Convolutions one after the other."""
     convolutions = []
-    for outputs, size, *stride in steps:
-        how = (stride[0], 0) if stride else (1, "same")
-        convolutions.append(conv_norm(inputs, outputs, size, *how, eps=INCEPTION_EPS))
+    for outputs, size, *unpadded in steps:
+        stride = unpadded[0] if unpadded else 1
+        padding: int | str = 0 if unpadded else "same"
+        convolutions.append(conv_norm(inputs, outputs, size, stride, padding, eps=INCEPTION_EPS))
         inputs = outputs
     return nn.Sequential(*convolutions)

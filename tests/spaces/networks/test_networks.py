@@ -3,11 +3,11 @@
 import pytest
 import torch
 from atoll.spaces.errors import AtollError
-from atoll.spaces.networks import NETWORKS, build_network
+from atoll.spaces.networks import build_network
 from torch import nn
 
 
-@pytest.mark.parametrize("name", [name for name, _ in NETWORKS])
+@pytest.mark.parametrize("name", ["baseline_cnn", "compact_cnn"])
 @pytest.mark.parametrize("input_shape", [(3, 64, 64), (1, 32, 32), (2, 8, 12)])
 def test_gives_one_logit_a_class(name: str, input_shape: tuple[int, int, int]) -> None:
     model = build_network(name, 7, input_shape).eval()
