@@ -1,7 +1,7 @@
 """The native bundle: a compressed network as safetensors, recipe and decisions, without pickle."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def load_bundle(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     try:
         if digest_tensors(state) != about["weights_digest"]:
             raise AtollError(f"{folder / TENSORS}: the weights are not those that {RECIPE} was written with")
-        network = _rebuilt(about)
+        *_, network = structures(about)
     except (KeyError, TypeError, ValueError) as error:
         raise AtollError(
             f"{folder / RECIPE} holds no network: {type(error).__name__}: {error}; allowed is what "
@@ -88,10 +88,15 @@ def load_bundle(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     return network.eval(), about
 
 
-def _rebuilt(about: dict[str, Any]) -> nn.Module:
-    """Returns the structure that a `recipe.json` tells, its tensors not filled."""
+def structures(about: Mapping[str, Any]) -> Iterator[nn.Module]:
+    """Gives the structure of the base network and then that after every step, the tensors not filled.
+
+    Args:
+        about: what `recipe.json` holds.
+    """
     shape = tuple(about["input_shape"])
     network = adopt(build_network(about["network"], about["num_classes"], shape), shape)
+    yield network
     for step, decisions in zip(Recipe.from_json(about["steps"]), about["decisions"], strict=True):
         network = step.rebuild(network, decisions)
-    return network
+        yield network

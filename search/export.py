@@ -1,33 +1,30 @@
 """Exports a trial: the file that ships, proven against its network, with everything that is known of it."""
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ..evaluators.artifact import artifact_bytes
-from ..evaluators.artifact_report import ArtifactReport, file_quality, report_artifact
-from ..evaluators.bundle import save_bundle
+from ..evaluators.artifact_report import file_quality, report_artifact
+from ..evaluators.bundle import RECIPE, TENSORS, save_bundle
 from ..evaluators.cache_dir import cache_dir
-from ..evaluators.digests import digest_json
 from ..evaluators.evaluate import EvaluationRequest, pipeline_for
-from ..evaluators.model_card import card_markdown
-from ..evaluators.pipeline import Pipeline, PipelineResult
+from ..evaluators.model_card import WATERFALL, card_markdown
+from ..evaluators.pipeline import Pipeline
+from ..evaluators.waterfall_figure import draw_waterfall
 from ..spaces.errors import AtollError
 from ..spaces.layers.structure import input_shape_of
 from ..spaces.recipe import Recipe
-from .selection import Row, baseline_figures, ranked_trials
+from .card import card_digest, file_digests, make_card
+from .selection import Row, ranked_trials
 from .store import READ_WAIT_S, Store
 from .study import Study
 
 #: below this share of equal labels a file is not the network that was trained
 LEAST_AGREEMENT = 0.99
 ARTIFACT, CARD, CARD_JSON = "model.tflite", "MODEL_CARD.md", "card.json"
-_VERSIONS = ("atoll", "torch", "ai-edge-litert", "tensorly", "numpy")
 
 Say = Callable[[str], None]
 
@@ -35,7 +32,7 @@ Say = Callable[[str], None]
 def export_trial(
     store: Store, study_row: Row, trial: Row, out: Path, *, any_agreement: bool = False, say: Say = print
 ) -> dict[str, Any]:
-    """Writes a trial's folder: `.tflite`, safetensors with recipe, model card as Markdown and JSON.
+    """Writes a trial's folder: `.tflite`, safetensors with recipe, model card as Markdown, JSON and picture.
 
     The weights come from the step cache; where they were evicted the recipe is trained again with its seed
     and threads, and the card says whether quality and weights equal the stored ones.
@@ -71,19 +68,22 @@ def export_trial(
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / ARTIFACT).write_bytes(content)
-        save_bundle(out, result.network, pipeline.task, recipe, result.decisions)
-        card = _card(store, study_row, trial, study, pipeline, result, report, out)
-        card["card_digest"] = card_digest(card)
-        (out / CARD_JSON).write_text(json.dumps(card, indent=1) + "\n")
-        (out / CARD).write_text(card_markdown(card))
+        about = save_bundle(out, result.network, pipeline.task, recipe, result.decisions)
+        card = make_card(store, study, trial, pipeline, result, report, about)
+        picture = draw_waterfall(card["waterfall"], card["metrics"]["quality_name"], card["device"])
+        (out / WATERFALL).write_bytes(picture)
+        card["files"] = file_digests(out, (ARTIFACT, TENSORS, RECIPE, WATERFALL))
+        write_card(out, card)
     except OSError as error:
         raise AtollError(f"cannot write the export to {out}: {error.strerror or error}") from error
     return card
 
 
-def card_digest(card: Mapping[str, Any]) -> str:
-    """Returns the SHA-256 of a card's figures, without the digest itself, hexadecimal."""
-    return digest_json({name: value for name, value in card.items() if name != "card_digest"})
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """Writes a card as JSON, sealed with its digest, and as Markdown."""
+    card["card_digest"] = card_digest(card)
+    (folder / CARD_JSON).write_text(json.dumps(card, indent=1) + "\n")
+    (folder / CARD).write_text(card_markdown(card))
 
 
 def trial_pipeline(study: Study, trial: Mapping[str, Any]) -> Pipeline:
@@ -148,68 +148,6 @@ def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]
         measured.append(trial["trial"])
     store.fold(READ_WAIT_S)
     return measured
-
-
-def _card(
-    store: Store,
-    study_row: Row,
-    trial: Row,
-    study: Study,
-    pipeline: Pipeline,
-    result: PipelineResult,
-    report: ArtifactReport,
-    out: Path,
-) -> dict[str, Any]:
-    trials = store.trials(study_row["study"])
-    baseline = baseline_figures(study_row, trials)
-    return {
-        "study": study_row["study"],
-        "trial": trial["trial"],
-        "task": pipeline.task.name,
-        "network": pipeline.task.network,
-        "input_shape": list(pipeline.task.input_shape),
-        "recipe": trial["recipe"],
-        "seed": trial["seed"],
-        "epochs_per_step": trial["epochs_per_step"],
-        "threads": trial["threads"],
-        "device": study.device,
-        "metrics": result.metrics.to_json(),
-        "baseline": {name: baseline.get(name) for name in result.metrics.to_json()},
-        "steps": [asdict(step) for step in result.steps if step.position > 0],
-        "artifact": report.to_json(),
-        "test": _test_of(trial),
-        "baseline_test": _test_of(next((t for t in trials if t["origin"] == "baseline"), {})),
-        "weights_digest": result.digest,
-        "files": {
-            name: hashlib.sha256((out / name).read_bytes()).hexdigest()
-            for name in (ARTIFACT, "model.safetensors", "recipe.json")
-        },
-        "remarks": _remarks(trial, result),
-        "versions": {name: version(name) for name in _VERSIONS},
-        "data": pipeline.dataset.version,
-        "commands": [
-            f'atoll evaluate "{trial["recipe"]}" --task {study.task} --seed {trial["seed"]} '
-            f"--epochs {trial['epochs_per_step']:g}",
-            f'atoll export "{trial["recipe"]}"',
-        ],
-        "exported_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _remarks(trial: Row, result: PipelineResult) -> list[str]:
-    """Says whether what is exported is what the store knows."""
-    quality = "equals" if trial["quality"] == result.metrics.quality else f"differs from {trial['quality']}:"
-    remarks = [f"quality {quality} the stored trial's: {result.metrics.quality}"]
-    if trial["weights_digest"] is not None:
-        same = trial["weights_digest"] == result.digest
-        remarks.append(f"weights {'equal' if same else 'DIFFER from'} the stored trial's")
-    return remarks
-
-
-def _test_of(trial: Mapping[str, Any]) -> dict[str, Any] | None:
-    if trial.get("test_quality") is None:
-        return None
-    return {"quality": trial["test_quality"], "at": str(trial["test_quality_at"])}
 
 
 def _defined(study_row: Row) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from ..evaluators.tasks import load_task
 from ..evaluators.training import evaluate_quality
 from ..spaces.errors import AtollError
 from ..spaces.layers.structure import input_shape_of
-from .export import ARTIFACT, CARD, CARD_JSON, card_digest
+from .card import card_digest
+from .export import ARTIFACT, CARD, CARD_JSON
 
 #: figures of the file that are computed again; time on the host is another every time
 FIGURES = (

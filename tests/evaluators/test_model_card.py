@@ -12,16 +12,20 @@ import numpy as np
 import pytest
 from atoll.evaluators.artifact import artifact_bytes
 from atoll.evaluators.artifact_report import report_artifact
+from atoll.evaluators.bundle import save_bundle
 from atoll.evaluators.datasets.dataset import to_float
 from atoll.evaluators.model_card import card_markdown
 from atoll.evaluators.pipeline import Pipeline
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training import predict_logits
+from atoll.evaluators.waterfall import predictions, waterfall
 from atoll.hw_models.device import Device
 from atoll.spaces.recipe import Recipe
 
 Card = dict[str, Any]
 Made = Callable[[str], tuple[Card, bytes, Any]]
+
+LOOK = {"quality": 0.875, "at": "2026-11-21T10:00:00+00:00", "command": "search"}
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +34,17 @@ def pipeline(tiny_task: Task, tmp_path_factory: pytest.TempPathFactory) -> Pipel
 
 
 @pytest.fixture(scope="module")
-def made(pipeline: Pipeline) -> Made:
+def made(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Gives a recipe's card, file and network."""
 
     def make(text: str) -> tuple[Card, bytes, Any]:
         recipe = Recipe.parse(text)
         result = pipeline.run(recipe)
         content = artifact_bytes(result.network, pipeline.task.input_shape)
+        folder = tmp_path_factory.mktemp("bundle")
+        about = save_bundle(folder, result.network, pipeline.task, recipe, result.decisions)
+        steps = [asdict(step) for step in result.steps if step.position]
+        baseline = pipeline.baseline.metrics.to_json()
         card = {
             "study": "tiny-0-abcdef",
             "trial": "t0007",
@@ -47,11 +55,14 @@ def made(pipeline: Pipeline) -> Made:
             "seed": 0,
             "device": "coral-dev-board",
             "metrics": result.metrics.to_json(),
-            "baseline": pipeline.baseline.metrics.to_json(),
-            "steps": [asdict(step) for step in result.steps if step.position],
+            "baseline": baseline,
+            "waterfall": waterfall(about, baseline, steps, "coral-dev-board"),
+            "predictions": predictions(about, "coral-dev-board"),
+            "epochs_per_step": 0.1,
+            "threads": 1,
             "artifact": report_artifact(content, result.network, pipeline.dataset.validation).to_json(),
-            "test": None,
-            "baseline_test": {"quality": 0.875, "at": "2026-11-21T10:00:00+00:00"},
+            "test_looks": [],
+            "baseline_test_looks": [LOOK],
             "weights_digest": result.digest,
             "files": {"model.tflite": "f" * 64},
             "remarks": ["quality equals the stored trial's"],
@@ -114,16 +125,52 @@ def test_figures_are_those_of_the_card(card: Card) -> None:
 
 def test_every_step_has_its_row(card: Card) -> None:
     text = card_markdown(card)
-    for step in card["steps"]:
-        row = cells(text, str(step["position"]))
-        assert row[1:5] == [
-            f"`{step['step']}`",
-            step["stage"],
-            f"{100 * step['quality']:.2f} %",
-            f"{step['model_bytes']:,}",
+    for row in card["waterfall"][1:]:
+        found = cells(text, str(row["position"]))
+        assert found[1:7] == [
+            f"`{row['step']}`",
+            row["stage"],
+            f"{100 * row['quality']:.2f} %",
+            f"{row['model_bytes']:,}",
+            f"{row['payload_bytes']:,}",
+            f"{row['packed_bytes']:,}",
         ]
-        assert row[-1] == f"{step['epochs']:.1f}"
+        low, high = row["latency_ms_low"], row["latency_ms_high"]
+        assert found[8] == f"{row['latency_ms']:,.2f} ({low:,.2f} to {high:,.2f})"
+        assert found[-1] == f"{row['epochs']:.1f}"
     assert cells(text, "0")[1] == "baseline"
+
+
+def test_predictions_name_device_set_up_unit_and_status(card: Card) -> None:
+    table = card_markdown(card).split("## On devices")[1].split("##")[0]
+    for row, name, divisor, unit in zip(
+        card["predictions"], ("latency", "peak memory"), (1, 1024), ("ms", "KiB"), strict=True
+    ):
+        (line,) = [line for line in table.splitlines() if f"| {name} |" in line]
+        assert line.startswith(f"| coral-dev-board | {row['setup'] or 'default'} |")
+        low, high = row["low"] / divisor, row["high"] / divisor
+        assert f"| {row['value'] / divisor:,.2f} ({low:,.2f} to {high:,.2f}) {unit} |" in line
+        assert line.endswith(f"| {row['status']} |")
+
+
+@pytest.mark.parametrize(
+    ("looks", "said"),
+    [
+        ([], "test split: not looked at"),
+        ([LOOK], "test split: looked at once with this model: 87.50 % (2026-11-21) by `atoll search`"),
+        (
+            [LOOK, {**LOOK, "quality": 0.88, "command": "verify"}],
+            "looked at 2 times with this model: 87.50 %",
+        ),
+    ],
+)
+def test_looks_at_the_test_split_are_counted_and_the_first_is_shown(
+    card: Card, looks: list[dict[str, Any]], said: str
+) -> None:
+    text = card_markdown({**card, "test_looks": looks})
+    assert said in text
+    shown = "87.50 % (2026-11-21)" if looks else "not looked at"
+    assert cells(text, "accuracy, test (measured, file)")[2] == shown
 
 
 @pytest.mark.parametrize(
@@ -137,8 +184,9 @@ def test_a_drop_is_said_in_points(card: Card, drop: float, said: str) -> None:
 
 def test_fates_and_layers_left_alone_are_told(card: Card) -> None:
     notes = {"fates": {"conv1": [["mask", "dropped"]]}, "left_alone": {"dense2": "too small"}}
-    steps = [{**card["steps"][0], "notes": notes}, {**card["steps"][1], "notes": {"left_alone": ["conv2"]}}]
-    text = card_markdown({**card, "steps": steps})
+    base, first, second = card["waterfall"]
+    rows = [base, {**first, "notes": notes}, {**second, "notes": {"left_alone": ["conv2"]}}]
+    text = card_markdown({**card, "waterfall": rows})
     assert "- step 1, `conv1`: mask dropped" in text
     assert "- step 1 left `dense2` alone: too small" in text
     assert "- step 2 left alone: `conv2`" in text
@@ -154,6 +202,7 @@ def test_the_snippet_gives_the_network_s_label(
     image = pipeline.dataset.validation.images[:1]
     np.save(tmp_path / "image.npy", to_float(image).permute(0, 2, 3, 1).numpy())
     snippet = card_markdown(card).split("```python\n")[1].split("```")[0]
+    assert len(snippet.splitlines()) == 5
     own, count = re.subn(r"np\.zeros\(.*?np\.float32\)", 'np.load("image.npy")', snippet)
     assert count == 1
     compile(snippet, "snippet", "exec")

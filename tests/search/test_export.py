@@ -33,7 +33,8 @@ from atoll.spaces.recipe import Recipe
 PRUNED = "prune_channels(ratio=0.25)"
 ENSEMBLE = f"{PRUNED} -> quantize(bits=8)"
 FAILED = "cluster(clusters=8)"
-FILES = {"model.tflite", "model.safetensors", "recipe.json", "card.json", "MODEL_CARD.md"}
+SHIPPED = {"model.tflite", "model.safetensors", "recipe.json", "waterfall.svg"}
+FILES = SHIPPED | {"card.json", "MODEL_CARD.md"}
 
 
 @dataclass
@@ -122,7 +123,7 @@ def test_the_folder_holds_what_ships_and_what_is_known_of_it(made: Made, tmp_pat
     assert json.loads((tmp_path / "out" / "card.json").read_text()) == card
     for name, digest in card["files"].items():
         assert hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() == digest
-    assert set(card["files"]) == {"model.tflite", "model.safetensors", "recipe.json"}
+    assert set(card["files"]) == SHIPPED
     text = (tmp_path / "out" / "MODEL_CARD.md").read_text()
     assert text.startswith(f"# {ENSEMBLE}\n")
     for command in card["commands"]:
@@ -145,12 +146,12 @@ def test_what_ships_is_what_was_trained(made: Made, tmp_path: Path) -> None:
     assert card["metrics"]["quality"] == trial["quality"] == pytest.approx(found.network_quality)
     assert card["artifact"]["model_bytes"] == trial["model_bytes"]
     assert card["artifact"]["model_bytes"] == (tmp_path / "model.tflite").stat().st_size
-    assert [step["step"] for step in card["steps"]] == [PRUNED, "quantize(bits=8)"]
+    assert [row["step"] for row in card["waterfall"]] == ["baseline", PRUNED, "quantize(bits=8)"]
 
 
 def test_the_baseline_itself_can_be_exported(made: Made, tmp_path: Path) -> None:
     card = made.export(tmp_path, "baseline")
-    assert card["steps"] == []
+    assert len(card["waterfall"]) == 1
     assert card["metrics"]["model_bytes"] == card["baseline"]["model_bytes"]
     assert load_bundle(tmp_path)[1]["recipe"] == "baseline"
 
@@ -159,7 +160,7 @@ def test_exporting_twice_gives_the_same_bytes(made: Made, tmp_path: Path) -> Non
     made.export(tmp_path / "a")
     made.export(tmp_path / "b")
     made.export(tmp_path / "b")  # over the files of an earlier one
-    for name in ("model.tflite", "model.safetensors", "recipe.json"):
+    for name in SHIPPED:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 
 
@@ -290,8 +291,10 @@ def test_the_card_shows_the_stored_look_at_the_test_split(copy: Made, tmp_path: 
     best = choose_trial(copy.store, copy.row, "best")
     card = export_trial(copy.store, copy.row, best, tmp_path)
     assert best["trial"] in measured
-    assert card["test"]["quality"] == best["test_quality"]
-    assert card["baseline_test"]["quality"] == copy.trial("baseline")["test_quality"]
+    for looks, trial in (("test_looks", best), ("baseline_test_looks", copy.trial("baseline"))):
+        (look,) = card[looks]
+        assert look["quality"] == trial["test_quality"]
+        assert look["command"] == "search"
     assert f"{100 * best['test_quality']:.2f} %" in (tmp_path / "MODEL_CARD.md").read_text()
 
 

@@ -1,0 +1,67 @@
+"""The waterfall of a recipe: what the network was worth and what it cost before and after every step."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..hw_models.device import Device
+from ..hw_models.layer_table import layer_table
+from ..spaces.layers.structure import input_shape_of, to_meta
+from .artifact import model_bytes
+from .bundle import structures
+from .measure import price
+
+Row = dict[str, Any]
+
+#: what only training and the trained weights tell: written down when it happened
+_RECORDED = ("quality", "payload_bytes", "packed_bytes")
+
+
+def waterfall(
+    about: Mapping[str, Any], baseline: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], device: str
+) -> list[Row]:
+    """Returns one row for the baseline and one after every step.
+
+    Args:
+        about: what `recipe.json` holds.
+        baseline: its metrics, under the names of `Metrics`.
+        steps: records of the steps, under the names of `StepRecord`.
+        device: name of the device that latency and memory are predicted for.
+
+    Returns:
+        rows with `position`, `step`, `stage`, `epochs`, `notes`, the recorded figures and those of `prices`.
+    """
+    begin = {"step": "baseline", "stage": "", "epochs": baseline["train_epochs"], "notes": {}}
+    records = [{**baseline, **begin}, *steps]
+    rows = []
+    for position, (record, priced) in enumerate(zip(records, prices(about, device), strict=True)):
+        told = {name: record[name] for name in ("step", "stage", "epochs", "notes", *_RECORDED)}
+        rows.append({"position": position, **told, **priced})
+    return rows
+
+
+def prices(about: Mapping[str, Any], device: str) -> list[Row]:
+    """Returns what follows from the structure alone, for the baseline and after every step.
+
+    Returns:
+        rows with `macs`, `parameters`, `model_bytes` and, predicted, `latency_ms` and `peak_memory_bytes`
+        with the ends of their intervals (`…_low`, `…_high`) and their statuses.
+    """
+    loaded = Device.load(device)
+    return [price(to_meta(network).eval(), loaded).to_metrics() for network in structures(about)]
+
+
+def predictions(about: Mapping[str, Any], device: str) -> list[Row]:
+    """Returns what the finished network is predicted to cost on a device.
+
+    Returns:
+        rows with `device`, `setup`, `quantity`, `value`, `low`, `high` and `status`; values in the unit that
+        the quantity's name ends in; an empty set-up is the device's default.
+    """
+    *_, structure = structures(about)
+    network = to_meta(structure).eval()
+    shape = input_shape_of(network)
+    found = Device.load(device).predict(layer_table(network, shape), model_bytes=model_bytes(network, shape))
+    return [
+        {"device": device, "quantity": quantity, "setup": "", **prediction.to_json()}
+        for quantity, prediction in found.items()
+    ]
