@@ -148,7 +148,7 @@ def _lower_simple(bench: Workbench, operation: Operation, source: Value) -> Valu
         return replace(bench.in_torch_order(source), shape=(1, 1, operation.shape[0]))
     if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
         return _pool(bench, module, source)
-    if kind in _FUNCTIONS or kind == "silu":
+    if kind in (*_FUNCTIONS, "silu", "hard_sigmoid"):
         return _function(bench, operation, source)
     raise AtollError(f"{operation.described or kind} cannot be written for LiteRT")
 
@@ -160,6 +160,8 @@ def _function(bench: Workbench, operation: Operation, source: Value) -> Value:
     if kind == "silu":  # x sigmoid(x)
         gate = operators.function(bench.model, source.index, *_FUNCTIONS["sigmoid"])
         return replace(source, index=operators.mul(bench.model, source.index, gate), non_negative=False)
+    if kind == "hard_sigmoid":
+        return replace(source, index=operators.hard_sigmoid(bench.model, source.index), non_negative=True)
     settings: dict[str, Any] = {}
     if kind == "leaky_relu":
         settings["alpha"] = getattr(module, "negative_slope", 0.01)

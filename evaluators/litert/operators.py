@@ -293,6 +293,14 @@ def sign(model: TfliteModel, x: int, grid: Grid | None = None) -> int:
     return y
 
 
+def hard_sigmoid(model: TfliteModel, x: int) -> int:
+    """relu6(x + 3) / 6 of float values: there is no operator of that name, Keras writes these two."""
+    three, sixth = (
+        model.add_constant(np.array([number]), "float32", structural=True) for number in (3.0, 1 / 6)
+    )
+    return mul(model, add(model, x, three, activation="relu6"), sixth)
+
+
 def function(model: TfliteModel, x: int, name: str, options: str | None = None, **settings: float) -> int:
     """A function of every float value of ``x``, or of its last axis: an operator with one input, version 1.
 
