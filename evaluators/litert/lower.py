@@ -7,6 +7,7 @@ QUANTIZE and DEQUANTIZE. A layer runs on int8 activations where its input and ou
 weights are integers; otherwise integers are widened in the file (DEQUANTIZE of a constant), exactly.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -148,6 +149,8 @@ def _lower_simple(bench: Workbench, operation: Operation, source: Value) -> Valu
         return replace(bench.in_torch_order(source), shape=(1, 1, operation.shape[0]))
     if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
         return _pool(bench, module, source)
+    if isinstance(module, nn.Upsample):
+        return _upsample(bench, module, source, operation.shape)
     if kind in (*_FUNCTIONS, "silu", "hard_sigmoid"):
         return _function(bench, operation, source)
     raise AtollError(f"{operation.described or kind} cannot be written for LiteRT")
@@ -209,6 +212,32 @@ def _pool(bench: Workbench, module: nn.MaxPool2d | nn.AvgPool2d, source: Value) 
         maps, mode = bench.maps(source), "valid"
     index = operators.pool_2d(bench.model, maps, kind, window, strides, mode)
     return Value(index, bench.model.tensors[index].shape[1:], non_negative=source.non_negative)
+
+
+#: torch's interpolation -> (LiteRT's operator, whether positions are the middles of pixels)
+_RESIZES = {
+    "nearest": ("nearest_neighbor", False),
+    "nearest-exact": ("nearest_neighbor", True),
+    "bilinear": ("bilinear", True),
+}
+
+
+def _upsample(bench: Workbench, module: nn.Upsample, source: Value, shape: Sequence[int]) -> Value:
+    """Interpolation; int8 maps keep their grid, on which LiteRT rounds what lies between."""
+    size = (shape[1], shape[2])
+    factors = module.scale_factor or tuple(new / old for new, old in zip(size, source.shape, strict=False))
+    factors = factors if isinstance(factors, tuple) else (factors, factors)
+    aligned = bool(module.align_corners)
+    # LiteRT goes by the sizes alone, torch by the factor where one is given
+    exact = aligned or all(f * old == new for f, old, new in zip(factors, source.shape, size, strict=False))
+    if module.mode not in _RESIZES or not exact:
+        raise AtollError(
+            f"an upsampling of mode {module.mode!r} from {source.shape[:2]} by {factors} cannot be written "
+            f"for LiteRT; allowed are {', '.join(_RESIZES)}, to whole numbers"
+        )
+    kind, centered = _RESIZES[module.mode]
+    index = operators.resize(bench.model, bench.maps(source), size, kind, aligned, centered and not aligned)
+    return replace(source, index=index, shape=(*size, source.shape[2]))
 
 
 def _pair(size: int | tuple[int, ...]) -> tuple[int, int]:

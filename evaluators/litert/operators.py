@@ -211,6 +211,25 @@ def mean(
     return y
 
 
+def resize(
+    model: TfliteModel,
+    x: int,
+    size: tuple[int, int],
+    kind: str,
+    align_corners: bool = False,
+    half_pixel_centers: bool = False,
+) -> int:
+    """``bilinear`` or ``nearest_neighbor`` interpolation of maps ``x`` [1, height, width, channels]."""
+    batch, _, _, channels = model.tensors[x].shape
+    y = model.add_activation((batch, *size, channels), model.tensors[x].grid)
+    new = half_pixel_centers or (align_corners and kind == "nearest_neighbor")
+    name = "".join(word.capitalize() for word in ("resize", *kind.split("_")))
+    settings = dict(alignCorners=align_corners, halfPixelCenters=half_pixel_centers)
+    version = 3 if new else _int8_or(model, x, 2)
+    model.add_operator(f"RESIZE_{kind.upper()}", (x, model.add_index(size)), (y,), version, name, **settings)
+    return y
+
+
 def reshape(model: TfliteModel, x: int, shape: Sequence[int]) -> int:
     """The values of ``x`` in the same order as ``shape``."""
     if np.prod(shape) != np.prod(model.tensors[x].shape):
