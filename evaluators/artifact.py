@@ -46,7 +46,12 @@ def model_bytes(network: nn.Module, input_shape: tuple[int, int, int]) -> int:
 
 def packed_bytes(artifact: bytes) -> int:
     """Returns the size of an artifact after zstd at level 19, in bytes."""
-    return len(zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(artifact))
+    return len(zstd_packed(artifact))
+
+
+def zstd_packed(content: bytes) -> bytes:
+    """Returns bytes after zstd at level 19."""
+    return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(content)
 
 
 def write_artifact(network: nn.Module, input_shape: tuple[int, int, int], path: Path) -> int:
