@@ -15,7 +15,8 @@ from ..spaces.layers.structure import adopt, to_meta
 from ..spaces.recipe import Recipe
 from .measure import Price, price
 from .metrics import Metrics
-from .pipeline import Pipeline, StepRecord
+from .pipeline import Pipeline
+from .pipeline_result import StepRecord
 from .tasks import load_task
 from .tasks.given import given_network
 

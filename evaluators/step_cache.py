@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +113,20 @@ class StepCache:
         self._made += 1
         if self._made % WEIGHED_EVERY == 0:
             self.evict()
+
+    def get_or_make(self, key: str, make: Callable[[], Entry]) -> tuple[Entry, bool]:
+        """Returns an entry and whether it was there; one that was not is made and published.
+
+        Raises:
+            MachineError: the disk is full or the folder cannot be written.
+        """
+        with self.making(key):
+            found = self.get(key)
+            if found is not None:
+                return found, True
+            made = make()
+            self.put(key, made)
+            return made, False
 
     @contextmanager
     def making(self, key: str) -> Iterator[None]:

@@ -10,9 +10,10 @@ from typing import Any
 
 from ..evaluators.artifact_report import ArtifactReport
 from ..evaluators.digests import digest_json
-from ..evaluators.pipeline import Pipeline, PipelineResult
+from ..evaluators.pipeline import Pipeline
+from ..evaluators.pipeline_result import PipelineResult
 from ..evaluators.waterfall import predictions, waterfall
-from .selection import Row, baseline_figures
+from .selection import Row
 from .store import Store
 from .study import Study
 
@@ -50,9 +51,9 @@ def make_card(
     """
     name = study.study_name
     trials = store.trials(name)
-    baseline = baseline_figures(store.study(name) or {}, trials)
-    metrics = result.metrics.to_json()
-    whole = {figure: baseline.get(figure) for figure in metrics}
+    baseline = (
+        pipeline.baseline.metrics.to_json()
+    )  # priced as the network is, by the device's models of today
     base_trial = next((t["trial"] for t in trials if t["origin"] == "baseline"), "")
     steps = [asdict(step) for step in result.steps if step.position > 0]
     return {
@@ -66,9 +67,9 @@ def make_card(
         "epochs_per_step": trial["epochs_per_step"],
         "threads": trial["threads"],
         "device": study.device,
-        "metrics": metrics,
-        "baseline": whole,
-        "waterfall": waterfall(about, whole, steps, study.device),
+        "metrics": result.metrics.to_json(),
+        "baseline": baseline,
+        "waterfall": waterfall(about, baseline, steps, study.device),
         "predictions": predictions(about, study.device),
         "artifact": report.to_json(),
         "test_looks": _looks(store, name, trial["trial"]),
@@ -99,11 +100,6 @@ def card_digest(card: Mapping[str, Any]) -> str:
 def versions() -> dict[str, str]:
     """Returns the versions of what an export is made with."""
     return {name: version(name) for name in _VERSIONS}
-
-
-def test_look(command: str, quality: float) -> dict[str, Any]:
-    """Returns a look at the test split, made now, as a card keeps it."""
-    return {"quality": quality, "at": datetime.now(UTC).isoformat(timespec="seconds"), "command": command}
 
 
 def _looks(store: Store, study: str, trial: str) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from atoll.evaluators import pipeline as pipeline_module
+from atoll.evaluators import teachers as teachers_module
 from atoll.evaluators.bigger_teacher import make_bigger_teacher
 from atoll.evaluators.pipeline import Pipeline
 from atoll.evaluators.tasks.given import given_network
@@ -86,7 +86,7 @@ def test_a_study_makes_it_once_and_only_where_a_step_asks(
         made.append(make_bigger_teacher(*settings))  # type: ignore[arg-type]
         return made[-1]
 
-    monkeypatch.setattr(pipeline_module, "make_bigger_teacher", spied)
+    monkeypatch.setattr(teachers_module, "make_bigger_teacher", spied)
     new_pipeline(tiny_task, tmp_path).run(Recipe.parse("distill"))
     assert made == []
     for text in ("distill(teacher=bigger)", "prune_weights -> distill(teacher=bigger)"):
@@ -94,6 +94,6 @@ def test_a_study_makes_it_once_and_only_where_a_step_asks(
         assert result.metrics.train_epochs == pytest.approx(0.2 * len(result.steps))
     assert len(made) == 1
     images = tiny_task.dataset().validation.images
-    read = new_pipeline(tiny_task, tmp_path).bigger_teacher
+    read = new_pipeline(tiny_task, tmp_path).teachers.bigger
     assert torch.equal(predict_logits(read, images), predict_logits(made[0], images))
     assert not read.training

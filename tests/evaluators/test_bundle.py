@@ -11,7 +11,8 @@ import pytest
 import torch
 from atoll.evaluators.bundle import RECIPE, TENSORS, load_bundle, save_bundle
 from atoll.evaluators.digests import digest_tensors
-from atoll.evaluators.pipeline import Pipeline, PipelineResult
+from atoll.evaluators.pipeline import Pipeline
+from atoll.evaluators.pipeline_result import PipelineResult
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training import predict_logits
 from atoll.hw_models.device import Device

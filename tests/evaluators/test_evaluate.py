@@ -12,7 +12,7 @@ import torch
 from atoll.evaluators import measure as measure_module
 from atoll.evaluators.evaluate import Evaluation, EvaluationRequest, evaluate, pipeline_for, price_recipe
 from atoll.evaluators.metrics import Metrics
-from atoll.evaluators.pipeline import StepRecord
+from atoll.evaluators.pipeline_result import StepRecord
 from atoll.evaluators.tasks.task import Task
 from atoll.spaces.errors import AtollError
 from atoll.spaces.recipe import Recipe
@@ -87,7 +87,7 @@ def test_a_process_keeps_data_and_baseline(request_: EvaluationRequest) -> None:
 def test_torch_works_with_the_threads_of_the_key(request_: EvaluationRequest, threads: None) -> None:
     """Whoever gets the pipeline may train: what it makes is stored under that number of threads."""
     pipeline = pipeline_for(replace(request_, threads=2))
-    assert torch.get_num_threads() == pipeline.threads == 2
+    assert torch.get_num_threads() == pipeline.basis.threads == 2
     pipeline_for(request_)
     assert torch.get_num_threads() == 1
 
@@ -108,7 +108,7 @@ def test_training_that_diverges_is_an_error(
     request_: EvaluationRequest, evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch, tiny_task: Task
 ) -> None:
     broken = replace(request_, recipe=Recipe.parse("cluster(clusters=8)"))
-    monkeypatch.setattr(pipeline_for(broken), "task", replace(tiny_task, learning_rate=1e30))
+    monkeypatch.setattr(pipeline_for(broken).basis, "task", replace(tiny_task, learning_rate=1e30))
     with pytest.raises(AtollError, match="training diverged"):
         evaluate(broken)
     assert not pipeline_for(broken).is_cached(broken.recipe)

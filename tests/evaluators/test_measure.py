@@ -8,7 +8,8 @@ import torch
 from atoll.evaluators.artifact import artifact_bytes
 from atoll.evaluators.evaluate import price_recipe
 from atoll.evaluators.measure import nonzero_parameter_count, parameter_count, payload_bytes, price
-from atoll.evaluators.pipeline import Pipeline, PipelineResult
+from atoll.evaluators.pipeline import Pipeline
+from atoll.evaluators.pipeline_result import PipelineResult
 from atoll.evaluators.tasks.given import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.hw_models.device import Device

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import torch
 from atoll.evaluators import pipeline as pipeline_module
-from atoll.evaluators.pipeline import Pipeline, PipelineResult
+from atoll.evaluators import step_entries
+from atoll.evaluators.pipeline import Pipeline
+from atoll.evaluators.pipeline_result import PipelineResult
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training import evaluate_quality, predict_logits
 from atoll.hw_models.device import Device
@@ -57,9 +59,9 @@ def applied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
     real = Pipeline._make_step
 
-    def spied(self: Pipeline, key: str, prefix: Recipe, before: Any) -> Any:
+    def spied(self: Pipeline, prefix: Recipe, before: Any) -> Any:
         made.append(str(prefix.steps[-1]))
-        return real(self, key, prefix, before)
+        return real(self, prefix, before)
 
     monkeypatch.setattr(Pipeline, "_make_step", spied)
     return made
@@ -137,10 +139,10 @@ def test_two_processes_with_the_same_recipe_train_every_step_once(
     log = tmp_path / "log"
     real = Pipeline._make_step
 
-    def logged(self: Pipeline, key: str, prefix: Recipe, before: Any) -> Any:
+    def logged(self: Pipeline, prefix: Recipe, before: Any) -> Any:
         with log.open("a") as stream:
             stream.write(f"{prefix}\n")
-        return real(self, key, prefix, before)
+        return real(self, prefix, before)
 
     def work(pipeline: Pipeline) -> None:
         Pipeline._make_step = logged  # type: ignore[method-assign]  # in this process alone
@@ -244,14 +246,14 @@ def test_prices_are_those_of_today_s_device_model(
     warm: NewPipeline, cold: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A calibration made after a step was trained prices it as it would have been priced then."""
-    real = pipeline_module.price
+    real = step_entries.price
 
     def dearer(network: Any, device: Device) -> Any:
         found = real(network, device)
         value, low, high, status = found.latency_ms
         return replace(found, latency_ms=(value + 100, low + 100, high + 100, status))
 
-    monkeypatch.setattr(pipeline_module, "price", dearer)
+    monkeypatch.setattr(step_entries, "price", dearer)
     result = warm().run(RECIPE)
     assert result.metrics.latency_ms == cold[1].metrics.latency_ms + 100
     assert [step.latency_ms for step in result.steps] == [step.latency_ms + 100 for step in cold[1].steps]
@@ -268,8 +270,8 @@ def test_the_network_that_is_read_computes_what_was_trained(warm: NewPipeline, c
 
 
 def test_the_given_network_stays_as_it_was_given(cold: Any, new_pipeline: NewPipeline) -> None:
-    fresh = new_pipeline().given.state_dict()
-    for name, tensor in cold[0].given.state_dict().items():
+    fresh = new_pipeline().basis.given.state_dict()
+    for name, tensor in cold[0].basis.given.state_dict().items():
         assert torch.equal(tensor, fresh[name]), name
 
 
@@ -283,10 +285,10 @@ def test_an_order_without_meaning_costs_nothing(new_pipeline: NewPipeline) -> No
 def test_a_step_that_diverges_is_an_error_and_no_entry(warm: NewPipeline, tiny_task: Task) -> None:
     pipeline = warm()
     assert pipeline.baseline
-    pipeline.task = replace(tiny_task, learning_rate=1e30)  # the keys are those of the old one
+    pipeline.basis.task = replace(tiny_task, learning_rate=1e30)  # the keys are those of the old one
     recipe = Recipe.parse(f"{PRUNED} -> prune_weights(ratio=0.5)")
     with pytest.raises(AtollError, match="training diverged"):
         pipeline.run(recipe)
     assert not pipeline.is_cached(recipe)
-    pipeline.task = tiny_task
+    pipeline.basis.task = tiny_task
     assert pipeline.run(recipe).metrics.quality > 0.3

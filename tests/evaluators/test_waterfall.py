@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from atoll.evaluators.bundle import save_bundle
-from atoll.evaluators.pipeline import Pipeline, PipelineResult
+from atoll.evaluators.pipeline import Pipeline
+from atoll.evaluators.pipeline_result import PipelineResult
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.waterfall import predictions, prices, waterfall
 from atoll.evaluators.waterfall_figure import draw_waterfall
