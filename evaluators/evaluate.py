@@ -131,13 +131,14 @@ def price_recipe(recipe: Recipe, task: str, device: str) -> Price:
 
     Where a plan is a lower bound, so is the price.
     """
-    return price(_planned(recipe, task), Device.load(device))
+    return price(planned_for(recipe, task), Device.load(device))
 
 
 @lru_cache(maxsize=1024)
-def _planned(recipe: Recipe, task: str) -> torch.nn.Module:
+def planned_for(recipe: Recipe, task: str) -> torch.nn.Module:
+    """Returns the structure that a recipe gives a task's network, on the meta device; prefixes are kept."""
     if not recipe.steps:
         found = load_task(task)
         return to_meta(adopt(given_network(found), found.input_shape)).eval()
-    before = _planned(Recipe(recipe.steps[:-1]), task)
+    before = planned_for(Recipe(recipe.steps[:-1]), task)
     return recipe.steps[-1].plan(before).eval()

@@ -1,24 +1,18 @@
-"""Fits a device's cost models to measurements: log-space least squares with weak priors."""
+"""Sorts measurements into what a fit uses and what it does not, and fits a device's cost models to them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, log
-from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ..spaces.errors import AtollError
 from .cost_model import CostModel
 from .coverage import Coverage
+from .estimate import Estimate, log_error
 from .fitted import Fitted, LeftOut
 from .layer_table import LayerTable
 from .measured_table import measured_table
 from .measurements import Measurement
-
-#: expected |log(predicted / measured)| of one row: repeats of one network agree within 0.01 (published rows
-#: p1_baseline, p1_pruned and p1_distilled), so this is what such a formula leaves unexplained
-RESIDUAL_SCALE = 0.03
+from .setup import Setup
 
 
 @dataclass(frozen=True)
@@ -48,20 +42,26 @@ class Unused:
 
 @dataclass(frozen=True)
 class Sample:
-    """Every row of a file for one quantity: used or not, none dropped."""
+    """Every row of a file for one formula: used or not, none dropped.
+
+    Args:
+        model: the formula.
+        setups: of the used rows, the one that others are compared with first.
+        points, unused: the rows.
+    """
 
     model: CostModel
-    setups: tuple[str, ...]
+    setups: tuple[Setup, ...]
     points: tuple[Point, ...]
     unused: tuple[Unused, ...]
 
 
-def priced_tables(rows: Iterable[Measurement], folder: Path) -> dict[str, LayerTable | str]:
+def priced_tables(rows: Iterable[Measurement]) -> dict[str, LayerTable | str]:
     """Returns the layer table of every row by id, or the reason why there is none."""
     found: dict[str, LayerTable | str] = {}
     for row in rows:
         try:
-            found[row.id] = measured_table(row, folder)
+            found[row.id] = measured_table(row)
         except AtollError as error:
             found[row.id] = str(error)
     return found
@@ -71,16 +71,16 @@ def sample(
     model: CostModel,
     rows: Sequence[Measurement],
     tables: Mapping[str, LayerTable | str],
-    default_setup: str,
+    setups: Sequence[Setup],
     excluded: Sequence[str] = (),
 ) -> Sample:
-    """Sorts the rows of a file into those that a fit uses and those that it does not.
+    """Sorts rows into those that a fit uses and those that it does not.
 
     Args:
-        model: the quantity.
-        rows: the file's.
+        model: the formula.
+        rows: of set-ups that it prices.
         tables: of `priced_tables`.
-        default_setup: the set-up that predictions refer to where none is named; others get a coefficient.
+        setups: the first one is compared with: others get coefficients of their own.
         excluded: ids that are left out by the user's wish.
 
     Raises:
@@ -91,7 +91,8 @@ def sample(
         value, table = row.measured[model.column], tables[row.id]
         point = None
         if value is not None and isinstance(table, LayerTable):
-            point = Point(row, value * model.column_unit, table, model.work(table))
+            work = model.work(table, _own_file_bytes(row, table))
+            point = Point(row, value * model.column_unit, table, work)
         reason = _reason(row, model, table, excluded)
         if reason is None and point is not None:
             points.append(point)
@@ -99,9 +100,13 @@ def sample(
             unused.append(Unused(row, reason or "", point))
     if not points:
         raise AtollError(f"{model.column}: no row is left to fit; at least one must be credible and priced")
-    known = sorted({point.measurement.setup for point in points})
-    setups = tuple(sorted(known, key=lambda setup: (setup != default_setup, setup)))
-    return Sample(model, setups, tuple(points), tuple(unused))
+    known = {point.measurement.setup for point in points}
+    return Sample(model, tuple(s for s in setups if s.name in known), tuple(points), tuple(unused))
+
+
+def _own_file_bytes(row: Measurement, table: LayerTable) -> int | None:
+    """The measured file's size; one smaller than its weights is of a packed file, which no runtime loads."""
+    return row.file_bytes if row.file_bytes is not None and row.file_bytes >= table.weight_bytes else None
 
 
 def _reason(
@@ -113,63 +118,41 @@ def _reason(
         return "excluded by --exclude"
     if model.column in row.doubts:
         return row.doubts[model.column]
-    return table if isinstance(table, str) else None
-
-
-def fit_coefficients(model: CostModel, setups: tuple[str, ...], points: Sequence[Point]) -> dict[str, float]:
-    """Returns the coefficients that fit the points best, all positive.
-
-    Least squares of log(predicted / measured) / `RESIDUAL_SCALE` and of log(coefficient / prior) / spread.
-    """
-    from scipy.optimize import least_squares
-
-    terms = model.terms(setups)
-    priors = np.log([term.prior for term in terms])
-    spreads = np.array([term.spread for term in terms])
-
-    def misfits(logs: np.ndarray) -> np.ndarray:
-        coefficients = {term.name: exp(value) for term, value in zip(terms, logs, strict=True)}
-        residuals = [log_error(model, point, coefficients) / RESIDUAL_SCALE for point in points]
-        return np.array([*residuals, *((logs - priors) / spreads)])
-
-    best = least_squares(misfits, priors, xtol=1e-10, ftol=1e-10, gtol=1e-10).x
-    return {term.name: exp(value) for term, value in zip(terms, best, strict=True)}
-
-
-def log_error(model: CostModel, point: Point, coefficients: Mapping[str, float]) -> float:
-    """Returns log(predicted / measured) of one point."""
-    return log(model.price(point.work, coefficients, point.measurement.setup) / point.measured)
+    if isinstance(table, str):
+        return table
+    unknown = model.unknown(table)
+    return f"unknown operation: {', '.join(unknown)}" if unknown else None
 
 
 def fit(sample: Sample) -> Fitted:
-    """Fits one quantity and, for its interval, once more without each group of repeats."""
+    """Fits one formula and, for its interval, once more without each group of repeats."""
     model, setups = sample.model, sample.setups
     left_out = []
     for group in groups(sample.points):
         rest = [point for point in sample.points if point not in group]
-        coefficients = fit_coefficients(model, setups, rest)
-        residual = max(abs(log_error(model, point, coefficients)) for point in group)
-        left_out.append(
-            LeftOut(
-                group=tuple(point.measurement.id for point in group),
-                coefficients=coefficients,
-                residual=residual,
-                setup=group[0].measurement.setup,
-                surrogate=group[0].table.surrogate,
-            )
-        )
+        estimate = Estimate.of(model, setups, rest)
+        first = group[0]
+        spread = estimate.spread(model, first.work, first.measurement.setup, first.table.surrogate)
+        residual = max(abs(log_error(model, point, estimate.coefficients)) for point in group)
+        ids = tuple(point.measurement.id for point in group)
+        left_out.append(LeftOut(ids, estimate.coefficients, residual / spread))
     coverage = Coverage.of(point.table for point in sample.points)
-    return Fitted(model, setups, fit_coefficients(model, setups, sample.points), tuple(left_out), coverage)
+    names = tuple(setup.name for setup in setups)
+    return Fitted(model, names, Estimate.of(model, setups, sample.points), tuple(left_out), coverage)
 
 
 def groups(points: Sequence[Point]) -> list[list[Point]]:
-    """Returns the points in groups of repeats: one set-up, the same work."""
+    """Returns the points in groups of repeats: one set-up, one network."""
     found: list[list[Point]] = []
     for point in points:
         for group in found:
-            if (group[0].measurement.setup, group[0].work) == (point.measurement.setup, point.work):
+            if _repeats(group[0], point):
                 group.append(point)
                 break
         else:
             found.append([point])
     return found
+
+
+def _repeats(one: Point, other: Point) -> bool:
+    return (one.measurement.setup, one.table.rows) == (other.measurement.setup, other.table.rows)

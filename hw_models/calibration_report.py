@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import exp
-from typing import Any
+from statistics import mean
+from typing import Any, Literal
 
-from .calibration import Point, Sample, fit, fit_coefficients, log_error
+from .calibration import Point, Sample, fit
+from .estimate import Estimate, log_error
 from .fitted import Fitted
 
 #: "within" of the summary
@@ -39,22 +41,25 @@ class ReportRow:
     reason: str
 
 
-def report_rows(sample: Sample, fitted: Fitted, leave_one_out: bool = False) -> list[ReportRow]:
+def report_rows(
+    sample: Sample, fitted: Fitted, left_out: Literal["none", "row", "family"] = "none"
+) -> list[ReportRow]:
     """Returns every row of a sample, unused ones too, in the order used, then unused.
 
     Args:
-        sample: of one quantity.
+        sample: of one quantity and formula.
         fitted: the fit of its points.
-        leave_one_out: predict each used row by a fit without it.
+        left_out: predict each used row by the fit of all, by one without it, or by one without its family.
     """
     rows = []
+    refits: dict[str, Fitted] = {}  # what is left out -> the fit without it
     for point in sample.points:
-        rest = [other for other in sample.points if other is not point]
-        if leave_one_out and rest:
+        key = point.measurement.family if left_out == "family" else point.measurement.id
+        rest = tuple(other for other in sample.points if not _goes_with(other, point, left_out))
+        if left_out != "none" and rest and key not in refits:
             # the sample's set-ups stay: one of this row alone falls back on its prior
-            rows.append(_row(sample, point, fit(replace(sample, points=tuple(rest)))))
-        else:
-            rows.append(_row(sample, point, fitted))
+            refits[key] = fit(replace(sample, points=rest))
+        rows.append(_row(sample, point, refits.get(key, fitted)))
     for unused in sample.unused:
         measurement, column = unused.measurement, sample.model.column
         if unused.point is not None and measurement.setup in fitted.setups:
@@ -68,8 +73,10 @@ def report_rows(sample: Sample, fitted: Fitted, leave_one_out: bool = False) -> 
     return rows
 
 
-def _fit(sample: Sample, points: Sequence[Point]) -> dict[str, float]:
-    return fit_coefficients(sample.model, sample.setups, points)
+def _goes_with(other: Point, point: Point, left_out: str) -> bool:
+    if left_out == "family":
+        return other.measurement.family == point.measurement.family
+    return other is point
 
 
 def _row(sample: Sample, point: Point, fitted: Fitted) -> ReportRow:
@@ -91,22 +98,32 @@ def _row(sample: Sample, point: Point, fitted: Fitted) -> ReportRow:
 
 
 def summary(rows: Sequence[ReportRow]) -> dict[str, Any]:
-    """Returns the error figures over the used rows: mean, mean over families, worst, share within 10 %."""
-    errors = {row.id: abs(row.error_pct) for row in rows if row.used and row.error_pct is not None}
+    """Returns how far off the rows' predictions are and how well their intervals hold.
+
+    Returns:
+        Mean, mean over families, worst and share within 10 % of |error|, the share of measured figures
+        inside their interval and its mean half-width beside the prediction, in per cent; None without rows.
+    """
+    priced = [row for row in rows if row.error_pct is not None]
+    errors = [abs(row.error_pct or 0.0) for row in priced]
     families: dict[str, list[float]] = {}
-    for row in rows:
-        if row.id in errors:
-            families.setdefault(row.family, []).append(errors[row.id])
-    means = [sum(values) / len(values) for values in families.values()]
-    count = len(errors)
+    for row, error in zip(priced, errors, strict=True):
+        families.setdefault(row.family, []).append(error)
+    inside = [(row.low or 0) <= (row.measured or 0) <= (row.high or 0) for row in priced]
+    halves = [50 * ((row.high or 0) - (row.low or 0)) / (row.predicted or 1) for row in priced]
     return {
         "rows": len(rows),
-        "used": count,
-        "mape_pct": sum(errors.values()) / count,
-        "family_mean_pct": sum(means) / len(means),
-        "worst_pct": max(errors.values()),
-        "within_10_pct": 100 * sum(error <= WITHIN_PCT for error in errors.values()) / count,
+        "mape_pct": _mean(errors),
+        "family_mean_pct": _mean([mean(values) for values in families.values()]),
+        "worst_pct": max(errors, default=None),
+        "within_10_pct": _mean([100.0 * (error <= WITHIN_PCT) for error in errors]),
+        "interval_coverage_pct": _mean([100.0 * hit for hit in inside]),
+        "interval_half_width_pct": _mean(halves),
     }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return mean(values) if values else None
 
 
 def leave_one_out_errors(sample: Sample) -> dict[str, float]:
@@ -114,5 +131,6 @@ def leave_one_out_errors(sample: Sample) -> dict[str, float]:
     errors = {}
     for point in sample.points:
         rest = [other for other in sample.points if other is not point]
-        errors[point.measurement.id] = exp(log_error(sample.model, point, _fit(sample, rest))) - 1
+        estimate = Estimate.of(sample.model, sample.setups, rest)
+        errors[point.measurement.id] = exp(log_error(sample.model, point, estimate.coefficients)) - 1
     return errors

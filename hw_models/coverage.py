@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from .layer_table import MAC_KINDS, LayerTable
+from .layer_table import MAC_KINDS, LayerTable, TableRow
 
 #: how far beyond the measured sizes the formulas are still trusted: they are sums of linear terms, so a
 #: factor of two moves no term out of proportion (own judgement)
@@ -45,6 +45,10 @@ class Coverage:
                 gaps.append(f"{name} is {value:.3g}, measured were {low:.3g} to {high:.3g}")
         return gaps
 
+    def holds(self, row: TableRow) -> bool:
+        """Whether an operation runs in a measured kernel; what has no multiply-accumulates always does."""
+        return row.cost.kind not in MAC_KINDS or (row.cost.calibrated and _kernel(row) in self.kernels)
+
     def to_json(self) -> dict[str, Any]:
         """Returns plain JSON; `from_json` reads it."""
         return {
@@ -61,5 +65,8 @@ class Coverage:
 
 def _kernels(table: LayerTable) -> list[str]:
     """Returns the kernels with multiply-accumulates; element-wise work is not priced."""
-    rows = [row.cost for row in table.rows if row.cost.kind in MAC_KINDS]
-    return sorted({f"{cost.kind}/{cost.compute}" for cost in rows})
+    return sorted({_kernel(row) for row in table.rows if row.cost.kind in MAC_KINDS})
+
+
+def _kernel(row: TableRow) -> str:
+    return f"{row.cost.kind}/{row.cost.compute}"

@@ -1,40 +1,20 @@
-"""A device: its measurements, its fitted cost models, its predictions."""
+"""A device: its fitted cost models and its predictions."""
 
 import json
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 from ..spaces.errors import AtollError
-from ..spaces.nearest import known_names
-from .calibration import Sample, fit, priced_tables, sample
-from .cost_model import COST_MODELS, LATENCY, MEMORY
+from .calibration import Sample, fit
+from .cost_model import QUANTITIES
+from .device_folder import About, device_folder
 from .fitted import Fitted
 from .layer_table import LayerTable
-from .measurements import Measurement, check_ids, read_measurements
-from .memory import memory_work
 from .prediction import Prediction
 
-#: every device: (name, folder below hw_models)
-DEVICES: tuple[tuple[str, str], ...] = (("coral-dev-board", "coral_dev_board"),)
-_ROOT = Path(__file__).parent
 #: version of the fitted file
-FORMAT = 1
-
-
-def device_names() -> list[str]:
-    """Returns the names of all devices."""
-    return [name for name, _ in DEVICES]
-
-
-def device_folder(name: str) -> Path:
-    """Returns the folder of a device; unknown names raise with the nearest known one."""
-    for known, folder in DEVICES:
-        if known == name:
-            return _ROOT / folder
-    raise AtollError(f"unknown device {name!r}; {known_names(name, device_names())}")
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -42,36 +22,42 @@ class Device:
     """A board or runtime with calibrated cost models.
 
     Args:
-        name: as in `DEVICES`.
-        title: what it is, for people.
-        setups: set-up -> what it was, the default first.
-        fitted: quantity -> its model.
+        name: its name.
+        about: its title and set-ups.
+        fits: its models, each of one quantity and some of the set-ups.
+        setup: the chosen set-up; None where none was, and intervals hold the spread between them.
     """
 
     name: str
-    title: str
-    setups: dict[str, str]
-    fitted: dict[str, Fitted]
+    about: About
+    fits: tuple[Fitted, ...]
+    setup: str | None = None
 
     @classmethod
     def load(cls, name: str) -> Self:
         """Reads a device from its folder.
 
+        Args:
+            name: NAME, or NAME:SETUP for one of its set-ups.
+
         Raises:
-            AtollError: for an unknown name, or a fitted file of another version.
+            AtollError: for an unknown name or set-up, or a fitted file of another version.
         """
-        folder = device_folder(name)
-        about = _about(folder)
+        device, _, setup = name.partition(":")
+        folder = device_folder(device)
+        about = About.read(folder)
         path = folder / "fitted.json"
-        with open(path, encoding="utf-8") as stream:
-            stored = json.load(stream)
+        try:
+            with open(path, encoding="utf-8") as stream:
+                stored = json.load(stream)
+        except (OSError, ValueError) as error:
+            raise AtollError(f"{path}: cannot be read ({error}); {_again(device)}") from error
         if stored.get("format") != FORMAT:
             raise AtollError(
-                f"{path}: got format {stored.get('format')!r}, allowed is {FORMAT}; "
-                f"`atoll calibrate --device {name} --write` writes it anew"
+                f"{path}: got format {stored.get('format')!r}, allowed is {FORMAT}; {_again(device)}"
             )
-        fitted = {model.quantity: Fitted.from_json(model, stored[model.quantity]) for model in COST_MODELS}
-        return cls(name, about["title"], about["setups"], fitted)
+        fits = tuple(Fitted.from_json(one) for one in stored["fits"])
+        return cls(device, about, fits, about.setup(setup).name if setup else None)
 
     def predict(
         self, table: LayerTable, setup: str | None = None, model_bytes: int | None = None
@@ -80,61 +66,51 @@ class Device:
 
         Args:
             table: the network's.
-            setup: one of `setups`, the default where None.
+            setup: one of the set-ups; the device's own choice where None. Where nothing was chosen at all,
+                the value is the first set-up's and the interval holds those of all.
             model_bytes: size of its artifact, where known.
 
         Returns:
-            latency_ms and peak_memory_bytes.
+            latency_ms and peak_memory_bytes; what was never measured here is priced by the device's CPU,
+            where it names one, and is left out where not.
+
+        Raises:
+            AtollError: for an unknown set-up.
         """
-        memory = self.fitted[MEMORY.quantity]
-        return {
-            LATENCY.quantity: self.fitted[LATENCY.quantity].predict(table, setup),
-            MEMORY.quantity: memory.predict(table, setup, memory_work(table, model_bytes)),
-        }
+        chosen = setup or self.setup
+        found = {}
+        for quantity in QUANTITIES:
+            names = [self.about.setup(chosen).name] if chosen else [one.name for one in self.about.setups]
+            priced = [
+                fitted.predict(table, name, fitted.model.work(table, model_bytes))
+                for name in names
+                for fitted in self.fits
+                if fitted.model.quantity == quantity and name in fitted.setups
+            ]
+            if priced:
+                found[quantity] = priced[0].spanning(priced[1:])
+        if self.about.cpu and len(found) < len(QUANTITIES):
+            others = Device.load(self.about.cpu).predict(table, None, model_bytes)
+            found |= {key: one.elsewhere() for key, one in others.items() if key not in found}
+        return found
 
     def gaps(self, table: LayerTable) -> list[str]:
         """Returns, in words, why predictions for a network are extrapolated; nothing where they are not."""
-        return self.fitted[LATENCY.quantity].coverage.gaps(table)
+        setup = self.about.setup(self.setup).name
+        of_setup = (fitted for fitted in self.fits if setup in fitted.setups)
+        return list(dict.fromkeys(gap for fitted in of_setup for gap in fitted.coverage.gaps(table)))
 
 
-def measurements_path(name: str) -> Path:
-    """Returns the file of a device's own measurements."""
-    return device_folder(name) / "measurements.csv"
+def _again(device: str) -> str:
+    return f"`atoll calibrate --device {device} --write` writes it anew"
 
 
-def samples(name: str, path: Path | None = None, excluded: tuple[str, ...] = ()) -> list[Sample]:
-    """Reads measurements and sorts their rows, one sample a quantity.
-
-    Args:
-        name: of the device, for its structures and its default set-up.
-        path: a CSV file, the device's own where None.
-        excluded: ids to leave out of the fits.
-    """
-    folder = device_folder(name)
-    rows = read_measurements(measurements_path(name) if path is None else path)
-    check_ids(rows, excluded)
-    tables = priced_tables(rows, folder)
-    default = next(iter(_about(folder)["setups"]))
-    return [sample(model, rows, tables, default, excluded) for model in COST_MODELS]
-
-
-def fitted_text(fits: Mapping[str, Fitted]) -> str:
+def fitted_text(fits: Sequence[Fitted]) -> str:
     """Returns the content of the fitted file."""
-    stored: dict[str, Any] = {"format": FORMAT}
-    stored.update({quantity: fitted.to_json() for quantity, fitted in fits.items()})
+    stored: dict[str, Any] = {"format": FORMAT, "fits": [fitted.to_json() for fitted in fits]}
     return json.dumps(stored, indent=1, sort_keys=True) + "\n"
 
 
-def fit_all(found: list[Sample]) -> dict[str, Fitted]:
-    """Fits every quantity."""
-    return {one.model.quantity: fit(one) for one in found}
-
-
-def measurements_of(name: str) -> tuple[Measurement, ...]:
-    """Returns a device's own measurements."""
-    return read_measurements(measurements_path(name))
-
-
-def _about(folder: Path) -> dict[str, Any]:
-    with open(folder / "device.toml", "rb") as stream:
-        return tomllib.load(stream)
+def fit_all(samples: Sequence[Sample]) -> tuple[Fitted, ...]:
+    """Fits every sample."""
+    return tuple(fit(sample) for sample in samples)

@@ -1,16 +1,19 @@
-"""A fitted cost model: coefficients, their companions without each group for the interval, its coverage."""
+"""A fitted cost model: its estimate, companions without each group for the interval, its coverage."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import ceil, floor, log
+from dataclasses import dataclass, replace
+from math import ceil, exp, floor, log
 from typing import Any, Self
 
-from ..spaces.errors import AtollError
-from ..spaces.nearest import known_names
-from .cost_model import CostModel
+from .cost_model import CostModel, cost_model
 from .coverage import Coverage
+from .estimate import Estimate
 from .layer_table import LayerTable
 from .prediction import NOMINAL_COVERAGE, Prediction
+
+#: how far off (in logarithms) the time of a kernel may be that no measurement holds, beside its neighbours
+#: of the same kind or dtype: a caution, half as much again as the worst where one was left out of the fit
+UNMEASURED_KERNEL_SPREAD = log(1.25)
 
 
 @dataclass(frozen=True)
@@ -20,16 +23,12 @@ class LeftOut:
     Args:
         group: ids of the rows.
         coefficients: of the fit without them.
-        residual: largest |log(predicted / measured)| over them.
-        setup: of the group.
-        surrogate: whether the group's network is only a stand-in, so that the residual holds its error too.
+        ratio: the largest |log(predicted / measured)| over them, in units of what that fit expected.
     """
 
     group: tuple[str, ...]
-    coefficients: dict[str, float]
-    residual: float
-    setup: str
-    surrogate: bool
+    coefficients: Mapping[str, float]
+    ratio: float
 
 
 @dataclass(frozen=True)
@@ -38,87 +37,100 @@ class Fitted:
 
     Args:
         model: its formula.
-        setups: known set-ups, the first one the default.
-        coefficients: by term.
+        setups: names of the known set-ups.
+        estimate: the coefficients.
         left_out: one a group, for the interval.
         coverage: what the rows of the fit cover.
     """
 
     model: CostModel
     setups: tuple[str, ...]
-    coefficients: dict[str, float]
+    estimate: Estimate
     left_out: tuple[LeftOut, ...]
     coverage: Coverage
 
-    def predict(self, table: LayerTable, setup: str | None = None, work: Any = None) -> Prediction:
+    def predict(self, table: LayerTable, setup: str, work: Any = None) -> Prediction:
         """Returns value, interval and status for a network.
 
-        The interval is jackknife+ (Barber et al. 2021, eq. 1.4) on log residuals, over groups of repeats.
-        Stand-ins for networks that are not defined count in their own set-up alone: their residuals say more
-        about the stand-in than about the formula.
+        The interval is jackknife+ (Barber et al. 2021, eq. 1.4) on log residuals over groups of repeats, each
+        in units of what its fit expected there, so that a network far from the measurements gets a wider one.
 
         Args:
             table: the network's.
-            setup: one of `setups`, the first where None.
+            setup: one of `setups`.
             work: taken instead of the table's own, where more is known (the file's size).
-
-        Raises:
-            AtollError: for an unknown set-up.
         """
-        setup = self.setups[0] if setup is None else setup
-        if setup not in self.setups:
-            raise AtollError(f"unknown set-up {setup!r}; {known_names(setup, self.setups)}")
-        work = self.model.work(table) if work is None else work
-        value = self._log(work, self.coefficients, setup)
-        others = [
-            (self._log(work, fit.coefficients, setup), fit.residual)
-            for fit in self.left_out
-            if not fit.surrogate or fit.setup == setup
-        ]
-        lows = sorted(other - residual for other, residual in others)
-        highs = sorted(other + residual for other, residual in others)
+        work = self.model.work(table, None) if work is None else work
+        value = self._log(work, self.estimate.coefficients, setup)
+        spread = self.estimate.spread(self.model, work, setup, table.surrogate)
+        lows, highs = [], []
+        for fit in self.left_out:
+            other = self._log(work, fit.coefficients, setup)
+            lows.append(other - fit.ratio * spread)
+            highs.append(other + fit.ratio * spread)
         # with fewer than nine groups the ranks fall outside: the extremes are the widest there is
-        outside = 1 - NOMINAL_COVERAGE
-        low = lows[max(0, floor(outside * (len(lows) + 1)) - 1)] if lows else value
-        high = highs[min(len(highs), ceil(NOMINAL_COVERAGE * (len(highs) + 1))) - 1] if highs else value
-        return Prediction.from_logs(value, low, high, extrapolated=bool(self.coverage.gaps(table)))
+        outside, count = 1 - NOMINAL_COVERAGE, len(self.left_out)
+        low = sorted(lows)[max(0, floor(outside * (count + 1)) - 1)] if lows else value
+        high = sorted(highs)[min(count, ceil(NOMINAL_COVERAGE * (count + 1))) - 1] if highs else value
+        caution = self._caution(table, setup, exp(value))
+        return Prediction(
+            exp(value),
+            exp(min(low, value) - caution),
+            exp(max(high, value) + caution),
+            self._status(table),
+            setup,
+        )
+
+    def _status(self, table: LayerTable) -> str:
+        unknown = self.model.unknown(table)
+        if unknown:
+            return f"unknown operation: {', '.join(unknown)}"
+        return "extrapolated" if self.coverage.gaps(table) else "interpolated"
+
+    def _caution(self, table: LayerTable, setup: str, value: float) -> float:
+        """Widens by the share of the figure that comes from kernels which were never measured."""
+        rows = tuple(row for row in table.rows if not self.coverage.holds(row))
+        if not rows or not self.model.additive:
+            return 0.0
+        part = self.model.work(replace(table, rows=rows), None)
+        share = self.model.price(part, self.estimate.coefficients, setup) / value
+        return UNMEASURED_KERNEL_SPREAD * min(1.0, share)
 
     def _log(self, work: Any, coefficients: Mapping[str, float], setup: str) -> float:
         return log(self.model.price(work, coefficients, setup))
 
     def to_json(self) -> dict[str, Any]:
-        """Returns plain JSON, six significant digits; `from_json` reads it."""
+        """Returns plain JSON; `from_json` reads it."""
         return {
+            "quantity": self.model.quantity,
+            "formula": self.model.formula,
             "setups": list(self.setups),
-            "coefficients": _rounded(self.coefficients),
+            **self.estimate.to_json(),
             "coverage": self.coverage.to_json(),
             "left_out": [
                 {
                     "group": list(fit.group),
-                    "setup": fit.setup,
-                    "surrogate": fit.surrogate,
-                    "residual": float(f"{fit.residual:.6g}"),
-                    "coefficients": _rounded(fit.coefficients),
+                    "ratio": float(f"{fit.ratio:.6g}"),
+                    "coefficients": {key: float(f"{value:.6g}") for key, value in fit.coefficients.items()},
                 }
                 for fit in self.left_out
             ],
         }
 
     @classmethod
-    def from_json(cls, model: CostModel, stored: dict[str, Any]) -> Self:
+    def from_json(cls, stored: dict[str, Any]) -> Self:
         """Reads what `to_json` gave.
 
         Raises:
             KeyError: when a part is missing.
+            AtollError: for a formula that is not known.
         """
-        left_out = tuple(
-            LeftOut(tuple(fit["group"]), fit["coefficients"], fit["residual"], fit["setup"], fit["surrogate"])
-            for fit in stored["left_out"]
+        return cls(
+            cost_model(stored["quantity"], stored["formula"]),
+            tuple(stored["setups"]),
+            Estimate.from_json(stored),
+            tuple(
+                LeftOut(tuple(fit["group"]), fit["coefficients"], fit["ratio"]) for fit in stored["left_out"]
+            ),
+            Coverage.from_json(stored["coverage"]),
         )
-        coverage = Coverage.from_json(stored["coverage"])
-        return cls(model, tuple(stored["setups"]), stored["coefficients"], left_out, coverage)
-
-
-def _rounded(coefficients: Mapping[str, float]) -> dict[str, float]:
-    # six digits: far below the error of any coefficient, and the same file on every machine
-    return {name: float(f"{value:.6g}") for name, value in coefficients.items()}

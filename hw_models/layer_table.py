@@ -100,6 +100,11 @@ class LayerTable:
         """Names of operations whose kernel the published measurements do not hold."""
         return tuple(row.name for row in self.rows if not row.cost.calibrated)
 
+    @cached_property
+    def unknown(self) -> tuple[str, ...]:
+        """What operations are called that have no kind, so that nothing prices them."""
+        return tuple(sorted({row.cost.operation for row in self.rows if row.cost.kind == "unknown"}))
+
     def to_json(self) -> dict[str, Any]:
         """Returns plain JSON; `from_json` reads it."""
         return {"format": FORMAT, **asdict(self)}

@@ -6,13 +6,11 @@ published memory figures fit only that).
 """
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..spaces.errors import AtollError
 from .layer_table import LayerTable, layer_table
 from .measurements import Measurement
-from .structure_file import structure_names, structure_table
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,33 +18,24 @@ if TYPE_CHECKING:
     from ..spaces.technique import Technique
 
 
-def measured_table(measurement: Measurement, folder: Path) -> LayerTable:
+def measured_table(measurement: Measurement) -> LayerTable:
     """Returns the table of a measured network.
-
-    Args:
-        measurement: what was measured.
-        folder: the device's, with structures that the zoo does not hold.
 
     Raises:
         AtollError: with the reason why the row cannot be priced.
     """
-    from ..spaces.networks import NETWORKS
+    from ..spaces.networks import NETWORKS, SURROGATES
     from ..spaces.recipe import Recipe
 
-    zoo = [name for name, _ in NETWORKS]
+    if measurement.network not in [name for name, _ in NETWORKS]:
+        raise AtollError(f"the structure of {measurement.network} is not known")
     steps = list(Recipe.parse(measurement.recipe or "baseline"))
     integer = bool(steps) and _is_integer(steps[-1])
     if integer:
         steps.pop()
-    if measurement.network in zoo:
-        table = _zoo_table(measurement, steps)
-    elif measurement.network in structure_names(folder) and not steps:
-        table = structure_table(folder, measurement.network, measurement.input_shape, measurement.num_classes)
-    elif measurement.network in structure_names(folder):
-        raise AtollError(f"{steps[0]} of {measurement.network}: only its layer table is stored, no network")
-    else:
-        raise AtollError(f"the structure of {measurement.network} is not known")
-    return replace(integer_everywhere(table) if integer else table, name=measurement.id)
+    table = _zoo_table(measurement, steps)
+    table = integer_everywhere(table) if integer else table
+    return replace(table, name=measurement.id, surrogate=measurement.network in SURROGATES)
 
 
 def integer_everywhere(table: LayerTable) -> LayerTable:
@@ -72,7 +61,7 @@ def _zoo_table(measurement: Measurement, steps: "list[Technique]") -> LayerTable
     import torch
 
     from ..spaces.layers.structure import adopt
-    from ..spaces.networks import SURROGATES, build_network
+    from ..spaces.networks import build_network
 
     with torch.device("meta"):
         network = build_network(measurement.network, measurement.num_classes, measurement.input_shape)
@@ -82,8 +71,7 @@ def _zoo_table(measurement: Measurement, steps: "list[Technique]") -> LayerTable
             _put_published_trains(network, step)
         else:
             network = step.plan(network)
-    table = layer_table(network, measurement.input_shape)
-    return replace(table, surrogate=measurement.network in SURROGATES)
+    return layer_table(network, measurement.input_shape)
 
 
 def _put_published_trains(network: "nn.Module", step: "Technique") -> None:

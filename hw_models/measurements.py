@@ -23,6 +23,8 @@ COLUMNS = (
     "memory_credible",
 )
 QUANTITIES = ("latency_ms", "peak_memory_mib")
+#: what a unit of `model_size` is in bytes
+SIZE_UNITS = {"B": 1, "kB": 1000, "KiB": 1024, "MB": 1000**2, "MiB": 1024**2}
 _RANK = re.compile(r"rank=\d+(,\s*)?")
 
 
@@ -40,6 +42,7 @@ class Measurement:
         num_classes: 2 where the network has none.
         measured: latency_ms in ms and peak_memory_mib in MiB; None where it was not measured.
         doubts: reasons why a quantity is not used, by its name.
+        file_bytes: size of the measured file; None where the table does not say.
     """
 
     id: str
@@ -51,13 +54,15 @@ class Measurement:
     num_classes: int
     measured: dict[str, float | None]
     doubts: dict[str, str]
+    file_bytes: int | None = None
 
 
 def read_measurements(path: Path) -> tuple[Measurement, ...]:
     """Reads a CSV file of measurements.
 
     Columns: id, setup, network, recipe, input_shape (HEIGHTxWIDTHxCHANNELS), num_classes, latency_ms,
-    peak_memory_mib, latency_credible and memory_credible (yes or no); family and notes are optional.
+    peak_memory_mib, latency_credible and memory_credible (yes or no). Optional are family, notes, and
+    model_size with model_size_unit (a key of `SIZE_UNITS`).
 
     Raises:
         AtollError: for missing columns, no rows, repeated ids, values that cannot be read, or a file that is
@@ -128,7 +133,18 @@ def _measurement(row: dict[str, str], place: str) -> Measurement:
         num_classes=int(classes),
         measured={quantity: _number(text[quantity], f"{place}, {quantity}") for quantity in QUANTITIES},
         doubts=doubts,
+        file_bytes=_file_bytes(text, place),
     )
+
+
+def _file_bytes(text: dict[str, str], place: str) -> int | None:
+    size = _number(text.get("model_size", ""), f"{place}, model_size")
+    if size is None:
+        return None
+    unit = text.get("model_size_unit", "")
+    if unit not in SIZE_UNITS:
+        raise AtollError(f"{place}, model_size_unit: got {unit!r}, allowed are {', '.join(SIZE_UNITS)}")
+    return round(size * SIZE_UNITS[unit])
 
 
 def _number(text: str, place: str) -> float | None:

@@ -1,5 +1,6 @@
 """The structure that a recipe gives a network of the zoo: on the meta device, without data or training."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +23,14 @@ def planned(
     Raises:
         AtollError: for an unknown network, or a step that does not fit it.
     """
+    *_, last = planned_steps(recipe, network, input_shape, num_classes)
+    return last
+
+
+def planned_steps(
+    recipe: "Recipe", network: str, input_shape: tuple[int, int, int], num_classes: int
+) -> "Iterator[nn.Module]":
+    """Yields the network of the zoo, then what each step of a recipe makes of it; see `planned`."""
     import torch
 
     from ..spaces.layers.structure import adopt
@@ -30,6 +39,7 @@ def planned(
     with torch.device("meta"):
         model = build_network(network, num_classes, input_shape)
     structure = adopt(model, input_shape).eval()
+    yield structure
     for step in recipe:
         structure = step.plan(structure).eval()
-    return structure
+        yield structure

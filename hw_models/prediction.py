@@ -1,16 +1,11 @@
 """A predicted figure: never a bare number."""
 
-from dataclasses import dataclass
-from math import exp
-from typing import Any, Literal
-
-Status = Literal["interpolated", "extrapolated"]
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 #: share of new networks that the interval is meant to hold
 NOMINAL_COVERAGE = 0.9
-#: how much farther each end of the interval lies where the measurements hold nothing like the network. No
-#: data can tell this factor; it is a caution: five times the worst error of a family left out of the fit.
-EXTRAPOLATION_FACTOR = 1.5
 
 
 @dataclass(frozen=True)
@@ -19,22 +14,28 @@ class Prediction:
 
     Args:
         value, low, high: in the unit that the quantity's name carries; low <= value <= high.
-        status: extrapolated where a kernel or a size lies outside the measurements.
+        status: `interpolated`, `extrapolated` where a kernel or a size lies outside the measurements, or
+            `unknown operation: …` where something runs that nothing prices: the figures are the rest's.
+        setup: measurement set-up that it refers to; empty where none matters.
     """
 
     value: float
     low: float
     high: float
-    status: Status
+    status: str
+    setup: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Returns value, low, high and status."""
-        return {"value": self.value, "low": self.low, "high": self.high, "status": self.status}
+        """Returns value, low, high, status and set-up."""
+        return asdict(self)
 
-    @classmethod
-    def from_logs(cls, value: float, low: float, high: float, extrapolated: bool) -> "Prediction":
-        """Returns the prediction for logarithms of value and ends, widened where it is extrapolated."""
-        factor = EXTRAPOLATION_FACTOR if extrapolated else 1.0
-        low, high = min(low, value), max(high, value)
-        status: Status = "extrapolated" if extrapolated else "interpolated"
-        return cls(exp(value), exp(low) / factor, exp(high) * factor, status)
+    def spanning(self, others: "Sequence[Prediction]") -> "Prediction":
+        """Returns this value with an interval that holds those of other set-ups too."""
+        everything = (self, *others)
+        low, high = min(one.low for one in everything), max(one.high for one in everything)
+        return replace(self, low=low, high=high)
+
+    def elsewhere(self) -> "Prediction":
+        """Returns the same for a device that it was not measured on."""
+        status = "extrapolated" if self.status == "interpolated" else self.status
+        return replace(self, status=status)

@@ -3,14 +3,13 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from ...spaces.errors import AtollError
 from ..tables import Column, FormatOption, print_json, print_table
 
-DEFAULT_DEVICE = "coral-dev-board"
 COLUMNS = (
     Column("id"),
     Column("quantity"),
@@ -23,6 +22,11 @@ COLUMNS = (
     Column("used"),
     Column("reason"),
 )
+HOW = {
+    "none": "error of the fit on its own rows",
+    "row": "leave-one-out error",
+    "family": "error with the row's whole family left out",
+}
 
 
 def calibrate(
@@ -31,11 +35,19 @@ def calibrate(
         typer.Argument(metavar="[FILE]", help="CSV file of measurements; the device's own if not given."),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(metavar="NAME", help=f"Whose structures and set-ups; {DEFAULT_DEVICE}.")
+        str | None,
+        typer.Option(metavar="NAME", help="With FILE: the device to write, yours if it is a new name."),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Device whose measurements a new one builds on; coral-dev-board."),
     ] = None,
     exclude: Annotated[str, typer.Option(metavar="ID,…", help="Rows that the fit must not see.")] = "",
     leave_one_out: Annotated[
         bool, typer.Option("--leave-one-out", help="Predict each row by a fit without it.")
+    ] = False,
+    leave_family_out: Annotated[
+        bool, typer.Option("--leave-family-out", help="Predict each row by a fit without its family.")
     ] = False,
     write: Annotated[
         bool, typer.Option("--write", help="Write the fit of the device's own measurements into its folder.")
@@ -44,45 +56,71 @@ def calibrate(
 ) -> None:
     """Fit latency and peak memory to measurements and print every row beside its prediction.
 
-    Rows that the fit does not use are listed too, with the reason, and priced where that is possible.
+    Rows that the fit does not use are listed too, with the reason, and priced where that is possible. With
+    FILE and --device the fit is kept: a new name is a device of yours, which builds on the measurements of
+    another, so that a single row of a new set-up is enough to shift it; the name of a built-in device puts
+    your fit in its place (delete the folder that is printed to have the built-in one back). Columns of FILE:
+    id, setup, network, recipe, input_shape (HEIGHTxWIDTHxCHANNELS), num_classes, latency_ms, peak_memory_mib,
+    latency_credible, memory_credible (yes or no); family, model_size and model_size_unit, notes if you like.
     """
     from ...hw_models.calibration_report import report_rows, summary
-    from ...hw_models.device import device_folder, fit_all, fitted_text, samples
+    from ...hw_models.device import fit_all
+    from ...hw_models.own_device import Calibration
 
     if file is None and device is None:
         raise AtollError("calibrate: got neither FILE nor --device, allowed is either or both")
+    if leave_one_out and leave_family_out:
+        raise AtollError("calibrate: got --leave-one-out and --leave-family-out, allowed is one of them")
     ids = tuple(filter(None, (part.strip() for part in exclude.split(","))))
-    if write and (file is not None or device is None or ids):
+    if write and (file is not None or ids):
         raise AtollError("--write fits all of a device's own measurements: give --device NAME alone with it")
-    name = device or DEFAULT_DEVICE
-    found = samples(name, file, ids)
+    work = Calibration.of(file, device, base)
+    found = work.samples(ids)
     fits = fit_all(found)
-    if write:
-        target = device_folder(name) / "fitted.json"
-        target.write_text(fitted_text(fits), encoding="utf-8")
-        print(f"atoll: wrote {target}", file=sys.stderr)
+    for note in work.notes(found):
+        print(f"atoll: {note}", file=sys.stderr)
+    if write or (file is not None and device is not None):
+        print(f"atoll: wrote {work.write(fits)}", file=sys.stderr)
 
+    how: Literal["none", "row", "family"] = "none"
+    if leave_one_out or leave_family_out:
+        how = "row" if leave_one_out else "family"
     rows: list[dict[str, Any]] = []
     summaries: dict[str, dict[str, Any]] = {}
-    for sample in found:
-        lines = report_rows(sample, fits[sample.model.quantity], leave_one_out)
+    for sample, fitted in zip(found, fits, strict=True):
+        lines = report_rows(sample, fitted, how)
         rows += [asdict(line) for line in lines]
-        summaries[sample.model.column] = summary(lines)
+        name = sample.model.column
+        if name in summaries:  # another formula of the same quantity
+            name = f"{name} ({sample.model.formula})"
+        # what the fit used, and what the user held back to see whether it is met
+        summaries[name] = {
+            "used": sum(line.used for line in lines),
+            **summary([line for line in lines if line.used]),
+            "rows": len(lines),
+            "all_rows": summary(lines),
+            "excluded": summary([line for line in lines if line.id in ids]),
+        }
     if format == "json":
-        how = "leave-one-out" if leave_one_out else "fit"
-        print_json({"rows": rows, "summary": {"errors": how, **summaries}})
+        print_json({"rows": rows, "summary": {"errors": HOW[how], **summaries}})
         return
     print_table(rows, COLUMNS, format)
     if format == "table":
         for column, figures in summaries.items():
-            print(_sentence(column, figures, leave_one_out))
+            print(
+                _sentence(f"{column}: {figures['used']} of {figures['rows']} rows used; {HOW[how]}", figures)
+            )
+            print(_sentence(f"{column}: all rows that can be priced", figures["all_rows"]))
+            if ids:
+                print(_sentence(f"{column}: excluded rows", figures["excluded"]))
 
 
-def _sentence(column: str, figures: dict[str, Any], leave_one_out: bool) -> str:
-    how = "leave-one-out error" if leave_one_out else "error of the fit on its own rows"
+def _sentence(what: str, figures: dict[str, Any]) -> str:
+    if figures["mape_pct"] is None:
+        return f"{what}: none"
     return (
-        f"{column}: {figures['used']} of {figures['rows']} rows used; {how}: "
-        f"mean {figures['mape_pct']:.1f} %, "
+        f"{what}: mean {figures['mape_pct']:.1f} %, "
         f"mean over families {figures['family_mean_pct']:.1f} %, worst {figures['worst_pct']:.1f} %, "
-        f"{figures['within_10_pct']:.0f} % of rows within 10 %"
+        f"{figures['within_10_pct']:.0f} % of rows within 10 %; 90 % intervals hold "
+        f"{figures['interval_coverage_pct']:.0f} %, half-width {figures['interval_half_width_pct']:.1f} %"
     )

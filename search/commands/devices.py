@@ -8,12 +8,19 @@ COLUMNS = (
     Column("setups"),
     Column("quantities"),
     Column("measurements", kind="measured"),
+    Column("folder"),
 )
 
 
 def devices(format: FormatOption = "table") -> None:
-    """List the devices with calibrated cost models; the first set-up is the one that predictions mean."""
-    from ...hw_models.device import Device, device_names, measurements_of
+    """List the devices with calibrated cost models; the first set-up is the one that predictions mean.
+
+    Yours are below the folder ATOLL_DEVICES (~/.config/atoll/devices if not set) and come before built-in
+    ones of the same name; `atoll calibrate FILE --device NAME` makes one.
+    """
+    from ...hw_models.device import Device
+    from ...hw_models.device_folder import device_folder, device_names
+    from ...hw_models.samples import measurements_of
 
     rows = []
     for name in device_names():
@@ -21,10 +28,11 @@ def devices(format: FormatOption = "table") -> None:
         rows.append(
             {
                 "device": name,
-                "title": device.title,
-                "setups": " ".join(device.setups),
-                "quantities": " ".join(device.fitted),
+                "title": device.about.title,
+                "setups": " ".join(setup.name for setup in device.about.setups),
+                "quantities": " ".join(dict.fromkeys(fitted.model.quantity for fitted in device.fits)),
                 "measurements": len(measurements_of(name)),
+                "folder": str(device_folder(name)),
             }
         )
     print_table(rows, COLUMNS, format)

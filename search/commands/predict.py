@@ -1,70 +1,91 @@
-"""`atoll predict`: what a recipe would cost on a device, without training anything."""
+"""`atoll predict`: what a recipe, a stored trial or a file would cost on a device, without training."""
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ...spaces.errors import AtollError
+from ..store_option import DEFAULT_STORE, StoreOption
 from ..tables import Column, FormatOption, print_json, print_table
 
+QUANTITIES = ("latency_ms", "peak_memory_bytes", "model_bytes")
 COLUMNS = (
     Column("quantity"),
     Column("value", kind="predicted", spec=",.6g"),
     Column("low", kind="predicted", spec=",.6g"),
     Column("high", kind="predicted", spec=",.6g"),
     Column("status"),
+    Column("setup"),
 )
 
 
 def predict(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help='Such as "quantize(bits=8)", or baseline.')],
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="[RECIPE]", help='Such as "quantize(bits=8)", or baseline.')
+    ] = None,
     network: Annotated[str, typer.Option(metavar="NAME", help="Network of the zoo.")] = "baseline_cnn",
     input: Annotated[
         str, typer.Option(metavar="HEIGHTxWIDTHxCHANNELS", help="Size of one image.")
     ] = "64x64x3",
     classes: Annotated[int, typer.Option(metavar="N", help="Number of classes.")] = 35,
-    device: Annotated[str, typer.Option(metavar="NAME", help="See `atoll devices`.")] = "coral-dev-board",
+    artifact: Annotated[
+        Path | None, typer.Option(metavar="FILE.tflite", help="Price this file instead of a recipe.")
+    ] = None,
+    trial: Annotated[
+        str | None, typer.Option(metavar="TRIAL", help="Price a stored trial: its name, recipe, or `best`.")
+    ] = None,
+    study: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Study of --trial; the newest if not given.")
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    device: Annotated[
+        str, typer.Option(metavar="NAME[:SETUP]", help="See `atoll devices`.")
+    ] = "coral-dev-board",
     setup: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Measurement set-up; the device's first if not given.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Measurement set-up. If none is chosen the figure is the device's first, "
+            "and the interval holds those of all set-ups.",
+        ),
     ] = None,
     format: FormatOption = "table",
 ) -> None:
-    """Predict latency, peak memory and file size of a recipe on a device, with 90 % intervals.
+    """Predict latency, peak memory and file size on a device, with 90 % intervals.
 
     Nothing is trained: the structure alone is priced. Where a step's structure depends on data, the figures
     are a lower bound.
     """
-    from ...evaluators.artifact import model_bytes
     from ...hw_models.device import Device
-    from ...hw_models.layer_table import layer_table
-    from ...hw_models.measurements import parse_size
-    from ...hw_models.planned import planned
-    from ...hw_models.prediction import Prediction
-    from ...spaces.layers.structure import structure as describe
-    from ...spaces.order import check_order
-    from ...spaces.recipe import Recipe
+    from ..priced import priced_file, priced_recipe, priced_trial
 
+    if sum(given is not None for given in (recipe, artifact, trial)) != 1:
+        raise AtollError("predict: give one of RECIPE, --artifact FILE.tflite and --trial TRIAL")
     board = Device.load(device)
-    steps = check_order(Recipe.parse(recipe))
-    shape = parse_size(input, "--input")
-    structure = planned(steps, network, shape, classes)
-    table = layer_table(structure, shape, network)
-    size = model_bytes(structure, shape)
-    predictions = board.predict(table, setup, size)
+    if artifact is not None:
+        priced = priced_file(artifact)
+    elif trial is not None:
+        priced = priced_trial(store, study, trial)
+    else:
+        priced = priced_recipe(recipe or "", network, input, classes)
+    predictions = board.predict(priced.table, setup, priced.model_bytes)
+    shown: dict[str, dict[str, Any]] = {
+        quantity: predictions[quantity].to_json() for quantity in QUANTITIES if quantity in predictions
+    }
     # the file is lowered from the structure byte by byte: no interval
-    predictions["model_bytes"] = Prediction(size, size, size, "interpolated")
-
-    notes = [f"{step} is a lower bound" for step in steps if not step.plan_is_exact]
-    structures = [describe(planned(prefix, network, shape, classes)) for prefix in steps.prefixes()]
-    for step, before, after in zip(steps, structures, structures[1:], strict=False):
-        if step.stage != "training" and before == after:
-            notes.append(f"{step} changes nothing in this network")
-    for note in (*board.gaps(table), *notes):
+    size = {"value": priced.model_bytes, "low": priced.model_bytes, "high": priced.model_bytes}
+    shown["model_bytes"] = {**size, "status": "interpolated", "setup": ""}
+    for note in (*board.gaps(priced.table), *priced.notes):
         print(f"atoll: {note}", file=sys.stderr)
-    shown: dict[str, Any] = {quantity: value.to_json() for quantity, value in predictions.items()}
     if format == "json":
         print_json(shown)
         return
-    rows = [{"quantity": quantity, **value} for quantity, value in shown.items()]
-    title = f"{steps} of {network} on {device}, set-up {setup or next(iter(board.setups))}"
-    print_table(rows, COLUMNS, format, title=title)
+    chosen = setup or board.setup or f"{board.about.setups[0].name}, intervals over all set-ups"
+    print_table(
+        [{"quantity": quantity, **value} for quantity, value in shown.items()],
+        COLUMNS,
+        format,
+        title=f"{priced.title} on {board.name}, set-up {chosen}",
+    )

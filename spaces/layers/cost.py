@@ -32,7 +32,7 @@ class OperationCost:
         reduction: products that are summed in one output element, kernel area times inputs of a group.
         columns: output channels of a group: its weights are a matrix of reduction x columns; both 0 unknown.
         calibrated: whether the published measurements hold a kernel like this one.
-        operation: what it is called where its kind is unknown.
+        operation: what it is called where it is no layer's: kind in a trace, operator of a file.
     """
 
     kind: OperationKind

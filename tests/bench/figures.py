@@ -7,16 +7,18 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 
-def report(name: str, value: float, unit: str, target: float, better: Literal["lower", "higher"]) -> None:
+def report(
+    name: str, value: float, unit: str, target: float | None, better: Literal["lower", "higher"]
+) -> None:
     """Print one figure.
 
     Args:
         name: what was measured, `suite/figure`.
         value: the figure, in `unit`.
-        target: what was promised, in `unit`.
+        target: what was promised, in `unit`; None for a figure that is only shown.
         better: which side of the target is good.
     """
-    met = value <= target if better == "lower" else value >= target
+    met = None if target is None else value <= target if better == "lower" else value >= target
     # Four digits are more than repeated runs agree on.
     line = {"name": name, "value": float(f"{value:.4g}"), "unit": unit, "target": target, "met": met}
     print(json.dumps(line), flush=True)

@@ -70,8 +70,8 @@ def test_excluded_rows_are_unused_and_unknown_ids_refused():
 
 def test_a_set_up_of_its_own_gets_a_scale(file):
     rows = [ROW, "b,bench,baseline_cnn,,64x64x3,11,46,8.9,yes,yes"]
-    latency = samples("coral-dev-board", file(HEADER, *rows))[0]
-    assert latency.setups == ("pub1", "bench")
+    latency = samples("coral-dev-board", read_measurements(file(HEADER, *rows)))[0]
+    assert [setup.name for setup in latency.setups] == ["pub1", "bench"]
 
 
 def test_the_devices_own_file_is_readable():
@@ -83,3 +83,25 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"id,setup\n\xff,pub1\n")
     with pytest.raises(AtollError, match=r"table\.csv: not a CSV file in UTF-8"):
         read_measurements(path)
+
+
+@pytest.mark.parametrize(
+    ("size", "unit", "file_bytes"),
+    [("76.7", "kB", 76_700), ("243", "KiB", 248_832), ("1.5", "MB", 1_500_000)],
+)
+def test_a_files_size_is_read_in_its_unit(file, size, unit, file_bytes):
+    (row,) = read_measurements(file(f"{HEADER},model_size,model_size_unit", f"{ROW},{size},{unit}"))
+    assert row.file_bytes == file_bytes
+
+
+def test_an_unknown_unit_of_size_is_refused(file):
+    with pytest.raises(AtollError, match="model_size_unit: got 'kb', allowed are B, kB, KiB, MB, MiB"):
+        read_measurements(file(f"{HEADER},model_size,model_size_unit", f"{ROW},76.7,kb"))
+
+
+def test_a_packed_files_size_is_no_files_size(file):
+    """A network's file cannot be smaller than its weights: the size was taken after packing."""
+    plain = samples("coral-dev-board", read_measurements(file(HEADER, ROW)))[1].points[0]
+    header, row = f"{HEADER},model_size,model_size_unit", f"{ROW},1308.82,kB"
+    packed = samples("coral-dev-board", read_measurements(file(header, row)))[1].points[0]
+    assert packed.work == plain.work

@@ -4,7 +4,8 @@ import csv
 import json
 
 import pytest
-from atoll.hw_models.device import device_folder, measurements_path
+from atoll.hw_models.device_folder import device_folder
+from atoll.hw_models.samples import measurements_path
 from atoll.search.cli import main
 
 OWN = str(measurements_path("coral-dev-board"))
@@ -28,7 +29,7 @@ def test_predict_prints_one_object(atoll):
     found = json.loads(out)
     assert list(found) == ["latency_ms", "peak_memory_bytes", "model_bytes"]
     for figure in found.values():
-        assert list(figure) == ["value", "low", "high", "status"]
+        assert list(figure) == ["value", "low", "high", "status", "setup"]
         assert 0 < figure["low"] <= figure["value"] <= figure["high"]
     # QuanTT of the papers: 12.89 ms, 76.7 kB; ours has other mode sizes
     assert found["latency_ms"]["value"] == pytest.approx(12.89, rel=0.1)
@@ -95,6 +96,8 @@ def test_without_write_nothing_is_written(atoll):
         ((OWN, "--exclude", "p1_baselin"), "did you mean 'p1_baseline'"),
         (("missing.csv",), "missing.csv"),
         ((OWN, "--write"), "--device NAME alone"),
+        ((OWN, "--base", "coral-dev-board"), "--base NAME goes with FILE and a new"),
+        ((OWN, "--leave-one-out", "--leave-family-out"), "allowed is one of them"),
         (("--device", "coral-dev-bord"), "did you mean 'coral-dev-board'"),
     ],
 )

@@ -1,1 +1,0 @@
-"""Layer tables of published networks that the zoo does not hold yet, as configuration."""

@@ -1,0 +1,119 @@
+"""A calibration as a user asks for it: which rows, which set-ups, and where the fit is kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from ..spaces.errors import AtollError
+from .calibration import Sample
+from .device import fitted_text
+from .device_folder import DEFAULT_DEVICE, About, device_folder, device_names, new_device_folder
+from .fitted import Fitted
+from .measurements import Measurement, check_ids, read_measurements
+from .samples import measurements_of, samples
+
+#: with fewer rows the ranks of a 90 % interval fall outside of what was measured (jackknife+)
+LEAST_ROWS = 9
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Rows to fit and the device that they are for.
+
+    Args:
+        name: of the device to write; None where nothing is written.
+        like: the device whose formulas and set-ups are taken.
+        about: title and set-ups.
+        rows: to fit: the file's, after those of the device that it builds on.
+        file: of the user's measurements; None for a device's own.
+    """
+
+    name: str | None
+    like: str
+    about: About
+    rows: tuple[Measurement, ...]
+    file: Path | None
+
+    @classmethod
+    def of(cls, file: Path | None, device: str | None, base: str | None) -> Self:
+        """Puts together what `atoll calibrate [FILE] [--device NAME] [--base NAME]` means.
+
+        Raises:
+            AtollError: for unknown devices, a base of a device that is there, or ids that come twice.
+            OSError: when the file cannot be opened.
+        """
+        known = file is None or device is None or device in device_names()
+        if base is not None and (known or file is None):
+            raise AtollError("--base NAME goes with FILE and a new device's name")
+        like = (device if known else base) or DEFAULT_DEVICE
+        about = About.read(device_folder(like))
+        if file is None:
+            return cls(device, like, about, measurements_of(like), None)
+        rows = read_measurements(file)
+        if not known:
+            about = about.with_setups([row.setup for row in rows])
+            # what a new device's predictions refer to is its own first set-up
+            setups = tuple(sorted(about.setups, key=lambda setup: setup.name != rows[0].setup))
+            about = About(str(device), setups, base=like)
+            rows = (*measurements_of(like), *rows)
+        elif about.base:
+            rows = (*measurements_of(about.base), *rows)
+        _check_unique(rows, file)
+        return cls(device, like, about.with_setups([row.setup for row in rows]), rows, file)
+
+    def samples(self, excluded: tuple[str, ...]) -> list[Sample]:
+        """Returns the rows by quantity and formula.
+
+        Raises:
+            AtollError: for unknown ids, or rows that nothing can be fitted to.
+        """
+        check_ids(self.rows, excluded)
+        return samples(self.like, self.rows, self.about, excluded)
+
+    def notes(self, found: Sequence[Sample]) -> list[str]:
+        """Returns, in words, what so few rows cannot support."""
+        notes = []
+        for sample in found:
+            quantity, few = sample.model.column, len(sample.points) < LEAST_ROWS
+            if few:
+                notes.append(
+                    f"{quantity}: {len(sample.points)} rows; with fewer than {LEAST_ROWS} no honest 90 % "
+                    "interval exists, the widest that the rows give is shown"
+                )
+            for setup in sample.setups:
+                count = sum(point.measurement.setup == setup.name for point in sample.points)
+                if count == 1 and not few:
+                    notes.append(
+                        f"{quantity}: set-up {setup.name} rests on one anchor row: it shifts the set-up, its "
+                        "spread comes from the other set-ups"
+                    )
+        return notes
+
+    def write(self, fits: Sequence[Fitted]) -> Path:
+        """Writes the fit into the device's folder, with what it rests on, and returns the folder.
+
+        Raises:
+            AtollError: for a name that cannot be a folder's, or files that cannot be written.
+        """
+        name, texts = self.name or "", {"fitted.json": fitted_text(fits)}
+        if self.file is None:
+            folder = device_folder(name)
+        else:
+            folder = new_device_folder(name)
+            content = self.file.read_text(encoding="utf-8-sig")
+            texts = {"device.toml": self.about.to_toml(), "measurements.csv": content, **texts}
+        for file, text in texts.items():
+            try:
+                (folder / file).write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise AtollError(f"cannot write {folder / file}: {error.strerror}") from error
+        return folder
+
+
+def _check_unique(rows: Sequence[Measurement], file: Path) -> None:
+    seen: set[str] = set()
+    for row in rows:
+        if row.id in seen:
+            raise AtollError(f"{file}: the id {row.id!r} comes twice or is one of the device it builds on")
+        seen.add(row.id)
