@@ -14,6 +14,8 @@ from .layer_table import Value
 
 #: operations without arithmetic, that share their input's memory
 _VIEWS = ("identity", "channels_last_flatten", "reshape")
+#: what the runtime computes together with a ReLU that alone reads it
+_RECTIFYING = ("layer", "norm", "add", "multiply")
 #: run in place where their first input dies and is as large as the result
 _ELEMENTWISE = (*POINTWISE, *COMBINING)
 _KINDS: dict[str, OperationKind] = {
@@ -33,8 +35,9 @@ _KINDS: dict[str, OperationKind] = {
 def traced_values(network: nn.Module, input_shape: tuple[int, int, int]) -> list[Value]:
     """Traces a network and returns its values as the runtime computes them.
 
-    A ReLU behind a layer or a norm is fused into it, a norm directly behind a layer is folded into its
-    weights (what stays is a bias), a norm elsewhere is one scale-and-shift, a 1x1 depthwise convolution.
+    A ReLU behind a layer, a norm, a sum or a product is fused into it, a norm directly behind a layer is
+    folded into its weights (what stays is a bias), a norm elsewhere is one scale-and-shift, a 1x1 depthwise
+    convolution. Maps of one position are flattened for nothing.
 
     Raises:
         AtollError: for an operation that is not supported.
@@ -70,7 +73,7 @@ def _fused(
         *others, last = before.costs
         folded = replace(last, bias_elements=max(last.bias_elements, prod(before.shape[:1])))
         return replace(before, bits=_norm_bits(operation, before.bits), costs=(*others, folded))
-    if operation.kind != "norm" and (source.kind in ("layer", "norm")) and before.costs:
+    if operation.kind != "norm" and source.kind in _RECTIFYING and before.costs:
         return before
     return None
 
@@ -89,7 +92,8 @@ def _value(operation: Operation, inputs: tuple[str, ...], values: dict[str, Valu
         raise AtollError(f"operation {what!r} at {where}: allowed are {known}")
     sources = [values[name] for name in inputs]
     bits = max(source.bits for source in sources)
-    if operation.kind in _VIEWS:
+    flat = operation.kind == "flatten" and prod(sources[0].shape[1:]) == 1
+    if operation.kind in _VIEWS or flat:
         return Value(operation.name, operation.path, inputs, operation.shape, bits, view=True)
     if operation.kind in ("layer", "norm"):
         costs = tuple(_module_costs(operation, sources[0].shape))

@@ -10,6 +10,7 @@ import torch
 from atoll.hw_models.layer_table import LayerTable, Value, layer_table, table_of_values
 from atoll.hw_models.planned import planned
 from atoll.spaces.errors import AtollError
+from atoll.spaces.layers.combine import Add
 from atoll.spaces.layers.cost import OperationCost
 from atoll.spaces.layers.flatten import ChannelsLastFlatten
 from atoll.spaces.layers.structure import adopt
@@ -84,6 +85,20 @@ def test_liveness_of_a_tiny_network():
     assert rows["conv"].im2col_bytes == 4 * 64 * 2 * 9
     assert rows["branch"].cost.kind == "pointwise"
     assert rows["branch"].im2col_bytes == 0
+
+
+def test_a_relu_behind_a_sum_and_the_flattening_of_one_position_cost_nothing():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.add, self.relu = nn.Conv2d(2, 2, 1), Add(), nn.ReLU()
+            self.mean, self.flatten = nn.AdaptiveAvgPool2d(1), nn.Flatten()
+
+        def forward(self, x):
+            return self.flatten(self.mean(self.relu(self.add(self.conv(x), x))))
+
+    rows = layer_table(adopt(Block(), (2, 4, 4)), (2, 4, 4)).rows
+    assert [row.name for row in rows] == ["conv", "add", "mean"]
 
 
 def test_a_value_that_is_read_later_stays_alive():

@@ -159,7 +159,7 @@ def test_the_smallest_input_leaves_something(name: str, smallest: int) -> None:
 def test_strides_lie_in_the_last_unit_of_a_block() -> None:
     network = planned("resnet50_v1", 64, 10)
     strides = [
-        [unit.residual.convolve.conv.stride[0] for unit in network.get_submodule(f"block{n}")]
+        [unit.residual.convolve.conv.stride[0] for unit in network.get_submodule(f"block{n}").children()]
         for n in (1, 2, 3, 4)
     ]
     assert strides == [[1, 1, 2], [1, 1, 1, 2], [1, 1, 1, 1, 1, 2], [1, 1, 1]]
