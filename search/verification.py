@@ -1,46 +1,87 @@
-"""Recomputes the figures of an export from its files and says which differ."""
+"""Recomputes the figures of an export's card from its files and says which differ."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-from torch import nn
+from typing import Any, Literal
 
 from ..evaluators.artifact import artifact_bytes
 from ..evaluators.artifact_report import report_artifact
-from ..evaluators.bundle import load_bundle
-from ..evaluators.datasets.dataset import Split
-from ..evaluators.measure import nonzero_parameter_count, parameter_count, payload_bytes
-from ..evaluators.model_card import card_markdown
+from ..evaluators.bundle import load_bundle, structures
+from ..evaluators.measure import nonzero_parameter_count, payload_bytes
+from ..evaluators.model_card import WATERFALL, card_markdown
 from ..evaluators.tasks import load_task
 from ..evaluators.training import evaluate_quality
+from ..evaluators.waterfall import predictions, prices
+from ..evaluators.waterfall_figure import draw_waterfall
 from ..spaces.errors import AtollError
 from ..spaces.layers.structure import input_shape_of
-from .card import card_digest
+from .card import Card, card_digest, file_digests, versions
 from .export import ARTIFACT, CARD, CARD_JSON
 
-#: figures of the file that are computed again; time on the host is another every time
-FIGURES = (
-    "model_bytes",
-    "packed_bytes",
-    "peak_tensor_bytes",
-    "images",
-    "agreement",
-    "largest_difference",
-    "quality",
-)
+Verdict = Literal["same", "differs", "not compared"]
+
 #: another machine's float kernels may round the last bits otherwise
 TOLERANCE = 1e-4
+#: parts of a card that hold figures
+_SECTIONS = (
+    "metrics", "baseline", "waterfall", "predictions", "artifact", "test_looks", "baseline_test_looks",
+)  # fmt: skip
+#: another every time
+_TIMES = ("artifact.latency_host_ms",)
 
-Row = dict[str, Any]
+
+@dataclass(frozen=True)
+class Checked:
+    """One figure of a card.
+
+    Args:
+        figure: its place in `card.json`, or what was digested.
+        card: what the card says.
+        recomputed: what the files give; None where they cannot tell.
+        verdict: `not compared` for what only training or a look at the test split tells, and for times.
+    """
+
+    figure: str
+    card: Any
+    recomputed: Any
+    verdict: Verdict
+
+    @classmethod
+    def of(cls, figure: str, card: Any, recomputed: Any) -> "Checked":
+        """Compares the two; floats within `TOLERANCE`."""
+        same = card == recomputed
+        if isinstance(card, float) and isinstance(recomputed, float):
+            same = abs(card - recomputed) <= TOLERANCE * max(1.0, abs(card))
+        return cls(figure, card, recomputed, "same" if same else "differs")
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns every field."""
+        return asdict(self)
 
 
-def verify_export(folder: Path) -> list[Row]:
-    """Returns one row a figure: `figure`, `card`, `now` and whether they are the `same`.
+def read_card(folder: Path) -> Card:
+    """Returns the card of an export.
 
-    Figures are computed again only where the files are those of the card: the runtime might crash on others.
+    Raises:
+        AtollError: there is none, or it is something else.
+    """
+    try:
+        card = json.loads((folder / CARD_JSON).read_text())
+    except (OSError, ValueError) as error:
+        raise _no_export(folder, error) from error
+    whole = isinstance(card, dict) and all(name in card for name in ("task", "files", *_SECTIONS))
+    if not whole or not isinstance(card["files"], dict):
+        raise _no_export(folder, f"{CARD_JSON} is no card of this version of Atoll")
+    return card
+
+
+def verify_export(folder: Path) -> list[Checked]:
+    """Returns every figure of a card beside what the files of its folder give.
+
+    Figures are computed only where the files are those of the card.
 
     Args:
         folder: what `atoll export` wrote.
@@ -48,55 +89,96 @@ def verify_export(folder: Path) -> list[Row]:
     Raises:
         AtollError: a file is missing or unreadable.
     """
+    card = read_card(folder)
     try:
-        card = json.loads((folder / CARD_JSON).read_text())
-        files = {
-            name: (wanted, _digest((folder / name).read_bytes())) for name, wanted in card["files"].items()
-        }
-        rows = [_row(f"SHA-256 of {name}", *digests) for name, digests in files.items()]
-        rows.append(
-            _row(f"SHA-256 of the figures in {CARD_JSON}", card.get("card_digest"), card_digest(card))
-        )
+        found = file_digests(folder, card["files"])
         text = (folder / CARD).read_bytes()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AtollError(
-            f"no export in {folder}: {error}; allowed is a folder that `atoll export` wrote"
-        ) from error
-    if not all(row["same"] for row in rows):
-        return rows
-    rows.append(_row(f"SHA-256 of {CARD}", _digest(card_markdown(card).encode()), _digest(text)))
-    return rows + _figures(folder, card)
+    except OSError as error:
+        raise _no_export(folder, error) from error
+    rows = [Checked.of(f"SHA-256 of {name}", wanted, found[name]) for name, wanted in card["files"].items()]
+    seal = Checked.of(f"SHA-256 of {CARD_JSON}'s figures", card.get("card_digest"), card_digest(card))
+    rows.append(seal)
+    try:
+        rows.append(Checked.of(f"SHA-256 of {CARD}", _digest(card_markdown(card).encode()), _digest(text)))
+        if all(card["files"][name] == digest for name, digest in found.items()):
+            rows += [*_made_anew(folder, card), *_figures(folder, card)]
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        if seal.verdict == "same":
+            raise  # a mistake of ours
+        what = f"{CARD_JSON} is damaged ({type(error).__name__}: {error})"
+        raise _no_export(folder, what) from error
+    return rows
 
 
-def _figures(folder: Path, card: Mapping[str, Any]) -> list[Row]:
-    """Computes again what network and file are worth."""
-    network, about = load_bundle(folder)
-    split = load_task(about["task"]).dataset().validation
-    written = _digest(artifact_bytes(network, input_shape_of(network)))
-    report = report_artifact((folder / ARTIFACT).read_bytes(), network, split).to_json()
-    now = _figures_of_network(network, split)
+def other_versions(folder: Path) -> list[str]:
+    """Returns in words what an export was made with that is another version here."""
+    made, here = read_card(folder).get("versions", {}), versions()
     return [
-        _row("SHA-256 of the weights", card["weights_digest"], about["weights_digest"]),
-        _row(f"{ARTIFACT} written anew from the weights", card["files"][ARTIFACT], written),
-        *(_row(f"{name} of the network", card["metrics"][name], value) for name, value in now.items()),
-        *(_row(f"{name} of the file", card["artifact"][name], report[name]) for name in FIGURES),
+        f"made with {name} {made[name]}, here is {number}: the last bits of figures may differ"
+        for name, number in here.items()
+        if name in made and made[name] != number
     ]
 
 
-def _figures_of_network(network: nn.Module, split: Split) -> dict[str, float]:
-    return {
+def _no_export(folder: Path, why: object) -> AtollError:
+    return AtollError(f"no export in {folder}: {why}; allowed is a folder that `atoll export` wrote")
+
+
+def _made_anew(folder: Path, card: Card) -> Iterator[Checked]:
+    """Writes the artifact from the weights and draws the waterfall from the card, and compares the bytes."""
+    network, about = load_bundle(folder)
+    artifact = _digest(artifact_bytes(network, input_shape_of(network)))
+    yield Checked.of("SHA-256 of the weights", card["weights_digest"], about["weights_digest"])
+    yield Checked.of(f"{ARTIFACT} written anew from the weights", card["files"][ARTIFACT], artifact)
+    picture = draw_waterfall(card["waterfall"], card["metrics"]["quality_name"], card["device"])
+    drawn = Checked.of(f"{WATERFALL} drawn anew from the card", card["files"][WATERFALL], _digest(picture))
+    if card["versions"].get("matplotlib") == versions()["matplotlib"]:
+        yield drawn
+    else:  # it draws the same otherwise
+        yield Checked(drawn.figure, drawn.card, drawn.recomputed, "not compared")
+
+
+def _figures(folder: Path, card: Card) -> Iterator[Checked]:
+    """Compares every number of the card with what the files give, in the order of the card."""
+    now = dict(_flat(_recomputed(folder, card)))
+    for figure, value in _flat({name: card[name] for name in _SECTIONS}):
+        if figure in now and figure not in _TIMES:
+            yield Checked.of(figure, value, now[figure])
+        else:
+            yield Checked(figure, value, now.get(figure), "not compared")
+
+
+def _recomputed(folder: Path, card: Card) -> dict[str, Any]:
+    """Returns the figures that the files can tell, in places as the card's."""
+    network, about = load_bundle(folder)
+    split = load_task(card["task"]).dataset().validation
+    report = report_artifact((folder / ARTIFACT).read_bytes(), network, split)
+    of_network = {
         "quality": evaluate_quality(network, split),
-        "parameters": parameter_count(network),
-        "nonzero_parameters": nonzero_parameter_count(network),
         "payload_bytes": payload_bytes(network),
+        "packed_bytes": report.packed_bytes,
+    }
+    rows = prices(about, card["device"])
+    rows[0] |= {"payload_bytes": payload_bytes(next(structures(about)))}
+    rows[-1] |= of_network
+    return {
+        "metrics": {**rows[-1], "nonzero_parameters": nonzero_parameter_count(network)},
+        "baseline": rows[0],
+        "waterfall": rows,
+        "predictions": predictions(about, card["device"]),
+        "artifact": report.to_json(),
     }
 
 
-def _row(figure: str, card: Any, now: Any) -> Row:
-    same = card == now
-    if isinstance(card, float) and isinstance(now, float):
-        same = abs(card - now) <= TOLERANCE * max(1.0, abs(card))
-    return {"figure": figure, "card": card, "now": now, "same": same}
+def _flat(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Gives every number, and every status of a prediction, with its place: `waterfall.2.latency_ms`."""
+    if isinstance(value, Mapping | list):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for name, item in items:
+            if name != "notes":
+                yield from _flat(item, f"{place}.{name}" if place else str(name))
+    elif (isinstance(value, int | float) and not isinstance(value, bool)) or place.endswith("status"):
+        yield place, value
 
 
 def _digest(content: bytes) -> str:
