@@ -6,15 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..decomposition import (
-    Decomposition,
-    chain_of,
-    fit_steps_setting,
-    max_error_setting,
-    not_smaller,
-    start_setting,
-    unsuited_conv,
-)
+from ..decomposable import not_smaller, unsuited_conv
+from ..decomposed_form import chain_of
+from ..decomposition import Decomposition, fit_steps_setting, max_error_setting, start_setting
 from ..domains import Int, OrWord
 from ..kernels.conv_factors import cp, relative_error
 from ..layers.conv import Conv
@@ -53,10 +47,12 @@ class CP(Decomposition):
     def unsuited(self, layer: Layer) -> str | None:
         return unsuited_conv(layer)
 
-    def write(self, layer: Layer, weight: Tensor, generator: torch.Generator | None) -> Layer | str:
+    def factored(self, layer: Layer, weight: Tensor) -> Layer:
         assert isinstance(layer, Conv)  # others are not suited
-        if generator is None:
-            return self._chain(layer, weight, 1 if isinstance(self.rank, str) else self.rank, seed=0)
+        return self._chain(layer, weight, 1 if isinstance(self.rank, str) else self.rank, seed=0)
+
+    def write(self, layer: Layer, weight: Tensor, generator: torch.Generator) -> Layer | str:
+        assert isinstance(layer, Conv)
         seed = int(torch.randint(2**31, (), generator=generator))
         if isinstance(self.rank, str):
             return self._smallest(layer, weight, seed)

@@ -3,16 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from ..decomposition import (
-    Decomposition,
-    fit_steps_setting,
-    max_error_setting,
-    start_setting,
-    unsuited_dense,
-)
+from ..decomposable import unsuited_dense
+from ..decomposition import Decomposition, fit_steps_setting, max_error_setting, start_setting
 from ..domains import Int, OrWord
 from ..layers.layer import Layer
 from ..layers.tt_dense import TTDense
@@ -42,7 +36,7 @@ class SVD(Decomposition):
     def unsuited(self, layer: Layer) -> str | None:
         return unsuited_dense(layer)
 
-    def write(self, layer: Layer, weight: Tensor, generator: torch.Generator | None) -> Layer:
+    def factored(self, layer: Layer, weight: Tensor) -> Layer:
         rank = None if isinstance(self.rank, str) else self.rank
         modes = (1, layer.inputs), (layer.outputs, 1)
         return TTDense.of(weight, rank, *modes, max_error=self.max_error)

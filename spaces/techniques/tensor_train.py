@@ -4,19 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from ..context import Context
-from ..decomposition import (
-    Decomposition,
-    chain_of,
-    fit_steps_setting,
-    max_error_setting,
-    start_setting,
-    unsuited_conv,
-    unsuited_dense,
-)
+from ..decomposable import unsuited_conv, unsuited_dense
+from ..decomposed_form import chain_of
+from ..decomposition import Decomposition, fit_steps_setting, max_error_setting, start_setting
 from ..domains import Choice, Int, Modes, OrWord, mode_product, mode_sizes
 from ..errors import AtollError
 from ..kernels.conv_factors import train, train_ranks
@@ -84,7 +77,7 @@ class TensorTrain(Decomposition):
             return f"is {'a convolution' if conv else 'a dense layer'}, and kinds={self.kinds}"
         return unsuited_conv(layer) if conv else unsuited_dense(layer)
 
-    def write(self, layer: Layer, weight: Tensor, generator: torch.Generator | None) -> Layer:
+    def factored(self, layer: Layer, weight: Tensor) -> Layer:
         rank = None if isinstance(self.rank, str) else self.rank
         if not isinstance(layer, Conv):
             return TTDense.of(weight, rank, *self._modes(layer), max_error=self.max_error)

@@ -3,17 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from ..decomposition import (
-    Decomposition,
-    chain_of,
-    fit_steps_setting,
-    max_error_setting,
-    start_setting,
-    unsuited_conv,
-)
+from ..decomposable import unsuited_conv
+from ..decomposed_form import chain_of
+from ..decomposition import Decomposition, fit_steps_setting, max_error_setting, start_setting
 from ..domains import CountOrShare, OrWord
 from ..kernels.conv_factors import tucker, tucker_ranks
 from ..layers.conv import Conv
@@ -49,7 +43,7 @@ class Tucker(Decomposition):
     def unsuited(self, layer: Layer) -> str | None:
         return unsuited_conv(layer)
 
-    def write(self, layer: Layer, weight: Tensor, generator: torch.Generator | None) -> Layer:
+    def factored(self, layer: Layer, weight: Tensor) -> Layer:
         assert isinstance(layer, Conv)  # others are not suited
         wanted = None if self.rank == "auto" else (self._rank(layer.inputs), self._rank(layer.outputs))
         return chain_of(layer, tucker(weight, tucker_ranks(weight, wanted, self.max_error)))

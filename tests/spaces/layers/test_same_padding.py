@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from atoll.evaluators.litert.inspect import operator_names
 from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
-from atoll.spaces.decomposition import chain_of
+from atoll.spaces.decomposed_form import chain_of
 from atoll.spaces.graph import trace
 from atoll.spaces.kernels.conv_factors import cp, train, train_ranks, tucker, tucker_ranks
 from atoll.spaces.kernels.least_squares import least_squares
