@@ -77,8 +77,9 @@ class Calibration:
         for sample in found:
             quantity, few = sample.model.column, len(sample.points) < LEAST_ROWS
             if few:
+                count = len(sample.points)
                 notes.append(
-                    f"{quantity}: {len(sample.points)} rows; with fewer than {LEAST_ROWS} no honest 90 % "
+                    f"{quantity}: {count} row{'s' * (count > 1)}; with fewer than {LEAST_ROWS} no honest 90 % "
                     "interval exists, the widest that the rows give is shown"
                 )
             for setup in sample.setups:

@@ -4,7 +4,7 @@ import csv
 import json
 
 import pytest
-from atoll.hw_models.device_folder import device_folder
+from atoll.hw_models.device_folder import device_folder, device_names
 from atoll.hw_models.samples import measurements_path
 from atoll.search.cli import main
 
@@ -47,7 +47,7 @@ def test_predict_says_why_it_extrapolates(atoll):
     ("words", "message"),
     [
         (("quantise",), "did you mean 'quantize'"),
-        (("baseline", "--device", "coral"), "did you mean 'coral-dev-board'"),
+        (("baseline", "--device", "coral-dev-bord"), "did you mean 'coral-dev-board'"),
         (("baseline", "--network", "baseline"), "did you mean 'baseline_cnn'"),
         (("baseline", "--input", "64"), "--input: got '64', allowed is HEIGHTxWIDTHxCHANNELS"),
         (("baseline", "--setup", "pub9"), "unknown set-up 'pub9'"),
@@ -111,4 +111,4 @@ def test_calibrate_refuses_in_one_sentence(atoll, words, message):
 def test_devices_are_listed(atoll):
     status, out, _ = atoll("devices", "--format", "json")
     assert status == 0
-    assert [row["device"] for row in json.loads(out)] == ["coral-dev-board"]
+    assert [row["device"] for row in json.loads(out)] == list(device_names())

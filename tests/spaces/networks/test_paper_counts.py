@@ -3,7 +3,7 @@
 import pytest
 import torch
 from atoll.spaces.networks import build_network
-from atoll.spaces.networks.paper_counts import count_flops_as_papers, count_parameters_as_papers
+from torch import nn
 
 
 @pytest.mark.parametrize(
@@ -17,12 +17,11 @@ from atoll.spaces.networks.paper_counts import count_flops_as_papers, count_para
 def test_parameters_are_those_of_the_papers(name: str, num_classes: int, parameters: int) -> None:
     with torch.device("meta"):
         model = build_network(name, num_classes, (3, 64, 64))
-    assert count_parameters_as_papers(model) == parameters
+    assert sum(printed_parameters(module) for module in model.modules()) == parameters
 
 
-def test_flops_are_those_of_the_papers() -> None:
-    with torch.device("meta"):
-        model = build_network("baseline_cnn", 11, (3, 64, 64))
-    assert count_flops_as_papers(model, (3, 64, 64)) == 66_438_603  # published as 66.44 MFLOP
-    assert model.training
-    assert not any(module._forward_hooks for module in model.modules())
+def printed_parameters(module: nn.Module) -> int:
+    """A row of the table; a BatchNorm has beta, mean and variance there (Keras with scale off)."""
+    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        return 3 * module.num_features
+    return sum(parameter.numel() for parameter in module.parameters(recurse=False))

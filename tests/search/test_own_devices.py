@@ -1,0 +1,111 @@
+"""`atoll calibrate FILE --device NAME`: devices of a user's own."""
+
+import csv
+import json
+
+import pytest
+from atoll.hw_models.measurements import COLUMNS
+from atoll.hw_models.samples import measurements_path
+from atoll.search.cli import main
+
+OWN = measurements_path("coral-dev-board")
+
+
+@pytest.fixture
+def atoll(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("ATOLL_DEVICES", str(tmp_path / "devices"))
+
+    def run(*words):
+        status = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+def predicted(atoll, device, *words):
+    status, out, _ = atoll(
+        "predict", "baseline", "--classes", 11, "--device", device, *words, "--format", "json"
+    )
+    assert status == 0
+    return json.loads(out)
+
+
+@pytest.fixture
+def anchor(tmp_path):
+    """One row of a board that is three times as slow as the papers'."""
+    path = tmp_path / "anchor.csv"
+    row = "mine,bench,baseline_cnn,,64x64x3,11,68.6,9.2,yes,yes"
+    path.write_text(f"{','.join(COLUMNS)}\n{row}\n", encoding="utf-8")
+    return path
+
+
+def test_one_anchor_row_shifts_a_new_device(atoll, anchor):
+    status, out, err = atoll("calibrate", anchor, "--device", "my-board", "--format", "json")
+    assert status == 0
+    assert "set-up bench rests on one anchor row" in err
+    ids = [row["id"] for row in json.loads(out)["rows"] if row["quantity"] == "latency_ms"]
+    assert ids.count("mine") == 1 and len(ids) == 29
+    mine, papers = predicted(atoll, "my-board"), predicted(atoll, "coral-dev-board")
+    assert mine["latency_ms"]["setup"] == "bench"
+    assert mine["latency_ms"]["value"] == pytest.approx(68.6, rel=0.05)
+    # a network that was not measured there is shifted as much
+    int8 = json.loads(
+        atoll("predict", "quantize(bits=8)", "--device", "my-board:bench", "--format", "json")[1]
+    )
+    there = json.loads(atoll("predict", "quantize(bits=8)", "--format", "json")[1])
+    ratio = mine["latency_ms"]["value"] / papers["latency_ms"]["value"]
+    assert int8["latency_ms"]["value"] / there["latency_ms"]["value"] == pytest.approx(ratio, rel=0.01)
+
+
+def test_ones_own_device_is_listed_and_studies_may_name_it(atoll, anchor):
+    from atoll.search.study import _check_device
+
+    atoll("calibrate", anchor, "--device", "my-board")
+    rows = json.loads(atoll("devices", "--format", "json")[1])
+    assert {row["device"]: row["measurements"] for row in rows}["my-board"] == 29
+    _check_device("my-board:bench")
+
+
+def test_own_figures_take_a_built_in_devices_place(atoll, tmp_path):
+    with open(OWN, encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows:
+        row["latency_ms"] = str(2 * float(row["latency_ms"]))
+    path = tmp_path / "twice.csv"
+    with open(path, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    before = predicted(atoll, "coral-dev-board", "--setup", "pub1")
+    status, _, err = atoll("calibrate", path, "--device", "coral-dev-board")
+    assert status == 0 and "wrote" in err
+    after = predicted(atoll, "coral-dev-board", "--setup", "pub1")
+    assert after["latency_ms"]["value"] == pytest.approx(2 * before["latency_ms"]["value"], rel=0.02)
+
+
+def test_without_device_nothing_is_written(atoll, anchor, tmp_path):
+    assert atoll("calibrate", anchor)[0] == 0
+    assert not (tmp_path / "devices").exists()
+
+
+def test_few_rows_of_their_own_have_no_honest_interval(atoll, anchor):
+    _, _, err = atoll("calibrate", anchor)
+    assert "1 row; with fewer than 9 no honest 90 % interval exists" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("My Board", "allowed are lower-case letters"), ("../up", "allowed are lower-case letters")],
+)
+def test_names_that_are_no_folders_are_refused(atoll, anchor, name, message):
+    status, _, err = atoll("calibrate", anchor, "--device", name)
+    assert status == 2
+    assert message in err
+
+
+def test_an_id_of_the_base_is_refused(atoll, anchor):
+    anchor.write_text(anchor.read_text(encoding="utf-8").replace("mine,", "p1_baseline,"), encoding="utf-8")
+    status, _, err = atoll("calibrate", anchor, "--device", "my-board")
+    assert status == 2
+    assert "'p1_baseline' comes twice or is one of the device it builds on" in err
