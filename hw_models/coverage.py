@@ -36,8 +36,10 @@ class Coverage:
 
     def gaps(self, table: LayerTable) -> list[str]:
         """Returns, in words, what of a network lies outside; nothing where it is covered."""
-        gaps = [f"kernel {name} was never measured" for name in _kernels(table) if name not in self.kernels]
-        gaps += [f"{name} runs in a kernel that was never measured" for name in table.uncalibrated]
+        usual = sorted({_kernel(row) for row in table.rows if _counts(row) and row.cost.calibrated})
+        gaps = [f"kernel {name} was never measured" for name in usual if name not in self.kernels]
+        others = [row for row in table.rows if not row.cost.calibrated and _kernel(row) not in self.kernels]
+        gaps += [f"{row.name} runs in a kernel that was never measured" for row in others]
         for name, size, both in _SIZES:
             low, high = self.sizes[name]
             value = size(table)
@@ -47,7 +49,7 @@ class Coverage:
 
     def holds(self, row: TableRow) -> bool:
         """Whether an operation runs in a measured kernel; what has no multiply-accumulates always does."""
-        return row.cost.kind not in MAC_KINDS or (row.cost.calibrated and _kernel(row) in self.kernels)
+        return row.cost.kind not in MAC_KINDS or _kernel(row) in self.kernels
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain JSON; `from_json` reads it."""
@@ -64,9 +66,16 @@ class Coverage:
 
 
 def _kernels(table: LayerTable) -> list[str]:
-    """Returns the kernels with multiply-accumulates; element-wise work is not priced."""
-    return sorted({_kernel(row) for row in table.rows if row.cost.kind in MAC_KINDS})
+    """Returns the kernels that are priced: those with multiply-accumulates, and unusual ones."""
+    return sorted({_kernel(row) for row in table.rows if _counts(row)})
+
+
+def _counts(row: TableRow) -> bool:
+    return row.cost.kind in MAC_KINDS or not row.cost.calibrated
 
 
 def _kernel(row: TableRow) -> str:
-    return f"{row.cost.kind}/{row.cost.compute}"
+    """Returns the name of a kernel; one that the publications do not have is named by its operands too."""
+    cost = row.cost
+    name = f"{cost.kind}/{cost.compute}"
+    return name if cost.calibrated else f"{name}/weights{cost.weight_bits}/activations{cost.activation_bits}"

@@ -32,12 +32,6 @@ _DENSE = "FULLY_CONNECTED"
 _WEIGHTED = (_DENSE, "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "BATCH_MATMUL")
 
 
-def unknown_operators(file: TfliteFile) -> tuple[str, ...]:
-    """Returns the names of operators that no kind is known for, each once, sorted."""
-    known = {*_VIEWS, *_KINDS, *_WEIGHTED}
-    return tuple(sorted({operator.name for operator in file.operators} - known))
-
-
 def layer_table_of_file(path: Path) -> LayerTable:
     """Returns the layer table of a ``.tflite`` file, named by its stem.
 
@@ -48,7 +42,7 @@ def layer_table_of_file(path: Path) -> LayerTable:
 
 
 def layer_table_of(file: TfliteFile, name: str) -> LayerTable:
-    """Returns the layer table of a file that was read; operators that are not known move elements.
+    """Returns the layer table of a file that was read; operators that are not known are named in it.
 
     Args:
         file: of one image: its first input is [1, height, width, channels].
@@ -107,7 +101,7 @@ def _cost(file: TfliteFile, operator: FileOperator) -> OperationCost:
         return _weighted_cost(file, operator)
     output = file.tensors[operator.outputs[0]]
     read = sum(file.tensors[index].elements for index in operator.inputs if index in file.computed)
-    kind = _KINDS.get(operator.name, "move")
+    kind = _KINDS.get(operator.name, "unknown")
     return OperationCost(
         kind=kind,
         input_elements=read,
@@ -115,6 +109,7 @@ def _cost(file: TfliteFile, operator: FileOperator) -> OperationCost:
         activation_bits=output.bits,
         compute="int8" if output.bits == 8 else "float32",
         moved_elements=output.elements if operator.name == "TRANSPOSE" else 0,
+        operation=operator.name,
     )
 
 

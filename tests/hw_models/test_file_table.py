@@ -6,10 +6,10 @@ from atoll.evaluators.litert import operators
 from atoll.evaluators.litert.inspect import operator_names, peak_tensor_bytes
 from atoll.evaluators.litert.writer import TfliteModel
 from atoll.hw_models.device import Device
-from atoll.hw_models.file_table import layer_table_of, layer_table_of_file, unknown_operators
+from atoll.hw_models.file_table import layer_table_of, layer_table_of_file
 from atoll.hw_models.layer_table import layer_table
 from atoll.hw_models.planned import planned
-from atoll.hw_models.tflite_file import TfliteFile
+from atoll.hw_models.tflite_file import FileOperator, FileTensor, TfliteFile
 from atoll.spaces.errors import AtollError
 from atoll.spaces.recipe import Recipe
 
@@ -89,11 +89,11 @@ def test_sums_run_in_place_and_views_cost_nothing():
 
 
 def test_operators_without_a_kind_are_named():
-    model = TfliteModel()
-    model.outputs = [operators.function(model, model.add_input((1, 4, 4, 2)), "LSH_PROJECTION")]
-    file = TfliteFile.parse(model.to_bytes())
-    assert unknown_operators(file) == ("LSH_PROJECTION",)
-    assert layer_table_of(file, "odd").rows[0].cost.macs == 0
+    image = FileTensor((1, 4, 4, 2), "FLOAT32", constant=False)
+    odd = FileOperator("LSH_PROJECTION", (0,), (1,))
+    table = layer_table_of(TfliteFile(100, (image, image), (odd,), (0,), (1,)), "odd")
+    assert table.unknown == ("LSH_PROJECTION",)
+    assert table.macs == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"no file at all", b"\x20\0\0\0TFL3" + b"\xff" * 40])

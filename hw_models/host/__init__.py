@@ -1,0 +1,1 @@
+"""This machine: LiteRT with its XNNPACK delegate on an x86 processor."""
