@@ -6,7 +6,15 @@ from typing import Any
 
 from ..spaces.errors import AtollError
 from ..spaces.nearest import known_names
-from . import latency, memory
+from . import (
+    delegate_latency,
+    delegate_memory,
+    edge_tpu_latency,
+    edge_tpu_rules,
+    latency,
+    memory,
+    multicore_latency,
+)
 from .layer_table import LayerTable
 from .setup import Setup
 from .term import Term
@@ -72,6 +80,45 @@ COST_MODELS: tuple[CostModel, ...] = (
         memory.memory_work,
         memory.peak_memory_bytes,
         memory.noise,
+        additive=False,
+        robust=True,
+    ),
+    CostModel(
+        "latency_ms",
+        "edge_tpu",
+        edge_tpu_latency.edge_tpu_terms,
+        lambda table, _: edge_tpu_latency.edge_tpu_work(table),
+        edge_tpu_latency.edge_tpu_latency_ms,
+        edge_tpu_latency.noise,
+        robust=True,
+        unknown=edge_tpu_rules.untimed,
+    ),
+    CostModel(
+        "latency_ms",
+        "multicore_cpu",
+        multicore_latency.multicore_terms,
+        lambda table, _: multicore_latency.multicore_work(table),
+        multicore_latency.multicore_latency_ms,
+        multicore_latency.noise,
+        robust=True,
+        unknown=multicore_latency.unpriced,
+    ),
+    CostModel(
+        "latency_ms",
+        "delegate",
+        delegate_latency.latency_terms,
+        lambda table, _: delegate_latency.latency_work(table),
+        delegate_latency.latency_ms,
+        delegate_latency.noise,
+        robust=True,
+    ),
+    CostModel(
+        "peak_memory_bytes",
+        "delegate",
+        delegate_memory.memory_terms,
+        delegate_memory.memory_work,
+        delegate_memory.peak_memory_bytes,
+        delegate_memory.noise,
         additive=False,
         robust=True,
     ),

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from ..spaces.errors import AtollError
 from .calibration import Sample, fit
 from .cost_model import QUANTITIES
 from .device_folder import About, device_folder
+from .edge_tpu_rules import split
 from .fitted import Fitted
 from .layer_table import LayerTable
 from .prediction import Prediction
@@ -80,13 +81,9 @@ class Device:
         chosen = setup or self.setup
         found = {}
         for quantity in QUANTITIES:
-            names = [self.about.setup(chosen).name] if chosen else [one.name for one in self.about.setups]
-            priced = [
-                fitted.predict(table, name, fitted.model.work(table, model_bytes))
-                for name in names
-                for fitted in self.fits
-                if fitted.model.quantity == quantity and name in fitted.setups
-            ]
+            names = [chosen] if chosen else self.about.comparable(quantity)
+            of_setups = [self._priced(quantity, table, name, model_bytes) for name in names]
+            priced = [one for one in of_setups if one is not None]
             if priced:
                 found[quantity] = priced[0].spanning(priced[1:])
         if self.about.cpu and len(found) < len(QUANTITIES):
@@ -94,10 +91,29 @@ class Device:
             found |= {key: one.elsewhere() for key, one in others.items() if key not in found}
         return found
 
+    def _priced(
+        self, quantity: str, table: LayerTable, name: str, model_bytes: int | None
+    ) -> Prediction | None:
+        """Returns what a set-up takes, with the rest on the set-up that takes it; None if never measured."""
+        setup = self.about.setup(name)
+        fitted = next((f for f in self.fits if f.model.quantity == quantity and name in f.setups), None)
+        if fitted is None:
+            return None
+        parts = split(table) if setup.rest_on else None
+        if parts is None or parts.cpu is None:
+            return fitted.predict(table, name, fitted.model.work(table, model_bytes))
+        rest = self._priced(quantity, parts.cpu, setup.rest_on, None)
+        if parts.chip is None or rest is None:
+            return rest and replace(rest.elsewhere(), setup=name)
+        return fitted.predict(parts.chip, name).plus(rest)
+
     def gaps(self, table: LayerTable) -> list[str]:
         """Returns, in words, why predictions for a network are extrapolated; nothing where they are not."""
-        setup = self.about.setup(self.setup).name
-        of_setup = (fitted for fitted in self.fits if setup in fitted.setups)
+        setup = self.about.setup(self.setup)
+        parts = split(table) if setup.rest_on else None
+        if parts is not None and parts.cpu is not None:
+            return [str(parts)]
+        of_setup = (fitted for fitted in self.fits if setup.name in fitted.setups)
         return list(dict.fromkeys(gap for fitted in of_setup for gap in fitted.coverage.gaps(table)))
 
 

@@ -14,7 +14,11 @@ from .cost_model import QUANTITIES
 from .setup import Setup
 
 #: devices of the package: (name, folder below hw_models)
-DEVICES: tuple[tuple[str, str], ...] = (("coral-dev-board", "coral_dev_board"),)
+DEVICES: tuple[tuple[str, str], ...] = (
+    ("coral-dev-board", "coral_dev_board"),
+    ("coral-edge-tpu", "coral_edge_tpu"),
+    ("host", "host"),
+)
 #: the device whose formulas and set-ups are taken where a user names none
 DEFAULT_DEVICE = DEVICES[0][0]
 _ROOT = Path(__file__).parent
@@ -114,6 +118,11 @@ class About:
                 return setup
         known = [setup.name for setup in self.setups]
         raise AtollError(f"unknown set-up {name!r}; {known_names(str(name), known)}")
+
+    def comparable(self, quantity: str) -> list[str]:
+        """Returns the names of the set-ups whose figures are priced by the default's formula."""
+        formula = self.setups[0].formulas.get(quantity)
+        return [setup.name for setup in self.setups if setup.formulas.get(quantity) == formula]
 
     def with_setups(self, names: Sequence[str]) -> "About":
         """Returns the same with set-ups that are not there yet, priced by the default's formulas."""

@@ -27,7 +27,7 @@ _OPERATORS = {
     "hard_sigmoid": "HARD_SIGMOID", "silu": "LOGISTIC", "hard_swish": "HARD_SWISH", "tanh": "TANH",
     "softmax": "SOFTMAX", "max_pool": "MAX_POOL_2D", "avg_pool": "AVERAGE_POOL_2D",
     "global_avg_pool": "MEAN", "global_max_pool": "REDUCE_MAX", "mean": "MEAN",
-    "concatenate": "CONCATENATION", "upsample": "RESIZE_NEAREST_NEIGHBOR",
+    "concatenate": "CONCATENATION", "upsample": "RESIZE_NEAREST_NEIGHBOR", "sign": "GREATER_EQUAL",
 }  # fmt: skip
 #: operators that the chip takes, but that no published row holds: nobody knows their time (toolchain's study
 #: of Coral's table: squeeze-excitation and its gates lie outside the data)
@@ -51,10 +51,12 @@ def operator_of(row: TableRow) -> str:
 def reason_against(row: TableRow) -> str | None:
     """Returns why the chip does not run an operation, None where it does."""
     cost = row.cost
-    if cost.compute != "int8" or cost.activation_bits != 8:
-        return "float arithmetic: the Edge TPU runs 8-bit integers alone"
+    if cost.activation_bits != 8:
+        return "float activations: the Edge TPU runs 8-bit integers alone"
     if cost.weight_elements and cost.weight_bits != 8:
         return f"{cost.weight_bits}-bit weights: the Edge TPU reads 8-bit ones alone"
+    if cost.compute != "int8":
+        return "float arithmetic: the Edge TPU runs 8-bit integers alone"
     if cost.kind == "contraction":
         return "tensor-train stages are transposed: TRANSPOSE is not sure to be mapped"
     operator = operator_of(row)
@@ -101,5 +103,4 @@ def untimed(table: LayerTable) -> tuple[str, ...]:
         for row in table.rows
         if reason_against(row) is None and row.cost.kind not in MAC_KINDS and operator_of(row) in _UNTIMED
     }
-    found |= {"tensor-train contraction" for row in table.rows if row.cost.kind == "contraction"}
-    return tuple(sorted(found))
+    return tuple(sorted({*table.unknown, *found}))

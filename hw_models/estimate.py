@@ -83,14 +83,16 @@ class Estimate:
         return sqrt(noise**2 + max(0.0, variance))
 
     def to_json(self) -> dict[str, Any]:
-        """Returns plain JSON; `from_json` reads it.
+        """Returns plain JSON, sorted by name as the file is; `from_json` reads it.
 
         Six digits of a coefficient, four of a covariance: far below the error of either, and the same file on
         every machine.
         """
+        names = list(self.coefficients)
+        order = sorted(range(len(names)), key=names.__getitem__)
         return {
-            "coefficients": {name: float(f"{value:.6g}") for name, value in self.coefficients.items()},
-            "covariance": [[float(f"{value:.4g}") for value in row] for row in self.covariance],
+            "coefficients": {names[i]: float(f"{self.coefficients[names[i]]:.6g}") for i in order},
+            "covariance": [[float(f"{self.covariance[i][j]:.4g}") for j in order] for i in order],
         }
 
     @classmethod

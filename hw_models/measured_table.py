@@ -35,7 +35,8 @@ def measured_table(measurement: Measurement) -> LayerTable:
         steps.pop()
     table = _zoo_table(measurement, steps)
     table = integer_everywhere(table) if integer else table
-    return replace(table, name=measurement.id, surrogate=measurement.network in SURROGATES)
+    surrogate = measurement.surrogate or measurement.network in SURROGATES
+    return replace(table, name=measurement.id, surrogate=surrogate)
 
 
 def integer_everywhere(table: LayerTable) -> LayerTable:

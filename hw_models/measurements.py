@@ -43,6 +43,7 @@ class Measurement:
         measured: latency_ms in ms and peak_memory_mib in MiB; None where it was not measured.
         doubts: reasons why a quantity is not used, by its name.
         file_bytes: size of the measured file; None where the table does not say.
+        surrogate: whether the network only stands in for the measured one, whose identity is not certain.
     """
 
     id: str
@@ -55,14 +56,15 @@ class Measurement:
     measured: dict[str, float | None]
     doubts: dict[str, str]
     file_bytes: int | None = None
+    surrogate: bool = False
 
 
 def read_measurements(path: Path) -> tuple[Measurement, ...]:
     """Reads a CSV file of measurements.
 
     Columns: id, setup, network, recipe, input_shape (HEIGHTxWIDTHxCHANNELS), num_classes, latency_ms,
-    peak_memory_mib, latency_credible and memory_credible (yes or no). Optional are family, notes, and
-    model_size with model_size_unit (a key of `SIZE_UNITS`).
+    peak_memory_mib, latency_credible and memory_credible (yes or no). Optional are family, notes,
+    surrogate (yes or no), and model_size with model_size_unit (a key of `SIZE_UNITS`).
 
     Raises:
         AtollError: for missing columns, no rows, repeated ids, values that cannot be read, or a file that is
@@ -118,9 +120,7 @@ def _measurement(row: dict[str, str], place: str) -> Measurement:
     notes = text.get("notes", "")
     doubts = {}
     for quantity, flag in zip(QUANTITIES, ("latency_credible", "memory_credible"), strict=True):
-        if text[flag] not in ("yes", "no"):
-            raise AtollError(f"{place}, {flag}: got {text[flag]!r}, allowed are yes and no")
-        if text[flag] == "no":
+        if not _yes(text[flag], f"{place}, {flag}"):
             doubts[quantity] = f"marked as not credible: {notes}" if notes else "marked as not credible"
     recipe = text["recipe"]
     return Measurement(
@@ -134,7 +134,14 @@ def _measurement(row: dict[str, str], place: str) -> Measurement:
         measured={quantity: _number(text[quantity], f"{place}, {quantity}") for quantity in QUANTITIES},
         doubts=doubts,
         file_bytes=_file_bytes(text, place),
+        surrogate=_yes(text.get("surrogate") or "no", f"{place}, surrogate"),
     )
+
+
+def _yes(text: str, place: str) -> bool:
+    if text not in ("yes", "no"):
+        raise AtollError(f"{place}: got {text!r}, allowed are yes and no")
+    return text == "yes"
 
 
 def _file_bytes(text: dict[str, str], place: str) -> int | None:

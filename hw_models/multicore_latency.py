@@ -60,6 +60,12 @@ def multicore_work(table: LayerTable) -> MulticoreWork:
     )
 
 
+def unpriced(table: LayerTable) -> tuple[str, ...]:
+    """Returns the names of operations that the formula has no term for."""
+    trains = {"tensor-train contraction" for row in table.rows if row.cost.kind == "contraction"}
+    return tuple(sorted({*table.unknown, *trains}))
+
+
 def multicore_terms(setups: tuple[Setup, ...]) -> tuple[Term, ...]:
     """Returns the coefficients to fit; the scale of the first set-up is 1 by definition."""
     scales = (Term(setup_name("scale", s.name), 1.0, SETUP_SPREAD, "same board") for s in setups[1:])

@@ -35,6 +35,15 @@ class Prediction:
         low, high = min(one.low for one in everything), max(one.high for one in everything)
         return replace(self, low=low, high=high)
 
+    def plus(self, other: "Prediction") -> "Prediction":
+        """Returns the sum of two parts of one network, under this one's set-up.
+
+        Nobody has measured what handing over from one to the other takes: it is extrapolated at best.
+        """
+        unknown = next((one.status for one in (self, other) if one.status.startswith("unknown")), "")
+        ends = (self.value + other.value, self.low + other.low, self.high + other.high)
+        return Prediction(*ends, unknown or "extrapolated", self.setup)
+
     def elsewhere(self) -> "Prediction":
         """Returns the same for a device that it was not measured on."""
         status = "extrapolated" if self.status == "interpolated" else self.status

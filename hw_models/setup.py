@@ -8,7 +8,7 @@ from ..spaces.errors import AtollError
 from ..spaces.nearest import known_names
 
 #: words of a set-up in `device.toml` beside the quantities
-_OWN = ("title", "several_threads")
+_OWN = ("title", "several_threads", "rest_on")
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,14 @@ class Setup:
         formulas: quantity -> name of the formula that prices it; quantities that are not there were not
             measured.
         several_threads: whether the runtime uses more than one, and then keeps other copies of weights.
+        rest_on: set-up that runs what this one does not take; empty where it takes everything.
     """
 
     name: str
     title: str
     formulas: Mapping[str, str]
     several_threads: bool = False
+    rest_on: str = ""
 
     @classmethod
     def read(cls, name: str, stored: Mapping[str, Any], quantities: tuple[str, ...], place: str) -> Self:
@@ -42,13 +44,16 @@ class Setup:
             if not isinstance(value, bool if key == "several_threads" else str):
                 raise AtollError(f"{place}, set-up {name}: got {key} = {value!r}, allowed is a text or a yes")
         formulas = {key: stored[key] for key in quantities if key in stored}
-        return cls(name, stored.get("title", name), formulas, stored.get("several_threads", False))
+        threads, rest_on = stored.get("several_threads", False), stored.get("rest_on", "")
+        return cls(name, stored.get("title", name), formulas, threads, rest_on)
 
     def to_toml(self) -> str:
         """Returns the table that `read` reads."""
         lines = [f"[setups.{_quoted(self.name)}]", f"title = {_quoted(self.title)}"]
         lines += [f"{quantity} = {_quoted(formula)}" for quantity, formula in self.formulas.items()]
-        return "\n".join([*lines, *(["several_threads = true"] if self.several_threads else [])]) + "\n"
+        lines += [f"rest_on = {_quoted(self.rest_on)}"] if self.rest_on else []
+        lines += ["several_threads = true"] if self.several_threads else []
+        return "\n".join(lines) + "\n"
 
 
 def _quoted(text: str) -> str:

@@ -136,4 +136,5 @@ def sign_cost(elements: int, activation_bits: int) -> OperationCost:
         activation_bits=activation_bits,
         compute="int8" if activation_bits == 8 else "float32",
         calibrated=False,
+        operation="sign",
     )
