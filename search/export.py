@@ -11,6 +11,7 @@ from ..evaluators.artifact_report import file_quality, report_artifact
 from ..evaluators.bundle import RECIPE, TENSORS, save_bundle
 from ..evaluators.cache_dir import cache_dir
 from ..evaluators.evaluate import EvaluationRequest, pipeline_for
+from ..evaluators.host_figures import host_figures
 from ..evaluators.model_card import WATERFALL, card_markdown
 from ..evaluators.pipeline import Pipeline
 from ..evaluators.waterfall_figure import draw_waterfall
@@ -106,7 +107,7 @@ def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]
     """Measures the best few and the baseline from their files, test quality included, and writes it down.
 
     Called by the driver when a study ends; a finalist that was measured before is left as it is, so that the
-    test split is looked at once.
+    test split is looked at once. Then the files are timed in turns on this machine, beside its predictions.
 
     Args:
         store: held by the caller as its driver.
@@ -123,17 +124,21 @@ def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]
     baseline = [t for t in trials if t["origin"] == "baseline" and t["status"] == "finished"]
     finalists = [*baseline, *ranked_trials(store, row)[: study.finalists]] if baseline else []
     measured = []
+    contents: dict[str, bytes] = {}
     for trial in finalists:
-        if trial["model_bytes_measured"] is not None:
+        name = trial["trial"]
+        if trial["latency_host_ms"] is not None:
             continue
-        say(f"measuring {trial['trial']} from its file: {trial['recipe']}")
         pipeline = trial_pipeline(study, trial)
         result = pipeline.run(Recipe.parse(trial["recipe"]), keep=True)
-        content = artifact_bytes(result.network, input_shape_of(result.network))
-        report = report_artifact(content, result.network, pipeline.dataset.validation)
-        quality = file_quality(content, pipeline.dataset.test)
+        contents[name] = artifact_bytes(result.network, input_shape_of(result.network))
+        if trial["model_bytes_measured"] is not None:
+            continue  # by an Atoll that did not time it beside the others
+        say(f"measuring {name} from its file: {trial['recipe']}")
+        report = report_artifact(contents[name], result.network, pipeline.dataset.validation)
+        quality = file_quality(contents[name], pipeline.dataset.test)
         now = datetime.now(UTC).isoformat()
-        key = {"study": study.study_name, "trial": trial["trial"]}
+        key = {"study": study.study_name, "trial": name}
         store.journal.append(
             {
                 "type": "measured",
@@ -145,7 +150,13 @@ def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]
         )
         look = {"command": "search", "quality": quality, "looked_at": now}
         store.journal.append({"type": "test_look", **key, **look})
-        measured.append(trial["trial"])
+        measured.append(name)
+    if contents:
+        say(f"timing {len(contents)} files in turns on this machine")
+        for name, figures in zip(contents, host_figures(list(contents.values())), strict=True):
+            store.journal.append(
+                {"type": "measured", "study": study.study_name, "trial": name, **figures.to_event()}
+            )
     store.fold(READ_WAIT_S)
     return measured
 

@@ -24,12 +24,21 @@ KEY_FIELDS = ("study", "recipe_digest", "seed", "epochs_per_step")
 
 # Columns of trial_rows that an `ended` event's metrics fill under their own names.
 METRICS = tuple(field.name for field in fields(Metrics))
-# Columns of trial_rows that a `measured` event fills: read off the exported file.
+# Columns of trial_rows that a `measured` event fills: read off the exported file, or predicted from it.
 MEASURED = (
     "model_bytes_measured",
     "packed_bytes_measured",
     "peak_memory_bytes_measured",
     "latency_host_ms_measured",
+    "latency_host_ms",
+    "latency_host_ms_low",
+    "latency_host_ms_high",
+    "latency_host_status",
+    "peak_memory_host_bytes_measured",
+    "peak_memory_host_bytes",
+    "peak_memory_host_bytes_low",
+    "peak_memory_host_bytes_high",
+    "peak_memory_host_status",
     "agreement",
     "quality_of_file",
     "test_quality",

@@ -6,10 +6,25 @@ import duckdb
 
 from ..spaces.errors import AtollError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # (version, SQL that leads to it from the version before), oldest first. schema.sql runs after the last:
 # it makes what is not there and renews the views.
-MIGRATIONS: tuple[tuple[int, str], ...] = ()
+MIGRATIONS: tuple[tuple[int, str], ...] = (
+    (
+        2,  # what the device `host` predicts for a finalist's file, beside what was measured
+        """
+        ALTER TABLE trial_rows ADD COLUMN IF NOT EXISTS latency_host_ms DOUBLE;
+        ALTER TABLE trial_rows ADD COLUMN IF NOT EXISTS latency_host_ms_low DOUBLE;
+        ALTER TABLE trial_rows ADD COLUMN IF NOT EXISTS latency_host_ms_high DOUBLE;
+        ALTER TABLE trial_rows ADD COLUMN IF NOT EXISTS latency_host_status VARCHAR;
+        ALTER TABLE trial_rows ADD COLUMN IF NOT EXISTS peak_memory_host_bytes BIGINT;
+        ALTER TABLE trial_rows ADD COLUMN IF NOT EXISTS peak_memory_host_bytes_low BIGINT;
+        ALTER TABLE trial_rows ADD COLUMN IF NOT EXISTS peak_memory_host_bytes_high BIGINT;
+        ALTER TABLE trial_rows ADD COLUMN IF NOT EXISTS peak_memory_host_status VARCHAR;
+        ALTER TABLE trial_rows ADD COLUMN IF NOT EXISTS peak_memory_host_bytes_measured BIGINT;
+        """,
+    ),
+)
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, place: Path) -> None:

@@ -82,7 +82,16 @@ CREATE TABLE IF NOT EXISTS trial_rows (
     model_bytes_measured BIGINT,            -- the exported file
     packed_bytes_measured BIGINT,
     peak_memory_bytes_measured BIGINT,
-    latency_host_ms_measured DOUBLE,        -- the exported file on the machine that exported it
+    latency_host_ms_measured DOUBLE,        -- the exported file on the machine that exported it, one thread
+    latency_host_ms DOUBLE,                 -- the same, predicted by the device `host`
+    latency_host_ms_low DOUBLE,
+    latency_host_ms_high DOUBLE,
+    latency_host_status VARCHAR,            -- as latency_status
+    peak_memory_host_bytes_measured BIGINT, -- growth of a fresh process that loads and runs the file there
+    peak_memory_host_bytes BIGINT,          -- the same, predicted by the device `host`
+    peak_memory_host_bytes_low BIGINT,
+    peak_memory_host_bytes_high BIGINT,
+    peak_memory_host_status VARCHAR,
     agreement DOUBLE,                       -- share of samples on which file and network agree, 0 to 1
     quality_of_file DOUBLE,                 -- of the exported file on the validation split
     test_quality DOUBLE,                    -- of the exported file on the test split
@@ -150,6 +159,9 @@ SELECT
     t.peak_memory_bytes_low, t.peak_memory_bytes_high,
     t.quality_name, t.latency_status, t.peak_memory_status,
     t.model_bytes_measured, t.packed_bytes_measured, t.peak_memory_bytes_measured, t.latency_host_ms_measured,
+    t.latency_host_ms, t.latency_host_ms_low, t.latency_host_ms_high, t.latency_host_status,
+    t.peak_memory_host_bytes_measured, t.peak_memory_host_bytes, t.peak_memory_host_bytes_low,
+    t.peak_memory_host_bytes_high, t.peak_memory_host_status,
     t.agreement, t.quality_of_file, t.test_quality, t.test_quality_at,
     t.worker_pid, t.node, t.threads, t.started_at, t.ended_at, t.artifact,
     t.recipe_digest, t.weights_digest, t.proposal, t.proposal_parameters, t.metrics, t.measured

@@ -121,7 +121,15 @@ def _noise(shape, dtype):
 
 
 def time_files(
-    paths, threads=1, delegate=None, rounds=ROUNDS, runs=RUNS, tick=None, found=None, clock=time.perf_counter
+    paths,
+    threads=1,
+    delegate=None,
+    rounds=ROUNDS,
+    runs=RUNS,
+    round_seconds=ROUND_SECONDS,
+    tick=None,
+    found=None,
+    clock=time.perf_counter,
 ):
     """Returns the times of all runs in ms, by path, a list a round; the files take turns.
 
@@ -130,6 +138,7 @@ def time_files(
         threads, delegate: as `load`.
         rounds: how often each file is loaded.
         runs: least runs of a file over all rounds.
+        round_seconds: how long a file is run in a round at least.
         tick: called with (round, path) before each turn.
         found: filled and returned, so that an interrupted caller has what was measured.
         clock: in seconds; `time.thread_time` leaves out what other processes took from a single thread.
@@ -144,7 +153,7 @@ def time_files(
             for _ in range(WARM_UP):
                 interpreter.invoke()
             times, begin = [], time.perf_counter()
-            while len(times) < least or time.perf_counter() - begin < ROUND_SECONDS:
+            while len(times) < least or time.perf_counter() - begin < round_seconds:
                 start = clock()
                 interpreter.invoke()
                 times.append(1e3 * (clock() - start))
@@ -318,7 +327,7 @@ def measure(options):
             say(f"time, round {turn + 1}/{ROUNDS} of {len(paths)} files")
 
     try:
-        time_files(paths, options.threads, options.delegate, ROUNDS, options.runs, tick, found)
+        time_files(paths, options.threads, options.delegate, ROUNDS, options.runs, ROUND_SECONDS, tick, found)
     except KeyboardInterrupt:
         say("interrupted: what was measured is written; run it again for the rest")
     _, runtime = import_runtime()

@@ -23,6 +23,9 @@ _NOT_IN_TABLE = {
     "packed_bytes",
     "model_bytes_measured",
     "latency_host_ms_measured",
+    "latency_host_ms",
+    "peak_memory_host_bytes_measured",
+    "peak_memory_host_bytes",
     "agreement",
 }
 
@@ -131,6 +134,9 @@ def _columns(rows: Sequence[Row], baseline: Row, all: bool, format: str) -> list
         *_predicted("peak_memory_bytes", "B", ".2f", "memory", "MiB", 2**20),
         Column("model_bytes_measured", "B", "measured", ",.0f"),
         Column("latency_host_ms_measured", "ms", "measured", ".3f", "on host"),
+        *_predicted("latency_host_ms", "ms", ".3f", "on host, predicted"),
+        Column("peak_memory_host_bytes_measured", "B", "measured", ",.0f"),
+        *_predicted("peak_memory_host_bytes", "B", ",.0f", "memory on host"),
         Column("agreement", "share", "measured", ".4f"),
         Column("test_quality", quality, "measured", ".4f", "test"),
         Column("recipe"),

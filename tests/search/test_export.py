@@ -274,11 +274,16 @@ def test_measuring_the_finalists_ends_no_running_trial(copy: Made) -> None:
         assert copy.trial("binarize")["status"] == "running"
         baseline = copy.trial("baseline")["trial"]
         assert measured[0] == baseline
-        assert len(measured) == len(said) == 2  # and one finalist, as the study says
+        assert len(measured) == 2  # and one finalist, as the study says
+        assert said[2:] == ["timing 2 files in turns on this machine"]
         best = choose_trial(copy.store, copy.row, "best")
         assert best["trial"] == measured[1]
         assert best["model_bytes_measured"] == best["model_bytes"]
         assert 0 <= best["test_quality"] <= 1
+        for quantity in ("latency_host_ms", "peak_memory_host_bytes"):
+            assert best[f"{quantity}_measured"] > 0
+            assert best[f"{quantity}_low"] < best[quantity] < best[f"{quantity}_high"]
+        assert best["latency_host_status"]
         looks = copy.store.query("SELECT trial FROM test_look_rows ORDER BY trial").to_pylist()
         assert [look["trial"] for look in looks] == sorted(measured)
         assert (

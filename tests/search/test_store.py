@@ -336,7 +336,7 @@ def test_a_score_given_later_keeps_the_steps(store):
 
 
 def test_measured_values_stand_beside_the_predicted_ones(store):
-    values = {name: 3 for name in MEASURED} | {
+    values = {name: "interpolated" if name.endswith("_status") else 3 for name in MEASURED} | {
         "artifact": "exports/s",
         "test_quality_at": "2026-11-05T10:00Z",
     }
@@ -516,6 +516,22 @@ def test_an_older_store_is_brought_forward_and_keeps_its_rows(store, monkeypatch
     assert row == {"energy_mj": 2.0, "version": newer}
     after = dump(store)
     assert after["trial_rows"] == before["trial_rows"]
+
+
+def test_a_store_of_the_first_version_gets_the_host_s_columns(store):
+    before = dump(folded(store, study(), *trial(1, finished(quality=0.5))))
+    new = [name for name in MEASURED if "_host" in name and name != "latency_host_ms_measured"]
+    with closing(duckdb.connect(str(store.path))) as connection:
+        for name in new:
+            connection.execute(f"ALTER TABLE trial_rows DROP COLUMN {name}")
+        connection.execute("UPDATE schema_version SET version = 1")
+    folded(
+        store, {"type": "measured", "latency_host_ms": 1.5, "latency_host_status": "interpolated"} | key(1)
+    )
+    [row] = store.trials("s")
+    assert (row["quality"], row["latency_host_ms"], row["latency_host_status"]) == (0.5, 1.5, "interpolated")
+    assert dump(store)["trial_rows"] != before["trial_rows"]
+    assert len(new) == 9
 
 
 def test_no_store_at_all_is_said(store):

@@ -1,0 +1,89 @@
+"""Timing on this machine: the form of rows and figures, never the speed."""
+
+import json
+
+import pytest
+from atoll.evaluators import host_figures as figures
+from atoll.evaluators.host import host_artifact, measure_host
+from atoll.evaluators.host_networks import CALIBRATION, HELD_OUT, HostNetwork
+from atoll.hw_models.board import bench
+from atoll.hw_models.device import Device
+from atoll.hw_models.measured_table import measured_table
+from atoll.hw_models.measurements import read_measurements
+from atoll.hw_models.samples import measurements_of
+from atoll.spaces.errors import AtollError
+from atoll.spaces.networks import NETWORKS
+from atoll.spaces.order import check_order
+from atoll.spaces.recipe import Recipe
+
+SMALL = (
+    HostNetwork("compact_cnn", "baseline", "16x16x3"),
+    HostNetwork("compact_cnn", "quantize(bits=8)", "16x16x3"),
+)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """As few runs as there may be."""
+    monkeypatch.setattr(bench, "ROUND_SECONDS", 0.0)
+    monkeypatch.setattr(figures, "ROUND_SECONDS", 0.0)
+
+
+def test_rows_are_measurements(tmp_path, quick):
+    heard = []
+    rows = measure_host(lambda *step: heard.append(step), SMALL, rounds=2)
+    bench.append_rows(tmp_path / "m.csv", rows)
+    first, second = read_measurements(tmp_path / "m.csv")
+    assert (first.network, first.recipe, first.input_shape) == ("compact_cnn", "", (3, 16, 16))
+    assert (second.recipe, second.num_classes) == ("quantize(bits=8)", 35)
+    assert second.file_bytes == len(host_artifact(SMALL[1]))
+    assert first.setup in {setup.name for setup in Device.load("host").about.setups}
+    for row in (first, second):
+        assert all(value > 0 for value in row.measured.values())
+    done, total, _ = zip(*heard, strict=True)
+    assert list(done) == sorted(done)
+    assert (set(total), done[-1]) == ({2 * 4}, 8)
+
+
+def test_no_network_is_both_seen_and_held_out():
+    assert len({*CALIBRATION, *HELD_OUT}) == len(CALIBRATION) + len(HELD_OUT)
+    known = {name for name, _ in NETWORKS}
+    for network in (*CALIBRATION, *HELD_OUT):
+        assert network.network in known
+        check_order(Recipe.parse(network.recipe))
+
+
+def test_the_device_s_measurements_are_the_calibration_networks():
+    assert [row.id for row in measurements_of("host")] == [network.id for network in CALIBRATION]
+
+
+def test_a_measured_row_is_priced_as_its_file():
+    from atoll.hw_models.file_table import layer_table_of
+    from atoll.hw_models.tflite_file import TfliteFile
+
+    host = Device.load("host")
+    rows = {row.id: row for row in measurements_of("host")}
+    for network in (CALIBRATION[1], CALIBRATION[5]):
+        content = host_artifact(network)
+        of_file = host.predict(layer_table_of(TfliteFile.parse(content), "file"), model_bytes=len(content))
+        of_row = host.predict(measured_table(rows[network.id]), model_bytes=len(content))
+        for quantity, prediction in of_row.items():
+            assert of_file[quantity].value == pytest.approx(prediction.value, rel=0.03)
+
+
+def test_figures_of_files_stand_beside_predictions(quick):
+    content = host_artifact(SMALL[1])
+    one, again = figures.host_figures([content, content])
+    assert one.predicted == again.predicted
+    event = json.loads(json.dumps(one.to_event()))
+    assert event["latency_host_ms_measured"] == one.latency_ms > 0
+    assert event["peak_memory_host_bytes_measured"] == one.peak_memory_bytes > len(content)
+    for name in ("latency_host_ms", "peak_memory_host_bytes"):
+        assert event[f"{name}_low"] < event[name] < event[f"{name}_high"]
+    assert event["latency_host_status"]
+    assert event["peak_memory_host_status"]
+
+
+def test_a_file_that_does_not_run_is_named():
+    with pytest.raises(AtollError, match="does not run here"):
+        figures.host_figures([b"no file at all"])
