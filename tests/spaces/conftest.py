@@ -72,16 +72,32 @@ def labels_only(model: nn.Module, batch: Batch) -> Tensor:
     return nn.functional.cross_entropy(model(batch.images), batch.labels)
 
 
-class TinyContext:
-    """The world as a technique sees it: 128 images of bars, a real training loop of a few batches."""
+class World:
+    """The world as a technique sees it: a few images, a real training loop of a few batches.
 
-    def __init__(self, teacher: nn.Module | None, seed: int = 0, epochs: float = 1) -> None:
+    Args:
+        images: float32 [N, C, H, W]; 32 of them, drawn anew, make a batch.
+        labels: int64 [N], every class among them.
+        teacher: answers for itself and for a bigger one.
+        epochs: that may be spent; without any, training leaves everything as it is.
+        objective: where the technique has none.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        teacher: nn.Module | None,
+        seed: int = 0,
+        epochs: float = 1,
+        objective: Objective = labels_only,
+    ) -> None:
         self.generator = torch.Generator().manual_seed(seed)
-        self.input_shape = INPUT_SHAPE
-        self.num_classes = CLASSES
+        self.input_shape = tuple(images.shape[1:])
+        self.num_classes = int(labels.max()) + 1
         self.teacher = teacher
         self.epochs_left = epochs
-        self._images, self._labels = toy_images(128, seed=7)
+        self._images, self._labels, self._objective = images, labels, objective
 
     def images(self, count: int) -> Tensor:
         return self._images[:count]
@@ -103,15 +119,16 @@ class TinyContext:
         networks: int = 1,
     ) -> None:
         epochs = self.epochs_left if epochs is None else epochs
+        assert epochs <= self.epochs_left + 1e-9, "more is spent than is left"
         self.epochs_left = max(0.0, self.epochs_left - epochs)
         model.train()
         parameters = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(parameters, lr=2e-3)
-        steps = round(STEPS_PER_EPOCH * epochs / networks)
+        count, steps = len(self._images), round(STEPS_PER_EPOCH * epochs / networks)
         for step in range(steps):
-            chosen = torch.randint(128, (32,), generator=self.generator)
+            chosen = torch.randint(count, (min(32, count),), generator=self.generator)
             batch = Batch(self._images[chosen], self._labels[chosen], partial(self._answer, chosen))
-            value = (objective or labels_only)(model, batch)
+            value = (objective or self._objective)(model, batch)
             optimizer.zero_grad()
             value.backward()
             optimizer.step()
@@ -130,6 +147,11 @@ class TinyContext:
         return float(nn.functional.cross_entropy(model.eval()(self._images), self._labels))
 
 
+def tiny_world(teacher: nn.Module | None, seed: int = 0, epochs: float = 1) -> World:
+    """Returns a world of 128 images of bars."""
+    return World(*toy_images(128, seed=7), teacher, seed, epochs)
+
+
 NETWORKS: dict[str, Callable[[], nn.Module]] = {"sequential": sequential, "residual": Residual}
 
 
@@ -141,7 +163,7 @@ def trained() -> dict[str, nn.Module]:
         with torch.random.fork_rng():
             torch.manual_seed(0)
             network = adopt(build(), INPUT_SHAPE)
-        TinyContext(None, epochs=6).fit(network)
+        tiny_world(None, epochs=6).fit(network)
         networks[name] = network
     return networks
 
@@ -153,6 +175,12 @@ def network(request: pytest.FixtureRequest, trained: dict[str, nn.Module]) -> nn
 
 
 @pytest.fixture(scope="session")
-def new_context() -> type[TinyContext]:
-    """The tiny world: call it with the teacher, and a seed or epochs."""
-    return TinyContext
+def new_world() -> type[World]:
+    """A world of any images: see `World`."""
+    return World
+
+
+@pytest.fixture(scope="session")
+def new_context() -> Callable[..., World]:
+    """The tiny world of bars: call it with the teacher, and a seed or epochs."""
+    return tiny_world

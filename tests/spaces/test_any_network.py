@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from atoll.evaluators.artifact import model_bytes
 from atoll.hw_models.layer_table import layer_table
-from atoll.spaces.context import AfterStep, Batch, Objective
+from atoll.spaces.context import Batch
 from atoll.spaces.errors import AtollError
 from atoll.spaces.heads import heads
 from atoll.spaces.layers.structure import adopt, structure
@@ -21,7 +20,8 @@ from torch import Tensor, nn
 
 SHAPE = (1, 16, 16)
 CLASSES = 4
-IMAGES = 24
+IMAGES = torch.rand(24, *SHAPE, generator=torch.Generator().manual_seed(1)) * 2 - 1
+LABELS = torch.arange(24) % CLASSES
 
 
 # The networks ----------------------------------------------------------------------------------------
@@ -207,60 +207,10 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 SEVERAL_HEADS = ("two-heads",)
 
 
-# Their world -----------------------------------------------------------------------------------------
-
-
 def summed_heads(model: nn.Module, batch: Batch) -> Tensor:
     """Returns a loss that every head has a part in."""
     answers: tuple[Tensor, ...] = heads(model(batch.images))
     return torch.stack([head.square().mean() for head in answers]).sum()
-
-
-class Context:
-    """A few noisy images, and two steps of training."""
-
-    def __init__(self, teacher: nn.Module) -> None:
-        self.generator = torch.Generator().manual_seed(0)
-        self.input_shape = SHAPE
-        self.num_classes = CLASSES
-        self.teacher = teacher
-        self.epochs_left = 1.0
-        made = torch.Generator().manual_seed(1)
-        self._images = torch.rand(IMAGES, *SHAPE, generator=made) * 2 - 1
-        self._labels = torch.arange(IMAGES) % CLASSES
-
-    def images(self, count: int) -> Tensor:
-        return self._images[:count]
-
-    def examples(self, count: int) -> tuple[Tensor, Tensor]:
-        return self._images[:count], self._labels[:count]
-
-    def bigger_teacher(self) -> nn.Module:
-        return self.teacher
-
-    def fit(
-        self,
-        model: nn.Module,
-        *,
-        epochs: float | None = None,
-        objective: Objective | None = None,
-        after_step: AfterStep | None = None,
-        networks: int = 1,
-    ) -> None:
-        epochs = self.epochs_left if epochs is None else epochs
-        self.epochs_left -= epochs
-        model.train()
-        optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-3)
-        for share in (0.5, 1.0) if epochs > 0 else ():
-            with torch.no_grad():
-                answers = partial(self.teacher, self._images)
-            value = (objective or summed_heads)(model, Batch(self._images, self._labels, answers))
-            optimizer.zero_grad()
-            value.backward()
-            optimizer.step()
-            if after_step is not None:
-                after_step(share)
-        model.eval()
 
 
 @pytest.fixture(scope="module")
@@ -272,7 +222,7 @@ def networks() -> dict[str, nn.Module]:
             torch.manual_seed(0)
             network = adopt(build(), SHAPE).train()
             for _ in range(3):
-                network(torch.rand(IMAGES, *SHAPE) * 2 - 1)
+                network(torch.rand(24, *SHAPE) * 2 - 1)
         found[name] = network.eval()
     return found
 
@@ -326,12 +276,15 @@ def check_left_alone(step: Technique, before: nn.Module, decisions: Decisions) -
 @pytest.mark.parametrize("technique", TECHNIQUES, ids=lambda technique: technique.name)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_technique_works_or_refuses_in_words(
-    name: str, technique: type[Technique], networks: dict[str, nn.Module]
+    name: str,
+    technique: type[Technique],
+    networks: dict[str, nn.Module],
+    new_world: Callable[..., Any],
 ) -> None:
     step, before = technique(), networks[name]
     state = {key: tensor.clone() for key, tensor in before.state_dict().items()}
     try:
-        after, decisions = step.apply(before, Context(before))
+        after, decisions = step.apply(before, new_world(IMAGES, LABELS, before, objective=summed_heads))
     except AtollError as error:
         assert a_sentence(str(error))
         assert name in SEVERAL_HEADS and "heads" in str(error), str(error)

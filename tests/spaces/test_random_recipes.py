@@ -1,14 +1,15 @@
 """Random legal recipes over random small networks: every step is carried out, or refused in words."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from random import Random
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from atoll.hw_models.layer_table import layer_table
-from atoll.spaces.context import AfterStep, Objective
 from atoll.spaces.domains import Choice
 from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.codebook import Codebook
@@ -147,42 +148,6 @@ def _varied(step: Technique, random: Random) -> Technique:
         return step  # these settings do not go together
 
 
-# The world, without training -------------------------------------------------------------------------
-
-
-class Untrained:
-    """Gives images and a teacher; nobody learns anything."""
-
-    input_shape = SHAPE
-    num_classes = CLASSES
-    epochs_left = 0.0
-
-    def __init__(self, teacher: nn.Module) -> None:
-        self.generator = torch.Generator().manual_seed(0)
-        self.teacher = teacher
-
-    def images(self, count: int) -> Tensor:
-        return IMAGES[:count]
-
-    def examples(self, count: int) -> tuple[Tensor, Tensor]:
-        return IMAGES[:count], LABELS[:count]
-
-    def bigger_teacher(self) -> nn.Module:
-        return self.teacher
-
-    def fit(
-        self,
-        model: nn.Module,
-        *,
-        epochs: float | None = None,
-        objective: Objective | None = None,
-        after_step: AfterStep | None = None,
-        networks: int = 1,
-    ) -> None:
-        assert not epochs, "there is nothing left to spend"
-        model.eval()
-
-
 # What holds ------------------------------------------------------------------------------------------
 
 
@@ -236,12 +201,14 @@ def train_a_step(network: nn.Module) -> None:
     max_examples=40, phases=(Phase.explicit, Phase.generate)
 )  # small already, and shrinking takes minutes
 @given(network=networks, recipe=recipes())
-def test_a_recipe_is_carried_out_or_refused_in_words(network: nn.Module, recipe: Recipe) -> None:
+def test_a_recipe_is_carried_out_or_refused_in_words(
+    new_world: Callable[..., Any], network: nn.Module, recipe: Recipe
+) -> None:
     model = teacher = adopt(network, SHAPE).eval()
     for step in recipe:
         before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
         try:
-            after, decisions = step.apply(model, Untrained(teacher))
+            after, decisions = step.apply(model, new_world(IMAGES, LABELS, teacher, epochs=0))
         except AtollError as error:
             assert " " in str(error)
             return
@@ -281,9 +248,9 @@ def test_the_networks_are_varied() -> None:
 
 
 @pytest.mark.parametrize("text", ["prune_channels(ratio=0.5, multiple=1) -> quantize(bits=8)"])
-def test_a_known_recipe_is_no_refusal(text: str) -> None:
+def test_a_known_recipe_is_no_refusal(text: str, new_world: Callable[..., Any]) -> None:
     """The property could be had by refusing everything."""
     model = teacher = adopt(Small((Block(8, 3, 1, True, "after", "plain", True),), True, 5), SHAPE).eval()
     for step in Recipe.parse(text):
-        model, _ = step.apply(model, Untrained(teacher))
+        model, _ = step.apply(model, new_world(IMAGES, LABELS, teacher, epochs=0))
     assert structure(model)["conv0"]["outputs"] == 4
