@@ -5,10 +5,13 @@ matrix has none left, and runs core by core; quantization is integer everywhere,
 published memory figures fit only that).
 """
 
+import hashlib
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..spaces.errors import AtollError
+from .file_table import layer_table_of_file
 from .layer_table import LayerTable, layer_table
 from .measurements import Measurement
 
@@ -27,6 +30,8 @@ def measured_table(measurement: Measurement) -> LayerTable:
     from ..spaces.networks import NETWORKS, SURROGATES
     from ..spaces.recipe import Recipe
 
+    if measurement.artifact is not None and (measurement.artifact.is_file() or not measurement.network):
+        return replace(_artifact_table(measurement, measurement.artifact), name=measurement.id)
     if measurement.network not in [name for name, _ in NETWORKS]:
         raise AtollError(f"the structure of {measurement.network} is not known")
     steps = list(Recipe.parse(measurement.recipe or "baseline"))
@@ -37,6 +42,15 @@ def measured_table(measurement: Measurement) -> LayerTable:
     table = integer_everywhere(table) if integer else table
     surrogate = measurement.surrogate or measurement.network in SURROGATES
     return replace(table, name=measurement.id, surrogate=surrogate)
+
+
+def _artifact_table(measurement: Measurement, path: Path) -> LayerTable:
+    """Returns the table of the measured file, which says more than its recipe: what training decided too."""
+    table = layer_table_of_file(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if measurement.artifact_sha256 not in ("", digest):
+        raise AtollError(f"{path} is another file than the one that was measured")
+    return table
 
 
 def integer_everywhere(table: LayerTable) -> LayerTable:

@@ -44,6 +44,8 @@ class Measurement:
         doubts: reasons why a quantity is not used, by its name.
         file_bytes: size of the measured file; None where the table does not say.
         surrogate: whether the network only stands in for the measured one, whose identity is not certain.
+        artifact: the measured `.tflite` file, wherever it lies now; None where the table does not say.
+        artifact_sha256: of that file, hexadecimal; empty where the table does not say.
     """
 
     id: str
@@ -57,6 +59,8 @@ class Measurement:
     doubts: dict[str, str]
     file_bytes: int | None = None
     surrogate: bool = False
+    artifact: Path | None = None
+    artifact_sha256: str = ""
 
 
 def read_measurements(path: Path) -> tuple[Measurement, ...]:
@@ -64,7 +68,8 @@ def read_measurements(path: Path) -> tuple[Measurement, ...]:
 
     Columns: id, setup, network, recipe, input_shape (HEIGHTxWIDTHxCHANNELS), num_classes, latency_ms,
     peak_memory_mib, latency_credible and memory_credible (yes or no). Optional are family, notes,
-    surrogate (yes or no), and model_size with model_size_unit (a key of `SIZE_UNITS`).
+    surrogate (yes or no), model_size with model_size_unit (a key of `SIZE_UNITS`), and artifact, the measured
+    `.tflite` file relative to this one, with artifact_sha256; a row with an artifact needs no network.
 
     Raises:
         AtollError: for missing columns, no rows, repeated ids, values that cannot be read, or a file that is
@@ -92,7 +97,7 @@ def _rows(path: Path, reader: "csv.DictReader[str]") -> tuple[Measurement, ...]:
         raise AtollError(
             f"{path}: the columns {', '.join(missing)} are missing; needed are {', '.join(COLUMNS)}"
         )
-    return tuple(_measurement(row, f"{path}, line {reader.line_num}") for row in reader)
+    return tuple(_measurement(row, path.parent, f"{path}, line {reader.line_num}") for row in reader)
 
 
 def check_ids(rows: tuple[Measurement, ...], ids: tuple[str, ...]) -> None:
@@ -112,7 +117,7 @@ def parse_size(text: str, place: str) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _measurement(row: dict[str, str], place: str) -> Measurement:
+def _measurement(row: dict[str, str], folder: Path, place: str) -> Measurement:
     text = {key: (value or "").strip() for key, value in row.items() if key is not None}
     classes = text["num_classes"] or "2"
     if not classes.isdigit():
@@ -126,7 +131,7 @@ def _measurement(row: dict[str, str], place: str) -> Measurement:
     return Measurement(
         id=text["id"],
         setup=text["setup"],
-        family=text.get("family") or f"{text['network']} {_RANK.sub('', recipe)}".strip(),
+        family=text.get("family") or f"{text['network']} {_RANK.sub('', recipe)}".strip() or text["id"],
         network=text["network"],
         recipe=recipe,
         input_shape=parse_size(text["input_shape"], f"{place}, input_shape"),
@@ -135,6 +140,8 @@ def _measurement(row: dict[str, str], place: str) -> Measurement:
         doubts=doubts,
         file_bytes=_file_bytes(text, place),
         surrogate=_yes(text.get("surrogate") or "no", f"{place}, surrogate"),
+        artifact=folder / text["artifact"] if text.get("artifact") else None,
+        artifact_sha256=text.get("artifact_sha256", ""),
     )
 
 

@@ -1,0 +1,118 @@
+"""How far the device `host` is off on networks that its calibration has not seen, timed now.
+
+With --write the calibration networks and the held-out ones are timed together, and the device's folder gets
+measurements, fit and table of residuals. Run it where nothing else runs: it takes two to three minutes.
+"""
+
+import argparse
+from pathlib import Path
+from statistics import mean
+
+from atoll.evaluators.host import ROUNDS, measure_host
+from atoll.evaluators.host_networks import CALIBRATION, HELD_OUT
+from atoll.hw_models.board import bench
+from atoll.hw_models.calibration_report import ReportRow, report_rows
+from atoll.hw_models.device import Device, fit_all, fitted_text
+from atoll.hw_models.device_folder import device_folder
+from atoll.hw_models.measured_table import measured_table
+from atoll.hw_models.measurements import Measurement, read_measurements
+from atoll.hw_models.samples import samples
+from figures import report
+
+DEVICE = "host"
+#: issue 4
+TARGET_PCT = 15.0
+QUANTITIES = {"latency_ms": 1.0, "peak_memory_mib": 2**20}
+HEADING = "## Residuals"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--write", action="store_true", help="measure anew and write the device's folder")
+    folder = device_folder(DEVICE)
+    if parser.parse_args().write:
+        rows = measure_host(show, (*CALIBRATION, *HELD_OUT), ROUNDS)
+        write_rows(folder / "measurements.csv", rows[: len(CALIBRATION)])
+        write_rows(folder / "held_out.csv", rows[len(CALIBRATION) :])
+        (folder / "fitted.json").write_text(fitted_text(fit_all(samples(DEVICE))), encoding="utf-8")
+        held_out = read_measurements(folder / "held_out.csv")
+        write_residuals(folder / "README.md", held_out)
+    else:
+        write_rows(Path("held_out_now.csv"), measure_host(show, HELD_OUT, ROUNDS))
+        held_out = read_measurements(Path("held_out_now.csv"))
+        Path("held_out_now.csv").unlink()
+    for quantity in QUANTITIES:
+        errors = [abs(error) for _, _, error in residuals(held_out, quantity)]
+        name = quantity.rsplit("_", 1)[0]
+        report(f"host/{name}_held_out_mape", mean(errors), "%", TARGET_PCT, "lower")
+        report(f"host/{name}_held_out_worst", max(errors), "%", None, "lower")
+        within = 100 * mean(error <= TARGET_PCT for error in errors)
+        report(f"host/{name}_held_out_within_{TARGET_PCT:g}", within, "%", None, "higher")
+
+
+def show(done: int, total: int, what: str) -> None:
+    """Says now and then how far it is."""
+    if done % 50 == 0:
+        bench.say(f"{done}/{total} {what}")
+
+
+def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
+    """Writes rows in place of what was there."""
+    path.unlink(missing_ok=True)
+    bench.append_rows(path, rows)
+
+
+def residuals(rows: tuple[Measurement, ...], quantity: str) -> list[tuple[Measurement, float, float]]:
+    """Returns measurement, predicted figure in the column's unit, and error in %."""
+    device, found = Device.load(DEVICE), []
+    for row in rows:
+        prediction = device.predict(measured_table(row), row.setup, row.file_bytes)
+        value = prediction[quantity.replace("_mib", "_bytes")].value / QUANTITIES[quantity]
+        measured = row.measured[quantity]
+        if measured is not None:
+            found.append((row, value, 100 * (value / measured - 1)))
+    return found
+
+
+def write_residuals(readme: Path, held_out: tuple[Measurement, ...]) -> None:
+    """Writes the table of residuals at the end of the README, in place of the one that was there."""
+    lines = [
+        HEADING,
+        "",
+        "Calibration networks, each predicted by a fit without it; then the held-out ones.",
+        "",
+    ]
+    lines += ["| network | ms | predicted | error | MiB | predicted | error |"]
+    lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
+    left_out = [report_rows(sample, fit_all([sample])[0], "row") for sample in samples(DEVICE)]
+    by_quantity = {rows[0].quantity: {row.id: row for row in rows} for rows in left_out}
+    lines += [
+        _line(name, *((row.measured, row.predicted) for row in _pair(by_quantity, name)))
+        for name in by_quantity["latency_ms"]
+    ]
+    held = {quantity: residuals(held_out, quantity) for quantity in QUANTITIES}
+    for one, other in zip(*held.values(), strict=True):
+        figures = [
+            (row.measured[q], value) for q, (row, value, _) in zip(QUANTITIES, (one, other), strict=True)
+        ]
+        lines.append(_line(f"*{one[0].id}*", *figures))
+    text = readme.read_text(encoding="utf-8").split(HEADING)[0]
+    readme.write_text(text + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _pair(by_quantity: dict[str, dict[str, ReportRow]], name: str) -> list[ReportRow]:
+    return [by_quantity[quantity][name] for quantity in QUANTITIES]
+
+
+def _line(name: str, *figures: tuple[float | None, float | None]) -> str:
+    cells = []
+    for measured, predicted in figures:
+        if measured is None or predicted is None:
+            cells += ["", "", ""]
+        else:
+            cells += [f"{measured:.3g}", f"{predicted:.3g}", f"{100 * (predicted / measured - 1):+.1f} %"]
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()
