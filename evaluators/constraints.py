@@ -10,14 +10,14 @@ from ..spaces.errors import AtollError
 from ..spaces.nearest import known_names
 from .metrics import METRIC_BY_NAME, METRICS, Metrics
 
-Comparison = Literal["<=", ">="]
+Comparison = Literal["<=", ">=", "="]
 Figures = Mapping[str, Any] | Metrics
 
 # Figures that refer to the baseline, with the resolution by which a bound of 0 is scaled.
 _DERIVED = {"quality_drop": 0.001, "compression_ratio": 0.01}
 _ALIASES = {"ratio": "compression_ratio"}
 KNOWN: tuple[str, ...] = (*_DERIVED, *(info.name for info in METRICS))
-_FORM = re.compile(r"\s*([A-Za-z_]\w*)\s*(<=|>=)\s*(\S+)\s*")
+_FORM = re.compile(r"\s*([A-Za-z_]\w*)\s*(<=|>=|=)\s*(\S+)\s*")
 # 0.90 - 0.88 is a hair more than 0.02 in binary, and qualities are float32 means: their rounding, 1.2e-7, is
 # 6e-6 of a bound of 0.02. Less than this, relative, is no violation.
 _NOISE = 1e-5
@@ -30,7 +30,7 @@ class Constraint:
     Args:
         metric: a metric of `Metrics`, or quality_drop (baseline's quality minus the candidate's) or
             compression_ratio (baseline's model_bytes divided by the candidate's; `ratio` for short).
-        comparison: "<=" or ">=".
+        comparison: "<=", ">=" or "=".
         bound: in the metric's unit, finite.
 
     Raises:
@@ -48,21 +48,23 @@ class Constraint:
                 f"constraint on unknown metric {self.metric!r}: {known_names(self.metric, KNOWN)}"
             )
         if self.comparison not in get_args(Comparison):
-            raise AtollError(f"constraint on {self.metric} compares by {self.comparison!r}: use <= or >=")
+            raise AtollError(f"constraint on {self.metric} compares by {self.comparison!r}: use <=, >= or =")
         if not math.isfinite(self.bound):
             raise AtollError(f"constraint on {self.metric} has the bound {self.bound}: it must be finite")
         object.__setattr__(self, "bound", float(self.bound))
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads the text form, METRIC <= NUMBER or METRIC >= NUMBER.
+        """Reads the text form: METRIC, one of <=, >= and =, NUMBER.
 
         Raises:
             AtollError: the text has another form; or as the class.
         """
         match = _FORM.fullmatch(text)
         if match is None:
-            raise AtollError(f"constraint {text!r} is not of the form METRIC <= NUMBER or METRIC >= NUMBER")
+            raise AtollError(
+                f"constraint {text!r} is not of the form METRIC <= NUMBER; >= and = are allowed too"
+            )
         metric, comparison, number = match.groups()
         try:
             bound = float(number)
@@ -99,14 +101,15 @@ class Constraint:
             low = favourable and self.comparison == ">="
             size = _end(metrics, "model_bytes", "low" if low else None)
             return figure_of(baseline, "model_bytes", "baseline") / size if size > 0 else math.inf
-        end = ("low" if self.comparison == "<=" else "high") if favourable else None
+        end = {"<=": "low", ">=": "high"}.get(self.comparison) if favourable else None
         return _end(metrics, self.metric, end)
 
     def violation(self, metrics: Figures, baseline: Figures, favourable: bool = False) -> float:
         """Returns by how much a candidate misses the bound, relative to it; <= 0 is met. See `figure`."""
         resolution = _DERIVED.get(self.metric) or METRIC_BY_NAME[self.metric].resolution
         excess = self.figure(metrics, baseline, favourable) - self.bound
-        relative = (excess if self.comparison == "<=" else -excess) / max(abs(self.bound), resolution)
+        missed = {"<=": excess, ">=": -excess, "=": abs(excess)}[self.comparison]
+        relative = missed / max(abs(self.bound), resolution)
         return 0.0 if abs(relative) <= _NOISE else relative
 
     def explain(self, metrics: Figures, baseline: Figures, favourable: bool = False) -> str:

@@ -12,7 +12,8 @@ from ..hw_models.layer_table import LayerTable, layer_table
 from ..spaces.layers.layer import Layer
 from ..spaces.layers.norm import Norm
 from ..spaces.layers.structure import input_shape_of, named_factors, weight_factors
-from .artifact import artifact_bytes, model_bytes, packed_bytes
+from .artifact import artifact_bytes, packed_bytes
+from .edge_tpu_check import check_edge_tpu
 from .metrics import Metrics, label_loyalty, probability_loyalty
 from .tasks.task import Task
 from .training import predict_logits
@@ -25,12 +26,14 @@ class Price:
     Args:
         macs: multiply-accumulates for one image.
         model_bytes: exact size of the artifact.
+        edge_tpu_mappable: share of its operators that the Edge TPU takes, by the documented rules.
         parameters: weights, biases and normalisation.
         latency_ms, peak_memory_bytes: predictions as (value, low, high, status).
     """
 
     macs: int
     model_bytes: int
+    edge_tpu_mappable: float
     parameters: int
     latency_ms: tuple[float, float, float, str]
     peak_memory_bytes: tuple[float, float, float, str]
@@ -40,6 +43,7 @@ class Price:
         found: dict[str, Any] = {
             "macs": self.macs,
             "model_bytes": self.model_bytes,
+            "edge_tpu_mappable": self.edge_tpu_mappable,
             "parameters": self.parameters,
         }
         for name in ("latency_ms", "peak_memory_bytes"):
@@ -53,14 +57,22 @@ def price(network: nn.Module, device: Device) -> Price:
     """Prices a structure; the network may be on the meta device."""
     shape = input_shape_of(network)
     table: LayerTable = layer_table(network, shape)
-    size = model_bytes(network, shape)
-    predictions = device.predict(table, model_bytes=size)
+    content = artifact_bytes(network, shape)
+    mappable = check_edge_tpu(content).mappable
+    predictions = device.predict(table, model_bytes=len(content))
 
     def quad(name: str) -> tuple[float, float, float, str]:
         p = predictions[name]
         return (p.value, p.low, p.high, p.status)
 
-    return Price(table.macs, size, parameter_count(network), quad("latency_ms"), quad("peak_memory_bytes"))
+    return Price(
+        macs=table.macs,
+        model_bytes=len(content),
+        edge_tpu_mappable=mappable,
+        parameters=parameter_count(network),
+        latency_ms=quad("latency_ms"),
+        peak_memory_bytes=quad("peak_memory_bytes"),
+    )
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -56,11 +56,13 @@ METRICS: tuple[MetricInfo, ...] = (
     MetricInfo("packed_bytes", "B", False, "sum", 1, whole=True, needs_training=True),
     MetricInfo("label_loyalty", "", True, "task", 0.001, needs_training=True),
     MetricInfo("probability_loyalty", "", True, "task", 0.001, needs_training=True),
+    # Documented rules alone decide; the weakest network of a task counts.
+    MetricInfo("edge_tpu_mappable", "", True, "task", 0.001),
     MetricInfo("train_epochs", "epochs", False, "sum", 0.001, needs_training=True),
     MetricInfo("train_seconds", "s", False, "sum", 0.001, needs_training=True),
 )
 METRIC_BY_NAME: dict[str, MetricInfo] = {info.name: info for info in METRICS}
-_SHARES = ("label_loyalty", "probability_loyalty")
+_SHARES = ("label_loyalty", "probability_loyalty", "edge_tpu_mappable")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,8 @@ class Metrics:
         model_bytes, model_bytes_low, model_bytes_high: the artifact, predicted; an interval where it has one.
         packed_bytes: the artifact after zstd level 19; None where it was not computed.
         label_loyalty, probability_loyalty: agreement with the baseline, in [0, 1]; None without a baseline.
+        edge_tpu_mappable: share of the artifact's operators that the Edge TPU takes, by its documented rules
+            (`evaluators.edge_tpu_check`), in [0, 1]; None where nobody asked.
         train_epochs, train_seconds: spent on the candidate; 0 for an untrained one.
 
     Raises:
@@ -107,6 +111,7 @@ class Metrics:
     packed_bytes: int | None = None
     label_loyalty: float | None = None
     probability_loyalty: float | None = None
+    edge_tpu_mappable: float | None = None
     train_epochs: float = 0.0
     train_seconds: float = 0.0
 

@@ -6,7 +6,7 @@ import duckdb
 
 from ..spaces.errors import AtollError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # (version, SQL that leads to it from the version before), oldest first. schema.sql runs after the last:
 # it makes what is not there and renews the views.
 MIGRATIONS: tuple[tuple[int, str], ...] = (
@@ -23,6 +23,10 @@ MIGRATIONS: tuple[tuple[int, str], ...] = (
         ALTER TABLE trial_rows ADD COLUMN IF NOT EXISTS peak_memory_host_status VARCHAR;
         ALTER TABLE trial_rows ADD COLUMN IF NOT EXISTS peak_memory_host_bytes_measured BIGINT;
         """,
+    ),
+    (
+        3,  # the Edge TPU's pre-check
+        "ALTER TABLE trial_rows ADD COLUMN IF NOT EXISTS edge_tpu_mappable DOUBLE;",
     ),
 )
 

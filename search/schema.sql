@@ -68,6 +68,7 @@ CREATE TABLE IF NOT EXISTS trial_rows (
     nonzero_parameters BIGINT,
     label_loyalty DOUBLE,                   -- share of samples labelled as by the baseline, 0 to 1
     probability_loyalty DOUBLE,             -- 1 - sqrt(Jensen-Shannon divergence to the baseline), 0 to 1
+    edge_tpu_mappable DOUBLE,               -- share of operators that the Edge TPU takes, by its documented rules
     train_epochs DOUBLE,
     train_seconds DOUBLE,
     metrics JSON,                           -- all metrics as reported
@@ -154,7 +155,7 @@ SELECT
     CASE WHEN t.recipe = 'baseline' THEN 0 ELSE len(string_split(t.recipe, ' -> ')) END AS step_count,
     t.epochs_per_step, t.violation,
     t.packed_bytes, t.parameters, t.nonzero_parameters, t.label_loyalty, t.probability_loyalty,
-    t.train_epochs, t.train_seconds,
+    t.edge_tpu_mappable, t.train_epochs, t.train_seconds,
     t.model_bytes_low, t.model_bytes_high, t.latency_ms_low, t.latency_ms_high,
     t.peak_memory_bytes_low, t.peak_memory_bytes_high,
     t.quality_name, t.latency_status, t.peak_memory_status,

@@ -39,6 +39,7 @@ def test_text_round_trip(metric, comparison, bound):
         ("latency_ms<=10.0", "latency_ms <= 10"),
         ("  ratio >= 20 ", "compression_ratio >= 20"),
         ("model_bytes <= 1e6", "model_bytes <= 1000000"),
+        ("edge_tpu_mappable = 1.0", "edge_tpu_mappable = 1"),
     ],
 )
 def test_canonical_text(text, canonical):
@@ -59,6 +60,15 @@ def test_canonical_text(text, canonical):
 )
 def test_violation_is_relative_to_the_bound(text, violation):
     assert Constraint.parse(text).violation(TRIAL, BASELINE) == pytest.approx(violation, abs=1e-12)
+
+
+@pytest.mark.parametrize(("share", "violation"), [(1.0, 0.0), (0.75, 0.25)])
+def test_an_exact_bound_is_missed_on_both_sides(share, violation):
+    constraint = Constraint.parse("edge_tpu_mappable = 1.0")
+    assert constraint.violation({"edge_tpu_mappable": share}, BASELINE) == violation
+    assert not constraint.needs_training
+    assert Constraint.parse("macs = 20").violation({"macs": 10}, BASELINE) == 0.5
+    assert Constraint.parse("macs = 20").violation({"macs": 30}, BASELINE) == 0.5
 
 
 def test_the_bound_itself_is_met_in_spite_of_float_noise():

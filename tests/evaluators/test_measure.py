@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from atoll.evaluators.artifact import artifact_bytes
+from atoll.evaluators.constraints import Constraint
 from atoll.evaluators.evaluate import price_recipe
 from atoll.evaluators.measure import nonzero_parameter_count, parameter_count, payload_bytes, price
 from atoll.evaluators.pipeline import Pipeline
@@ -13,6 +14,7 @@ from atoll.evaluators.pipeline_result import PipelineResult
 from atoll.evaluators.tasks.given import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.hw_models.device import Device
+from atoll.hw_models.planned import planned
 from atoll.spaces.layers.structure import adopt, input_shape_of, named_factors, to_meta
 from atoll.spaces.recipe import Recipe
 from torch import nn
@@ -62,6 +64,18 @@ def test_metrics_carry_value_interval_and_status_of_a_price(given: nn.Module) ->
     assert metrics["latency_ms_low"] == found.latency_ms[1] <= metrics["latency_ms"] == found.latency_ms[0]
     assert metrics["peak_memory_bytes_low"] == found.peak_memory_bytes[1] <= metrics["peak_memory_bytes"]
     assert metrics["latency_status"] == found.latency_ms[3]
+
+
+def test_what_the_edge_tpu_takes_is_known_before_training() -> None:
+    def mappable(recipe: str) -> float:
+        planned_network = planned(Recipe.parse(recipe), "baseline_cnn", (3, 64, 64), 11)
+        return price(planned_network, Device.load("coral-edge-tpu")).edge_tpu_mappable
+
+    demanded = Constraint.parse("edge_tpu_mappable = 1.0")
+    for recipe, share in (("quantize(bits=8)", 1.0), ("quantize(bits=4)", 0.3), ("baseline", 0.0)):
+        assert mappable(recipe) == pytest.approx(share)
+        missed = demanded.violation({"edge_tpu_mappable": mappable(recipe)}, {}, favourable=True)
+        assert missed == pytest.approx(1 - share)
 
 
 def test_eight_bits_by_hand(run: Run) -> None:

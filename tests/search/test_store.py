@@ -299,7 +299,12 @@ def test_metrics_come_back_as_they_were_reported(store):
         "latency_status": "interpolated",
         "peak_memory_status": "extrapolated",
     }
-    shares = {"quality": 0.875, "label_loyalty": 0.5, "probability_loyalty": 0.25}
+    shares = {
+        "quality": 0.875,
+        "label_loyalty": 0.5,
+        "probability_loyalty": 0.25,
+        "edge_tpu_mappable": 0.75,
+    }
     figures = {name: number for number, name in enumerate(METRICS, 1) if name not in texts | shares}
     low_to_high = {"peak_memory_bytes": 2, "peak_memory_bytes_low": 1, "parameters": 90}
     metrics = Metrics(
