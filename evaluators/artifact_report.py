@@ -8,7 +8,7 @@ from torch import nn
 
 from .artifact import packed_bytes, run_artifact, verify_artifact
 from .datasets.dataset import Split
-from .litert.inspect import peak_tensor_bytes
+from .litert.inspect import overhead_bytes, peak_tensor_bytes
 
 #: runs of one file for its median time
 RUNS = 50
@@ -21,6 +21,7 @@ class ArtifactReport:
     Args:
         model_bytes: of the file.
         packed_bytes: of the file after zstd level 19.
+        structure_bytes: of the file beside weights, biases, scales and zero points.
         peak_tensor_bytes: tensors alive at once, by the file's own graph.
         images: how many validation images file and network were compared on.
         agreement: share of them with the same label.
@@ -32,6 +33,7 @@ class ArtifactReport:
 
     model_bytes: int
     packed_bytes: int
+    structure_bytes: int
     peak_tensor_bytes: int
     images: int
     agreement: float
@@ -71,6 +73,7 @@ def report_artifact(content: bytes, network: nn.Module, split: Split) -> Artifac
     return ArtifactReport(
         model_bytes=len(content),
         packed_bytes=packed_bytes(content),
+        structure_bytes=overhead_bytes(content),
         peak_tensor_bytes=peak_tensor_bytes(content),
         images=len(split),
         agreement=found.agreement,

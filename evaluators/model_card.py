@@ -47,6 +47,8 @@ def card_markdown(card: Card) -> str:
         _predictions(card["predictions"]),
         "## The file beside the network",
         _agreement(card["artifact"]),
+        _structure(card),
+        *_deliveries(card),
         "## Use",
         _LOAD.format(example=_example(card), fed=_fed(card)),
         "## Provenance",
@@ -149,6 +151,37 @@ def _agreement(file: Mapping[str, Any]) -> str:
     return (
         f"Run by LiteRT over {file['images']:,} validation images, the file chose the network's label on "
         f"{100 * file['agreement']:.2f} % of them; the largest difference of an output was {difference}."
+    )
+
+
+def _structure(card: Card) -> str:
+    return (
+        f"Of the file, {card['artifact']['structure_bytes']:,} bytes are structure: all but weights, biases, "
+        f"scales and zero points. Dropped: {', '.join(card['dropped'])}."
+    )
+
+
+def _deliveries(card: Card) -> list[str]:
+    """Returns the forms that lie beside the file, each with its size and the proof that it is the network."""
+    if not card["deliveries"]:
+        return []
+    sizes = _count(card["artifact"]["model_bytes"]), _count(card["metrics"]["payload_bytes"])
+    rows = [
+        (f"`{form['file']}`", sizes[0], _count(form["bytes"]), sizes[1], form["holds"], _run_beside(form))
+        for form in card["deliveries"]
+    ]
+    names = ("form", "model.tflite, B", "this form, B", "payload, B", "what it holds", "beside the network")
+    return ["## Other forms", _table(names, rows)]
+
+
+def _run_beside(form: Mapping[str, Any]) -> str:
+    """Returns how a form compares: with the network, or byte by byte with the file."""
+    figures = form["figures"]
+    if "agreement" not in figures:
+        return "holds the bytes of model.tflite"
+    return (
+        f"the same label on {100 * figures['agreement']:.2f} % of {figures['images']:,} images, largest "
+        f"difference {figures['largest_difference']:.4g}"
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..evaluators.artifact_report import ArtifactReport
 from ..evaluators.digests import digest_json
+from ..evaluators.litert.flatbuffer import DROPPED
 from ..evaluators.pipeline import Pipeline
 from ..evaluators.pipeline_result import PipelineResult
 from ..evaluators.waterfall import predictions, waterfall
@@ -41,7 +42,7 @@ def make_card(
     report: ArtifactReport,
     about: Mapping[str, Any],
 ) -> Card:
-    """Returns the card of an export, without `files` and `card_digest`, which the files decide.
+    """Returns the card of an export, without `deliveries`, `files` and `card_digest`, which the files decide.
 
     Args:
         store, study, trial: what is exported.
@@ -75,6 +76,7 @@ def make_card(
         "test_looks": _looks(store, name, trial["trial"]),
         "baseline_test_looks": _looks(store, name, base_trial),
         "weights_digest": result.digest,
+        "dropped": list(DROPPED),
         "remarks": _remarks(trial, result),
         "versions": versions(),
         "data": pipeline.dataset.version,

@@ -1,15 +1,20 @@
 """Exports a trial: the file that ships, proven against its network, with everything that is known of it."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from ..evaluators.artifact import artifact_bytes
 from ..evaluators.artifact_report import file_quality, report_artifact
 from ..evaluators.bundle import RECIPE, TENSORS, save_bundle
 from ..evaluators.cache_dir import cache_dir
+from ..evaluators.datasets.dataset import Split
+from ..evaluators.delivery.delivery import Source
+from ..evaluators.delivery.forms import check_forms, deliver
 from ..evaluators.evaluate import EvaluationRequest, pipeline_for
 from ..evaluators.host_figures import host_figures
 from ..evaluators.model_card import WATERFALL, card_markdown
@@ -31,7 +36,14 @@ Say = Callable[[str], None]
 
 
 def export_trial(
-    store: Store, study_row: Row, trial: Row, out: Path, *, any_agreement: bool = False, say: Say = print
+    store: Store,
+    study_row: Row,
+    trial: Row,
+    out: Path,
+    *,
+    any_agreement: bool = False,
+    also: Sequence[str] = (),
+    say: Say = print,
 ) -> dict[str, Any]:
     """Writes a trial's folder: `.tflite`, safetensors with recipe, model card as Markdown, JSON and picture.
 
@@ -43,14 +55,17 @@ def export_trial(
         study_row, trial: rows of the store.
         out: the folder to write; files of an earlier export in it are replaced.
         any_agreement: whether a file that disagrees with its network is written all the same.
+        also: further forms to write beside, of `evaluators.delivery.forms.FORMS`.
         say: hears about what takes time.
 
     Returns:
         the card.
 
     Raises:
-        AtollError: the network cannot be written, or its file disagrees with it.
+        AtollError: the network cannot be written, a form is unknown or lacks a package, or a file disagrees
+            with the network.
     """
+    check_forms(also)  # before any training
     study = Study.create({"name": study_row["study"], **_defined(study_row)})
     recipe = Recipe.parse(trial["recipe"])
     pipeline = trial_pipeline(study, trial)
@@ -71,13 +86,28 @@ def export_trial(
         (out / ARTIFACT).write_bytes(content)
         about = save_bundle(out, result.network, pipeline.task, recipe, result.decisions)
         card = make_card(store, study, trial, pipeline, result, report, about)
+        source = source_of(card, result.network, content, pipeline.dataset.validation)
+        deliveries = deliver(also, out, source)
+        card["deliveries"] = [delivery.to_json() for delivery in deliveries]
         picture = draw_waterfall(card["waterfall"], card["metrics"]["quality_name"], card["device"])
         (out / WATERFALL).write_bytes(picture)
-        card["files"] = file_digests(out, (ARTIFACT, TENSORS, RECIPE, WATERFALL))
+        beside = [name for delivery in deliveries for name in (delivery.file, *delivery.beside)]
+        card["files"] = file_digests(out, (ARTIFACT, TENSORS, RECIPE, WATERFALL, *beside))
         write_card(out, card)
     except OSError as error:
         raise AtollError(f"cannot write the export to {out}: {error.strerror or error}") from error
     return card
+
+
+def source_of(card: Mapping[str, Any], network: nn.Module, artifact: bytes, validation: Split) -> Source:
+    """Returns what further forms of an export are made from.
+
+    Args:
+        card: of the export.
+        network, artifact: what is exported, and its file.
+        validation: real images.
+    """
+    return Source(f"{card['task']}_{card['trial']}", network, artifact, validation.images)
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ..evaluators.artifact import artifact_bytes
 from ..evaluators.artifact_report import report_artifact
 from ..evaluators.bundle import load_bundle, structures
+from ..evaluators.delivery.forms import measure_again
 from ..evaluators.measure import nonzero_parameter_count, payload_bytes
 from ..evaluators.model_card import WATERFALL, card_markdown
 from ..evaluators.tasks import load_task
@@ -19,7 +20,7 @@ from ..evaluators.waterfall_figure import draw_waterfall
 from ..spaces.errors import AtollError
 from ..spaces.layers.structure import input_shape_of
 from .card import Card, card_digest, file_digests, versions
-from .export import ARTIFACT, CARD, CARD_JSON
+from .export import ARTIFACT, CARD, CARD_JSON, source_of
 
 Verdict = Literal["same", "differs", "not compared"]
 
@@ -27,7 +28,8 @@ Verdict = Literal["same", "differs", "not compared"]
 TOLERANCE = 1e-4
 #: parts of a card that hold figures
 _SECTIONS = (
-    "metrics", "baseline", "waterfall", "predictions", "artifact", "test_looks", "baseline_test_looks",
+    "metrics", "baseline", "waterfall", "predictions", "artifact", "deliveries", "test_looks",
+    "baseline_test_looks",
 )  # fmt: skip
 #: another every time
 _TIMES = ("artifact.latency_host_ms",)
@@ -152,7 +154,8 @@ def _recomputed(folder: Path, card: Card) -> dict[str, Any]:
     """Returns the figures that the files can tell, in places as the card's."""
     network, about = load_bundle(folder)
     split = load_task(card["task"]).dataset().validation
-    report = report_artifact((folder / ARTIFACT).read_bytes(), network, split)
+    content = (folder / ARTIFACT).read_bytes()
+    report = report_artifact(content, network, split)
     of_network = {
         "quality": evaluate_quality(network, split),
         "payload_bytes": payload_bytes(network),
@@ -167,6 +170,7 @@ def _recomputed(folder: Path, card: Card) -> dict[str, Any]:
         "waterfall": rows,
         "predictions": predictions(about, card["device"]),
         "artifact": report.to_json(),
+        "deliveries": measure_again(card["deliveries"], folder, source_of(card, network, content, split)),
     }
 
 

@@ -24,6 +24,17 @@ def export(
     any_agreement: Annotated[
         bool, typer.Option("--any-agreement", help="Write also a file that disagrees with its network.")
     ] = False,
+    pack: Annotated[
+        bool, typer.Option("--pack", help="Write also a compressed container, with readers in Python and C.")
+    ] = False,
+    c_array: Annotated[
+        bool,
+        typer.Option("--c-array", help="Write also a C header with the file's bytes and its arena size."),
+    ] = False,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FORM", help="Write also onnx, executorch or torch_export; may be repeated."),
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     format: FormatOption = "table",
 ) -> None:
@@ -42,6 +53,7 @@ def export(
         chosen,
         folder,
         any_agreement=any_agreement,
+        also=[*(also or ()), *["pack"] * pack, *["c_array"] * c_array],
         say=lambda text: print(f"atoll: {text}", file=sys.stderr),
     )
     report = card["artifact"]
@@ -49,6 +61,10 @@ def export(
         "folder": str(folder),
         "recipe": card["recipe"],
         "model_bytes": report["model_bytes"],
+        "packed_bytes": report["packed_bytes"],
+        "payload_bytes": card["metrics"]["payload_bytes"],
+        "structure_bytes": report["structure_bytes"],
+        **{f"{form['form']}_bytes": form["bytes"] for form in card["deliveries"]},
         "compression_ratio": card["baseline"]["model_bytes"] / report["model_bytes"],
         "quality": report["quality"],
         "quality_of_network": card["metrics"]["quality"],
@@ -63,6 +79,10 @@ def export(
         Column("folder"),
         Column("recipe"),
         Column("model_bytes", "B", "measured", ",.0f"),
+        Column("packed_bytes", "B", "measured", ",.0f"),
+        Column("payload_bytes", "B", "measured", ",.0f"),
+        Column("structure_bytes", "B", "measured", ",.0f"),
+        *(Column(f"{form['form']}_bytes", "B", "measured", ",.0f") for form in card["deliveries"]),
         Column("compression_ratio", "x", "measured", ".2f"),
         Column("quality", card["metrics"]["quality_name"], "measured", ".4f"),
         Column("quality_of_network", card["metrics"]["quality_name"], "measured", ".4f"),
@@ -74,5 +94,8 @@ def export(
         Column("latency_host_ms", "ms", "measured", ".3f"),
     ]
     print_record(figures, columns, format, f"exported and verified: {folder}")
+    for form in card["deliveries"]:
+        print(f"atoll: {form['file']} holds {form['holds']}", file=sys.stderr)
+    print(f"atoll: dropped from model.tflite: {', '.join(card['dropped'])}", file=sys.stderr)
     for remark in card["remarks"]:
         print(f"atoll: {remark}", file=sys.stderr)

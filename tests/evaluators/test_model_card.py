@@ -65,6 +65,8 @@ def made(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Made:
             "baseline_test_looks": [LOOK],
             "weights_digest": result.digest,
             "files": {"model.tflite": "f" * 64},
+            "dropped": ["names of tensors", "metadata"],
+            "deliveries": [],
             "remarks": ["quality equals the stored trial's"],
             "versions": {"atoll": "0.1.0"},
             "data": "1",
@@ -214,3 +216,23 @@ def test_the_snippet_gives_the_network_s_label(
 
 def test_the_snippet_s_example_has_the_file_s_shape(card: Card) -> None:
     assert "np.zeros((1, 8, 8, 1), np.float32)" in card_markdown(card)
+
+
+def test_other_forms_stand_beside_the_file_s_bytes_and_the_payload_s(card: Card) -> None:
+    text = card_markdown(card)
+    assert "## Other forms" not in text
+    structure = f"{card['artifact']['structure_bytes']:,} bytes are structure"
+    assert structure in text and "Dropped: names of tensors, metadata." in text
+    compared = {"images": 100, "agreement": 0.99, "largest_difference": 0.0125}
+    forms = [
+        {"form": "pack", "file": "model.tflite.packed", "bytes": 1234, "holds": "it", "figures": {}},
+        {"form": "onnx", "file": "model.onnx", "bytes": 5678, "holds": "QDQ", "figures": compared},
+    ]
+    lines = card_markdown({**card, "deliveries": forms}).splitlines()
+    file, payload = card["artifact"]["model_bytes"], card["metrics"]["payload_bytes"]
+    sizes = f"{file:,} | {{}} | {payload:,.0f}"
+    assert (
+        f"| `model.tflite.packed` | {sizes.format('1,234')} | it | holds the bytes of model.tflite |" in lines
+    )
+    (onnx,) = [line for line in lines if line.startswith("| `model.onnx`")]
+    assert sizes.format("5,678") in onnx and "99.00 % of 100 images, largest difference 0.0125" in onnx

@@ -1,0 +1,113 @@
+"""The artifact as a C header for microcontrollers: its bytes, aligned, and the size of its tensor arena."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from ...spaces.errors import AtollError
+from .arena import ALIGNMENT, tensor_arena
+from .delivery import Form, Source
+
+_NUMBERS_A_LINE = 24
+_TEMPLATE = """\
+/* model.tflite as an array, for LiteRT Micro; written by `atoll export --c-array`.
+ * SHA-256 of the bytes: {digest}
+ *
+ * The interpreter needs {upper}_ARENA_BYTES of memory, aligned to {alignment}:
+ *   {tensor_bytes} bytes of tensors, exact for its greedy planner,
+ *   {scratch_bytes} of kernel scratch and {persistent_bytes} that the runtime keeps, estimated for 32 bits.
+ * MicroInterpreter::arena_used_bytes() tells what a build really takes. Include it in one source file.
+ */
+#ifndef {upper}_H_
+#define {upper}_H_
+
+#define {upper}_BYTES {size}
+#define {upper}_TENSOR_BYTES {tensor_bytes}
+#define {upper}_ARENA_BYTES {arena_bytes}
+
+#if defined(__cplusplus)
+#define {upper}_ALIGNED alignas({alignment})
+#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#define {upper}_ALIGNED _Alignas({alignment})
+#else
+#define {upper}_ALIGNED __attribute__((aligned({alignment})))
+#endif
+
+{upper}_ALIGNED static const unsigned char {name}[{upper}_BYTES] = {{
+{numbers}
+}};
+
+#endif
+"""
+
+
+class CArray:
+    """`model_data.h`."""
+
+    name = "c_array"
+    file = "model_data.h"
+    beside: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ("ai-edge-litert",)
+
+    def check(self) -> None:
+        """Nothing beyond Atoll itself is needed."""
+
+    def write(self, folder: Path, source: Source) -> str:
+        """Writes the header."""
+        (folder / self.file).write_text(c_array(source.artifact, source.name))
+        array = identifier(source.name)
+        return (
+            f"model.tflite as the array `{array}`, and `{array.upper()}_ARENA_BYTES`: tensors as planned, "
+            "kernel scratch and what the runtime keeps estimated"
+        )
+
+    def measure(self, folder: Path, source: Source) -> dict[str, Any]:
+        """Reads the array back, compares it with the artifact and plans the arena."""
+        if bytes_of(folder / self.file) != source.artifact:
+            raise AtollError(f"{self.file} holds other bytes than model.tflite")
+        arena = tensor_arena(source.artifact)
+        return {
+            "arena_bytes": arena.bytes,
+            "arena_tensor_bytes": arena.tensor_bytes,
+            "arena_scratch_bytes": arena.scratch_bytes,
+            "arena_persistent_bytes": arena.persistent_bytes,
+        }
+
+
+def c_array(content: bytes, name: str) -> str:
+    """Returns the header for the bytes of a `.tflite` file; `name` need be no C identifier."""
+    arena, array = tensor_arena(content), identifier(name)
+    lines = (content[start : start + _NUMBERS_A_LINE] for start in range(0, len(content), _NUMBERS_A_LINE))
+    return _TEMPLATE.format(
+        name=array,
+        upper=array.upper(),
+        size=len(content),
+        alignment=ALIGNMENT,
+        digest=hashlib.sha256(content).hexdigest(),
+        tensor_bytes=arena.tensor_bytes,
+        scratch_bytes=arena.scratch_bytes,
+        persistent_bytes=arena.persistent_bytes,
+        arena_bytes=arena.bytes,
+        numbers=",\n".join(",".join(map(str, line)) for line in lines),
+    )
+
+
+def identifier(name: str) -> str:
+    """Returns a name as a C identifier of small letters, digits and underscores that begins with `atoll_`."""
+    return "atoll_" + re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+def bytes_of(header: Path) -> bytes:
+    """Returns the bytes of the array in a header.
+
+    Raises:
+        AtollError: it holds no such array.
+    """
+    found = re.search(r"= \{([\d,\s]*)\};", header.read_text())
+    if found is None:
+        raise AtollError(f"{header.name} holds no array of bytes")
+    return bytes(int(number) for number in found[1].split(",") if number.strip())
+
+
+FORM: Form = CArray()

@@ -1,0 +1,144 @@
+"""What is handed over beside the LiteRT file, in which forms, and the proof that a form computes the same."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ...spaces.errors import AtollError
+from ..datasets.dataset import to_float
+from ..training import predict_logits
+from .quiet import hushed
+
+#: images of the validation split that a form is run on: some runtimes take a second an image
+IMAGES = 100
+#: below this share of equal labels a form is not the network (as for the LiteRT file)
+LEAST_AGREEMENT = 0.99
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is handed over.
+
+    Args:
+        name: what the files of C call it; letters, digits and underscores.
+        network: compressed, in evaluation mode.
+        artifact: bytes of its LiteRT file.
+        images: (N, C, H, W), uint8, of the validation split.
+    """
+
+    name: str
+    network: nn.Module
+    artifact: bytes
+    images: Tensor
+
+
+class Form(Protocol):
+    """One way to hand a network over."""
+
+    #: its name, of its file, and of those that it needs beside
+    name: str
+    file: str
+    beside: tuple[str, ...]
+    #: the packages that make and run it
+    packages: tuple[str, ...]
+
+    def check(self) -> None:
+        """Raises AtollError where packages are missing."""
+
+    def write(self, folder: Path, source: Source) -> str:
+        """Writes its files; returns in words what its file holds."""
+
+    def measure(self, folder: Path, source: Source) -> dict[str, Any]:
+        """Returns figures that its file gives, by name with unit, the proof that it computes the same too."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One form in the folder.
+
+    Args:
+        form: its name.
+        file: its file.
+        beside: further files that it brought.
+        bytes: of the file.
+        holds: what the file holds, in words.
+        figures: what it measured of the file.
+        versions: of the packages that made and ran it.
+    """
+
+    form: str
+    file: str
+    beside: Sequence[str]
+    bytes: int
+    holds: str
+    figures: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+    @classmethod
+    def of(cls, form: Form, folder: Path, source: Source) -> "Delivery":
+        """Writes a form into a folder and measures it."""
+        holds = form.write(folder, source)
+        figures = form.measure(folder, source)
+        size = (folder / form.file).stat().st_size
+        versions = {package: version(package) for package in form.packages}
+        return cls(form.name, form.file, list(form.beside), size, holds, figures, versions)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns it as plain JSON."""
+        return asdict(self)
+
+
+def compare(form: str, run: Callable[[Tensor], Tensor], source: Source) -> dict[str, Any]:
+    """Runs a form beside the network on real images.
+
+    Args:
+        form: named where they disagree.
+        run: logits (1, K) for one image (1, C, H, W) in [-1, 1].
+        source: network and images; the first `IMAGES` are used.
+
+    Returns:
+        `images`, `agreement` (share of equal labels) and `largest_difference` (of any output).
+
+    Raises:
+        AtollError: they disagree on more than the allowed share.
+    """
+    images = source.images[:IMAGES]
+    expected = predict_logits(source.network, images)
+    with torch.no_grad():
+        found = torch.cat([run(to_float(image)) for image in images.split(1)])
+    agreement = float((found.argmax(dim=1) == expected.argmax(dim=1)).double().mean())
+    if agreement < LEAST_AGREEMENT:
+        raise AtollError(
+            f"{form}: the file agrees with the network on {100 * agreement:.1f} % of {len(images)} "
+            f"validation images, allowed are {100 * LEAST_AGREEMENT:.0f} % at least"
+        )
+    difference = float((found - expected).abs().max())
+    return {"images": len(images), "agreement": agreement, "largest_difference": difference}
+
+
+def example_of(source: Source) -> Tensor:
+    """Returns one image as the network takes it, (1, C, H, W), float."""
+    return to_float(source.images[:1])
+
+
+def require(form: str, extra: str, *modules: str) -> None:
+    """Looks whether the packages of an extra are there.
+
+    Raises:
+        AtollError: one is not; the message says how to install it.
+    """
+    for module in modules:
+        try:
+            with hushed():
+                import_module(module)
+        except ImportError as error:
+            raise AtollError(
+                f"{form} needs the package {module.partition('.')[0]}, which is not installed or broken "
+                f"({error}): pip install 'atoll[{extra}]', in a clone .venv/bin/pip install -e '.[{extra}]'"
+            ) from error

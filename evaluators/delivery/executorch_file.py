@@ -1,0 +1,80 @@
+"""The network as an ExecuTorch program, run by its runtime beside it."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ...spaces.errors import AtollError
+from .delivery import Form, Source, compare, example_of, require
+from .pairs import carried_on
+from .plain import plain_network
+from .quiet import quiet
+
+_WHAT = "--also executorch"
+
+
+class ExecutorchFile:
+    """`model.pte`."""
+
+    name = "executorch"
+    file = "model.pte"
+    beside: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ("executorch", "torch")
+
+    def check(self) -> None:
+        """Looks for the package of the extra `executorch`."""
+        require(_WHAT, "executorch", "executorch.runtime", "executorch.exir")
+
+    def write(self, folder: Path, source: Source) -> str:
+        """Writes the program.
+
+        What XNNPACK takes is delegated to it; where that gives other numbers, portable kernels run all.
+
+        Raises:
+            AtollError: neither computes what the network does.
+        """
+        kernels = "XNNPACK, portable kernels for the rest"
+        (folder / self.file).write_bytes(_program(source, delegate=True))
+        try:
+            self.measure(folder, source)
+        except AtollError:
+            kernels = "portable kernels alone, for XNNPACK's give other numbers"
+            (folder / self.file).write_bytes(_program(source, delegate=False))
+        return (
+            "trained integers in 8 bits with their scales, the trained grids of activations, other weights "
+            f"as float; {kernels}"
+        )
+
+    def measure(self, folder: Path, source: Source) -> dict[str, Any]:
+        """Runs the program beside the network."""
+        with quiet(_WHAT):
+            from executorch.runtime import Runtime
+
+            _register_kernels()
+            method = Runtime.get().load_program(folder / self.file).load_method("forward")
+
+        def run(image: Tensor) -> Tensor:
+            return method.execute([image])[0].clone()
+
+        return compare(self.file, run, source)
+
+
+def _program(source: Source, delegate: bool) -> bytes:
+    with quiet(_WHAT):
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+        from executorch.exir import to_edge_transform_and_lower
+
+        _register_kernels()
+        program = carried_on(plain_network(source.network, "pairs"), example_of(source))
+        partitioners = [XnnpackPartitioner()] if delegate else []
+        return bytes(to_edge_transform_and_lower(program, partitioner=partitioners).to_executorch().buffer)
+
+
+def _register_kernels() -> None:
+    """Makes the kernels of pairs known, to the writer and to the runtime."""
+    import_module("executorch.kernels.quantized")
+
+
+FORM: Form = ExecutorchFile()

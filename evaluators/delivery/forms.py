@@ -1,0 +1,77 @@
+"""The forms by name; nothing heavy is imported before one is asked for."""
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...spaces.errors import AtollError
+from ...spaces.nearest import known_names
+
+if TYPE_CHECKING:
+    from .delivery import Delivery, Form, Source
+
+#: name -> the module whose `FORM` it is, in the order in which they are written
+FORMS = {
+    "pack": "packed_file",
+    "c_array": "c_array",
+    "torch_export": "torch_program",
+    "onnx": "onnx_file",
+    "executorch": "executorch_file",
+}
+
+
+def form_of(name: str) -> "Form":
+    """Returns a form.
+
+    Raises:
+        AtollError: there is none of that name; the message lists the known ones.
+    """
+    if name not in FORMS:
+        raise AtollError(f"unknown form {name!r}; {known_names(name, FORMS)}")
+    return import_module(f".{FORMS[name]}", __package__).FORM
+
+
+def check_forms(names: Sequence[str]) -> None:
+    """Looks whether every named form is known and can be made here.
+
+    Raises:
+        AtollError: it is not; the message says how to install what is missing.
+    """
+    for name in names:
+        form_of(name).check()
+
+
+def deliver(names: Sequence[str], folder: Path, source: "Source") -> "list[Delivery]":
+    """Writes the named forms into a folder, each once; removes those of an earlier export.
+
+    Raises:
+        AtollError: one cannot be made, or does not compute what the network does.
+    """
+    from .delivery import Delivery
+
+    check_forms(names)
+    for form in map(form_of, FORMS):
+        for file in (form.file, *form.beside):
+            (folder / file).unlink(missing_ok=True)
+    return [Delivery.of(form_of(name), folder, source) for name in FORMS if name in names]
+
+
+def measure_again(
+    delivered: Sequence[Mapping[str, Any]], folder: Path, source: "Source"
+) -> list[dict[str, Any]]:
+    """Returns `bytes` and `figures` of forms that lie in a folder; no figures where packages are missing.
+
+    Args:
+        delivered: `to_json` of each.
+    """
+    found = []
+    for entry in delivered:
+        form = form_of(entry["form"])
+        try:
+            form.check()
+            figures = form.measure(folder, source)
+        except AtollError:
+            figures = {}
+        found.append({"bytes": (folder / form.file).stat().st_size, "figures": figures})
+    return found

@@ -1,0 +1,73 @@
+"""The network as ONNX, run by onnxruntime beside it."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .delivery import Form, Source, compare, example_of, require
+from .pairs import carried_on
+from .plain import plain_network
+from .quiet import quiet
+
+_WHAT = "--also onnx"
+
+
+class OnnxFile:
+    """`model.onnx`."""
+
+    name = "onnx"
+    file = "model.onnx"
+    beside: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ("onnx", "onnxscript", "onnxruntime")
+
+    def check(self) -> None:
+        """Looks for the packages of the extra `onnx`."""
+        require(_WHAT, "onnx", *self.packages)
+
+    def write(self, folder: Path, source: Source) -> str:
+        """Writes the ONNX file."""
+        with quiet(_WHAT):
+            exported = carried_on(plain_network(source.network, "pairs"), example_of(source))
+            program: Any = torch.onnx.export(
+                exported, (), dynamo=True, verbose=False, input_names=["image"], output_names=["logits"]
+            )
+            _forget_origin(program.model)
+            content = io.BytesIO()
+            program.save(content)
+        (folder / self.file).write_bytes(content.getvalue())
+        return (
+            "QDQ: trained integers in 8 bits with their scales, the trained grids of activations; other "
+            "weights as float"
+        )
+
+    def measure(self, folder: Path, source: Source) -> dict[str, Any]:
+        """Runs the file beside the network."""
+        with quiet(_WHAT):
+            import onnxruntime
+
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = 1
+            session = onnxruntime.InferenceSession(
+                folder / self.file, options, providers=["CPUExecutionProvider"]
+            )
+
+        def run(image: Tensor) -> Tensor:
+            (logits,) = session.run(None, {"image": image.numpy()})
+            return torch.from_numpy(logits)
+
+        return compare(self.file, run, source)
+
+
+def _forget_origin(model: Any) -> None:
+    """Drops from an ONNX model where in the source every node came from: paths of this machine, and bytes."""
+    model.graph.metadata_props.clear()
+    for node in model.graph.all_nodes():
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
+
+
+FORM: Form = OnnxFile()

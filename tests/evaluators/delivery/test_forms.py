@@ -1,0 +1,179 @@
+"""Every form computes what the network does, for networks of every kind; what is missing is told."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from atoll.evaluators.artifact import artifact_bytes
+from atoll.evaluators.delivery import delivery, forms
+from atoll.evaluators.delivery.delivery import Source
+from atoll.evaluators.delivery.forms import FORMS, check_forms, deliver, form_of, measure_again
+from atoll.evaluators.delivery.pairs import carried_on
+from atoll.evaluators.delivery.plain import PlainFactor, plain_network
+from atoll.evaluators.delivery.quiet import quiet
+from atoll.evaluators.training import predict_logits
+from atoll.spaces.errors import AtollError
+from atoll.spaces.layers.structure import adopt, weight_factors
+from atoll.spaces.networks import build_network
+from atoll.spaces.recipe import Recipe
+from torch import nn
+
+SHAPE = (3, 8, 8)
+RECIPES = [
+    "baseline",
+    "quantize(bits=8)",
+    "tensor_train(rank=2, fit_steps=0) -> quantize(bits=4)",
+    "tucker(rank=0.5, fit_steps=0) -> quantize(bits=8, activations=float)",
+    "cluster(clusters=8) -> prune_weights(ratio=0.5)",
+    "binarize(activations=binary)",
+    "quantize(bits=8, scheme=affine)",
+]
+
+
+class Images:
+    """Gives a technique random images: what was learnt matters to no form."""
+
+    input_shape, num_classes, teacher, epochs_left = SHAPE, 7, None, 0.0
+
+    def __init__(self) -> None:
+        self.generator = torch.Generator().manual_seed(0)
+
+    def images(self, count: int) -> torch.Tensor:
+        return torch.rand(min(count, 64), *SHAPE, generator=self.generator) * 2 - 1
+
+    def fit(self, model: nn.Module, **_: object) -> None:
+        pass
+
+
+def source_of(text: str) -> Source:
+    torch.manual_seed(0)
+    network = adopt(build_network("compact_cnn", 7, SHAPE), SHAPE).eval()
+    for step in Recipe.parse(text):
+        network, _ = step.apply(network, Images())
+    images = (torch.rand(20, *SHAPE) * 255).to(torch.uint8)
+    return Source("tiny_t0001", network.eval(), artifact_bytes(network, SHAPE), images)
+
+
+@pytest.fixture(scope="module")
+def int8() -> Source:
+    return source_of("quantize(bits=8)")
+
+
+@pytest.mark.parametrize("text", RECIPES)
+def test_the_plain_network_is_the_network(text: str) -> None:
+    source = source_of(text)
+    expected = predict_logits(source.network, source.images)
+    for form in ("arithmetic", "pairs"):
+        plain = plain_network(source.network, form)
+        assert not any(parameter.requires_grad for parameter in plain.parameters())
+        assert {type(factor) for factor in weight_factors(plain)} == {PlainFactor}
+        torch.testing.assert_close(predict_logits(plain, source.images), expected, rtol=0, atol=1e-5)
+    assert not any(isinstance(factor, PlainFactor) for factor in weight_factors(source.network))
+
+
+def test_grids_are_carried_on_behind_poolings_without_changing_a_value(int8: Source) -> None:
+    plain = plain_network(int8.network, "pairs")
+    example = delivery.example_of(int8)
+    program = carried_on(plain, example)
+    targets = [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
+    poolings = [place for place, target in enumerate(targets) if "max_pool" in target]
+    assert poolings
+    assert all("quantize_per_tensor" in targets[place + 1] for place in poolings)
+    assert torch.equal(program.module()(example), plain(example))
+    assert not any("stack_trace" in node.meta for node in program.graph.nodes)
+
+
+@pytest.mark.parametrize("text", RECIPES[:3])
+@pytest.mark.parametrize("name", FORMS)
+def test_a_form_holds_the_network(name: str, text: str, tmp_path: Path) -> None:
+    """Forms that need an extra run where it is installed."""
+    try:
+        check_forms([name])
+    except AtollError as error:
+        pytest.skip(str(error))
+    source = source_of(text)
+    (found,) = deliver([name], tmp_path, source)
+    assert {path.name for path in tmp_path.iterdir()} == {found.file, *found.beside}
+    assert found.bytes == (tmp_path / found.file).stat().st_size
+    assert set(found.versions) == set(form_of(name).packages)
+    content = (tmp_path / found.file).read_bytes()
+    assert str(Path(__file__).parents[3]).encode() not in content
+    assert found.figures.get("agreement", 1.0) == 1.0
+    assert found.figures.get("largest_difference", 0.0) < 0.1
+    (again,) = measure_again([found.to_json()], tmp_path, source)
+    assert again == {"bytes": found.bytes, "figures": dict(found.figures)}
+
+
+def test_forms_of_an_earlier_export_are_removed(int8: Source, tmp_path: Path) -> None:
+    deliver(["pack", "c_array"], tmp_path, int8)
+    (tmp_path / "mine.txt").write_text("")
+    assert [found.form for found in deliver(["c_array", "c_array"], tmp_path, int8)] == ["c_array"]
+    assert {path.name for path in tmp_path.iterdir()} == {"model_data.h", "mine.txt"}
+
+
+def test_a_form_of_another_network_is_refused(int8: Source, tmp_path: Path) -> None:
+    deliver(["torch_export"], tmp_path, int8)
+    other = source_of("prune_channels(ratio=0.5)")
+    with pytest.raises(AtollError, match=r"model\.pt2: the file agrees with the network on \d+\.\d % of 20 "):
+        form_of("torch_export").measure(tmp_path, other)
+
+
+def test_an_unknown_form_is_told_with_the_known_ones() -> None:
+    with pytest.raises(AtollError, match=r"unknown form 'onx'; .*onnx"):
+        check_forms(["pack", "onx"])
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [("onnx", "onnxruntime"), ("onnx", "onnxscript"), ("executorch", "executorch.runtime")],
+)
+def test_a_missing_package_is_told_with_how_to_install_it(
+    name: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "import_module", absent(module))
+    with pytest.raises(AtollError) as caught:
+        check_forms([name])
+    message = str(caught.value)
+    assert message.startswith(f"--also {name} needs the package {module.partition('.')[0]}, which is not ")
+    assert f"pip install 'atoll[{name}]'" in message and "\n" not in message
+
+
+def absent(missing: str):  # type: ignore[no-untyped-def]
+    def import_module(name: str) -> object:
+        if name == missing:
+            raise ImportError(f"No module named {name!r}")
+        return sys
+
+    return import_module
+
+
+def test_the_extras_of_the_messages_exist() -> None:
+    import tomllib
+
+    root = Path(__file__).parents[3]
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for name in ("onnx", "executorch"):
+        wanted = {package.split(">")[0] for package in extras[name]}
+        assert set(form_of(name).packages) - {"torch"} == wanted
+
+
+def test_what_is_not_installed_is_not_measured_again(
+    int8: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"12345")
+    monkeypatch.setattr(delivery, "import_module", absent("onnx"))
+    assert forms.measure_again([{"form": "onnx"}], tmp_path, int8) == [{"bytes": 5, "figures": {}}]
+
+
+def test_an_exporter_s_failure_is_one_line_and_its_chatter_is_swallowed(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with (
+        pytest.raises(AtollError, match="--also x: this network fails in it: KeyError: 'a b'"),
+        quiet("--also x"),
+    ):
+        print("noise")
+        raise KeyError("a\nb".replace("\n", " "))
+    print("heard")
+    assert capfd.readouterr().out == "heard\n"
