@@ -1,8 +1,8 @@
 """Latency of LiteRT with its XNNPACK delegate, one thread: what each kernel loops over, times its price.
 
     t = us_per_operation * operations
-        + float: ns per MAC and per step of convolutions, ns per MAC of 1x1 and depthwise ones
-        + int8: ns per tile, per tile of outputs and per MAC
+        + float: ns per MAC and per step of convolutions and of 1x1 ones, ns per MAC of depthwise ones
+        + int8: ns per tile, per tile of outputs and per MAC; per MAC and output of depthwise ones
         + plain kernels (weights below 8 bits, which the delegate leaves alone): ns per MAC and patch element
         + ns per element read or written, per element transposed
         + ns per weight byte; more for those beyond the near and the far cache
@@ -27,14 +27,16 @@ from .term import Term, setup_name
 _OWN = "single operators timed on a Xeon with AVX-512 and AMX, LiteRT 2.3, 2026"
 TERMS = (
     Term("us_per_operation", 0.3, 1.0, f"{_OWN}: the smallest ones take 0.5 us"),
-    Term("ns_per_conv_mac", 0.012, 1.0, f"{_OWN}: 32 channels beside 16"),
-    Term("ns_per_conv_step", 0.2, 1.0, f"{_OWN}: the same two"),
-    Term("ns_per_gemm_mac", 0.011, 1.0, f"{_OWN}: 512 channels on 8x8"),
+    Term("ns_per_conv_mac", 0.009, 1.0, f"{_OWN}: 3x3 of 8 to 512 channels"),
+    Term("ns_per_conv_step", 0.25, 1.0, f"{_OWN}: the same"),
+    Term("ns_per_gemm_mac", 0.006, 1.0, f"{_OWN}: 1x1 of 8 to 1024 channels"),
+    Term("ns_per_gemm_step", 0.15, 1.0, f"{_OWN}: the same"),
     Term("ns_per_depthwise_mac", 0.03, 1.0, f"{_OWN}: 3x3"),
     Term("ns_per_int8_tile", 3.3, 1.5, f"{_OWN}: 3x3 of 16 to 256 channels"),
-    Term("ns_per_int8_output_tile", 12.0, 1.0, f"{_OWN}: 1x1 of 8 to 64 channels"),
+    Term("ns_per_int8_output_tile", 10.5, 1.0, f"{_OWN}: 1x1 of 8 to 64 channels"),
     Term("ns_per_int8_mac", 0.0005, 1.5, "four int8 products a lane and cycle (VNNI) beside the tiles"),
-    Term("ns_per_int8_depthwise_mac", 0.08, 1.0, f"{_OWN}: 3x3"),
+    Term("ns_per_int8_depthwise_mac", 0.055, 1.0, f"{_OWN}: 1x1, 3x3 and 5x5"),
+    Term("ns_per_int8_depthwise_output", 0.2, 1.0, f"{_OWN}: the same; rounding to the output's grid"),
     Term("ns_per_plain_mac", 0.08, 1.0, f"{_OWN}: float convolutions of widened int4 weights"),
     Term("ns_per_plain_int8_mac", 0.018, 1.0, f"{_OWN}: int4 convolutions on int8"),
     Term("ns_per_plain_depthwise_mac", 0.4, 1.0, f"{_OWN}: int4 depthwise convolutions on int8"),
@@ -50,8 +52,8 @@ TERMS = (
 )
 #: channels that a float kernel makes at once: 16 lanes, from 32 on two registers of them
 _NARROW_BLOCK, _BLOCK = 16, 32
-#: inputs and outputs of an int8 tile (AMX: 16 rows of 64 bytes, four of them side by side)
-_TILE = 64
+#: positions, and inputs and outputs, of an int8 tile (AMX: 16 rows of 64 bytes, four of them side by side)
+_TILE_ROWS, _TILE = 16, 64
 _GEMM_KINDS = ("pointwise", "contraction", "dense")
 _CONVOLUTIONS = ("conv", "pointwise", "depthwise", "norm")
 #: a set-up beside the first: another machine, runtime or number of threads
@@ -105,6 +107,8 @@ def _amounts(row: TableRow) -> Iterator[tuple[str, float]]:
         yield from _plain(row)
     elif cost.kind in ("depthwise", "norm"):
         yield ("ns_per_int8_depthwise_mac" if int8 else "ns_per_depthwise_mac"), cost.macs
+        if int8:
+            yield "ns_per_int8_depthwise_output", cost.output_elements
     elif cost.kind == "conv" or cost.kind in _GEMM_KINDS:
         shape = KernelShape.of(row)
         if shape is None:  # a product of two activations
@@ -131,16 +135,16 @@ def _float(shape: KernelShape, convolution: bool) -> Iterator[tuple[str, float]]
     blocks = ceil(shape.outputs / block)
     steps = shape.positions * shape.reduction * blocks
     yield ("ns_per_conv_mac" if convolution else "ns_per_gemm_mac"), steps * block
-    if convolution:
-        yield "ns_per_conv_step", steps
+    yield ("ns_per_conv_step" if convolution else "ns_per_gemm_step"), steps
 
 
 def _int8(shape: KernelShape) -> Iterator[tuple[str, float]]:
+    positions = ceil(shape.positions / _TILE_ROWS) * _TILE_ROWS
     outputs = ceil(shape.outputs / _TILE)
     inputs = shape.window * ceil(shape.reduction / shape.window / _TILE)
     blocks = ceil(shape.outputs / _NARROW_BLOCK)
-    yield "ns_per_int8_tile", shape.positions * outputs * inputs
-    yield "ns_per_int8_output_tile", shape.positions * outputs
+    yield "ns_per_int8_tile", positions * outputs * inputs
+    yield "ns_per_int8_output_tile", positions * outputs
     yield "ns_per_int8_mac", shape.positions * shape.reduction * blocks * _NARROW_BLOCK
 
 

@@ -25,11 +25,7 @@ def measure_this_machine() -> list[dict[str, str]]:
     """
     load = os.getloadavg()[0]
     if load > BUSY_LOAD:
-        print(
-            f"atoll: this machine is busy (load {load:.1f}), so times will be too long: better measure when it "
-            "is idle",
-            file=sys.stderr,
-        )
+        print(f"atoll: this machine is busy (load {load:.1f}), so times will be too long", file=sys.stderr)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
