@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from ..store_option import DEFAULT_STORE, StoreOption
-from ..tables import Column, FormatOption, print_table
+from ..tables import Column, Format, FormatOption, print_json, print_table
 
-DIFFERENT = 1  # exit status where a figure differs; 2 is wrong input
+DIFFERENT = 1  # exit status where a figure differs or an operator does not map; 2 is wrong input
 
+OPERATOR_COLUMNS = [Column(name) for name in ("operator", "version", "layer", "runs_on", "reason")]
 COLUMNS = [Column("figure"), Column("card"), Column("recomputed", kind="measured"), Column("verdict")]
 
 
@@ -19,10 +20,25 @@ def verify(
     test: Annotated[
         bool, typer.Option("--test", help="Look at the test split again and write that into the card.")
     ] = False,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Say instead what of the file would run on this device: coral-edge-tpu.",
+        ),
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     format: FormatOption = "table",
 ) -> None:
-    """Recompute the figures of an export from its files and say which differ (exit status 1)."""
+    """Recompute the figures of an export from its files and say which differ (exit status 1).
+
+    With --device, say which operators the device runs, the first that it does not and its layer, whether the
+    parameters find room on its chip, and what to change in the recipe (exit status 1 if anything does not run
+    there). Only where the device's compiler is installed is the file compiled; else it is pre-checked.
+    """
+    if device is not None:
+        _pre_check(folder, device, format)
+        return
     from ..second_look import look_again
     from ..store import Store
     from ..verification import other_versions, verify_export
@@ -43,6 +59,20 @@ def verify(
     different = [row.figure for row in rows if row.verdict == "differs"]
     if different:
         _say(f"{folder} is not what its card says: {', '.join(different)} differ")
+        raise typer.Exit(DIFFERENT)
+
+
+def _pre_check(folder: Path, device: str, format: Format) -> None:
+    from ..pre_check import pre_check
+
+    found = pre_check(folder, device)
+    if format == "json":
+        print_json(found.to_json())
+    else:
+        print_table(found.rows(), OPERATOR_COLUMNS, format, f"{folder} on {device}")
+    if format == "table":
+        print("\n".join(found.sentences()))
+    if not found.passed:
         raise typer.Exit(DIFFERENT)
 
 
