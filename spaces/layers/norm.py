@@ -40,8 +40,11 @@ class Norm(_BatchNorm):
         return y if self.output_grid is None else self.output_grid(y)
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
-        """Returns [C] and [C]: y = scale x + shift in evaluation."""
-        scale = (self.weight / torch.sqrt(self.running_var + self.eps)).detach()
+        """Returns [C] and [C], float64: y = scale x + shift in evaluation.
+
+        In float32 processors differ in the last bit of a square root, and with it the bytes of a file.
+        """
+        scale = (self.weight.double() / torch.sqrt(self.running_var.double() + self.eps)).detach()
         return scale, (self.bias - self.running_mean * scale).detach()
 
     def keep_channels(self, index: Tensor) -> None:
