@@ -15,26 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from ..evaluators.constraints import (
-    DEFAULT_CONSTRAINTS,
-    Constraint,
-    Figures,
-    figure_of,
-    parse_constraints,
-    violations,
-)
+from ..evaluators.constraints import Figures, figure_of
 from ..evaluators.metrics import METRIC_BY_NAME
 from ..evaluators.ranking import OUR_METRICS, R_MIN, check_weights, profile_weights
 from ..spaces.errors import AtollError
-
-__all__ = [
-    "DEFAULT_CONSTRAINTS",
-    "Constraint",
-    "Objective",
-    "Scale",
-    "parse_constraints",
-    "violations",
-]
 
 VERSION = 1
 # A metric on which the whole reference set agrees has no slope of its own. For costs, a tenth of the common

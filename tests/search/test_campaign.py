@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from atoll.evaluators.constraints import parse_constraints
 from atoll.evaluators.evaluate import Evaluation, EvaluationRequest
 from atoll.evaluators.metrics import Metrics
 from atoll.evaluators.replay import Replay
 from atoll.search import proposals as proposals_module
 from atoll.search.campaign import Campaign
 from atoll.search.judge import Judge
-from atoll.search.objective import Objective, parse_constraints
+from atoll.search.objective import Objective
 from atoll.search.proposer import Told
 from atoll.search.reference import PAPERS, REFERENCE
 from atoll.search.runner import drive_here, run_here

@@ -7,9 +7,10 @@ import pickle
 from pathlib import Path
 
 import pytest
+from atoll.evaluators.constraints import DEFAULT_CONSTRAINTS, violations
 from atoll.evaluators.metrics import METRIC_BY_NAME
 from atoll.evaluators.ranking import OUR_METRICS, PROFILES, rank_models
-from atoll.search.objective import DEFAULT_CONSTRAINTS, Objective, Scale, violations
+from atoll.search.objective import Objective, Scale
 from atoll.spaces.errors import AtollError
 from hypothesis import assume, given
 from hypothesis import strategies as st
