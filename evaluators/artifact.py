@@ -54,23 +54,6 @@ def zstd_packed(content: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(content)
 
 
-def write_artifact(network: nn.Module, input_shape: tuple[int, int, int], path: Path) -> int:
-    """Writes the artifact to a file.
-
-    Returns:
-        Its size in bytes.
-
-    Raises:
-        AtollError: an operation cannot be written, or the file cannot.
-    """
-    content = artifact_bytes(network, input_shape)
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise AtollError(f"cannot write {path}: {error.strerror}") from error
-    return len(content)
-
-
 @dataclass(frozen=True)
 class Verification:
     """What running an artifact showed beside its network.

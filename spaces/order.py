@@ -5,7 +5,7 @@ Legal means that it can be carried out, not that it is wise. The rules speak of 
 technique by name.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from random import Random
 from typing import Any
@@ -110,23 +110,6 @@ def allowed_step(technique: type[Technique], settings: Mapping[str, Any]) -> Tec
         return technique.from_settings(settings)
     except AtollError:
         return None
-
-
-def orders(
-    techniques: Sequence[type[Technique]], max_steps: int = MAX_STEPS
-) -> Iterator[tuple[Technique, ...]]:
-    """Yields every legal order of techniques (at default settings) of 1 to `max_steps` steps."""
-    defaults = [technique() for technique in techniques]
-
-    def extend(prefix: tuple[Technique, ...]) -> Iterator[tuple[Technique, ...]]:
-        for step in defaults:
-            longer = (*prefix, step)
-            if is_legal(longer):
-                yield longer
-                if len(longer) < max_steps:
-                    yield from extend(longer)
-
-    yield from extend(())
 
 
 def count_recipes(

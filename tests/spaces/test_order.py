@@ -11,7 +11,6 @@ from atoll.spaces.order import (
     count_recipes,
     grid_steps,
     is_legal,
-    orders,
     refusal,
     repair,
     sample,
@@ -46,20 +45,6 @@ def test_repair_is_legal_idempotent_and_leaves_legal_recipes_alone(
 def test_every_prefix_of_a_legal_order_is_legal(steps: list[Technique]) -> None:
     if is_legal(steps):
         assert all(is_legal(steps[:n]) for n in range(len(steps)))
-
-
-@pytest.mark.parametrize("max_steps", [1, 2, 3])
-def test_orders_are_those_of_brute_force(max_steps: int) -> None:
-    defaults = [technique() for technique in TECHNIQUES]
-    expected = {
-        steps
-        for length in range(1, max_steps + 1)
-        for steps in product(defaults, repeat=length)
-        if refusal(steps) is None
-    }
-    found = list(orders(TECHNIQUES, max_steps))
-    assert len(found) == len(set(found))
-    assert set(found) == expected
 
 
 @pytest.mark.parametrize("max_steps", [1, 2, 3])
