@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -112,21 +113,13 @@ def fit(
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=WEIGHT_DECAY)
     if isinstance(teacher, nn.Module):
         teacher.eval()
-    shifts = view_shifts(len(labels), *images.shape[2:])
     model.train()
     losses: list[float] = []
-    order = torch.empty(0, dtype=torch.int64)
-    for step in range(steps):
-        position = step % steps_per_epoch
-        if position == 0:
-            order = torch.randperm(len(labels), generator=generator)
-        picked = order[position * batch_size : (position + 1) * batch_size]
-        view = torch.randint(VIEWS, (batch_size,), generator=generator)
-        batch = to_float(shifted(images[picked], shifts[view, picked]))
-        asked = Batch(batch, labels[picked], partial(_teach, teacher, batch, view, picked))
+    batches = _batches(images, labels, batch_size, generator, teacher)
+    for step, batch in enumerate(islice(batches, steps)):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * one_cycle((step + 0.5) / steps)
-        value = _step(model, asked, objective, optimizer)
+        value = _step(model, batch, objective, optimizer)
         if not math.isfinite(value):
             raise TrainingDiverged(
                 f"training diverged: the loss became {value} in step {step + 1} of {steps} (epoch "
@@ -136,6 +129,7 @@ def fit(
         losses.append(value)
         if after_step is not None:
             after_step((step + 1) / steps)
+        position = step % steps_per_epoch
         if on_epoch is not None and (position == steps_per_epoch - 1 or step == steps - 1):
             on_epoch(step // steps_per_epoch + 1, sum(losses[-position - 1 :]) / (position + 1))
     _check_finite(model)
@@ -206,6 +200,19 @@ def one_cycle(progress: float) -> float:
 def _prepare(images: Tensor) -> Tensor:
     """Scales images to [-1, 1], channels-last in memory."""
     return to_float(images.contiguous(memory_format=torch.channels_last))
+
+
+def _batches(
+    images: Tensor, labels: Tensor, batch_size: int, generator: torch.Generator, teacher: Teacher | None
+) -> Iterator[Batch]:
+    """Yields batches without end, each drawn when asked for; the images in another order every epoch."""
+    shifts = view_shifts(len(labels), *images.shape[2:])
+    while True:
+        order = torch.randperm(len(labels), generator=generator)
+        for picked in order.split(batch_size)[: len(labels) // batch_size]:
+            view = torch.randint(VIEWS, (batch_size,), generator=generator)
+            shown = to_float(shifted(images[picked], shifts[view, picked]))
+            yield Batch(shown, labels[picked], partial(_teach, teacher, shown, view, picked))
 
 
 def _teach(teacher: Teacher | None, batch: Tensor, view: Tensor, picked: Tensor) -> Tensor:
