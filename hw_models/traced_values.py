@@ -7,9 +7,11 @@ from math import prod
 from torch import nn
 
 from ..spaces.errors import AtollError
-from ..spaces.graph import COMBINING, POINTWISE, Graph, Operation, trace
-from ..spaces.layers.cost import OperationCost, OperationKind
+from ..spaces.graph import Graph, Operation, trace
+from ..spaces.layers.cost import FLOAT_BITS, OperationCost, OperationKind
 from ..spaces.layers.layer import Layer
+from ..spaces.layers.norm import Norm
+from ..spaces.operation_kinds import ACTIVATIONS, COMBINING, POINTWISE, hands_on
 from .layer_table import Value
 
 #: operations without arithmetic, that share their input's memory
@@ -51,7 +53,7 @@ def traced_values(network: nn.Module, input_shape: tuple[int, int, int]) -> list
             continue
         inputs = tuple(stands_for[name] for name in operation.inputs)
         fused = _fused(graph, operation, values, inputs)
-        value = _value(operation, inputs, values) if fused is None else fused
+        value = _value(graph, operation, inputs, values) if fused is None else fused
         values[value.name] = value
         stands_for[operation.name] = value.name
     for name in {stands_for[output] for output in graph.outputs}:
@@ -72,31 +74,40 @@ def _fused(
     if operation.kind == "norm" and source.kind == "layer":
         *others, last = before.costs
         folded = replace(last, bias_elements=max(last.bias_elements, prod(before.shape[:1])))
-        return replace(before, bits=_norm_bits(operation, before.bits), costs=(*others, folded))
+        return replace(before, costs=(*others, folded))
     if operation.kind != "norm" and source.kind in _RECTIFYING and before.costs:
         return before
     return None
 
 
-def _norm_bits(operation: Operation, bits: int) -> int:
-    grid = getattr(operation.module, "output_grid", None)
-    return bits if grid is None else grid.bits
+def _bits(graph: Graph, operation: Operation, before: int) -> int:
+    """Returns the width of a value: of its grid, or that behind an activation that the same kernel computes.
+
+    Args:
+        before: width of what the operation reads, which some hand on.
+    """
+    if hands_on(operation.kind, operation.module):
+        return before
+    reader = graph.only_reader(operation)
+    behind = reader.grids if reader is not None and reader.kind in ACTIVATIONS else ()
+    return min((grid.bits for grid in (*operation.grids, *behind)), default=FLOAT_BITS)
 
 
-def _value(operation: Operation, inputs: tuple[str, ...], values: dict[str, Value]) -> Value:
+def _value(graph: Graph, operation: Operation, inputs: tuple[str, ...], values: dict[str, Value]) -> Value:
     if operation.kind == "input":
-        return Value(operation.name, "", (), operation.shape, bits=32)
+        return Value(operation.name, "", (), operation.shape, _bits(graph, operation, FLOAT_BITS))
     if operation.kind not in ("layer", "norm", *_KINDS, *_VIEWS):
         known = ", ".join(sorted({"layer", "norm", *_KINDS, *_VIEWS}))
         what, where = operation.described or operation.kind, operation.path or operation.name
         raise AtollError(f"operation {what!r} at {where}: allowed are {known}")
     sources = [values[name] for name in inputs]
-    bits = max(source.bits for source in sources)
+    before = max(source.bits for source in sources)
     flat = operation.kind == "flatten" and prod(sources[0].shape[1:]) == 1
     if operation.kind in _VIEWS or flat:
-        return Value(operation.name, operation.path, inputs, operation.shape, bits, view=True)
+        return Value(operation.name, operation.path, inputs, operation.shape, before, view=True)
+    bits = _bits(graph, operation, before)
     if operation.kind in ("layer", "norm"):
-        costs = tuple(_module_costs(operation, sources[0].shape))
+        costs = tuple(_module_costs(operation, sources[0].shape, bits))
         own_bits = costs[-1].activation_bits
         # a norm too: it ships as a 1x1 depthwise convolution, which does not run in place
         return Value(operation.name, operation.path, inputs, operation.shape, own_bits, costs)
@@ -106,21 +117,25 @@ def _value(operation: Operation, inputs: tuple[str, ...], values: dict[str, Valu
         output_elements=prod(operation.shape),
         activation_bits=bits,
         compute="int8" if bits == 8 else "float32",
+        operation=operation.kind,
     )
     in_place = operation.kind in _ELEMENTWISE and sources[0].shape == operation.shape
     return Value(operation.name, operation.path, inputs, operation.shape, bits, (cost,), in_place)
 
 
-def _module_costs(operation: Operation, input_shape: tuple[int, ...]) -> list[OperationCost]:
+def _module_costs(operation: Operation, input_shape: tuple[int, ...], bits: int) -> list[OperationCost]:
     module = operation.module
-    before = module.input_costs(input_shape) if isinstance(module, Layer) else []
-    return [*before, *module.costs(input_shape, operation.shape)]  # type: ignore[union-attr,operator]
+    if isinstance(module, Layer):
+        before = module.input_costs(input_shape)
+        return [*before, *module.costs(input_shape, operation.shape)]
+    assert isinstance(module, Norm)
+    return module.costs(input_shape, operation.shape, bits)
 
 
 def _with_input_bits(values: dict[str, Value], graph: Graph) -> Iterator[Value]:
-    """Gives the network's input the width of the grid that its first layer puts on it."""
+    """Gives the network's input the width of the grids that its readers put on it, where it has none."""
     for name, value in values.items():
-        if not value.inputs:
+        if not value.inputs and value.bits == FLOAT_BITS:
             readers = graph.consumers(name)
             found = [getattr(reader.module, "input_grid", None) for reader in readers]
             grids = [grid for grid in found if grid is not None]

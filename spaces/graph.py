@@ -1,99 +1,29 @@
 """The graph of a network: one traced pass, one operation a node, shapes without the batch.
 
-What modules, functions and methods mean is read off one table (`_KINDS`); what depends on sizes (a view that
-flattens, a mean over all positions) is decided by the shapes before and after. Numbers computed from sizes
-are no operations. What has no kind is `other`: it is left as it is, and nobody needs to understand it.
+What modules, functions and methods mean is read off one table (`operation_kinds.py`); what depends on sizes
+(a view that flattens, a mean over all positions) is decided by the shapes before and after. Numbers computed
+from sizes are no operations. What has no kind is `other`: it is left as it is, and nobody needs to understand
+it.
 """
 
-import operator
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from .errors import AtollError
 from .heads import heads
-from .layers.combine import Add, Concatenate, Multiply
-from .layers.flatten import ChannelsLastFlatten
+from .layers.activation_grid import ActivationGrid
 from .layers.layer import Layer
 from .layers.norm import Norm
+from .layers.program import Program
 from .layers.structure import to_meta
+from .operation_kinds import COMBINING, STAND_INS, Shape, kind_by_shape, names_sizes
+from .tracing import trace_calls, writes_over_input
 
 #: images in the traced batch: with two, what lost its batch dimension shows
 _BATCH = 2
-Shape = tuple[int, ...]
-
-#: operation kind -> the module types, functions and names of methods that mean it
-_KINDS: dict[str, tuple[Any, ...]] = {
-    "layer": (Layer,),
-    "norm": (Norm,),
-    "channels_last_flatten": (ChannelsLastFlatten,),
-    "identity": (
-        nn.Identity, nn.Dropout, nn.Dropout2d, F.dropout, F.dropout2d, "contiguous", "clone",
-    ),
-    # one value from one value
-    "relu": (nn.ReLU, F.relu, torch.relu, "relu", "relu_"),
-    "relu6": (nn.ReLU6, F.relu6),
-    "leaky_relu": (nn.LeakyReLU, F.leaky_relu),
-    "elu": (nn.ELU, F.elu),
-    "gelu": (nn.GELU, F.gelu),
-    "sigmoid": (nn.Sigmoid, F.sigmoid, torch.sigmoid, "sigmoid", "sigmoid_"),
-    "hard_sigmoid": (nn.Hardsigmoid, F.hardsigmoid),
-    "silu": (nn.SiLU, F.silu),
-    "hard_swish": (nn.Hardswish, F.hardswish),
-    "tanh": (nn.Tanh, F.tanh, torch.tanh, "tanh", "tanh_"),
-    # one value from two
-    "add": (Add, operator.add, operator.iadd, torch.add, "add", "add_"),
-    "subtract": (operator.sub, operator.isub, torch.sub, torch.subtract, "sub", "sub_"),
-    "multiply": (Multiply, operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "mul_"),
-    "divide": (operator.truediv, operator.itruediv, torch.div, torch.divide, "div", "div_"),
-    # over windows of each channel
-    "max_pool": (nn.MaxPool2d, F.max_pool2d),
-    "avg_pool": (nn.AvgPool2d, F.avg_pool2d),
-    "global_avg_pool": (nn.AdaptiveAvgPool2d, F.adaptive_avg_pool2d),
-    "global_max_pool": (nn.AdaptiveMaxPool2d, F.adaptive_max_pool2d),
-    "mean": (torch.mean, "mean"),
-    "upsample": (nn.Upsample, F.interpolate),
-    # over channels
-    "softmax": (nn.Softmax, F.softmax, torch.softmax, "softmax"),
-    "concatenate": (Concatenate, torch.cat, torch.concat, torch.concatenate),
-    # the same values in another shape
-    "flatten": (
-        nn.Flatten, torch.flatten, torch.reshape, torch.squeeze, torch.unsqueeze,
-        "flatten", "reshape", "view", "squeeze", "unsqueeze",
-    ),
-    "expand": ("expand_as",),
-}  # fmt: skip
-#: functions of one value, the same for every element
-POINTWISE = (
-    "relu", "relu6", "leaky_relu", "elu", "gelu", "sigmoid", "hard_sigmoid", "silu", "hard_swish", "tanh",
-)  # fmt: skip
-#: element by element from two values, or one value and a number
-COMBINING = ("add", "subtract", "multiply", "divide")
-
-#: functions with settings -> the module that stands for a call, and what its arguments are called there
-_STAND_INS: dict[Any, tuple[type[nn.Module], tuple[str, ...]]] = {
-    F.max_pool2d: (
-        nn.MaxPool2d, ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"),
-    ),
-    F.avg_pool2d: (
-        nn.AvgPool2d,
-        ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"),
-    ),
-    F.adaptive_avg_pool2d: (nn.AdaptiveAvgPool2d, ("output_size",)),
-    F.adaptive_max_pool2d: (nn.AdaptiveMaxPool2d, ("output_size", "return_indices")),
-    F.leaky_relu: (nn.LeakyReLU, ("negative_slope", "inplace")),
-    F.elu: (nn.ELU, ("alpha", "inplace")),
-    F.softmax: (nn.Softmax, ("dim",)),
-    torch.softmax: (nn.Softmax, ("dim",)),
-    "softmax": (nn.Softmax, ("dim",)),
-}  # fmt: skip
-
-_MODULES = tuple((t, kind) for kind, meant in _KINDS.items() for t in meant if isinstance(t, type))
-_CALLS = {call: kind for kind, meant in _KINDS.items() for call in meant if not isinstance(call, type)}
 
 
 @dataclass(frozen=True)
@@ -110,6 +40,8 @@ class Operation:
         shape: shape of its value without the batch: (C, H, W) or (features,).
         described: what it is, for messages about kinds that are not supported.
         rigid: whether the network's code names the number of channels of its result.
+        numbers: what two values are combined of: numbers, and None for each of `inputs`.
+        grids: what its value is rounded to as it is made, one after the other.
     """
 
     name: str
@@ -120,6 +52,8 @@ class Operation:
     shape: Shape
     described: str = ""
     rigid: bool = False
+    numbers: tuple[float | None, ...] = ()
+    grids: tuple[ActivationGrid, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,6 +73,11 @@ class Graph:
         """Returns the operations that read a value."""
         return [operation for operation in self.operations if name in operation.inputs]
 
+    def only_reader(self, operation: Operation) -> Operation | None:
+        """Returns the operation that alone reads another one's value, None where there are others."""
+        readers = self.consumers(operation.name)
+        return readers[0] if len(readers) == 1 else None
+
     def input_shapes(self, operation: Operation) -> list[Shape]:
         """Returns the shapes of the values that an operation reads."""
         return [self[name].shape for name in operation.inputs]
@@ -147,33 +86,6 @@ class Graph:
     def outputs(self) -> tuple[str, ...]:
         """Names of the values that the network returns, in its order."""
         return self.operations[-1].inputs
-
-
-class _Proxy(fx.Proxy):
-    """Tells `a += b`, which changes `a` for whoever has it, from `a = a + b`; torch's own proxy does not."""
-
-    def __iadd__(self, other: Any) -> fx.Proxy:
-        return self._in_place(operator.iadd, other)
-
-    def __isub__(self, other: Any) -> fx.Proxy:
-        return self._in_place(operator.isub, other)
-
-    def __imul__(self, other: Any) -> fx.Proxy:
-        return self._in_place(operator.imul, other)
-
-    def __itruediv__(self, other: Any) -> fx.Proxy:
-        return self._in_place(operator.itruediv, other)
-
-    def _in_place(self, function: Callable[..., Any], other: Any) -> fx.Proxy:
-        return self.tracer.create_proxy("call_function", function, (self, other), {})
-
-
-class _Tracer(fx.Tracer):
-    def proxy(self, node: fx.Node) -> fx.Proxy:
-        return _Proxy(node, self)
-
-    def is_leaf_module(self, module: nn.Module, path: str) -> bool:
-        return any(isinstance(module, known) for known, _ in _MODULES) or super().is_leaf_module(module, path)
 
 
 def trace(network: nn.Module, input_shape: tuple[int, int, int]) -> Graph:
@@ -186,24 +98,16 @@ def trace(network: nn.Module, input_shape: tuple[int, int, int]) -> Graph:
     Raises:
         AtollError: where the network's forward depends on its data, or the input does not fit.
     """
-    try:
-        traced = _Tracer().trace(network)
-    except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
-        raise AtollError(
-            f"the network cannot be traced: its forward depends on the data it sees ({error}); "
-            "allowed is a forward without control flow over tensors"
-        ) from error
-    placeholders = sum(node.op == "placeholder" for node in traced.nodes)
-    if placeholders != 1:
-        raise AtollError(f"got a network with {placeholders} inputs, allowed is one image tensor in")
-    return _Reading(traced, _values(network, traced, input_shape), dict(network.named_modules())).graph()
+    traced = network.calls if isinstance(network, Program) else trace_calls(network)
+    return _Reading(traced, _values(network, traced, input_shape), network).graph()
 
 
 class _Reading:
     """From fx's nodes, with the value of each, to operations."""
 
-    def __init__(self, traced: fx.Graph, values: dict[str, Any], modules: dict[str, nn.Module]) -> None:
-        self.traced, self.values, self.modules = traced, values, modules
+    def __init__(self, traced: fx.Graph, values: dict[str, Any], network: nn.Module) -> None:
+        self.traced, self.values, self.modules = traced, values, dict(network.named_modules())
+        self.grids = network.value_grids if isinstance(network, Program) else None
         #: values that are computed from the images, not from parameters alone
         self.batched: set[str] = set()
         #: value -> the one that overwrote it
@@ -224,7 +128,7 @@ class _Reading:
         inputs = self._inputs(node)
         if node.op == "placeholder" or self.batched.intersection(inputs):
             self.batched.add(node.name)
-        if inputs and _in_place(node, module):
+        if inputs and writes_over_input(node, module):
             self.overwritten[inputs[0]] = node.name
         kind = self._kind(node, own, inputs)
         return Operation(
@@ -235,8 +139,18 @@ class _Reading:
             inputs=inputs,
             shape=self._shape(node.name),
             described=_described(node, own),
-            rigid=kind in ("flatten", "reshape") and _names_sizes(node),
+            rigid=kind in ("flatten", "reshape") and names_sizes(node),
+            numbers=self._numbers(node) if kind in COMBINING else (),
+            grids=self._grids_behind(node, own),
         )
+
+    def _grids_behind(self, node: fx.Node, module: nn.Module | None) -> tuple[ActivationGrid, ...]:
+        of_module = module.output_grid if isinstance(module, Layer | Norm) else None
+        of_value = None if self.grids is None else self.grids.grid_of(node.name)
+        return tuple(grid for grid in (of_module, of_value) if grid is not None)
+
+    def _numbers(self, node: fx.Node) -> tuple[float | None, ...]:
+        return tuple(float(given) if isinstance(given, int | float) else None for given in node.args)
 
     def _inputs(self, node: fx.Node) -> tuple[str, ...]:
         """Returns what a node reads, in the order of its arguments, twice what it reads twice."""
@@ -260,9 +174,9 @@ class _Reading:
 
     def _stand_in(self, node: fx.Node) -> nn.Module | None:
         """Returns a module that does what a function call with settings does."""
-        if node.target not in _STAND_INS:
+        if node.target not in STAND_INS:
             return None
-        module, names = _STAND_INS[node.target]
+        module, names = STAND_INS[node.target]
         given = {**dict(zip(names, node.args[1:], strict=False)), **node.kwargs}
         settings = {name: value for name, value in given.items() if name in names}
         return module(**fx.node.map_arg(settings, lambda source: self.values[source.name]))
@@ -275,84 +189,7 @@ class _Reading:
         value = self.values[node.name]
         if not isinstance(value, Tensor) or value.dim() == 0 or value.shape[0] != _BATCH:
             return "other"
-        if module is not None:
-            kind = next((kind for known, kind in _MODULES if isinstance(module, known)), "other")
-        else:
-            kind = _CALLS.get(node.target, "other")
-        if kind not in _BY_SHAPE or isinstance(module, Add | Multiply | Concatenate):
-            return kind
-        return _BY_SHAPE[kind](node, [self._shape(name) for name in inputs], self._shape(node.name))
-
-
-def _in_place(node: fx.Node, module: nn.Module | None) -> bool:
-    """Whether an operation writes over its first input: who reads that later reads the result."""
-    method = node.op == "call_method" and str(node.target).endswith("_")
-    assignment = node.target in (operator.iadd, operator.isub, operator.imul, operator.itruediv)
-    return method or assignment or bool(getattr(module, "inplace", node.kwargs.get("inplace", False)))
-
-
-# What depends on sizes -------------------------------------------------------------------------------
-
-
-def _combining(node: fx.Node, shapes: list[Shape], _: Shape) -> str:
-    """Element by element, without further settings and without numbers that depend on sizes."""
-    plain = len(node.args) == 2 and not node.kwargs
-    numbers = sum(isinstance(argument, int | float) for argument in node.args)
-    return _CALLS[node.target] if plain and len(shapes) + numbers == 2 else "other"
-
-
-def _reshaping(node: fx.Node, shapes: list[Shape], shape: Shape) -> str:
-    before = shapes[0]
-    if shape == before:
-        return "identity"
-    if len(shape) == 1 and shape[0] == torch.Size(before).numel():
-        return "flatten"
-    return "reshape" if shape and before and shape[0] == before[0] else "other"
-
-
-def _averaging(node: fx.Node, shapes: list[Shape], shape: Shape) -> str:
-    """A mean over height and width, and over nothing else."""
-    (before,) = shapes
-    over = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
-    axes = {axis % 4 for axis in over} if isinstance(over, tuple | list) and len(before) == 3 else set()
-    return "global_avg_pool" if axes == {2, 3} else "other"
-
-
-def _concatenating(node: fx.Node, shapes: list[Shape], shape: Shape) -> str:
-    """Along channels or features."""
-    alike = all(before[1:] == shape[1:] for before in shapes)
-    return "concatenate" if alike and sum(before[0] for before in shapes) == shape[0] else "other"
-
-
-def _expanding(node: fx.Node, shapes: list[Shape], shape: Shape) -> str:
-    """Over height and width."""
-    same = len(shapes[0]) == len(shape) and shapes[0][0] == shape[0]
-    return "expand" if same else "other"
-
-
-def _upsampling(node: fx.Node, shapes: list[Shape], shape: Shape) -> str:
-    return "upsample" if len(shape) == 3 else "other"
-
-
-#: kinds that shapes decide: (node, shapes read, shape made) -> kind
-_BY_SHAPE: dict[str, Callable[[fx.Node, list[Shape], Shape], str]] = {
-    **dict.fromkeys(COMBINING, _combining),
-    "flatten": _reshaping,
-    "mean": _averaging,
-    "concatenate": _concatenating,
-    "expand": _expanding,
-    "upsample": _upsampling,
-}
-
-
-def _names_sizes(node: fx.Node) -> bool:
-    """Whether a reshaping call has a size of its result, other than 1, written as a number."""
-    if node.target not in ("view", "reshape", torch.reshape):
-        return False
-    sizes: list[Any] = []
-    for argument in (*node.args[1:], *node.kwargs.values()):
-        sizes.extend(argument if isinstance(argument, tuple | list) else (argument,))
-    return any(isinstance(size, int) and size not in (-1, 1) for size in sizes[1:])
+        return kind_by_shape(node, module, [self._shape(name) for name in inputs], self._shape(node.name))
 
 
 def _described(node: fx.Node, module: nn.Module | None) -> str:

@@ -65,7 +65,7 @@ class WeightGrids:
 
 def quantize_layers(
     network: nn.Module, widths: Mapping[str, int], grids: WeightGrids, activations: str
-) -> dict[str, str]:
+) -> dict[str, dict[str, str]]:
     """Puts layers on grids, in place.
 
     Args:
@@ -76,7 +76,8 @@ def quantize_layers(
             kernel takes as it runs, `float`.
 
     Returns:
-        why a layer that was put on a grid does not have the activations that were asked for, by name.
+        remarks where activations are not what was asked for, with the reasons by name: `stays_float` for
+        operations between integer layers, `not_dynamic` for layers.
     """
     layers = {name: layer for name, layer in named_layers(network) if name in widths}
     for name, layer in layers.items():
@@ -84,8 +85,8 @@ def quantize_layers(
     if activations == "int8":
         method = "min_max" if grids.calibration == "auto" else grids.calibration
         integers = [layer for name, layer in layers.items() if widths[name] < HALF_BITS]
-        place_grids(network, integers, ACTIVATION_BITS, method)
-        return {}
+        stays_float = place_grids(network, integers, ACTIVATION_BITS, method)
+        return {"stays_float": stays_float} if stays_float else {}
     refused = {}
     for name, layer in layers.items():
         reason = _reason_against_dynamic(layer)
@@ -94,7 +95,7 @@ def quantize_layers(
         layer.dynamic = kept or (activations == "dynamic" and reason is None)
         if activations == "dynamic" and reason is not None:
             refused[name] = reason
-    return refused
+    return {"not_dynamic": refused} if refused else {}
 
 
 def _reason_against_dynamic(layer: Layer) -> str | None:

@@ -29,7 +29,12 @@ SIGN_GRID = Grid(float(np.float32(1 / 127)))
 
 
 def lower_layer(
-    bench: Workbench, layer: Layer, source: Value, norm: Norm | None, activation: str | None
+    bench: Workbench,
+    layer: Layer,
+    source: Value,
+    norm: Norm | None,
+    activation: str | None,
+    target: Grid | None,
 ) -> Value:
     """Writes a layer, a normalisation folded into it and a fused activation; returns the result.
 
@@ -39,6 +44,7 @@ def lower_layer(
         source: its input.
         norm: folded into the layer; None for none.
         activation: ``relu`` or ``relu6``, fused; None for none.
+        target: the grid of the result, None for float.
 
     Raises:
         AtollError: there is no way to write such a layer.
@@ -46,7 +52,6 @@ def lower_layer(
     source = bench.on_grid(source, bench.grid(layer.input_grid))
     if layer.input_sign is not None:
         source = _signs(bench, source, SIGN_GRID if layer.activation_bits == 8 else None)
-    target = bench.grid(norm.output_grid if norm is not None else layer.output_grid)
     if isinstance(layer, TTDense) and not layer.sliceable:
         value = _lower_tensor_train(bench, layer, bench.in_torch_order(source), target, activation)
     else:
@@ -199,10 +204,11 @@ def _lower_dense(
     return Value(y, (len(weights.values),))
 
 
-def lower_norm(bench: Workbench, norm: Norm, source: Value, activation: str | None) -> Value:
+def lower_norm(
+    bench: Workbench, norm: Norm, source: Value, activation: str | None, target: Grid | None
+) -> Value:
     """Writes a normalisation that nothing takes in, as a 1x1 depthwise convolution: y = gain x + shift."""
     gain, shift = (to_numpy(part).astype(np.float64) for part in norm.scale_and_shift())
-    target = bench.grid(norm.output_grid)
     value = _scale_and_shift(bench, bench.in_torch_order(source), gain, shift, target, activation)
     return replace(bench.on_grid(value, target), non_negative=activation is not None)
 

@@ -265,9 +265,22 @@ def _broadcast(model: TfliteModel, a: int, b: int) -> tuple[int, ...]:
 
 def add(model: TfliteModel, a: int, b: int, grid: Grid | None = None, activation: str | None = None) -> int:
     """Element-wise sum with broadcasting."""
+    return _combination(model, "ADD", a, b, grid, activation)
+
+
+def subtract(
+    model: TfliteModel, a: int, b: int, grid: Grid | None = None, activation: str | None = None
+) -> int:
+    """Element-wise difference ``a`` - ``b`` with broadcasting."""
+    return _combination(model, "SUB", a, b, grid, activation)
+
+
+def _combination(
+    model: TfliteModel, name: str, a: int, b: int, grid: Grid | None, activation: str | None
+) -> int:
     y = model.add_activation(_broadcast(model, a, b), grid)
     settings = dict(fusedActivationFunction=_ACTIVATION[activation])
-    model.add_operator("ADD", (a, b), (y,), _int8_or(model, a, 2), "Add", **settings)
+    model.add_operator(name, (a, b), (y,), _int8_or(model, a, 2), name.capitalize(), **settings)
     return y
 
 
@@ -312,25 +325,51 @@ def sign(model: TfliteModel, x: int, grid: Grid | None = None) -> int:
     return y
 
 
-def hard_sigmoid(model: TfliteModel, x: int) -> int:
-    """relu6(x + 3) / 6 of float values: there is no operator of that name, Keras writes these two."""
-    three, sixth = (
-        model.add_constant(np.array([number]), "float32", structural=True) for number in (3.0, 1 / 6)
-    )
-    return mul(model, add(model, x, three, activation="relu6"), sixth)
+def scalar(model: TfliteModel, value: float, int8: bool) -> int:
+    """A number beside another tensor, float32 or an int8 constant; equal float32 ones are one."""
+    if not int8:
+        return model.add_constant(np.array([value]), "float32", structural=True)
+    return model.add_constant(np.array([127 * np.sign(value)]), "int8", abs(value) / 127 or 1.0)
 
 
-def function(model: TfliteModel, x: int, name: str, options: str | None = None, **settings: float) -> int:
-    """A function of every float value of ``x``, or of its last axis: an operator with one input, version 1.
+def hard_sigmoid(model: TfliteModel, x: int, grid: Grid | None = None) -> int:
+    """relu6(x + 3) / 6: there is no operator of that name, Keras writes these two.
 
     Args:
         model: the file under construction.
-        x: float tensor.
-        name: of the operator in the schema.
-        options: of its options in the schema, None for none; `settings` are their fields.
+        x: float32 or int8 tensor.
+        grid: of the result, that of [0, 1]; what is divided by 6 has the same integers.
     """
-    y = model.add_activation(model.tensors[x].shape)
-    model.add_operator(name, (x,), (y,), 1, options, **settings)
+    cut = None if grid is None else Grid(6 * grid.scale, grid.zero_point)
+    three, sixth = (scalar(model, number, grid is not None) for number in (3.0, 1 / 6))
+    return mul(model, add(model, x, three, cut, "relu6"), sixth, grid)
+
+
+#: functions of one value, or of the last axis -> (their version for int8, their options in the schema)
+_FUNCTIONS: dict[str, tuple[int, str | None]] = {
+    "LOGISTIC": (2, None),
+    "TANH": (2, None),
+    "HARD_SWISH": (1, "HardSwish"),
+    "ELU": (1, None),
+    "GELU": (2, "Gelu"),
+    "LEAKY_RELU": (2, "LeakyRelu"),
+    "SOFTMAX": (2, "Softmax"),
+}
+
+
+def function(model: TfliteModel, x: int, name: str, grid: Grid | None = None, **settings: float) -> int:
+    """A function of every value of ``x``, or of its last axis: an operator with one input.
+
+    Args:
+        model: the file under construction.
+        x: float32 or int8 tensor.
+        name: of the operator in the schema.
+        grid: of the result, None for float32.
+        settings: fields of its options in the schema.
+    """
+    int8_version, options = _FUNCTIONS[name]
+    y = model.add_activation(model.tensors[x].shape, grid)
+    model.add_operator(name, (x,), (y,), _int8_or(model, x, int8_version), options, **settings)
     return y
 
 

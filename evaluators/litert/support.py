@@ -62,6 +62,10 @@ RIGHT_WIDTHS: dict[tuple[WeightedOperator, bool], tuple[int, ...]] = {
 # XNNPACK's limit on s_in * s_w / s_out (xnnpack: requantization scale must be in [2^-32, 256)).
 LARGEST_RATIO = 256.0
 
+# Where the step of an input is so many times that of the result, the integer kernel gives other numbers (ADD,
+# SUB) or the file does not load (HARD_SWISH; own measurements): a result that is dead beside its input.
+LARGEST_STEP_RATIOS = {"add": 128.0, "subtract": 128.0, "hard_swish": 64.0}
+
 
 def weight_type(operator: WeightedOperator, bits: int, int8_activations: bool) -> str:
     """The narrowest tensor type that is computed right and holds signed integers of ``bits`` bits.

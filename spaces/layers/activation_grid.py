@@ -1,5 +1,6 @@
 """The grid of an activation tensor: 8-bit integers with a scale and a zero point."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,6 +13,9 @@ from ..kernels.calibration import Method, value_range
 MOMENTUM = 0.05
 #: images of a training batch whose range is followed
 FOLLOWED_IMAGES = 8
+#: how near to the middle of two integers a mean of integers is one: float32's error is far below it, and the
+#: next mean over fewer than 500 integers far above
+TIE = 2.0**-10
 #: values of one batch that a calibration other than by the extremes looks at, evenly spread
 SAMPLED_VALUES = 2**17
 
@@ -26,6 +30,7 @@ class ActivationGrid(nn.Module):
         bits: width of the signed integers.
         rectified: whether a ReLU follows; the negative part is then cut here, as the fused kernel does.
         calibration: how the range is found from what was observed.
+        fixed: the range where an integer kernel knows only that one; nothing is observed then.
     """
 
     low: Tensor
@@ -38,14 +43,17 @@ class ActivationGrid(nn.Module):
         rectified: bool = False,
         device: torch.device | None = None,
         calibration: Method = "min_max",
+        fixed: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         self.bits = bits
         self.rectified = rectified
         self.calibration = calibration
+        self.fixed = None if fixed is None else (float(fixed[0]), float(fixed[1]))
         self.observing = False
-        self.register_buffer("low", torch.zeros((), device=device))
-        self.register_buffer("high", torch.zeros((), device=device))
+        low, high = self.fixed or (0.0, 0.0)
+        self.register_buffer("low", torch.full((), low, device=device))
+        self.register_buffer("high", torch.full((), high, device=device))
         #: [2], calibrated over observed low and high
         self.register_buffer("share", None if calibration == "min_max" else torch.ones(2, device=device))
         self._samples: list[Tensor] = []
@@ -54,6 +62,8 @@ class ActivationGrid(nn.Module):
         """Starts to observe: the range is forgotten and activations pass unchanged."""
         self.observing = True
         self._samples = []
+        if self.fixed is not None:
+            return
         self.low.fill_(0.0)
         self.high.fill_(0.0)
 
@@ -83,15 +93,23 @@ class ActivationGrid(nn.Module):
         return float(scale), int(zero_point)
 
     def forward(self, activation: Tensor) -> Tensor:
-        if activation.is_meta:
-            return activation
-        if self.observing or self.training:
+        if not activation.is_meta and self.fixed is None and (self.observing or self.training):
             self._follow(activation.detach())
-        if self.observing:
+        return self.rounded(activation)
+
+    def rounded(self, activation: Tensor, halves_away: bool = False) -> Tensor:
+        """Returns an activation on the grid, whose range does not follow it.
+
+        Args:
+            activation: any shape.
+            halves_away: whether integers are rounded away from zero where two are equally near, as integer
+                average pooling does; otherwise to the even one.
+        """
+        if activation.is_meta or self.observing:
             return activation
         scale, zero_point = asymmetric_scale(self.low, self.high, self.bits)
         least, most = integer_range(self.bits)
-        return _RoundToGrid.apply(activation, float(scale), float(zero_point), least, most)
+        return _RoundToGrid.apply(activation, float(scale), float(zero_point), least, most, halves_away)
 
     @torch.no_grad()
     def _follow(self, activation: Tensor) -> None:
@@ -114,9 +132,10 @@ class ActivationGrid(nn.Module):
 
     def spec(self) -> dict[str, Any]:
         """Returns the configuration as plain JSON."""
-        spec: dict[str, Any] = {"bits": self.bits, "rectified": self.rectified}
         # networks written before there was a choice do not name it
-        return spec if self.calibration == "min_max" else {**spec, "calibration": self.calibration}
+        calibration = {} if self.calibration == "min_max" else {"calibration": self.calibration}
+        fixed = {} if self.fixed is None else {"fixed": list(self.fixed)}
+        return {"bits": self.bits, "rectified": self.rectified, **calibration, **fixed}
 
 
 class _RoundToGrid(torch.autograd.Function):
@@ -128,15 +147,18 @@ class _RoundToGrid(torch.autograd.Function):
 
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any, x: Tensor, scale: float, zero_point: float, least: int, most: int
+        ctx: Any, x: Tensor, scale: float, zero_point: float, least: int, most: int, halves_away: bool
     ) -> Tensor:
         position = x.div(scale).add_(zero_point)
         rounded = position.clamp(least, most)
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(rounded.eq(position))
+        if halves_away:  # a tie that float arithmetic missed by a hair is still a tie
+            size = rounded.abs().add_(0.5 + TIE).floor_()
+            rounded = size.mul_(rounded.sign()).clamp_(least, most)
         return rounded.round_().sub_(zero_point).mul_(scale)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         (inside,) = ctx.saved_tensors
-        return gradient * inside, None, None, None, None
+        return gradient * inside, None, None, None, None, None

@@ -8,7 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import AtollError
 from .activation_grid import ActivationGrid
-from .cost import OperationCost
+from .cost import FLOAT_BITS, OperationCost
 
 
 class Norm(_BatchNorm):
@@ -57,21 +57,29 @@ class Norm(_BatchNorm):
         self.running_var = self.running_var[index]
         self.num_features = index.numel()
 
-    def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
-        """Returns the one scale-and-shift that is left where it cannot be folded into a layer."""
+    def costs(
+        self, input_shape: tuple[int, ...], output_shape: tuple[int, ...], bits: int | None = None
+    ) -> list[OperationCost]:
+        """Returns the one scale-and-shift that is left where it cannot be folded into a layer.
+
+        Args:
+            input_shape, output_shape: without the batch.
+            bits: width of its result; by default that of its own grid.
+        """
         count = torch.Size(output_shape).numel()
-        quantized = self.output_grid is not None
+        own_bits = FLOAT_BITS if self.output_grid is None else self.output_grid.bits
+        bits = own_bits if bits is None else bits
         return [
             OperationCost(
                 kind="norm",
                 macs=count,
                 weight_elements=self.num_features,
-                weight_bits=8 if quantized else 32,
+                weight_bits=bits,
                 bias_elements=self.num_features,
                 input_elements=count,
                 output_elements=count,
-                activation_bits=8 if quantized else 32,
-                compute="int8" if quantized else "float32",
+                activation_bits=bits,
+                compute="int8" if bits == 8 else "float32",
             )
         ]
 

@@ -9,12 +9,14 @@ from torch import nn
 
 from ..errors import AtollError
 from ..heads import heads
+from ..wiring import wired
 from .conv import Conv
 from .conv_chain import ConvChain
 from .dense import Dense
 from .factor import Factor
 from .layer import Layer
 from .norm import Norm
+from .program import ValueGrids
 from .same_padding import SameConv2d
 from .tt_dense import TTDense
 
@@ -33,8 +35,9 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 def adopt(network: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
     """Returns a copy of a torch network in which linear, convolution and BatchNorm layers are ours.
 
-    Names stay; other modules (activations, pooling, attention with the linear layers inside it, the network's
-    own forward) are kept as they are.
+    Names stay; other modules (activations, pooling, attention with the linear layers inside it) are kept as
+    they are, and so is the network's own forward where no value besides those of layers may need a grid; else
+    the copy is a `Program`, which makes the same calls.
 
     Args:
         network: any network on (N, C, H, W) images.
@@ -46,7 +49,6 @@ def adopt(network: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
             statistics), and for two layers with one weight tensor.
     """
     copy = deepcopy(network)
-    copy.input_shape = tuple(input_shape)  # type: ignore[assignment]
     found = [
         (name, module, ours)
         for name, module in _adoptable(copy)
@@ -56,6 +58,8 @@ def adopt(network: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
     _check_own_weights(copy, [name for name, _, _ in found])
     for name, module, ours in found:
         replace(copy, name, ours.adopt(module))
+    copy = wired(copy)
+    copy.input_shape = tuple(input_shape)  # type: ignore[assignment]
     _check_forward(copy, tuple(input_shape))
     return copy
 
@@ -163,9 +167,11 @@ def settle(network: nn.Module) -> nn.Module:
 
 
 def structure(network: nn.Module) -> dict[str, dict[str, Any]]:
-    """Returns the specification of every layer and normalisation by name."""
+    """Returns the specification of every layer and normalisation, and of a program's grids, by name."""
     return {
-        name: module.spec() for name, module in network.named_modules() if isinstance(module, Layer | Norm)
+        name: module.spec()
+        for name, module in network.named_modules()
+        if isinstance(module, Layer | Norm) or (isinstance(module, ValueGrids) and module.roundings)
     }
 
 
@@ -181,7 +187,8 @@ def apply_structure(network: nn.Module, specs: dict[str, dict[str, Any]]) -> Non
     Raises:
         KeyError: for a name that the network lacks.
     """
-    types: dict[str, Any] = {Norm.type_name: Norm, **{layer.type_name: layer for layer in LAYERS}}
+    kinds: tuple[Any, ...] = (*LAYERS, Norm, ValueGrids)
+    types = {kind.type_name: kind for kind in kinds}
     device = next(network.parameters(), torch.empty(0)).device
     known = dict(network.named_modules())
     for name, spec in specs.items():

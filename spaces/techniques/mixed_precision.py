@@ -88,7 +88,7 @@ class MixedPrecision(Technique):
         sizes = [_weights(quantized, name) for name in tried]
         chosen = allocate_bits(sizes, list(sensitivities.values()), budget)
         widths = dict(zip(tried, chosen or (), strict=True))
-        refused = quantize_layers(quantized, widths, WeightGrids(), self.activations)
+        remarks = quantize_layers(quantized, widths, WeightGrids(), self.activations)
         reestimate(quantized, context.images(IMAGES))
         spent = sum(size * bits for size, bits in zip(sizes, widths.values(), strict=True))
         notes = {
@@ -99,9 +99,8 @@ class MixedPrecision(Technique):
                 for name, measured in sensitivities.items()
             },
             "left_alone": left_alone,
+            **remarks,
         }
-        if refused:
-            notes["not_dynamic"] = refused
         return quantized, self.decisions(model, quantized, **notes)
 
     def _widths(self, network: nn.Module) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:

@@ -11,8 +11,8 @@ from ..domains import Choice
 from ..errors import AtollError
 from ..kernels.statistics import reestimate
 from ..layers.half import BITS as HALF_BITS
-from ..layers.structure import named_layers, settle, to_meta
-from ..targets import targeted_layers
+from ..layers.structure import settle, to_meta
+from ..targets import end_layers, targeted_layers
 from ..technique import Decisions, Technique, layers_setting, setting
 from ..weight_grids import WeightGrids, quantize_layers
 
@@ -126,23 +126,21 @@ class Quantize(Technique):
 
     def _quantize(self, network: nn.Module) -> dict[str, Any]:
         """Puts the grids in; returns the bits of every layer and what else there is to say."""
-        ends = [name for name, _ in named_layers(network)]
-        widths, left_alone = {}, {}
+        ends = end_layers(network)
+        widths: dict[str, int] = {}
+        left_alone: dict[str, str] = {}
         for name, layer in targeted_layers(network, self.layers):
-            bits = self._width(name in (ends[0], ends[-1]))
-            reason = (
-                "first_last=float: the network's first or last layer"
-                if bits is None
-                else self._grids.reason_against(layer, bits)
-            )
-            if bits is not None and reason is None:
+            bits = self._width(name in ends)
+            if bits is None:
+                left_alone[name] = "first_last=float: the network's first or last layer"
+                continue
+            reason = self._grids.reason_against(layer, bits)
+            if reason is None:
                 widths[name] = bits
-            elif reason is not None:
+            else:
                 left_alone[name] = reason
-        refused = quantize_layers(network, widths, self._grids, self.activations)
-        notes: dict[str, Any] = {"bits": widths, "left_alone": left_alone}
-        if refused:
-            notes["not_dynamic"] = refused
+        remarks = quantize_layers(network, widths, self._grids, self.activations)
+        notes: dict[str, Any] = {"bits": widths, "left_alone": left_alone, **remarks}
         if self.scheme == "affine":
             notes["note"] = AFFINE_NOTE
         return notes

@@ -238,7 +238,7 @@ def test_a_softmax_ships() -> None:
         (nn.Linear(8, 3), "1: a dense layer on rows of maps cannot be written"),
         (nn.Softmax(dim=2), "1: a softmax over another dimension than channels cannot"),
         (nn.ELU(0.5), "1: an ELU with another alpha than 1 cannot"),
-        (nn.AdaptiveMaxPool2d(1), "1: AdaptiveMaxPool2d cannot be written"),
+        (nn.AdaptiveMaxPool2d(2), "1: AdaptiveMaxPool2d cannot be written"),
     ],
 )
 def test_what_has_no_single_operator_is_refused(layer: nn.Module, sentence: str) -> None:
@@ -386,8 +386,8 @@ def test_a_dead_layer_ships_in_float() -> None:
 
 
 def test_an_operation_without_counterpart_is_named() -> None:
-    network = adopt(nn.Sequential(OrderedDict(conv=nn.Conv2d(3, 2, 1), odd=nn.GELU())), SHAPE)
-    with pytest.raises(AtollError, match="odd: GELU cannot be written for LiteRT"):
+    network = adopt(nn.Sequential(OrderedDict(conv=nn.Conv2d(3, 2, 1), odd=nn.Softplus())), SHAPE)
+    with pytest.raises(AtollError, match="odd: Softplus cannot be written for LiteRT"):
         lower(network, SHAPE)
 
 

@@ -345,7 +345,8 @@ def test_layers_keep_their_names_and_the_outputs_are_finite(result: Applied) -> 
     assert outputs.shape == (8, 4)
     assert outputs.isfinite().all()
     if not result.step.replaces_network:
-        assert list(structure(result.after)) == list(structure(result.before))
+        grids = {"value_grids"}  # a program's own, once it has some
+        assert structure(result.after).keys() - grids == structure(result.before).keys() - grids
 
 
 @every_step

@@ -1,0 +1,139 @@
+"""Operations without weights, element by element or side by side, written as operators.
+
+On int8 grids where all that they read is on one and their own is known; in float elsewhere.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ...spaces.errors import AtollError
+from ...spaces.graph import Operation
+from . import operators
+from .support import LARGEST_STEP_RATIOS
+from .tensors import Grid
+from .values import Value, Workbench
+
+#: functions of one value with an operator of their own -> its name in the schema
+_FUNCTIONS = {
+    "sigmoid": "LOGISTIC",
+    "tanh": "TANH",
+    "hard_swish": "HARD_SWISH",
+    "elu": "ELU",
+    "gelu": "GELU",
+    "leaky_relu": "LEAKY_RELU",
+    "softmax": "SOFTMAX",
+}
+_COMBINATIONS: dict[str, Callable[..., int]] = {
+    "add": operators.add,
+    "subtract": operators.subtract,
+    "multiply": operators.mul,
+    "divide": operators.mul,  # by a number
+}
+POINTWISE = (*_FUNCTIONS, "silu", "hard_sigmoid", "relu6")
+COMBINATIONS = (*_COMBINATIONS, "concatenate")
+
+
+def on_int8(
+    bench: Workbench, kind: str, sources: Sequence[Value], target: Grid | None
+) -> tuple[list[Value], Grid | None]:
+    """Returns what an operation reads, and the grid of its result: float and None unless it runs on int8."""
+    grids = [bench.grid_of(source) for source in sources]
+    largest = LARGEST_STEP_RATIOS.get(kind, float("inf"))
+    if target is not None and all(grid and grid.scale / target.scale < largest for grid in grids):
+        return list(sources), target
+    return [bench.to_float(source) for source in sources], None
+
+
+def lower_function(bench: Workbench, operation: Operation, source: Value, target: Grid | None) -> Value:
+    """Writes a function of one value.
+
+    Args:
+        bench: the file under construction.
+        operation: of a kind in `POINTWISE`.
+        source: what it reads.
+        target: the grid of its result, None for float.
+
+    Raises:
+        AtollError: LiteRT has no operator for its settings.
+    """
+    kind = operation.kind
+    (source,), target = on_int8(bench, kind, [source], target)
+    if kind == "silu":  # x sigmoid(x)
+        gate = operators.function(bench.model, source.index, _FUNCTIONS["sigmoid"])
+        return replace(source, index=operators.mul(bench.model, source.index, gate), non_negative=False)
+    if kind == "hard_sigmoid":
+        index = operators.hard_sigmoid(bench.model, source.index, target)
+        return replace(source, index=index, non_negative=True)
+    if kind == "relu6":
+        index = operators.relu(bench.model, source.index, kind, target)
+        return replace(source, index=index, non_negative=True)
+    settings = _settings(operation, source)
+    if kind == "softmax":
+        source = bench.in_torch_order(source)
+    index = operators.function(bench.model, source.index, _FUNCTIONS[kind], target, **settings)
+    return replace(source, index=index, non_negative=kind in ("sigmoid", "softmax"))
+
+
+def _settings(operation: Operation, source: Value) -> dict[str, Any]:
+    """Returns the fields of a function's options in the schema."""
+    kind, module = operation.kind, operation.module
+    if kind == "leaky_relu":
+        return {"alpha": getattr(module, "negative_slope", 0.01)}
+    if kind == "gelu":
+        return {"approximate": getattr(module, "approximate", "none") == "tanh"}
+    if kind == "elu" and getattr(module, "alpha", 1.0) != 1.0:
+        raise AtollError("an ELU with another alpha than 1 cannot be written for LiteRT")
+    if kind == "softmax":
+        if getattr(module, "dim", None) not in (1, -len(source.shape)):
+            raise AtollError("a softmax over another dimension than channels cannot be written for LiteRT")
+        return {"beta": 1.0}
+    return {}
+
+
+def lower_combination(
+    bench: Workbench,
+    operation: Operation,
+    sources: Sequence[Value],
+    target: Grid | None,
+    activation: str | None,
+) -> Value:
+    """Writes a sum, difference, product or quotient of two values, or of one and a number.
+
+    Args:
+        bench: the file under construction.
+        operation: what to write.
+        sources: what it reads; one value may be the same at all positions.
+        target: the grid of its result, None for float.
+        activation: fused; None for none.
+
+    Raises:
+        AtollError: the values are not of one kind.
+    """
+    kind = operation.kind
+    numbers = operation.numbers or (None,) * len(sources)
+    sources = [bench.in_torch_order(source) for source in sources]
+    sources, target = on_int8(bench, kind, sources, target)
+    if len(numbers) != 2 or len({len(source.shape) for source in sources}) != 1:
+        raise AtollError(f"to {kind} other than two values of one kind cannot be written for LiteRT")
+    if kind == "divide" and (numbers[0] is not None or not numbers[1]):
+        raise AtollError("a division by other than a number cannot be written for LiteRT")
+    left = [bench.shaped(source, (1, *source.shape)) for source in sources]
+    operands = [left.pop(0) if number is None else _scalar(bench, kind, number, target) for number in numbers]
+    index = _COMBINATIONS[kind](bench.model, *operands, grid=target, activation=activation)
+    return Value(index, bench.model.tensors[index].shape[1:], non_negative=activation is not None)
+
+
+def _scalar(bench: Workbench, kind: str, number: float, target: Grid | None) -> int:
+    return operators.scalar(bench.model, 1 / number if kind == "divide" else number, target is not None)
+
+
+def lower_concatenation(bench: Workbench, sources: Sequence[Value], target: Grid | None) -> Value:
+    """Writes channels of maps, or features, one after the other; int8 parts are moved to the same grid."""
+    sources = [bench.in_torch_order(source) for source in sources]
+    sources, target = on_int8(bench, "concatenate", sources, target)
+    sources = [bench.on_grid(source, target) for source in sources]
+    parts = [bench.shaped(source, (1, *source.shape)) for source in sources]
+    index = operators.concatenation(bench.model, parts, len(sources[0].shape))
+    non_negative = all(source.non_negative for source in sources)
+    return Value(index, bench.model.tensors[index].shape[1:], non_negative=non_negative)
