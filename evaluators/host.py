@@ -55,9 +55,9 @@ def measure_host(
         folder, paths = Path(name), []
         for number, network in enumerate(networks):
             step(f"writing {network.id}")
-            path = folder / f"{number}.tflite"
-            path.write_bytes(host_artifact(network))
-            paths.append(str(path))
+            file = folder / f"{number}.tflite"
+            file.write_bytes(host_artifact(network))
+            paths.append(str(file))
         memory = []
         for network, path in zip(networks, paths, strict=True):
             step(f"memory of {network.id}")

@@ -33,6 +33,12 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    Row = dict[str, Any]
 
 COLUMNS = (
     "id", "setup", "family", "network", "recipe", "input_shape", "num_classes", "latency_ms",
@@ -57,7 +63,7 @@ class BenchError(Exception):
 # LiteRT -------------------------------------------------------------------------------------------
 
 
-def import_runtime():
+def import_runtime() -> tuple[Any, str]:
     """Returns (the module with Interpreter, what it is called)."""
     try:
         from ai_edge_litert import interpreter
@@ -81,7 +87,7 @@ def import_runtime():
         ) from None
 
 
-def load(path, threads=1, delegate=None):
+def load(path: str, threads: int = 1, delegate: str | None = None) -> Any:
     """Returns a file's interpreter, its inputs filled with noise.
 
     Args:
@@ -105,7 +111,7 @@ def load(path, threads=1, delegate=None):
     return interpreter
 
 
-def _noise(shape, dtype):
+def _noise(shape: Any, dtype: Any) -> Any:
     import numpy  # every LiteRT brings it
 
     random = numpy.random.RandomState(0)
@@ -121,16 +127,16 @@ def _noise(shape, dtype):
 
 
 def time_files(
-    paths,
-    threads=1,
-    delegate=None,
-    rounds=ROUNDS,
-    runs=RUNS,
-    round_seconds=ROUND_SECONDS,
-    tick=None,
-    found=None,
-    clock=time.perf_counter,
-):
+    paths: Sequence[str],
+    threads: int = 1,
+    delegate: str | None = None,
+    rounds: int = ROUNDS,
+    runs: int = RUNS,
+    round_seconds: float = ROUND_SECONDS,
+    tick: Callable[[int, str], object] | None = None,
+    found: dict[str, list[list[float]]] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[list[float]]]:
     """Returns the times of all runs in ms, by path, a list a round; the files take turns.
 
     Args:
@@ -152,7 +158,8 @@ def time_files(
             interpreter = load(path, threads, delegate)
             for _ in range(WARM_UP):
                 interpreter.invoke()
-            times, begin = [], time.perf_counter()
+            times: list[float] = []
+            begin = time.perf_counter()
             while len(times) < least or time.perf_counter() - begin < round_seconds:
                 start = clock()
                 interpreter.invoke()
@@ -161,7 +168,7 @@ def time_files(
     return found
 
 
-def latency(rounds):
+def latency(rounds: Sequence[Sequence[float]]) -> tuple[float, float, int]:
     """Returns (median of all runs in ms, half the range of the rounds' medians in %, number of runs)."""
     times = [one for times in rounds for one in times]
     middle = statistics.median(times)
@@ -172,7 +179,7 @@ def latency(rounds):
 # Memory -------------------------------------------------------------------------------------------
 
 
-def peak_memory_mib(path, threads=1, delegate=None):
+def peak_memory_mib(path: str, threads: int = 1, delegate: str | None = None) -> float:
     """Returns the peak growth of resident memory of a fresh process that loads and runs a file, in MiB."""
     command = [sys.executable, os.path.abspath(__file__), "--memory-of", path, "--threads", str(threads)]
     command += ["--delegate", delegate] if delegate else []
@@ -185,7 +192,7 @@ def peak_memory_mib(path, threads=1, delegate=None):
         raise BenchError(f"{path} does not run here: {reason}") from None
 
 
-def growth_mib(path, threads, delegate):
+def growth_mib(path: str, threads: int, delegate: str | None) -> float:
     """Returns the peak growth of this process's resident memory while it loads and runs a file, in MiB."""
     import_runtime()  # the runtime's own code and start-up are not the file's
     _noise((1,), "float32")
@@ -199,7 +206,7 @@ def growth_mib(path, threads, delegate):
     return (max(after, peak if peak > peak_before else 0) - before) / MIB
 
 
-def _forget_peak():
+def _forget_peak() -> None:
     """Sets the process's peak back to what is resident now (Linux, proc(5): clear_refs)."""
     try:
         with open("/proc/self/clear_refs", "w") as stream:
@@ -208,13 +215,14 @@ def _forget_peak():
         pass
 
 
-def _resident_bytes():
+def _resident_bytes() -> tuple[int, int]:
     """Returns (resident now, peak) of this process in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     try:
         with open("/proc/self/status") as stream:
             fields = dict(line.split(":", 1) for line in stream if line.startswith(("VmRSS", "VmHWM")))
-        return tuple(int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+        now, most = (int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+        return now, most
     except (OSError, KeyError):
         return peak, peak
 
@@ -222,7 +230,7 @@ def _resident_bytes():
 # Rows ---------------------------------------------------------------------------------------------
 
 
-def describe(path, csv_folder):
+def describe(path: str, csv_folder: str) -> Row:
     """Returns the columns of a file that are known without running it."""
     with open(path, "rb") as stream:
         content = stream.read()
@@ -243,7 +251,7 @@ def describe(path, csv_folder):
     }
 
 
-def input_shape(path):
+def input_shape(path: str) -> tuple[str, int]:
     """Returns HEIGHTxWIDTHxCHANNELS of a file's input, and the number of its outputs."""
     interpreter = load(path)
     shape = [int(size) for size in interpreter.get_input_details()[0]["shape"]]
@@ -252,7 +260,7 @@ def input_shape(path):
     return "x".join(str(size) for size in [1] * (3 - len(inner)) + inner), classes
 
 
-def ids_of(paths, taken=()):
+def ids_of(paths: Sequence[str], taken: Iterable[str] = ()) -> list[str]:
     """Returns an id for each path: its stem, with the folder before it where stems are common."""
     stems = [os.path.splitext(os.path.basename(path))[0] for path in paths]
     ids, used = [], set(taken)
@@ -268,7 +276,7 @@ def ids_of(paths, taken=()):
     return ids
 
 
-def read_rows(path):
+def read_rows(path: str | os.PathLike[str]) -> list[Row]:
     """Returns the rows of a CSV file, none where there is no file."""
     if not os.path.exists(path):
         return []
@@ -279,7 +287,7 @@ def read_rows(path):
         return list(reader)
 
 
-def append_rows(path, rows):
+def append_rows(path: str | os.PathLike[str], rows: Iterable[Row]) -> None:
     """Appends rows to a CSV file, with its header where it is new."""
     new = not os.path.exists(path)
     with open(path, "a", newline="", encoding="utf-8") as stream:
@@ -292,17 +300,17 @@ def append_rows(path, rows):
 # Command ------------------------------------------------------------------------------------------
 
 
-def say(text):
+def say(text: str) -> None:
     """Tells the user how far it is."""
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
-def measure(options):
+def measure(options: argparse.Namespace) -> None:
     """Measures the files that the CSV does not hold yet and appends their rows."""
     folder = os.path.dirname(os.path.abspath(options.output))
     known = read_rows(options.output)
     done = {(row["artifact_sha256"], row["setup"], row["threads"]) for row in known}
-    rows = {}
+    rows: dict[str, Row] = {}
     for path in options.files:
         row = describe(path, folder)
         if (row["artifact_sha256"], options.setup, str(options.threads)) in done:
@@ -313,16 +321,17 @@ def measure(options):
     for path, name in zip(rows, names):  # noqa: B905 (3.10)
         rows[path]["id"] = name
 
-    memory = {}
+    memory: dict[str, float] = {}
     for number, path in enumerate(rows, 1):
         say(f"memory {number}/{len(rows)}: {path}")
         try:
             memory[path] = peak_memory_mib(path, options.threads, options.delegate)
         except BenchError as error:  # the others are measured all the same
             say(str(error))
-    paths, found = list(memory), {}
+    paths = list(memory)
+    found: dict[str, list[list[float]]] = {}
 
-    def tick(turn, path):
+    def tick(turn: int, path: str) -> None:
         if path == paths[0]:
             say(f"time, round {turn + 1}/{ROUNDS} of {len(paths)} files")
 
@@ -355,7 +364,7 @@ def measure(options):
     say(f"{len(complete)} rows written to {options.output}")
 
 
-def parser():
+def parser() -> argparse.ArgumentParser:
     """Returns the command line."""
     about = __doc__.split("\n", 1)[0]
     found = argparse.ArgumentParser(description=about)
@@ -373,7 +382,7 @@ def parser():
     return found
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     options = parser().parse_args(arguments)
     try:

@@ -48,7 +48,7 @@ def test_it_is_python_3_7():
 
 def test_it_needs_nothing_but_litert():
     allowed = {*sys.stdlib_module_names, "numpy", "ai_edge_litert", "tflite_runtime", "tensorflow"}
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(ast.parse(SOURCE)):
         if isinstance(node, ast.Import):
             found.update(alias.name.split(".")[0] for alias in node.names)
