@@ -21,7 +21,10 @@ _QUANTIZED = ("int8", "uint8")
 _INTEGER = "quantize(bits=8) over every layer makes it integer, inputs and outputs included"
 _EIGHT_BITS = "let quantize give {layer} 8 bits"
 _CHAIN = "leave {layer} dense: tensor trains need transposes and several rows"
-_LISTED = "take an operation that the Edge TPU has in its place"
+_ONE_SCALE = (
+    "one scale for {layer} is safest: granularity=per_tensor; a normalisation folded into it brings a scale "
+    "per channel back"
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ class FileOperator:
         if self.name == "TRANSPOSE":
             yield Finding("TRANSPOSE is not sure to be mapped", _CHAIN)
         elif self.name not in LISTED:
-            advice = _INTEGER if self.name == "DEQUANTIZE" else _LISTED
+            other = f"take another operation than {self.name} in {{layer}}: the Edge TPU has ReLU and ReLU6"
+            advice = _INTEGER if self.name == "DEQUANTIZE" else other
             yield Finding(f"{self.name} is not among the Edge TPU's operators", advice)
         else:
             yield from self._types()
@@ -158,7 +162,7 @@ def _dense(one: FileOperator) -> Iterator[Finding]:
         yield Finding(f"{one.rows()} rows, allowed is one", _CHAIN)
     if one.scales(1) > 1:
         reason = "a scale per channel: runtimes of 2020 know one scale a dense layer"
-        yield Finding(reason, "one scale for {layer} is safest: granularity=per_tensor", risk=True)
+        yield Finding(reason, _ONE_SCALE, risk=True)
 
 
 def _over_positions(one: FileOperator) -> Iterator[Finding]:

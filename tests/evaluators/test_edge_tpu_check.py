@@ -71,6 +71,15 @@ def test_each_rule_says_what_it_found(reason, build):
     assert reason in found[0].reason
 
 
+def test_advice_names_operation_and_layer():
+    model, x = model_of()
+    model.outputs = [operators.function(model, x, "HARD_SWISH")]
+    (advice,) = check_edge_tpu(model.to_bytes(), ["stem.activation"]).advice
+    assert (
+        advice == "take another operation than HARD_SWISH in stem.activation: the Edge TPU has ReLU and ReLU6"
+    )
+
+
 def test_a_batch_of_two_does_not_map():
     model, x = model_of((2, 8, 8, 4))
     assert "[2, 8, 8, 4]" in verdicts(model, operators.relu(model, x))[0].reason
@@ -99,7 +108,7 @@ def test_a_scale_per_channel_of_a_dense_layer_is_a_risk_and_no_refusal():
     report = check_edge_tpu(model.to_bytes(), ["head"])
     assert report.mappable == 1.0
     assert "scale per channel" in report.operators[0].reason
-    assert report.advice == ("one scale for head is safest: granularity=per_tensor",)
+    assert report.advice[0].startswith("one scale for head is safest: granularity=per_tensor")
 
 
 def test_integer_baseline_maps_and_layers_are_named():
