@@ -22,6 +22,7 @@ from .commands.export import export
 from .commands.leaderboard import leaderboard
 from .commands.predict import predict
 from .commands.rank import rank
+from .commands.rebuild import rebuild
 from .commands.report import report
 from .commands.resume import resume
 from .commands.search import search
@@ -38,6 +39,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("report", report),
     ("export", export),
     ("verify", verify),
+    ("rebuild", rebuild),
     ("predict", predict),
     ("calibrate", calibrate),
     ("devices", devices),

@@ -16,6 +16,7 @@ import torch
 from atoll.evaluators.artifact import artifact_bytes, verify_artifact
 from atoll.evaluators.bundle import load_bundle
 from atoll.evaluators.cache_dir import cache_dir
+from atoll.evaluators.delivery.container import unpack_content
 from atoll.evaluators.evaluate import _pipeline, evaluate
 from atoll.evaluators.tasks.task import Task
 from atoll.search import export as export_module
@@ -167,6 +168,37 @@ def test_exporting_twice_gives_the_same_bytes(made: Made, tmp_path: Path) -> Non
 def test_no_file_is_a_pickle(made: Made, tmp_path: Path) -> None:
     made.export(tmp_path)
     assert not any(path.read_bytes()[:2] in (b"\x80\x02", b"\x80\x04", b"PK") for path in tmp_path.iterdir())
+
+
+def test_further_forms_lie_beside_and_are_verified(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = made.export(tmp_path, also=["pack", "c_array"])
+    added = {"model.tflite.packed", "unpack.py", "unpack.c", "model_data.h"}
+    assert {path.name for path in tmp_path.iterdir()} == FILES | added
+    assert added <= set(card["files"])
+    by_form = {form["form"]: form for form in card["deliveries"]}
+    assert set(by_form) == {"pack", "c_array"}
+    for form in by_form.values():
+        assert form["bytes"] == (tmp_path / form["file"]).stat().st_size
+        assert form["holds"] in (tmp_path / "MODEL_CARD.md").read_text()
+    assert (
+        unpack_content((tmp_path / "model.tflite.packed").read_bytes())
+        == (tmp_path / "model.tflite").read_bytes()
+    )
+    assert f"atoll_tiny_{card['trial']}[" in (tmp_path / "model_data.h").read_text()
+    assert main(["verify", str(tmp_path), "--format", "json"]) == 0
+    rows = {row["figure"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["deliveries.0.bytes"]["verdict"] == "same"
+    assert rows["deliveries.1.figures.arena_bytes"]["verdict"] == "same"
+    made.export(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+
+
+def test_an_unknown_form_is_refused_before_anything_is_written(made: Made, tmp_path: Path) -> None:
+    with pytest.raises(AtollError, match="unknown form 'tensorrt'"):
+        made.export(tmp_path / "out", also=["tensorrt"])
+    assert not (tmp_path / "out").exists()
 
 
 # Refusals -----------------------------------------------------------------------------------------------

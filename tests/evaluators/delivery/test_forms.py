@@ -85,7 +85,10 @@ def test_grids_are_carried_on_behind_poolings_without_changing_a_value(int8: Sou
 
 
 @pytest.mark.parametrize("text", RECIPES[:3])
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in ("onnx", "executorch"))) for name in FORMS],
+)
 def test_a_form_holds_the_network(name: str, text: str, tmp_path: Path) -> None:
     """Forms that need an extra run where it is installed."""
     try:

@@ -1,0 +1,65 @@
+"""`atoll rebuild`: the identical network and artifact from an export's weights, recipe and decisions."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...spaces.errors import AtollError
+from ..tables import Column, FormatOption, print_record
+
+DIFFERENT = 1  # exit status where another file comes out; 2 is wrong input
+
+
+def rebuild(
+    folder: Annotated[Path, typer.Argument(help="What `atoll export` wrote.")],
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write the .tflite file; nowhere if none.")
+    ] = None,
+    format: FormatOption = "table",
+) -> None:
+    """Build an exported network again from its safetensors, recipe and decisions, without pickle.
+
+    The .tflite file is written anew from it, and its SHA-256 compared with the one in the folder's card (exit
+    status 1 if another comes out).
+    """
+    from ...evaluators.rebuild import rebuild as rebuild_folder
+
+    found = rebuild_folder(folder)
+    if output is not None:
+        try:
+            output.write_bytes(found.artifact)
+        except OSError as error:
+            raise AtollError(f"cannot write {output}: {error.strerror}") from error
+    figures = {
+        "folder": str(folder),
+        "recipe": found.recipe,
+        "parameters": found.parameters,
+        "nonzero_parameters": found.nonzero_parameters,
+        "weights_digest": found.weights_digest,
+        "model_bytes": len(found.artifact),
+        "sha256": found.digest,
+        "expected_sha256": found.expected_digest,
+        "identical": found.identical,
+    }
+    columns = [
+        Column("folder"),
+        Column("recipe"),
+        Column("parameters", "", "measured", ",.0f"),
+        Column("nonzero_parameters", "", "measured", ",.0f"),
+        Column("weights_digest"),
+        Column("model_bytes", "B", "measured", ",.0f"),
+        Column("sha256"),
+        Column("expected_sha256"),
+        Column("identical"),
+    ]
+    print_record(figures, columns, format, f"rebuilt from {folder}")
+    if found.identical is None:
+        print(f"atoll: {folder} has neither card nor model.tflite to compare with", file=sys.stderr)
+    elif not found.identical:
+        print(f"atoll: another file came out than {folder} names", file=sys.stderr)
+    if found.difference is not None:
+        print(f"atoll: {found.difference}", file=sys.stderr)
+    if found.identical is False or found.difference is not None:
+        raise typer.Exit(DIFFERENT)
