@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..hw_models.device import Device
+from ..hw_models.device_folder import DEVICES
 from ..hw_models.layer_table import layer_table
 from ..spaces.layers.structure import input_shape_of, to_meta
 from .artifact import model_bytes
@@ -50,18 +51,24 @@ def prices(about: Mapping[str, Any], device: str) -> list[Row]:
     return [price(to_meta(network).eval(), loaded).to_metrics() for network in structures(about)]
 
 
-def predictions(about: Mapping[str, Any], device: str) -> list[Row]:
-    """Returns what the finished network is predicted to cost on a device.
+def predictions(about: Mapping[str, Any], devices: Sequence[str]) -> list[Row]:
+    """Returns what the finished network is predicted to cost on devices.
 
     Returns:
-        rows with `device`, `setup`, `quantity`, `value`, `low`, `high` and `status`; values in the unit that
-        the quantity's name ends in; an empty set-up is the device's default.
+        rows with `device`, `quantity`, `setup`, `value`, `low`, `high` and `status`; values in the unit that
+        the quantity's name ends in; one row an own quantity of each device.
     """
     *_, structure = structures(about)
     network = to_meta(structure).eval()
     shape = input_shape_of(network)
-    found = Device.load(device).predict(layer_table(network, shape), model_bytes=model_bytes(network, shape))
+    table, size = layer_table(network, shape), model_bytes(network, shape)
     return [
-        {"device": device, "quantity": quantity, "setup": "", **prediction.to_json()}
-        for quantity, prediction in found.items()
+        {"device": device, "quantity": quantity, **prediction.to_json()}
+        for device in devices
+        for quantity, prediction in Device.load(device).predict(table, model_bytes=size).items()
     ]
+
+
+def card_devices(device: str) -> list[str]:
+    """Returns the devices that a card has predictions for: that of the study, and those of the package."""
+    return list(dict.fromkeys([device, *(name for name, _ in DEVICES)]))

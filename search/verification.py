@@ -168,7 +168,7 @@ def _recomputed(folder: Path, card: Card) -> dict[str, Any]:
         "metrics": {**rows[-1], "nonzero_parameters": nonzero_parameter_count(network)},
         "baseline": rows[0],
         "waterfall": rows,
-        "predictions": predictions(about, card["device"]),
+        "predictions": predictions(about, list(dict.fromkeys(row["device"] for row in card["predictions"]))),
         "artifact": report.to_json(),
         "deliveries": measure_again(card["deliveries"], folder, source_of(card, network, content, split)),
     }

@@ -57,7 +57,7 @@ def made(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Made:
             "metrics": result.metrics.to_json(),
             "baseline": baseline,
             "waterfall": waterfall(about, baseline, steps, "coral-dev-board"),
-            "predictions": predictions(about, "coral-dev-board"),
+            "predictions": predictions(about, ["coral-dev-board"]),
             "epochs_per_step": 0.1,
             "threads": 1,
             "artifact": report_artifact(content, result.network, pipeline.dataset.validation).to_json(),

@@ -10,7 +10,7 @@ from atoll.evaluators.bundle import save_bundle
 from atoll.evaluators.pipeline import Pipeline
 from atoll.evaluators.pipeline_result import PipelineResult
 from atoll.evaluators.tasks.task import Task
-from atoll.evaluators.waterfall import predictions, prices, waterfall
+from atoll.evaluators.waterfall import card_devices, predictions, prices, waterfall
 from atoll.evaluators.waterfall_figure import draw_waterfall
 from atoll.hw_models.device import Device
 from atoll.spaces.recipe import Recipe
@@ -63,9 +63,17 @@ def test_every_step_has_its_own_figures(result: PipelineResult, rows: list[dict[
 def test_prices_and_predictions_need_no_weights(about: Any, rows: list[dict[str, Any]]) -> None:
     priced = prices(about, DEVICE)
     assert all(row | found == row for row, found in zip(rows, priced, strict=True))
-    for found in predictions(about, DEVICE):
+    for found in predictions(about, [DEVICE]):
         assert found["value"] == priced[-1][found["quantity"]]
         assert found["low"] == priced[-1][f"{found['quantity']}_low"]
+
+
+def test_predictions_are_for_the_study_s_device_and_the_package_s(about: Any) -> None:
+    assert card_devices("coral-edge-tpu") == ["coral-edge-tpu", "coral-dev-board", "host"]
+    assert card_devices(f"{DEVICE}:pub1")[:2] == [f"{DEVICE}:pub1", DEVICE]
+    rows = predictions(about, card_devices(DEVICE))
+    assert {row["device"] for row in rows} == {"coral-dev-board", "coral-edge-tpu", "host"}
+    assert all(row["low"] <= row["value"] <= row["high"] and row["setup"] and row["status"] for row in rows)
 
 
 # The picture --------------------------------------------------------------------------------------------
