@@ -1,6 +1,7 @@
 """Carries out recipes step by step, from the longest prefix that the cache already has."""
 
 import time
+from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -102,7 +103,7 @@ class Pipeline:
         """Whether the recipe's result is in the cache."""
         return not recipe.steps or self.cache.has(self.basis.step_key(recipe))
 
-    def _longest_cached(self, prefixes: list[Recipe]) -> tuple[int, Entry | None]:
+    def _longest_cached(self, prefixes: Sequence[Recipe]) -> tuple[int, Entry | None]:
         """Returns how many steps the longest prefix in the cache has, and its entry."""
         for prefix in reversed(prefixes):
             entry = self.cache.get(self.basis.step_key(prefix))

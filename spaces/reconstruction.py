@@ -43,7 +43,9 @@ def reconstruct(layer: Layer, inputs: Tensor, outputs: Tensor, generator: torch.
         return "it convolves groups by themselves" if isinstance(layer, Conv) else "it has no closed form"
     if layer.weight.constraints:
         return f"its weights are under constraints: {', '.join(layer.weight.constraints)}"
-    rows, wanted = (inputs, outputs) if chosen is None else _patches(layer, inputs, outputs, chosen)
+    rows, wanted = inputs, outputs
+    if isinstance(layer, Conv) and chosen is not None:
+        rows, wanted = _patches(layer, inputs, outputs, chosen)
     if layer.bias is not None:
         wanted = wanted - layer.bias.detach()
     weight = layer.weight.effective()
