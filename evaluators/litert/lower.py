@@ -109,13 +109,15 @@ def _lower_operation(
     kind, module = operation.kind, operation.module
     if kind == "input":
         channels, height, width = operation.shape
-        grid = _target(bench, graph, [operation])
+        grid = _own_grid(bench, [operation]) or _wanted_grid(bench, graph, operation)
         index = bench.model.add_input((1, height, width, channels), grid)
         return Value(index, (height, width, channels)), operation
     if not sources:
         raise AtollError(f"{operation.described} cannot be written for LiteRT")
     covered, activation = _covered(graph, operation)
-    target = _target(bench, graph, covered)
+    target = _own_grid(bench, covered)
+    if target is None and not isinstance(module, Layer | Norm):
+        target = _wanted_grid(bench, graph, covered[-1])
     if isinstance(module, Layer):
         if not reads_channels(operation, graph.input_shapes(operation)[0]):
             raise AtollError("a dense layer on rows of maps cannot be written for LiteRT")
@@ -173,12 +175,14 @@ def _folds(operation: Operation) -> bool:
     return isinstance(layer, Layer) and layer.sliceable and not operation.grids
 
 
-def _target(bench: Workbench, graph: Graph, covered: list[Operation]) -> Grid | None:
-    """The grid that a kernel writes to: its own, else the one that its only reader puts there."""
-    own = [grid for operation in covered for grid in operation.grids]
-    if own:
-        return bench.grid(own[0])
-    reader = graph.only_reader(covered[-1])
+def _own_grid(bench: Workbench, covered: list[Operation]) -> Grid | None:
+    """The grid that a kernel writes to: the first one behind it; it is moved to any other."""
+    return next((bench.grid(grid) for operation in covered for grid in operation.grids), None)
+
+
+def _wanted_grid(bench: Workbench, graph: Graph, operation: Operation) -> Grid | None:
+    """The grid that the one reader of an operation puts on it, None where there is none."""
+    reader = graph.only_reader(operation)
     while reader is not None and hands_on(reader.kind, reader.module) and not reader.grids:
         reader = graph.only_reader(reader)
     if reader is not None and isinstance(reader.module, Layer):
