@@ -57,13 +57,15 @@ def step_with(technique: type[Technique], name: str, value: Any) -> Technique:
 CASES = list(
     dict.fromkeys(step for technique in TECHNIQUES for step in (technique(), grid_steps(technique)[-1]))
 )
+#: students that take seconds; all others of the zoo are built and run in the tests of networks
+STUDENTS = ("none", "compact_cnn", "baseline_cnn")
 #: each technique with each named value of each of its settings that the cases above do not have
 CHOICES = [
     step
     for technique in TECHNIQUES
     for name, domain in technique.domains().items()
     for step in dict.fromkeys(step_with(technique, name, value) for value in choice_values(domain))
-    if step not in CASES
+    if step not in CASES and getattr(step, "student", "none") in STUDENTS
 ]
 #: shown in every report and stored with every step
 LARGEST_DECISIONS_BYTES = 10_000
