@@ -17,6 +17,7 @@ from .litert.inspect import TensorRow
 INNERMOST = 3
 #: longest vector of a SOFTMAX
 LONGEST_SOFTMAX = 16_000
+_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 _QUANTIZED = ("int8", "uint8")
 _INTEGER = "quantize(bits=8) over every layer makes it integer, inputs and outputs included"
 _EIGHT_BITS = "let quantize give {layer} 8 bits"
@@ -56,8 +57,7 @@ class FileOperator:
         self._stored = graph.Operators(index)
         entry = model.OperatorCodes(self._stored.OpcodeIndex())
         code = max(entry.BuiltinCode(), entry.DeprecatedBuiltinCode())
-        names = {value: name for name, value in vars(schema.BuiltinOperator).items() if name[0] != "_"}
-        self.name, self.version = names.get(code, f"operator {code}"), int(entry.Version())
+        self.name, self.version = _NAMES.get(code, f"operator {code}"), int(entry.Version())
         self.inputs = [int(self._stored.Inputs(i)) for i in range(self._stored.InputsLength())]
         self.outputs = [int(self._stored.Outputs(i)) for i in range(self._stored.OutputsLength())]
 
