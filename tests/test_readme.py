@@ -93,8 +93,10 @@ def test_the_three_uses_as_in_the_readme(tmp_path: Path) -> None:
             assert found.returncode == 0, f"{words}: {found.stderr}"
             assert "Traceback" not in found.stderr
     (folder,) = (tmp_path / "exports").iterdir()
-    found = run("verify", str(folder), **here)
-    assert found.returncode == 0, found.stderr
+    assert {"model.tflite.packed", "unpack.c", "model_data.h", "model.pt2"} <= set(os.listdir(folder))
+    for command in ("verify", "rebuild"):
+        found = run(command, str(folder), **here)
+        assert found.returncode == 0, found.stderr
 
 
 def test_the_tables_of_the_readme_are_the_committed_ones() -> None:

@@ -372,9 +372,30 @@ def test_the_command_exports_the_best_below_the_current_folder(
     assert row["model_bytes"] == (folder / "model.tflite").stat().st_size
 
 
+def test_the_command_prints_file_packed_and_payload_bytes_side_by_side(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["export", ENSEMBLE, "--store", str(made.store.path), "--out", str(tmp_path), "--format", "json"]
+    assert main([*words, "--pack", "--also", "c_array", "--c-array"]) == 0
+    captured = capsys.readouterr()
+    (row,) = json.loads(captured.out)
+    for name, file in (
+        ("model", "model.tflite"),
+        ("pack", "model.tflite.packed"),
+        ("c_array", "model_data.h"),
+    ):
+        assert row[f"{name}_bytes"] == (tmp_path / file).stat().st_size
+    assert row["payload_bytes"] == made.trial(ENSEMBLE)["payload_bytes"]
+    assert row["pack_bytes"] <= row["packed_bytes"] + 64 < row["model_bytes"]
+    assert 0 < row["structure_bytes"] < row["model_bytes"]
+    assert "model_data.h holds model.tflite as the array" in captured.err
+    assert "dropped from model.tflite: names of tensors" in captured.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["best", "--also", "onix"], "unknown form 'onix'"),
         (["t9999"], "no trial 't9999' in study"),
         (["best", "--study", "nothing"], "no study 'nothing' in"),
         (["best", "--profile", "fastest"], "fastest"),

@@ -46,7 +46,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for step in Recipe.parse(TEXT):
         network, decided = step.apply(network, Images())
         decisions.append(decided)
-    task = Task("tiny", lambda: None, "compact_cnn", SHAPE, 10, 1e-3, 32, 0.5)  # type: ignore[arg-type]
+    task = Task("tiny", lambda: None, "compact_cnn", SHAPE, 10, 1e-3, 32, 0.5)  # type: ignore[arg-type,return-value]
     save_bundle(folder, network, task, Recipe.parse(TEXT), decisions)
     content = artifact_bytes(network.eval(), SHAPE)
     (folder / "model.tflite").write_bytes(content)
