@@ -13,7 +13,7 @@ from .layers.activation_grid import ActivationGrid
 from .layers.layer import Layer
 from .layers.norm import Norm
 from .layers.program import Program
-from .layers.structure import input_shape_of
+from .layers.structure import input_shape_of, named_layers
 
 NewGrid = Callable[..., ActivationGrid]
 
@@ -49,6 +49,18 @@ def place_grids(
         _put_on_modules(flow, chosen, new_grid)
     _put_on_inputs(flow, chosen, new_grid)
     return flow.stays_float()
+
+
+def integer_throughout(network: nn.Module) -> bool:
+    """Whether integers were asked for everywhere, so that a float tensor in the artifact was not.
+
+    All layers work on 8-bit activations, with weights that integer kernels take.
+    """
+    layers = [layer for _, layer in named_layers(network)]
+    factors = [factor for layer in layers for factor in layer.factors().values()]
+    return all(layer.activation_bits == 8 for layer in layers) and all(
+        factor.grid_bits is not None and factor.grid_bits <= 8 and not factor.affine for factor in factors
+    )
 
 
 def _put_on_values(program: Program, flow: GridFlow, chosen: Collection[int], new_grid: NewGrid) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ...spaces.kernels.affine import integer_range
-from ...spaces.layers.activation_grid import ActivationGrid
+from ...spaces.layers.activation_grid import TIE, ActivationGrid
 from ...spaces.layers.factor import Factor
 from ...spaces.layers.sign import InputSign
 from .pairs import dequantized, dequantized_by_channel, quantized
@@ -91,7 +91,13 @@ class PlainGrid(ActivationGrid):
         self.scale, self.zero_point = grid.scale_and_zero_point()
 
     def forward(self, activation: Tensor) -> Tensor:
+        return self.rounded(activation)
+
+    def rounded(self, activation: Tensor, halves_away: bool = False) -> Tensor:
         least, most = integer_range(self.bits)
+        if halves_away:  # from between two integers to just behind the middle
+            away = (activation / self.scale + self.zero_point).sign()
+            activation = activation + away * (TIE * self.scale)
         if self.form == "pairs":
             steps = quantized(activation, self.scale, self.zero_point, least, most)
             return dequantized(steps, self.scale, self.zero_point, least, most)

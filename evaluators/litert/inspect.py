@@ -13,6 +13,8 @@ _STEERED = {
     schema.BuiltinOperator.TRANSPOSE,
     schema.BuiltinOperator.PAD,
     schema.BuiltinOperator.MEAN,
+    schema.BuiltinOperator.RESIZE_BILINEAR,
+    schema.BuiltinOperator.RESIZE_NEAREST_NEIGHBOR,
 }
 
 
@@ -59,6 +61,44 @@ def tensor_rows(content: bytes) -> list[TensorRow]:
         name = (tensor.Name() or b"").decode()
         rows.append(TensorRow(index, name, dtype, shape, size, constant))
     return rows
+
+
+@dataclass(frozen=True)
+class FloatTensor:
+    """A float tensor of a file.
+
+    Args:
+        tensor: which.
+        operator: number of the operator that makes it, or of the first that reads it where none does.
+        operator_name: of that operator in the schema.
+    """
+
+    tensor: TensorRow
+    operator: int
+    operator_name: str
+
+
+def float_tensors(content: bytes) -> list[FloatTensor]:
+    """Returns the tensors of a file that are no integers, in the order of their operators.
+
+    A file that is integer throughout has none; `lower.operator_layers` says which layers the operators of any
+    other come from.
+    """
+    _, graph = _graph(content)
+    rows, names = tensor_rows(content), operator_names(content)
+    makers: dict[int, int] = {}
+    readers: dict[int, int] = {}
+    for step in range(graph.OperatorsLength()):
+        operator = graph.Operators(step)
+        for index in operator.InputsAsNumpy():
+            readers.setdefault(int(index), step)
+        makers.update({int(index): step for index in operator.OutputsAsNumpy()})
+    found = []
+    for row in rows:
+        if row.dtype.startswith("float"):
+            step = makers.get(row.index, readers.get(row.index, 0))
+            found.append(FloatTensor(row, step, names[step]))
+    return sorted(found, key=lambda tensor: (tensor.operator, tensor.tensor.index))
 
 
 def peak_tensor_bytes(content: bytes) -> int:

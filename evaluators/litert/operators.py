@@ -276,24 +276,27 @@ def subtract(
 
 
 def _combination(
-    model: TfliteModel, name: str, a: int, b: int, grid: Grid | None, activation: str | None
+    model: TfliteModel,
+    name: str,
+    a: int,
+    b: int,
+    grid: Grid | None,
+    activation: str | None,
+    int8_version: int = 2,
 ) -> int:
     y = model.add_activation(_broadcast(model, a, b), grid)
     settings = dict(fusedActivationFunction=_ACTIVATION[activation])
-    model.add_operator(name, (a, b), (y,), _int8_or(model, a, 2), name.capitalize(), **settings)
+    model.add_operator(name, (a, b), (y,), _int8_or(model, a, int8_version), name.capitalize(), **settings)
     return y
 
 
 def mul(model: TfliteModel, a: int, b: int, grid: Grid | None = None, activation: str | None = None) -> int:
-    """Element-wise product with broadcasting."""
-    y = model.add_activation(_broadcast(model, a, b), grid)
-    version = _int8_or(model, a, 2)
-    grids = model.tensors[a].grid, model.tensors[b].grid
-    if grid and grids[0] and grids[1] and grids[0].scale * grids[1].scale >= grid.scale:
-        version = 3
-    settings = dict(fusedActivationFunction=_ACTIVATION[activation])
-    model.add_operator("MUL", (a, b), (y,), version, "Mul", **settings)
-    return y
+    """Element-wise product with broadcasting.
+
+    Of int8, version 2 takes only steps whose product is below the result's; which version a file has must not
+    depend on trained values, or its size would.
+    """
+    return _combination(model, "MUL", a, b, grid, activation, int8_version=3)
 
 
 def relu(model: TfliteModel, x: int, kind: str = "relu", grid: Grid | None = None) -> int:

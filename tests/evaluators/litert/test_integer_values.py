@@ -11,12 +11,17 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from atoll.evaluators.litert.lower import Lowered, lowered
+from atoll.evaluators.litert.inspect import float_tensors, operator_names, tensor_rows
+from atoll.evaluators.litert.lower import Lowered, lower, lowered, operator_layers
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.litert.values import Value
+from atoll.hw_models.layer_table import layer_table
+from atoll.spaces.activation_grids import integer_throughout
 from atoll.spaces.layers.combine import Add, Concatenate, Multiply
 from atoll.spaces.layers.program import Program
-from atoll.spaces.layers.structure import adopt
+from atoll.spaces.layers.structure import adopt, to_meta
+from atoll.spaces.networks import NETWORKS as ZOO
+from atoll.spaces.networks import build_network
 from atoll.spaces.techniques.quantize import Quantize
 from torch import Tensor, nn
 
@@ -198,3 +203,83 @@ def test_every_operation_is_within_a_step(build: Callable[[], nn.Module], delega
     # ties, and what kernels round twice: the plain mean most of all
     most = 0.12 if delegate else 0.6
     assert {name: float(steps.mean()) for name, steps in forced.steps.items() if steps.mean() > most} == {}
+
+
+@pytest.mark.parametrize("build", NETWORKS)
+def test_the_whole_file_is_integers(build: Callable[[], nn.Module]) -> None:
+    """Rounded otherwise here and there, the answers are a few steps apart at the end."""
+    network, images = quantized(build)
+    assert integer_throughout(network)
+    content = lower(network, SHAPE)
+    assert float_tensors(content) == []
+    assert {row.dtype for row in tensor_rows(content)} == {"int8", "int32"}
+    assert "DEQUANTIZE" not in operator_names(content)
+    assert len(lower(to_meta(network).eval(), SHAPE)) == len(content)
+    runner = LiteRtRunner(content)
+    assert runner.output_grid is not None
+    with torch.no_grad():
+        want = network(images).numpy()
+    steps = np.abs(runner.run(images.permute(0, 2, 3, 1).numpy()) - want) / runner.output_grid.scale
+    assert steps.mean() <= 1
+    assert steps.max() <= 4
+
+
+@pytest.mark.parametrize("build", NETWORKS)
+def test_the_float_file_is_the_network(build: Callable[[], nn.Module]) -> None:
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        network = adopt(build(), SHAPE).eval()
+        images = torch.rand(4, *SHAPE) * 2 - 1
+        want = network(images).numpy()
+    got = LiteRtRunner(lower(network, SHAPE)).run(images.permute(0, 2, 3, 1).numpy())
+    np.testing.assert_allclose(got, want, atol=1e-5 * max(1.0, np.abs(want).max()))
+
+
+def test_a_float_tensor_is_found_with_its_operator() -> None:
+    """A group normalisation in the middle has no integer kernel; a file with one says where it is float."""
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        parts = [nn.Conv2d(3, 4, 3), nn.ELU(), nn.Conv2d(4, 4, 1), nn.Flatten(), nn.Linear(400, 3)]
+        network = adopt(nn.Sequential(*parts), SHAPE).eval()
+        images = torch.rand(8, *SHAPE) * 2 - 1
+        context = SimpleNamespace(images=lambda count: images[:count])
+        steps = (Quantize(bits=8, layers="0|4"), Quantize(bits=8, layers="2"))
+        part, _ = steps[0].apply(network, context)  # type: ignore[arg-type]
+        whole, _ = steps[1].apply(part, context)  # type: ignore[arg-type]
+    assert not integer_throughout(part)
+    content = lower(part.eval(), SHAPE)
+    layers = operator_layers(part, SHAPE)
+    found = {layers[tensor.operator] for tensor in float_tensors(content)}
+    assert found == {"1", "2"}
+    assert integer_throughout(whole)
+    assert float_tensors(lower(whole.eval(), SHAPE)) == []
+
+
+#: those that a test has time for; the others are slow ones
+QUICK = ("mobilenet_v2", "mobilenet_v3_small_full_se", "squeezenet", "inception_v1", "densenet121")
+SIZES = {"inception_v4": 75, "east_resnet50": 64}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name, _ in ZOO],
+)
+def test_every_network_of_the_zoo_is_integer_everywhere(name: str) -> None:
+    size = SIZES.get(name, 32)
+    shape = (3, size, size)
+    network = adopt(build_network(name, 10, shape), shape)
+    made = torch.Generator().manual_seed(0)
+    images = F.interpolate(torch.rand(4, 3, 4, 4, generator=made) * 2 - 1, shape[1:], mode="bilinear")
+    context = SimpleNamespace(images=lambda count: images[:count])
+    network, decisions = Quantize(bits=8).apply(network, context)  # type: ignore[arg-type]
+    assert "stays_float" not in decisions
+    assert {row.cost.compute for row in layer_table(network, shape).rows} == {"int8"}
+    assert {row.cost.activation_bits for row in layer_table(network, shape).rows} == {8}
+    written = lowered(network.eval(), shape)
+    assert float_tensors(written.model.to_bytes()) == []
+    if isinstance(network, Program):
+        forced = Forced(network.value_grids, file_values(network, written, images, delegate=True))
+        network.value_grids = forced  # type: ignore[assignment]
+        with torch.no_grad():
+            network(images)
+        assert {name: float(steps.max()) for name, steps in forced.steps.items() if steps.max() > 1} == {}

@@ -1,6 +1,8 @@
 """Operators without weights against numpy, float and int8."""
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,3 +90,74 @@ def test_impossible_shapes_are_refused() -> None:
         op.pool_2d(model, x, "max", (5, 5))
     with pytest.raises(AtollError, match="share one grid"):
         op.concatenation(model, (x, op.quantize(model, x, OTHER)), 3)
+
+
+def _grid(low: float, high: float) -> Grid:
+    """The 8-bit grid of a range that holds zero."""
+    scale = float(np.float32((high - low) / 255))
+    return Grid(scale, int(np.clip(np.rint(-128 - low / scale), -128, 127)))
+
+
+def _gelu(x: np.ndarray) -> np.ndarray:
+    return 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+
+
+def _softmax(x: np.ndarray) -> np.ndarray:
+    return np.exp(x) / np.exp(x).sum(-1, keepdims=True)
+
+
+SIGMOID, TANH = Grid(1 / 256, -128), Grid(1 / 128, 0)
+# operator, its settings, what it means, the grid of its result where it may not be any, share off by a step
+FUNCTIONS: list[tuple[str, dict[str, Any], Callable, Grid | None, float]] = [
+    ("LOGISTIC", {}, lambda x: 1 / (1 + np.exp(-x)), SIGMOID, 0.0),
+    ("SOFTMAX", {"beta": 1.0}, _softmax, SIGMOID, 0.0),
+    ("TANH", {}, np.tanh, TANH, 0.0),
+    ("HARD_SWISH", {}, lambda x: x * np.clip(x + 3, 0, 6) / 6, None, 0.01),
+    ("ELU", {}, lambda x: np.where(x > 0, x, np.expm1(x)), None, 0.0),
+    ("GELU", {"approximate": False}, _gelu, None, 0.0),
+    ("LEAKY_RELU", {"alpha": 0.2}, lambda x: np.where(x > 0, x, 0.2 * x), None, 0.2),
+]
+
+
+@pytest.mark.parametrize("delegate", [True, False], ids=["XNNPACK", "plain"])
+@pytest.mark.parametrize("case", FUNCTIONS, ids=lambda case: case[0])
+def test_integer_functions(
+    case: tuple[str, dict[str, Any], Callable, Grid | None, float], delegate: bool
+) -> None:
+    """Every integer once, and some of a real range that is nearer to zero."""
+    name, settings, meaning, output, share = case
+    raw = np.arange(-128, 128, dtype=np.int8).reshape(1, 16, 16)
+    for grid in (_grid(-3, 5), _grid(-12, 9), _grid(0, 6), _grid(-0.02, 0.01)):
+        want = meaning(grid.dequantize(raw).astype(np.float64))
+        target = output or _grid(min(want.min(), 0.0), max(want.max(), 0.0))
+        model = TfliteModel()
+        x = model.add_input((1, 16, 16), grid)
+        model.outputs = [op.function(model, x, name, target, **settings)]
+        got = LiteRtRunner(model.to_bytes(), delegate=delegate).run_raw(raw)
+        off = np.abs(got.astype(int) - target.quantize(want))
+        assert off.max() <= 1
+        assert (off > 0).mean() <= share + 1 / 256
+
+
+@pytest.mark.parametrize("delegate", [True, False], ids=["XNNPACK", "plain"])
+@pytest.mark.parametrize("grid", [None, _grid(-4, 5)], ids=["float32", "int8"])
+def test_numbers_on_either_side_and_the_hard_sigmoid(grid: Grid | None, delegate: bool) -> None:
+    raw = np.arange(-128, 128, dtype=np.int8).reshape(1, 16, 16)
+    real = _grid(-4, 5).dequantize(raw).astype(np.float64)
+
+    def number(model: TfliteModel, value: float) -> int:
+        return op.scalar(model, value, grid is not None)
+
+    cases: list[tuple[Callable, np.ndarray, tuple[float, float]]] = [
+        (lambda m, x, g: op.add(m, x, number(m, 0.7), g), real + 0.7, (-4, 6)),
+        (lambda m, x, g: op.subtract(m, number(m, 1.0), x, g), 1 - real, (-5, 5)),
+        (lambda m, x, g: op.mul(m, x, number(m, -0.3), g), real * -0.3, (-2, 2)),
+        (lambda m, x, g: op.mul(m, x, number(m, 0.0), g), real * 0.0, (-2, 2)),
+        (op.hard_sigmoid, np.clip(real + 3, 0, 6) / 6, (0, 1)),
+    ]
+    for build, want, (low, high) in cases:
+        model, target = TfliteModel(), None if grid is None else _grid(low, high)
+        x = model.add_input((1, 16, 16), grid)
+        model.outputs = [build(model, x, target)]
+        got = LiteRtRunner(model.to_bytes(), delegate=delegate).run(real)
+        np.testing.assert_allclose(got, want, atol=1e-6 if target is None else 0.51 * target.scale)
