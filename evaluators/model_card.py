@@ -190,7 +190,7 @@ def _provenance(card: Card) -> str:
     lines.append(f"- weights: `{card['weights_digest']}` (SHA-256 over names, types, shapes and bytes)")
     lines += [f"- {line}" for line in card["remarks"]]
     lines.append("- versions: " + ", ".join(f"{name} {number}" for name, number in card["versions"].items()))
-    budget = f"{card['epochs_per_step']:g} epochs after every step, {card['threads']} threads"
+    budget = f"{card['epochs_per_step']:g} epochs after every step, {card['threads']} thread(s)"
     lines.append(f"- data: `{card['data']}`; seed {card['seed']}, {budget}")
     lines.append(f"- test split: {_looks(card['test_looks'])}")
     lines.append("- licence: that of the network and data it was made from; Atoll itself is Apache-2.0")

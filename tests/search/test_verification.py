@@ -19,7 +19,7 @@ from atoll.search.selection import choose_study, choose_trial
 from atoll.search.single import evaluate_single
 from atoll.search.store import Store
 from atoll.search.study import Study
-from atoll.search.verification import verify_export
+from atoll.search.verification import Checked, verify_export
 from atoll.spaces.errors import AtollError
 from atoll.spaces.recipe import Recipe
 
@@ -44,6 +44,12 @@ def exported(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     row, folder = choose_study(store, None), tmp_path_factory.mktemp("export")
     export_trial(store, row, choose_trial(store, row, "best"), folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def rows(exported: Path) -> list[Checked]:
+    """What an untouched export gives."""
+    return verify_export(exported)
 
 
 @pytest.fixture
@@ -90,16 +96,16 @@ def numbers(value: Any) -> int:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def test_every_number_of_the_card_has_its_row(folder: Path) -> None:
-    card = json.loads((folder / "card.json").read_text())
+def test_every_number_of_the_card_has_its_row(exported: Path, rows: list[Checked]) -> None:
+    card = json.loads((exported / "card.json").read_text())
     sections = ("metrics", "baseline", "waterfall", "predictions", "artifact", "test_looks")
-    rows = [row for row in verify_export(folder) if isinstance(row.card, int | float)]
-    assert len(rows) == sum(numbers(card[name]) for name in sections) > 80
+    figures = [row for row in rows if isinstance(row.card, int | float)]
+    assert len(figures) == sum(numbers(card[name]) for name in sections) > 80
 
 
-def test_what_the_files_cannot_tell_is_said(folder: Path) -> None:
+def test_what_the_files_cannot_tell_is_said(rows: list[Checked]) -> None:
     """Quality before the last step, training, loyalty to the baseline, and time on the host."""
-    untold = {row.figure for row in verify_export(folder) if row.verdict == "not compared"}
+    untold = {row.figure for row in rows if row.verdict == "not compared"}
     assert {"waterfall.0.quality", "waterfall.1.quality", "baseline.quality"} <= untold
     assert {"metrics.train_epochs", "metrics.label_loyalty", "artifact.latency_host_ms"} <= untold
     ends = ("quality", "packed_bytes", "payload_bytes", "epochs", "seconds", "loyalty", "latency_host_ms")
@@ -190,10 +196,13 @@ def test_a_card_that_flatters_is_told_by_what_the_files_give(
 ) -> None:
     """Also where it was sealed anew: the figures are computed again."""
     drawn = ["waterfall.svg drawn anew from the card"] if figure.startswith("waterfall") else []
-    change_card(folder, change)
-    assert different(folder) == [SEAL, "SHA-256 of MODEL_CARD.md", *drawn, figure]
-    change_card(folder, lambda card: None, sealed=True)
+    change_card(folder, change, sealed=True)
     assert different(folder) == ["SHA-256 of MODEL_CARD.md", *drawn, figure]
+
+
+def test_a_changed_figure_is_told_beside_the_broken_seal(folder: Path) -> None:
+    change_card(folder, shrink)
+    assert different(folder) == [SEAL, "SHA-256 of MODEL_CARD.md", "artifact.model_bytes"]
 
 
 def test_another_version_s_picture_is_not_compared_and_said(
@@ -275,8 +284,15 @@ def test_a_first_look_that_flattered_is_told(folder: Path, tmp_path: Path) -> No
     assert main(words) == 1
 
 
-def test_the_test_split_is_not_looked_at_for_files_that_differ(folder: Path, tmp_path: Path) -> None:
+def test_the_test_split_is_not_looked_at_for_files_that_differ(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     change_card(folder, raise_quality)
     before = (folder / "card.json").read_bytes()
     assert main(["verify", str(folder), "--test", "--store", str(tmp_path / "none.duckdb")]) == 1
     assert (folder / "card.json").read_bytes() == before
+    captured = capsys.readouterr()
+    assert captured.err.endswith("artifact.quality differ; the test split was not looked at\n")
+    digest = json.loads(before)["files"]["model.tflite"]
+    assert f"{digest[:12]}…" in captured.out
+    assert digest not in captured.out
