@@ -3,7 +3,8 @@
     t = us_per_operation * operations
         + float: ns per MAC and per step of convolutions and of 1x1 ones, ns per MAC of depthwise ones
         + int8: ns per tile, per tile of outputs and per MAC; per MAC and output of depthwise ones
-        + plain kernels (weights below 8 bits, which the delegate leaves alone): ns per MAC and patch element
+        + plain kernels (weights below 8 bits, some functions of int8 values: the delegate leaves them alone):
+          ns per MAC, patch element and element
         + ns per element read or written, per element transposed
         + ns per weight byte; more for those beyond the near and the far cache
 
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil
 
+from .edge_tpu_rules import operator_of
 from .kernel_shape import KernelShape
 from .layer_table import LayerTable, TableRow
 from .memory import MIB
@@ -43,6 +45,7 @@ TERMS = (
     Term("ns_per_plain_patch_element", 0.05, 1.0, "im2col: a copy of a few elements at a time"),
     Term("ns_per_float_element", 0.06, 1.0, f"{_OWN}: sums, poolings"),
     Term("ns_per_int8_element", 0.05, 1.0, f"{_OWN}: sums, poolings"),
+    Term("ns_per_plain_int8_element", 1.8, 1.0, f"{_OWN}: ReLU and average pooling on int8"),
     Term("ns_per_moved_element", 0.25, 1.0, f"{_OWN}: transpositions"),
     Term("ns_per_weight_byte", 0.008, 1.0, f"{_OWN}: dense layers of 1 MiB"),
     Term("ns_per_far_byte", 0.03, 1.0, f"{_OWN}: dense layers of 4 and 64 MiB"),
@@ -54,6 +57,8 @@ TERMS = (
 _NARROW_BLOCK, _BLOCK = 16, 32
 #: positions, and inputs and outputs, of an int8 tile (AMX: 16 rows of 64 bytes, four of them side by side)
 _TILE_ROWS, _TILE = 16, 64
+#: operators that the delegate does not take on int8 (own measurement: thirty times the time of others)
+_PLAIN_INT8 = ("AVERAGE_POOL_2D", "ELU", "HARD_SWISH", "LEAKY_RELU", "RELU", "RELU6")
 _GEMM_KINDS = ("pointwise", "contraction", "dense")
 _CONVOLUTIONS = ("conv", "pointwise", "depthwise", "norm")
 #: a set-up beside the first: another machine, runtime or number of threads
@@ -72,7 +77,7 @@ class DelegateWork:
     """What latency depends on.
 
     Args:
-        amounts: coefficient -> how much of it.
+        amounts: (coefficient, how much of it; in thousands for us, so that all of them give ns).
         weight_bytes: of all weights as their kernels read them, in one run.
     """
 
@@ -97,12 +102,11 @@ def is_plain(row: TableRow) -> bool:
 def _amounts(row: TableRow) -> Iterator[tuple[str, float]]:
     cost = row.cost
     int8 = cost.activation_bits == 8 or cost.compute == "int8"
-    yield "us_per_operation", 1.0
+    yield "us_per_operation", 1000.0
     yield "ns_per_moved_element", cost.moved_elements
-    yield (
-        "ns_per_int8_element" if int8 else "ns_per_float_element",
-        cost.input_elements + cost.output_elements,
-    )
+    plain = int8 and operator_of(row) in _PLAIN_INT8
+    element = "ns_per_plain_int8_element" if plain else f"ns_per_{'int8' if int8 else 'float'}_element"
+    yield element, cost.input_elements + cost.output_elements
     if is_plain(row):
         yield from _plain(row)
     elif cost.kind in ("depthwise", "norm"):
@@ -160,7 +164,7 @@ def latency_ms(work: DelegateWork, coefficients: Mapping[str, float], setup: str
     """Returns the time of one image in ms."""
     ns = coefficients["ns_per_weight_byte"] * work.weight_bytes
     for name, amount in work.amounts:
-        ns += coefficients[name] * amount * (1e3 if name.startswith("us_") else 1.0)
+        ns += coefficients[name] * amount
     for cache, price in (("near_cache_mib", "ns_per_far_byte"), ("far_cache_mib", "ns_per_memory_byte")):
         ns += coefficients[price] * max(0.0, work.weight_bytes - MIB * coefficients[cache])
     return coefficients.get(setup_name("scale", setup), 1.0) * ns * 1e-6

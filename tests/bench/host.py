@@ -1,19 +1,22 @@
 """How far the device `host` is off on networks that its calibration has not seen, timed now.
 
 With --write the calibration networks and the held-out ones are timed together, and the device's folder gets
-measurements, fit and table of residuals. Run it where nothing else runs: it takes two to three minutes.
+measurements, fit and table of residuals; with --refit the fit and the table alone. Run it where nothing else
+runs: it takes two to three minutes.
 """
 
 import argparse
+from math import exp
 from pathlib import Path
 from statistics import mean
 
 from atoll.evaluators.host import ROUNDS, measure_host
 from atoll.evaluators.host_networks import CALIBRATION, HELD_OUT
 from atoll.hw_models.board import bench
-from atoll.hw_models.calibration_report import ReportRow, report_rows
+from atoll.hw_models.calibration import Sample
 from atoll.hw_models.device import Device, fit_all, fitted_text
 from atoll.hw_models.device_folder import device_folder
+from atoll.hw_models.estimate import Estimate, log_error
 from atoll.hw_models.measured_table import measured_table
 from atoll.hw_models.measurements import Measurement, read_measurements
 from atoll.hw_models.samples import samples
@@ -29,11 +32,15 @@ HEADING = "## Residuals"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--write", action="store_true", help="measure anew and write the device's folder")
-    folder = device_folder(DEVICE)
-    if parser.parse_args().write:
+    parser.add_argument(
+        "--refit", action="store_true", help="fit the stored measurements anew, measure nothing"
+    )
+    options, folder = parser.parse_args(), device_folder(DEVICE)
+    if options.write:
         rows = measure_host(show, (*CALIBRATION, *HELD_OUT), ROUNDS)
         write_rows(folder / "measurements.csv", rows[: len(CALIBRATION)])
         write_rows(folder / "held_out.csv", rows[len(CALIBRATION) :])
+    if options.write or options.refit:
         (folder / "fitted.json").write_text(fitted_text(fit_all(samples(DEVICE))), encoding="utf-8")
         held_out = read_measurements(folder / "held_out.csv")
         write_residuals(folder / "README.md", held_out)
@@ -84,12 +91,8 @@ def write_residuals(readme: Path, held_out: tuple[Measurement, ...]) -> None:
     ]
     lines += ["| network | ms | predicted | error | MiB | predicted | error |"]
     lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
-    left_out = [report_rows(sample, fit_all([sample])[0], "row") for sample in samples(DEVICE)]
-    by_quantity = {rows[0].quantity: {row.id: row for row in rows} for rows in left_out}
-    lines += [
-        _line(name, *((row.measured, row.predicted) for row in _pair(by_quantity, name)))
-        for name in by_quantity["latency_ms"]
-    ]
+    left_out = {sample.model.column: left_out_figures(sample) for sample in samples(DEVICE)}
+    lines += [_line(name, *(left_out[q][name] for q in QUANTITIES)) for name in left_out["latency_ms"]]
     held = {quantity: residuals(held_out, quantity) for quantity in QUANTITIES}
     for one, other in zip(*held.values(), strict=True):
         figures = [
@@ -100,8 +103,15 @@ def write_residuals(readme: Path, held_out: tuple[Measurement, ...]) -> None:
     readme.write_text(text + "\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _pair(by_quantity: dict[str, dict[str, ReportRow]], name: str) -> list[ReportRow]:
-    return [by_quantity[quantity][name] for quantity in QUANTITIES]
+def left_out_figures(sample: Sample) -> dict[str, tuple[float, float]]:
+    """Returns measured and predicted figure of every row by id, in the column's unit, by a fit without it."""
+    found, model = {}, sample.model
+    for point in sample.points:
+        rest = [other for other in sample.points if other is not point]
+        coefficients = Estimate.of(model, sample.setups, rest).coefficients
+        predicted = point.measured * exp(log_error(model, point, coefficients))
+        found[point.measurement.id] = (point.measured / model.column_unit, predicted / model.column_unit)
+    return found
 
 
 def _line(name: str, *figures: tuple[float | None, float | None]) -> str:

@@ -87,7 +87,7 @@ def test_narrow_convolutions_run_in_plain_kernels(bits, term):
 
 
 def test_a_price_is_the_sum_of_amounts_and_bytes_by_cache():
-    work = delegate_latency.DelegateWork((("ns_per_gemm_mac", 2e6), ("us_per_operation", 3.0)), 8 * 2**20)
+    work = delegate_latency.DelegateWork((("ns_per_gemm_mac", 2e6), ("us_per_operation", 3000.0)), 8 * 2**20)
     coefficients = PRIORS | {
         "ns_per_gemm_mac": 0.5, "us_per_operation": 2.0, "ns_per_weight_byte": 1.0, "ns_per_far_byte": 2.0,
         "ns_per_memory_byte": 4.0, "near_cache_mib": 1.0, "far_cache_mib": 6.0,
@@ -160,3 +160,20 @@ def _coefficients(model):
     from atoll.hw_models.setup import Setup
 
     return {term.name: term.prior for term in model.terms((Setup("one", "one", {}),))}
+
+
+@pytest.mark.parametrize(
+    ("operation", "bits", "term"),
+    [
+        ("hard_swish", 8, "ns_per_plain_int8_element"),
+        ("HARD_SWISH", 8, "ns_per_plain_int8_element"),
+        ("hard_swish", 32, "ns_per_float_element"),
+        ("add", 8, "ns_per_int8_element"),
+    ],
+)
+def test_functions_that_the_delegate_does_not_take(operation, bits, term):
+    cost = OperationCost(
+        "elementwise", input_elements=30, output_elements=12, activation_bits=bits, operation=operation
+    )
+    amounts = dict(work_of(TableRow("f", "", (3, 2, 2), (3, 2, 2), cost, 1)).amounts)
+    assert amounts == {"us_per_operation": 1000.0, "ns_per_moved_element": 0, term: 42}
