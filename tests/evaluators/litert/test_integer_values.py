@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from atoll.evaluators.litert.inspect import float_tensors, operator_names, tensor_rows
 from atoll.evaluators.litert.lower import Lowered, lower, lowered, operator_layers
 from atoll.evaluators.litert.runtime import LiteRtRunner
+from atoll.evaluators.litert.silent_float import silent_floats
 from atoll.evaluators.litert.values import Value
 from atoll.hw_models.layer_table import layer_table
 from atoll.spaces.activation_grids import integer_throughout
@@ -253,6 +254,22 @@ def test_a_float_tensor_is_found_with_its_operator() -> None:
     assert found == {"1", "2"}
     assert integer_throughout(whole)
     assert float_tensors(lower(whole.eval(), SHAPE)) == []
+
+
+def test_silent_floats_are_told_where_integers_were_asked_for() -> None:
+    """A group normalisation has no kernel at all; a layer whose values are all zero has one without a use."""
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        parts = [nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.Flatten(), nn.Linear(400, 3)]
+        parts[0].bias.fill_(-100.0)  # type: ignore[union-attr,operator]
+        network = adopt(nn.Sequential(*parts), SHAPE).eval()
+        images = torch.rand(8, *SHAPE) * 2 - 1
+        context = SimpleNamespace(images=lambda count: images[:count])
+        whole, _ = Quantize(bits=8).apply(network, context)  # type: ignore[arg-type]
+        part, _ = Quantize(bits=8, first_last="float").apply(network, context)  # type: ignore[arg-type]
+    content = lower(whole, SHAPE)
+    assert silent_floats(whole, SHAPE, content)[0].startswith("DEQUANTIZE of 0 makes or reads float32 ")
+    assert silent_floats(part, SHAPE, lower(part, SHAPE)) == []
 
 
 #: those that a test has time for; the others are slow ones
