@@ -1,5 +1,6 @@
 """Times networks on this machine, for the device `host`."""
 
+import os
 import platform
 import tempfile
 import time
@@ -43,6 +44,7 @@ def measure_host(
         BenchError: a file does not run here.
     """
     done, total = 0, len(networks) * (2 + rounds)
+    load = os.getloadavg()[0]  # of others: this process has not begun
 
     def step(what: str) -> None:
         nonlocal done
@@ -70,7 +72,7 @@ def measure_host(
             clock=time.thread_time,
         )
         for network, path, mib in zip(networks, paths, memory, strict=True):
-            rows.append(_row(network, Path(path), mib, times[path]))
+            rows.append(_row(network, Path(path), mib, times[path], load))
     if tick is not None:
         tick(total, total, "done")
     return rows
@@ -83,7 +85,9 @@ def host_artifact(network: HostNetwork) -> bytes:
     return artifact_bytes(model, shape)
 
 
-def _row(network: HostNetwork, path: Path, mib: float, rounds: list[list[float]]) -> dict[str, str]:
+def _row(
+    network: HostNetwork, path: Path, mib: float, rounds: list[list[float]], load: float
+) -> dict[str, str]:
     about = bench.describe(str(path), str(path.parent))
     ms, spread_pct, runs = bench.latency(rounds)
     values = {
@@ -104,7 +108,7 @@ def _row(network: HostNetwork, path: Path, mib: float, rounds: list[list[float]]
         "spread_pct": f"{spread_pct:.1f}",
         "threads": 1,
         "runtime": bench.import_runtime()[1],
-        "notes": processor(),
+        "notes": f"{processor()}, load {load:.1f}",
     }
     return {column: str(values.get(column, "")) for column in bench.COLUMNS}
 
