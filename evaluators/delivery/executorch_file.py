@@ -30,17 +30,18 @@ class ExecutorchFile:
     def write(self, folder: Path, source: Source) -> str:
         """Writes the program.
 
-        What XNNPACK takes is delegated to it; where that gives other numbers, portable kernels run all.
+        What XNNPACK takes is delegated to it; where that fails or gives other numbers, portable kernels run
+        all (1.5.1 cuts some graphs with branches into parts that need each other).
 
         Raises:
-            AtollError: neither computes what the network does.
+            AtollError: the network cannot be written at all.
         """
         kernels = "XNNPACK, portable kernels for the rest"
-        (folder / self.file).write_bytes(_program(source, delegate=True))
         try:
+            (folder / self.file).write_bytes(_program(source, delegate=True))
             self.measure(folder, source)
         except AtollError:
-            kernels = "portable kernels alone, for XNNPACK's give other numbers"
+            kernels = "portable kernels alone, for XNNPACK's fail with it"
             (folder / self.file).write_bytes(_program(source, delegate=False))
         return (
             "trained integers in 8 bits with their scales, the trained grids of activations, other weights "
