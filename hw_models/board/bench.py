@@ -291,7 +291,7 @@ def append_rows(path: str | os.PathLike[str], rows: Iterable[Row]) -> None:
     """Appends rows to a CSV file, with its header where it is new."""
     new = not os.path.exists(path)
     with open(path, "a", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, COLUMNS)
+        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         if new:
             writer.writeheader()
         writer.writerows(rows)
