@@ -124,13 +124,19 @@ def _reason(
     return f"unknown operation: {', '.join(unknown)}" if unknown else None
 
 
-def fit(sample: Sample) -> Fitted:
-    """Fits one formula and, for its interval, once more without each group of repeats."""
+def fit(sample: Sample, near: Mapping[str, float] | None = None) -> Fitted:
+    """Fits one formula and, for its interval, once more without each group of repeats.
+
+    Args:
+        sample: the measurements.
+        near: coefficients of nearly the same fit; see `Estimate.of`.
+    """
     model, setups = sample.model, sample.setups
+    best = Estimate.of(model, setups, sample.points, near)
     left_out = []
     for group in groups(sample.points):
         rest = [point for point in sample.points if point not in group]
-        estimate = Estimate.of(model, setups, rest)
+        estimate = Estimate.of(model, setups, rest, best.coefficients)
         first = group[0]
         spread = estimate.spread(model, first.work, first.measurement.setup, first.table.surrogate)
         residual = max(abs(log_error(model, point, estimate.coefficients)) for point in group)
@@ -138,7 +144,7 @@ def fit(sample: Sample) -> Fitted:
         left_out.append(LeftOut(ids, estimate.coefficients, residual / spread))
     coverage = Coverage.of(point.table for point in sample.points)
     names = tuple(setup.name for setup in setups)
-    return Fitted(model, names, Estimate.of(model, setups, sample.points), tuple(left_out), coverage)
+    return Fitted(model, names, best, tuple(left_out), coverage)
 
 
 def groups(points: Sequence[Point]) -> list[list[Point]]:

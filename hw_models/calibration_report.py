@@ -1,6 +1,6 @@
 """How well a fit predicts: one line a row and quantity, and the summary."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import exp
 from statistics import mean
@@ -42,7 +42,10 @@ class ReportRow:
 
 
 def report_rows(
-    sample: Sample, fitted: Fitted, left_out: Literal["none", "row", "family"] = "none"
+    sample: Sample,
+    fitted: Fitted,
+    left_out: Literal["none", "row", "family"] = "none",
+    watched: Callable[[Sequence[Point]], Iterable[Point]] = iter,
 ) -> list[ReportRow]:
     """Returns every row of a sample, unused ones too, in the order used, then unused.
 
@@ -50,15 +53,16 @@ def report_rows(
         sample: of one quantity and formula.
         fitted: the fit of its points.
         left_out: predict each used row by the fit of all, by one without it, or by one without its family.
+        watched: goes through the used rows; a progress bar's, since each may take seconds.
     """
     rows = []
     refits: dict[str, Fitted] = {}  # what is left out -> the fit without it
-    for point in sample.points:
+    for point in watched(sample.points):
         key = point.measurement.family if left_out == "family" else point.measurement.id
         rest = tuple(other for other in sample.points if not _goes_with(other, point, left_out))
         if left_out != "none" and rest and key not in refits:
             # the sample's set-ups stay: one of this row alone falls back on its prior
-            refits[key] = fit(replace(sample, points=rest))
+            refits[key] = fit(replace(sample, points=rest), fitted.estimate.coefficients)
         rows.append(_row(sample, point, refits.get(key, fitted)))
     for unused in sample.unused:
         measurement, column = unused.measurement, sample.model.column

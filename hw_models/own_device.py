@@ -75,11 +75,11 @@ class Calibration:
         """Returns, in words, what so few rows cannot support."""
         notes = []
         for sample in found:
-            quantity, few = sample.model.column, len(sample.points) < LEAST_ROWS
+            quantity, rows = sample.model.column, len(sample.points)
+            few = rows < LEAST_ROWS
             if few:
-                count = len(sample.points)
                 notes.append(
-                    f"{quantity}: {count} row{'s' * (count > 1)}; with fewer than {LEAST_ROWS} no honest 90 % "
+                    f"{quantity}: {rows} row{'s' * (rows > 1)}; with fewer than {LEAST_ROWS} no honest 90 % "
                     "interval exists, the widest that the rows give is shown"
                 )
             for setup in sample.setups:

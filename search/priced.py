@@ -84,7 +84,6 @@ def _priced(
 ) -> Priced:
     """Prices the last of the structures that a recipe's steps leave, the uncompressed network first."""
     from ..evaluators.artifact import model_bytes
-    from ..hw_models.flop_count import FlopCount
     from ..hw_models.layer_table import layer_table
     from ..spaces.layers.structure import structure as describe
 
@@ -94,7 +93,6 @@ def _priced(
         if step.stage != "training" and before == after:
             notes.append(f"{step} changes nothing in this network")
     table = layer_table(structures[-1], shape, title)
-    notes.append(f"{table.macs:,} multiply-accumulates; {FlopCount.of(table)}")
     try:
         size = model_bytes(structures[-1], shape)
     except AtollError as error:

@@ -1,7 +1,9 @@
 """`atoll calibrate`: fits a device's cost models to measurements and says how well they predict."""
 
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +12,8 @@ import typer
 from ...spaces.errors import AtollError
 from ..tables import Column, FormatOption, print_json, print_table
 
+#: the device of this machine
+HOST = "host"
 COLUMNS = (
     Column("id"),
     Column("quantity"),
@@ -49,6 +53,9 @@ def calibrate(
     leave_family_out: Annotated[
         bool, typer.Option("--leave-family-out", help="Predict each row by a fit without its family.")
     ] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="With --device host: time LiteRT files here first, minutes.")
+    ] = False,
     write: Annotated[
         bool, typer.Option("--write", help="Write the fit of the device's own measurements into its folder.")
     ] = False,
@@ -67,13 +74,17 @@ def calibrate(
     from ...hw_models.device import fit_all
     from ...hw_models.own_device import Calibration
 
-    if file is None and device is None:
+    if file is None and device is None and not measure:
         raise AtollError("calibrate: got neither FILE nor --device, allowed is either or both")
     if leave_one_out and leave_family_out:
         raise AtollError("calibrate: got --leave-one-out and --leave-family-out, allowed is one of them")
     ids = tuple(filter(None, (part.strip() for part in exclude.split(","))))
+    if measure and (device not in (None, HOST) or write):
+        raise AtollError(f"--measure times this machine: allowed beside it are FILE and --device {HOST}")
     if write and (file is not None or ids):
         raise AtollError("--write fits all of a device's own measurements: give --device NAME alone with it")
+    if measure:
+        file, device = _measured(file), device or HOST
     work = Calibration.of(file, device, base)
     found = work.samples(ids)
     fits = fit_all(found)
@@ -88,7 +99,8 @@ def calibrate(
     rows: list[dict[str, Any]] = []
     summaries: dict[str, dict[str, Any]] = {}
     for sample, fitted in zip(found, fits, strict=True):
-        lines = report_rows(sample, fitted, how)
+        watched = partial(_watched, title=f"{sample.model.column}: fitting without each")
+        lines = report_rows(sample, fitted, how, watched)
         rows += [asdict(line) for line in lines]
         name = sample.model.column
         if name in summaries:  # another formula of the same quantity
@@ -113,6 +125,34 @@ def calibrate(
             print(_sentence(f"{column}: all rows that can be priced", figures["all_rows"]))
             if ids:
                 print(_sentence(f"{column}: excluded rows", figures["excluded"]))
+
+
+def _measured(file: Path | None) -> Path:
+    """Times this machine and returns the file with its rows: FILE, or the one of the user's own device."""
+    import csv
+
+    from ...hw_models.device_folder import new_device_folder
+    from ..host_measuring import measure_this_machine
+
+    path = file or new_device_folder(HOST) / "measurements.csv"
+    if file is not None and file.exists():
+        raise AtollError(f"{file} is there already: --measure writes a new file")
+    rows = measure_this_machine()
+    with open(path, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    print(f"atoll: wrote {path}", file=sys.stderr)
+    return path
+
+
+def _watched(points: Sequence[Any], title: str) -> Iterable[Any]:
+    """Goes through rows with a progress bar, shown only where there is someone to see it."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(points, title, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _sentence(what: str, figures: dict[str, Any]) -> str:

@@ -13,9 +13,9 @@ from ..tables import Column, FormatOption, print_json, print_table
 QUANTITIES = ("latency_ms", "peak_memory_bytes", "model_bytes")
 COLUMNS = (
     Column("quantity"),
-    Column("value", kind="predicted", spec=",.6g"),
-    Column("low", kind="predicted", spec=",.6g"),
-    Column("high", kind="predicted", spec=",.6g"),
+    Column("value", kind="predicted", spec=",.1f"),
+    Column("low", kind="predicted", spec=",.1f"),
+    Column("high", kind="predicted", spec=",.1f"),
     Column("status"),
     Column("setup"),
 )
@@ -59,6 +59,7 @@ def predict(
     are a lower bound.
     """
     from ...hw_models.device import Device
+    from ...hw_models.flop_count import FlopCount
     from ..priced import priced_file, priced_recipe, priced_trial
 
     if sum(given is not None for given in (recipe, artifact, trial)) != 1:
@@ -82,10 +83,14 @@ def predict(
     if format == "json":
         print_json(shown)
         return
-    chosen = setup or board.setup or f"{board.about.setups[0].name}, intervals over all set-ups"
+    chosen = (
+        setup or board.setup or f"{board.about.setups[0].name}, intervals with the spread between set-ups"
+    )
     print_table(
         [{"quantity": quantity, **value} for quantity, value in shown.items()],
         COLUMNS,
         format,
         title=f"{priced.title} on {board.name}, set-up {chosen}",
     )
+    if format == "table":
+        print(f"{priced.table.macs:,} multiply-accumulates; {FlopCount.of(priced.table)}")

@@ -63,11 +63,11 @@ def test_every_row_is_listed_once(coral_samples, coral_fits):
 
 
 def test_the_fitted_file_is_a_refit(coral_samples):
-    """To four digits: another processor rounds differently on the way (on one, the bytes are the same)."""
+    """To three digits: another processor rounds differently on the way (on one, the bytes are the same)."""
     stored = json.loads((device_folder(NAME) / "fitted.json").read_text(encoding="utf-8"))
     again = json.loads(fitted_text(fit_all(list(coral_samples.values()))))
     assert _leaves(again) == {
-        place: pytest.approx(value, rel=1e-4, abs=1e-6) if isinstance(value, float) else value
+        place: pytest.approx(value, rel=1e-3, abs=1e-5) if isinstance(value, float) else value
         for place, value in _leaves(stored).items()
     }
 
