@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from atoll.evaluators.delivery.plain import Form, plain_network
 from atoll.evaluators.litert.inspect import float_tensors, operator_names, tensor_rows
 from atoll.evaluators.litert.lower import Lowered, lower, lowered, operator_layers
 from atoll.evaluators.litert.runtime import LiteRtRunner
@@ -234,6 +235,17 @@ def test_the_float_file_is_the_network(build: Callable[[], nn.Module]) -> None:
         want = network(images).numpy()
     got = LiteRtRunner(lower(network, SHAPE)).run(images.permute(0, 2, 3, 1).numpy())
     np.testing.assert_allclose(got, want, atol=1e-5 * max(1.0, np.abs(want).max()))
+
+
+@pytest.mark.parametrize("form", ["arithmetic", "pairs"])
+def test_a_program_leaves_in_other_forms_too(form: Form) -> None:
+    """Averages round halves away there as well, and torch.export follows a program's calls."""
+    network, images = quantized(DenseBlock)
+    plain = plain_network(network, form)
+    exported = torch.export.export(plain, (images[:1],)).module()
+    with torch.no_grad():
+        torch.testing.assert_close(plain(images), network(images))
+        torch.testing.assert_close(exported(images[:1]), network(images[:1]))
 
 
 def test_a_float_tensor_is_found_with_its_operator() -> None:
