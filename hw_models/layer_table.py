@@ -135,20 +135,23 @@ class LayerTable:
             raise AtollError(f"layer table: not in the form that to_json writes ({error})") from error
 
 
-def layer_table(network: "nn.Module", input_shape: tuple[int, int, int], name: str = "network") -> LayerTable:
+def layer_table(
+    network: "nn.Module", input_shape: tuple[int, int, int], name: str = "network", as_written: bool = False
+) -> LayerTable:
     """Traces a network once and returns its table.
 
     Args:
         network: adopted or compressed, on any device; on the meta device it takes milliseconds.
         input_shape: (channels, height, width).
         name: for messages.
+        as_written: see `traced_values.traced_values`.
 
     Raises:
         AtollError: where the network cannot be traced, or holds an operation that is not supported.
     """
     from .traced_values import traced_values
 
-    return table_of_values(name, input_shape, traced_values(network, input_shape))
+    return table_of_values(name, input_shape, traced_values(network, input_shape, as_written))
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def _zoo_table(measurement: Measurement, steps: "list[Technique]") -> LayerTable
             _put_published_trains(network, step)
         else:
             network = step.plan(network)
-    return layer_table(network, measurement.input_shape)
+    return layer_table(network, measurement.input_shape, as_written=True)
 
 
 def _put_published_trains(network: "nn.Module", step: "Technique") -> None:

@@ -13,6 +13,7 @@ from ..spaces.layers.layer import Layer
 from ..spaces.layers.norm import Norm
 from ..spaces.operation_kinds import ACTIVATIONS, COMBINING, POINTWISE, hands_on
 from .layer_table import Value
+from .run_order import run_order
 
 #: operations without arithmetic, that share their input's memory
 _VIEWS = ("identity", "channels_last_flatten", "reshape")
@@ -34,17 +35,25 @@ _KINDS: dict[str, OperationKind] = {
 }
 
 
-def traced_values(network: nn.Module, input_shape: tuple[int, int, int]) -> list[Value]:
+def traced_values(
+    network: nn.Module, input_shape: tuple[int, int, int], as_written: bool = False
+) -> list[Value]:
     """Traces a network and returns its values as the runtime computes them.
 
     A ReLU behind a layer, a norm, a sum or a product is fused into it, a norm directly behind a layer is
     folded into its weights (what stays is a bias), a norm elsewhere is one scale-and-shift, a 1x1 depthwise
-    convolution. Maps of one position are flattened for nothing.
+    convolution, behind a pooling where it can be. Maps of one position are flattened for nothing.
+
+    Args:
+        network: adopted or compressed.
+        input_shape: (channels, height, width).
+        as_written: leave normalisations where the network has them, as other converters do.
 
     Raises:
         AtollError: for an operation that is not supported.
     """
     graph = trace(network, input_shape)
+    graph = graph if as_written else run_order(graph)
     values: dict[str, Value] = {}
     #: value of the graph -> value that stands for it
     stands_for: dict[str, str] = {}

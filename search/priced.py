@@ -9,6 +9,7 @@ from ..spaces.errors import AtollError
 if TYPE_CHECKING:
     from torch import nn
 
+    from ..hw_models.flop_count import FlopCount
     from ..hw_models.layer_table import LayerTable
     from ..spaces.recipe import Recipe
 
@@ -21,12 +22,14 @@ class Priced:
         title: what it is, for people.
         table: its layer table.
         model_bytes: size of its file, exact.
+        flops: its operations.
         notes: what a reader of the figures should know.
     """
 
     title: str
     table: "LayerTable"
     model_bytes: int
+    flops: "FlopCount"
     notes: tuple[str, ...] = ()
 
 
@@ -37,8 +40,10 @@ def priced_file(path: Path) -> Priced:
         AtollError: the file cannot be read.
     """
     from ..hw_models.file_table import layer_table_of_file
+    from ..hw_models.flop_count import FlopCount
 
-    return Priced(str(path), layer_table_of_file(path), path.stat().st_size)
+    table = layer_table_of_file(path)
+    return Priced(str(path), table, path.stat().st_size, FlopCount.of(table))
 
 
 def priced_trial(store: Path, study: str | None, trial: str) -> Priced:
@@ -84,6 +89,7 @@ def _priced(
 ) -> Priced:
     """Prices the last of the structures that a recipe's steps leave, the uncompressed network first."""
     from ..evaluators.artifact import model_bytes
+    from ..hw_models.flop_count import FlopCount
     from ..hw_models.layer_table import layer_table
     from ..spaces.layers.structure import structure as describe
 
@@ -98,4 +104,5 @@ def _priced(
     except AtollError as error:
         size = table.weight_bytes
         notes.append(f"no LiteRT file can be written ({error}): model_bytes are the weights alone")
-    return Priced(title, table, size, tuple(notes))
+    flops = FlopCount.of(layer_table(structures[-1], shape, title, as_written=True))
+    return Priced(title, table, size, flops, tuple(notes))

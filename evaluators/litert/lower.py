@@ -12,6 +12,7 @@ from math import prod
 
 from torch import nn
 
+from ...hw_models.run_order import run_order
 from ...spaces.channels.groups import reads_channels
 from ...spaces.errors import AtollError
 from ...spaces.graph import Graph, Operation, trace
@@ -72,7 +73,7 @@ class Lowered:
 
 def lowered(network: nn.Module, input_shape: tuple[int, int, int]) -> Lowered:
     """Writes a network and keeps where everything in the file comes from; else as `lower`."""
-    graph = trace(network, input_shape)
+    graph = run_order(trace(network, input_shape))
     bench = Workbench()
     values: dict[str, Value] = {}
     layers: list[str] = []

@@ -13,9 +13,9 @@ from ..tables import Column, FormatOption, print_json, print_table
 QUANTITIES = ("latency_ms", "peak_memory_bytes", "model_bytes")
 COLUMNS = (
     Column("quantity"),
-    Column("value", kind="predicted", spec=",.1f"),
-    Column("low", kind="predicted", spec=",.1f"),
-    Column("high", kind="predicted", spec=",.1f"),
+    Column("value", kind="predicted", spec=","),
+    Column("low", kind="predicted", spec=","),
+    Column("high", kind="predicted", spec=","),
     Column("status"),
     Column("setup"),
 )
@@ -59,7 +59,6 @@ def predict(
     are a lower bound.
     """
     from ...hw_models.device import Device
-    from ...hw_models.flop_count import FlopCount
     from ..priced import priced_file, priced_recipe, priced_trial
 
     if sum(given is not None for given in (recipe, artifact, trial)) != 1:
@@ -87,10 +86,22 @@ def predict(
         setup or board.setup or f"{board.about.setups[0].name}, intervals with the spread between set-ups"
     )
     print_table(
-        [{"quantity": quantity, **value} for quantity, value in shown.items()],
+        [{"quantity": quantity, **_rounded(quantity, value)} for quantity, value in shown.items()],
         COLUMNS,
         format,
         title=f"{priced.title} on {board.name}, set-up {chosen}",
     )
     if format == "table":
-        print(f"{priced.table.macs:,} multiply-accumulates; {FlopCount.of(priced.table)}")
+        print(f"{priced.table.macs:,} multiply-accumulates; {priced.flops}")
+
+
+def _rounded(quantity: str, shown: dict[str, Any]) -> dict[str, Any]:
+    """Returns the figures as a reader wants them: whole bytes, four digits of anything else."""
+    return {
+        key: value
+        if isinstance(value, str)
+        else round(value)
+        if quantity.endswith("_bytes")
+        else float(f"{value:.4g}")
+        for key, value in shown.items()
+    }

@@ -47,6 +47,12 @@ class Norm(_BatchNorm):
         scale = (self.weight.double() / torch.sqrt(self.running_var.double() + self.eps)).detach()
         return scale, (self.bias - self.running_mean * scale).detach()
 
+    @property
+    def rising(self) -> bool:
+        """Whether y rises with x on every channel, whatever is trained: its scale is fixed and positive."""
+        fixed = not self.weight.requires_grad
+        return fixed and (self.weight.is_meta or bool((self.weight > 0).all()))
+
     def keep_channels(self, index: Tensor) -> None:
         """Keeps these channels, in place."""
         index = index.to(self.weight.device)
