@@ -1,8 +1,7 @@
 """The layer table of a network as it was measured: structures as published, not as our techniques build them.
 
 Differences that matter for the fit: a published tensor train keeps its rank at every bond, even where the
-matrix has none left, and runs core by core; quantization is integer everywhere, the first layer included (the
-published memory figures fit only that).
+matrix has none left, and runs core by core, in 8 bits too; norms stay where the network has them.
 """
 
 import hashlib
@@ -34,12 +33,7 @@ def measured_table(measurement: Measurement) -> LayerTable:
         return replace(_artifact_table(measurement, measurement.artifact), name=measurement.id)
     if measurement.network not in [name for name, _ in NETWORKS]:
         raise AtollError(f"the structure of {measurement.network} is not known")
-    steps = list(Recipe.parse(measurement.recipe or "baseline"))
-    integer = bool(steps) and _is_integer(steps[-1])
-    if integer:
-        steps.pop()
-    table = _zoo_table(measurement, steps)
-    table = integer_everywhere(table) if integer else table
+    table = _zoo_table(measurement, list(Recipe.parse(measurement.recipe or "baseline")))
     surrogate = measurement.surrogate or measurement.network in SURROGATES
     return replace(table, name=measurement.id, surrogate=surrogate)
 
@@ -53,7 +47,35 @@ def _artifact_table(measurement: Measurement, path: Path) -> LayerTable:
     return table
 
 
-def integer_everywhere(table: LayerTable) -> LayerTable:
+def _zoo_table(measurement: Measurement, steps: "list[Technique]") -> LayerTable:
+    import torch
+
+    from ..spaces.layers.structure import adopt
+    from ..spaces.networks import build_network
+
+    with torch.device("meta"):
+        network = build_network(measurement.network, measurement.num_classes, measurement.input_shape)
+    network = adopt(network, measurement.input_shape)
+    published, integer = False, False
+    for step in steps:
+        if step.settings().get("in_dims", "auto") != "auto":
+            _put_published_trains(network, step)
+            published = True
+        elif published and _is_integer(step):
+            integer = True  # a plan would merge the cores first
+        else:
+            network = step.plan(network)
+    table = layer_table(network, measurement.input_shape, as_written=True)
+    return _integer_everywhere(table) if integer else table
+
+
+def _is_integer(step: "Technique") -> bool:
+    """Whether a step leaves 8-bit weights and activations."""
+    settings = step.settings()
+    return settings.get("bits") == 8 and settings.get("activations") == "int8"
+
+
+def _integer_everywhere(table: LayerTable) -> LayerTable:
     """Returns the table of the same network with every weight and activation in 8 bits."""
     rows = tuple(
         replace(
@@ -64,29 +86,6 @@ def integer_everywhere(table: LayerTable) -> LayerTable:
         for row in table.rows
     )
     return replace(table, rows=rows)
-
-
-def _is_integer(step: "Technique") -> bool:
-    """Whether a step leaves 8-bit weights and activations."""
-    settings = step.settings()
-    return settings.get("bits") == 8 and settings.get("activations") == "int8"
-
-
-def _zoo_table(measurement: Measurement, steps: "list[Technique]") -> LayerTable:
-    import torch
-
-    from ..spaces.layers.structure import adopt
-    from ..spaces.networks import build_network
-
-    with torch.device("meta"):
-        network = build_network(measurement.network, measurement.num_classes, measurement.input_shape)
-    network = adopt(network, measurement.input_shape)
-    for step in steps:
-        if step.settings().get("in_dims", "auto") != "auto":
-            _put_published_trains(network, step)
-        else:
-            network = step.plan(network)
-    return layer_table(network, measurement.input_shape, as_written=True)
 
 
 def _put_published_trains(network: "nn.Module", step: "Technique") -> None:

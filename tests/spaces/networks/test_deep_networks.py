@@ -29,7 +29,7 @@ def planned(name: str, size: int, classes: int) -> nn.Module:
 @cache
 def table(name: str, size: int, classes: int) -> LayerTable:
     shape = (3, size, size)
-    return layer_table(adopt(planned(name, size, classes), shape), shape)
+    return layer_table(adopt(planned(name, size, classes), shape), shape, as_written=True)
 
 
 def statistics(network: nn.Module) -> int:
