@@ -17,6 +17,7 @@ from ..evaluators.delivery.delivery import Source
 from ..evaluators.delivery.forms import check_forms, deliver
 from ..evaluators.evaluate import EvaluationRequest, pipeline_for
 from ..evaluators.host_figures import host_figures
+from ..evaluators.litert.silent_float import silent_floats
 from ..evaluators.model_card import WATERFALL, card_markdown
 from ..evaluators.pipeline import Pipeline
 from ..evaluators.waterfall_figure import draw_waterfall
@@ -42,6 +43,7 @@ def export_trial(
     out: Path,
     *,
     any_agreement: bool = False,
+    any_float: bool = False,
     also: Sequence[str] = (),
     say: Say = print,
 ) -> dict[str, Any]:
@@ -55,6 +57,7 @@ def export_trial(
         study_row, trial: rows of the store.
         out: the folder to write; files of an earlier export in it are replaced.
         any_agreement: whether a file that disagrees with its network is written all the same.
+        any_float: whether a file is written that computes in float though integers were asked for.
         also: further forms to write beside, of `evaluators.delivery.forms.FORMS`.
         say: hears about what takes time.
 
@@ -62,8 +65,8 @@ def export_trial(
         the card.
 
     Raises:
-        AtollError: the network cannot be written, a form is unknown or lacks a package, or a file disagrees
-            with the network.
+        AtollError: the network cannot be written, a form is unknown or lacks a package, a file disagrees
+            with the network, or computes in float what was quantized.
     """
     check_forms(also)  # before any training
     study = Study.create({"name": study_row["study"], **_defined(study_row)})
@@ -80,6 +83,12 @@ def export_trial(
             f"trial {trial['trial']}: the file agrees with its network on {100 * report.agreement:.2f} % of "
             f"{report.images} validation images, allowed are {100 * LEAST_AGREEMENT:.0f} % at least "
             "(--any-agreement writes it all the same)"
+        )
+    floats = silent_floats(result.network, input_shape_of(result.network), content)
+    if floats and not any_float:
+        raise AtollError(
+            f"trial {trial['trial']}: integers were asked for everywhere, and the file has float tensors: "
+            f"{'; '.join(floats)} (--any-float writes it all the same)"
         )
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,8 @@ def silent_floats(network: nn.Module, input_shape: tuple[int, int, int], content
     sentences: dict[int, str] = {}
     for tensor in found:
         shape = "x".join(str(size) for size in tensor.tensor.shape)
-        where = f"{tensor.operator_name} of {layers[tensor.operator]}"
+        # a file that was written otherwise may have more operators than the network gives
+        layer = layers[tensor.operator] if tensor.operator < len(layers) else "the end"
+        where = f"{tensor.operator_name} of {layer}"
         sentences.setdefault(tensor.operator, f"{where} makes or reads {tensor.tensor.dtype} {shape}")
     return list(sentences.values())

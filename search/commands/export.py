@@ -24,6 +24,9 @@ def export(
     any_agreement: Annotated[
         bool, typer.Option("--any-agreement", help="Write also a file that disagrees with its network.")
     ] = False,
+    any_float: Annotated[
+        bool, typer.Option("--any-float", help="Write also a file with float where integers were asked for.")
+    ] = False,
     pack: Annotated[
         bool, typer.Option("--pack", help="Write also a compressed container, with readers in Python and C.")
     ] = False,
@@ -53,6 +56,7 @@ def export(
         chosen,
         folder,
         any_agreement=any_agreement,
+        any_float=any_float,
         also=[*(also or ()), *["pack"] * pack, *["c_array"] * c_array],
         say=lambda text: print(f"atoll: {text}", file=sys.stderr),
     )

@@ -240,6 +240,31 @@ def test_it_is_written_where_the_user_insists(
     assert f"{100 * card['artifact']['agreement']:.2f} % of them" in (tmp_path / "MODEL_CARD.md").read_text()
 
 
+@pytest.fixture
+def a_layer_left_float(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file's last layer answers in float, as a writer would leave what it does not support."""
+
+    def skipping(network: torch.nn.Module, shape: tuple[int, int, int]) -> bytes:
+        from copy import deepcopy
+
+        other = deepcopy(network)
+        other.get_submodule("classifier.dense2").output_grid = None
+        return artifact_bytes(other, shape)
+
+    monkeypatch.setattr(export_module, "artifact_bytes", skipping)
+
+
+def test_a_file_that_is_float_where_integers_were_asked_for_is_refused(
+    made: Made, tmp_path: Path, a_layer_left_float: None
+) -> None:
+    with pytest.raises(
+        AtollError, match=r"the file has float tensors: .*(FULLY_CONNECTED|DEQUANTIZE) of .* makes or reads .*\(--any-float"
+    ):
+        made.export(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert made.export(tmp_path / "out", any_float=True)["artifact"]["agreement"] > 0.9
+
+
 def test_a_place_that_cannot_be_written_is_named(made: Made, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(AtollError, match=f"cannot write the export to {tmp_path / 'file'}: File exists"):
