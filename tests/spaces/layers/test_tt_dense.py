@@ -54,6 +54,15 @@ def test_the_form_of_the_papers_layer_depends_on_sizes_alone() -> None:
     assert on_meta.settled().spec() == train.settled().spec()
 
 
+def test_the_fastest_form_of_the_papers_layer_is_in_pairs() -> None:
+    """16384 + 4096 + 1024 + 64 elements move core by core, 128 x 32 + 64 in pairs."""
+    train = TTDense(*PAPERS, (1, 4, 4, 4, 1), device=torch.device("meta"))
+    pairs = train.fastest()
+    assert (pairs.in_modes, pairs.out_modes, pairs.ranks) == ((128, 128), (8, 8), (1, 4, 1))
+    assert sum(cost.moved_elements for cost in pairs.costs((16384,), (64,))) == 128 * 32 + 64
+    assert pairs.settled().in_modes == pairs.in_modes  # later constraints leave it
+
+
 def test_a_layer_under_a_constraint_keeps_its_form() -> None:
     train = layer(*PAPERS, rank=4)
     next(iter(train.factors().values())).impose(Mask(torch.ones(train.factors()["cores.0"].shape).bool()))
