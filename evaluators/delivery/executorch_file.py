@@ -56,10 +56,10 @@ class ExecutorchFile:
             _register_kernels()
             method = Runtime.get().load_program(folder / self.file).load_method("forward")
 
-        def run(image: Tensor) -> Tensor:
-            return method.execute([image])[0].clone()
+            def run(image: Tensor) -> Tensor:
+                return method.execute([image])[0].clone()
 
-        return compare(self.file, run, source)
+            return compare(self.file, run, source)
 
 
 def _program(source: Source, delegate: bool) -> bytes:

@@ -54,11 +54,11 @@ class OnnxFile:
                 folder / self.file, options, providers=["CPUExecutionProvider"]
             )
 
-        def run(image: Tensor) -> Tensor:
-            (logits,) = session.run(None, {"image": image.numpy()})
-            return torch.from_numpy(logits)
+            def run(image: Tensor) -> Tensor:
+                (logits,) = session.run(None, {"image": image.numpy()})
+                return torch.from_numpy(logits)
 
-        return compare(self.file, run, source)
+            return compare(self.file, run, source)
 
 
 def _forget_origin(model: Any) -> None:

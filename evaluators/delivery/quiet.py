@@ -1,4 +1,4 @@
-"""Keeps the chatter of exporters from the user, and turns their failures into sentences."""
+"""Keeps the chatter of exporters and runtimes from the user, and turns their failures into sentences."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from ...spaces.errors import AtollError
 
 @contextlib.contextmanager
 def quiet(what: str) -> Iterator[None]:
-    """Swallows what exporters print and warn, and tells their failures in one line.
+    """Swallows what exporters and runtimes print and warn, and tells their failures in one line.
 
     Args:
         what: is done inside; begins the message where it fails.
@@ -25,7 +25,7 @@ def quiet(what: str) -> Iterator[None]:
             yield
     except AtollError:
         raise
-    except Exception as error:  # exporters raise whatever they like, and its text is all there is to tell
+    except Exception as error:  # they raise whatever they like, and its text is all there is to tell
         why = " ".join(str(error).split()) or type(error).__name__
         raise AtollError(f"{what}: this network fails in it: {type(error).__name__}: {why[:500]}") from error
 

@@ -41,8 +41,7 @@ class TorchProgram:
     def measure(self, folder: Path, source: Source) -> dict[str, Any]:
         """Reads the program back and runs it beside the network."""
         with quiet(_WHAT):
-            run = torch.export.load(folder / self.file).module()
-        return compare(self.file, run, source)
+            return compare(self.file, torch.export.load(folder / self.file).module(), source)
 
 
 FORM: Form = TorchProgram()

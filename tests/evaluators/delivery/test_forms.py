@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
 from atoll.evaluators.artifact import artifact_bytes
-from atoll.evaluators.delivery import delivery, forms
+from atoll.evaluators.delivery import delivery, executorch_file, forms
 from atoll.evaluators.delivery.delivery import Source
 from atoll.evaluators.delivery.forms import FORMS, check_forms, deliver, form_of, measure_again
 from atoll.evaluators.delivery.pairs import carried_on
@@ -167,6 +168,63 @@ def test_what_is_not_installed_is_not_measured_again(
     (tmp_path / "model.onnx").write_bytes(b"12345")
     monkeypatch.setattr(delivery, "import_module", absent("onnx"))
     assert forms.measure_again([{"form": "onnx"}], tmp_path, int8) == [{"bytes": 5, "figures": {}}]
+
+
+# Runtimes that fail, in place of those of the extras ----------------------------------------------------
+
+
+def module(monkeypatch: pytest.MonkeyPatch, name: str, **members: object) -> None:
+    found = ModuleType(name)
+    for key, value in members.items():
+        setattr(found, key, value)
+    monkeypatch.setitem(sys.modules, name, found)
+
+
+def test_a_failure_while_onnxruntime_runs_is_one_sentence(
+    int8: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("non-zero status\nwhile running Conv")
+
+    session = SimpleNamespace(run=fail)
+    module(
+        monkeypatch, "onnxruntime", SessionOptions=SimpleNamespace, InferenceSession=lambda *_, **__: session
+    )
+    with pytest.raises(
+        AtollError, match=r"^--also onnx: .*RuntimeError: non-zero status while running Conv$"
+    ):
+        form_of("onnx").measure(tmp_path, int8)
+
+
+@pytest.fixture
+def executorch(int8: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runtime that fails on delegated programs, while it runs them."""
+
+    def load(path: Path) -> SimpleNamespace:
+        def execute(inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+            if path.read_bytes() == b"delegated":
+                raise RuntimeError("method->execute() failed with error 0x12")
+            return [int8.network(inputs[0])]
+
+        return SimpleNamespace(load_method=lambda name: SimpleNamespace(execute=execute))
+
+    runtime = SimpleNamespace(get=lambda: SimpleNamespace(load_program=load))
+    module(monkeypatch, "executorch")
+    module(monkeypatch, "executorch.runtime", Runtime=runtime)
+    monkeypatch.setattr(executorch_file, "_register_kernels", lambda: None)
+    program = {True: b"delegated", False: b"portable"}
+    monkeypatch.setattr(executorch_file, "_program", lambda source, delegate: program[delegate])
+
+
+@pytest.mark.usefixtures("executorch")
+def test_where_delegated_kernels_fail_portable_ones_run_all(int8: Source, tmp_path: Path) -> None:
+    form = form_of("executorch")
+    (tmp_path / form.file).write_bytes(b"delegated")
+    with pytest.raises(AtollError, match=r"--also executorch: .*failed with error 0x12"):
+        form.measure(tmp_path, int8)
+    assert "portable kernels alone" in form.write(tmp_path, int8)
+    assert (tmp_path / form.file).read_bytes() == b"portable"
+    assert form.measure(tmp_path, int8)["agreement"] == 1.0
 
 
 def test_an_exporter_s_failure_is_one_line_and_its_chatter_is_swallowed(
