@@ -44,7 +44,9 @@ class HostFigures:
             "latency_ms": ("latency_host", "ms"),
             "peak_memory_bytes": ("peak_memory_host", "bytes"),
         }.items():
-            one = self.predicted[quantity]
+            one = self.predicted.get(quantity)
+            if one is None:  # a user's own calibration may lack it
+                continue
             ends = {"": one.value, "_low": one.low, "_high": one.high}
             found |= {f"{name}_{unit}{end}": value for end, value in ends.items()}
             found[f"{name}_status"] = one.status

@@ -9,7 +9,10 @@ from typing import Any, Literal
 from .calibration import Point, Sample, fit
 from .estimate import Estimate, log_error
 from .fitted import Fitted
+from .measurements import Measurement
 
+#: why a row that is left out has no prediction
+NOTHING_LEFT = "without it nothing is left to fit"
 #: "within" of the summary
 WITHIN_PCT = 10.0
 
@@ -60,21 +63,29 @@ def report_rows(
     for point in watched(sample.points):
         key = point.measurement.family if left_out == "family" else point.measurement.id
         rest = tuple(other for other in sample.points if not _goes_with(other, point, left_out))
-        if left_out != "none" and rest and key not in refits:
+        if left_out != "none" and not rest:
+            rows.append(replace(_unpriced(point.measurement, sample), used=True, reason=NOTHING_LEFT))
+            continue
+        if left_out != "none" and key not in refits:
             # the sample's set-ups stay: one of this row alone falls back on its prior
             refits[key] = fit(replace(sample, points=rest), fitted.estimate.coefficients)
         rows.append(_row(sample, point, refits.get(key, fitted)))
     for unused in sample.unused:
-        measurement, column = unused.measurement, sample.model.column
+        measurement = unused.measurement
         if unused.point is not None and measurement.setup in fitted.setups:
             row = _row(sample, unused.point, fitted)
         else:
-            measured = measurement.measured[column]
-            row = ReportRow(
-                measurement.id, measurement.family, column, measured, None, None, None, "", None, False, ""
-            )
+            row = _unpriced(measurement, sample)
         rows.append(replace(row, used=False, reason=unused.reason))
     return rows
+
+
+def _unpriced(measurement: Measurement, sample: Sample) -> ReportRow:
+    column = sample.model.column
+    measured = measurement.measured[column]
+    return ReportRow(
+        measurement.id, measurement.family, column, measured, None, None, None, "", None, False, ""
+    )
 
 
 def _goes_with(other: Point, point: Point, left_out: str) -> bool:

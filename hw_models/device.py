@@ -53,11 +53,12 @@ class Device:
                 stored = json.load(stream)
         except (OSError, ValueError) as error:
             raise AtollError(f"{path}: cannot be read ({error}); {_again(device)}") from error
-        if stored.get("format") != FORMAT:
-            raise AtollError(
-                f"{path}: got format {stored.get('format')!r}, allowed is {FORMAT}; {_again(device)}"
-            )
-        fits = tuple(Fitted.from_json(one) for one in stored["fits"])
+        if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+            raise AtollError(f"{path}: not a fitted file of format {FORMAT}; {_again(device)}")
+        try:
+            fits = tuple(Fitted.from_json(one) for one in stored["fits"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise AtollError(f"{path}: a part is missing or damaged ({error}); {_again(device)}") from error
         return cls(device, about, fits, about.setup(setup).name if setup else None)
 
     def predict(
@@ -107,13 +108,24 @@ class Device:
             return rest and replace(rest.elsewhere(), setup=name)
         return fitted.predict(parts.chip, name).plus(rest)
 
-    def gaps(self, table: LayerTable) -> list[str]:
+    def lacking(self, setup: str | None = None) -> list[str]:
+        """Returns the quantities that predictions lack, for they were never measured."""
+        if self.about.cpu:
+            return []
+        chosen = self.about.setup(setup or self.setup).name
+        return [
+            quantity
+            for quantity in QUANTITIES
+            if not any(f.model.quantity == quantity and chosen in f.setups for f in self.fits)
+        ]
+
+    def gaps(self, table: LayerTable, setup: str | None = None) -> list[str]:
         """Returns, in words, why predictions for a network are extrapolated; nothing where they are not."""
-        setup = self.about.setup(self.setup)
-        parts = split(table) if setup.rest_on else None
+        chosen = self.about.setup(setup or self.setup)
+        parts = split(table) if chosen.rest_on else None
         if parts is not None and parts.cpu is not None:
             return [str(parts)]
-        of_setup = (fitted for fitted in self.fits if setup.name in fitted.setups)
+        of_setup = (fitted for fitted in self.fits if chosen.name in fitted.setups)
         return list(dict.fromkeys(gap for fitted in of_setup for gap in fitted.coverage.gaps(table)))
 
 

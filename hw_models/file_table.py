@@ -3,7 +3,7 @@
 from math import prod
 from pathlib import Path
 
-from ..spaces.layers.cost import Compute, OperationCost, OperationKind
+from ..spaces.layers.cost import FLOAT_BITS, Compute, OperationCost, OperationKind
 from .layer_table import LayerTable, Value, table_of_values
 from .tflite_file import FileOperator, TfliteFile
 
@@ -137,6 +137,8 @@ def _weighted_cost(file: TfliteFile, operator: FileOperator) -> OperationCost:
         patch_elements=patch,
         reduction=reduction,
         columns=columns,
+        # as `spaces.layers.cost.kernel` says of the layers: float alone, or 8 bits on both sides
+        calibrated=stored.bits == FLOAT_BITS or (stored.bits == 8 and image.bits == 8),
     )
 
 

@@ -93,4 +93,5 @@ def latency_ms(work: LatencyWork, coefficients: Mapping[str, float], setup: str)
         + coefficients["ns_per_moved_element"] * work.moved_elements
         + coefficients["ns_per_rank_element"] * work.rank_elements
     )
-    return coefficients.get(setup_name("scale", setup), 1.0) * ns * 1e-6
+    # a network without any of that work takes some time all the same, and prices are above 0
+    return coefficients.get(setup_name("scale", setup), 1.0) * max(ns, 1.0) * 1e-6

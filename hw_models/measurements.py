@@ -77,7 +77,7 @@ def read_measurements(path: Path) -> tuple[Measurement, ...]:
         OSError: when the file cannot be opened.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as stream:
+        with open(path, newline="", encoding="utf-8-sig") as stream:  # Excel begins with a mark
             rows = _rows(path, csv.DictReader(stream))
     except (UnicodeDecodeError, csv.Error) as error:
         raise AtollError(f"{path}: not a CSV file in UTF-8 ({error})") from error
@@ -136,7 +136,10 @@ def _measurement(row: dict[str, str], folder: Path, place: str) -> Measurement:
         recipe=recipe,
         input_shape=parse_size(text["input_shape"], f"{place}, input_shape"),
         num_classes=int(classes),
-        measured={quantity: _number(text[quantity], f"{place}, {quantity}") for quantity in QUANTITIES},
+        measured={
+            quantity: _number(text[quantity], f"{place}, {quantity}", doubted=quantity in doubts)
+            for quantity in QUANTITIES
+        },
         doubts=doubts,
         file_bytes=_file_bytes(text, place),
         surrogate=_yes(text.get("surrogate") or "no", f"{place}, surrogate"),
@@ -161,7 +164,8 @@ def _file_bytes(text: dict[str, str], place: str) -> int | None:
     return round(size * SIZE_UNITS[unit])
 
 
-def _number(text: str, place: str) -> float | None:
+def _number(text: str, place: str, doubted: bool = False) -> float | None:
+    """Returns a figure above 0, None for none; what is no figure may stand only where the row doubts it."""
     if not text:
         return None
     try:
@@ -169,5 +173,7 @@ def _number(text: str, place: str) -> float | None:
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
+        if doubted:
+            return None
         raise AtollError(f"{place}: got {text!r}, allowed is a number above 0 or nothing")
     return value

@@ -78,11 +78,13 @@ def multicore_latency_ms(work: MulticoreWork, coefficients: Mapping[str, float],
     for depthwise, int8, macs in work.macs:
         kind = coefficients["depthwise_factor"] if depthwise else 1.0
         weighted_macs += macs * kind * (coefficients["int8_factor"] if int8 else 1.0)
-    return coefficients.get(setup_name("scale", setup), 1.0) * (
+    ms = (
         coefficients["ms_per_gmac"] * weighted_macs * 1e-9
         + coefficients["ms_per_mega_parameter"] * work.parameters * 1e-6
         + coefficients["ms_per_mega_element"] * work.elements * 1e-6
     )
+    # a network without any of that work takes a nanosecond all the same: prices are above 0
+    return coefficients.get(setup_name("scale", setup), 1.0) * max(ms, 1e-6)
 
 
 def noise(_: float, surrogate: bool) -> float:

@@ -1,5 +1,8 @@
 """A calibration as a user asks for it: which rows, which set-ups, and where the fit is kept."""
 
+import csv
+import io
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,8 @@ from .samples import measurements_of, samples
 
 #: with fewer rows the ranks of a 90 % interval fall outside of what was measured (jackknife+)
 LEAST_ROWS = 9
+#: folder of a device's measured files
+ARTIFACTS = "artifacts"
 
 
 @dataclass(frozen=True)
@@ -100,9 +105,17 @@ class Calibration:
         name, texts = self.name or "", {"fitted.json": fitted_text(fits)}
         if self.file is None:
             folder = device_folder(name)
+            known = {setup for fitted in fits for setup in fitted.setups}
+            named = [setup.name for setup in self.about.setups if setup.formulas]
+            lost = [setup for setup in named if setup not in known]
+            if lost:
+                raise AtollError(
+                    f"{folder}: no row of the set-ups {', '.join(lost)} can be used any more, so that the "
+                    "fit would lose them; `atoll calibrate` without --write says why"
+                )
         else:
             folder = new_device_folder(name)
-            content = self.file.read_text(encoding="utf-8-sig")
+            content = self._kept(folder)
             texts = {"device.toml": self.about.to_toml(), "measurements.csv": content, **texts}
         for file, text in texts.items():
             try:
@@ -110,6 +123,25 @@ class Calibration:
             except OSError as error:
                 raise AtollError(f"cannot write {folder / file}: {error.strerror}") from error
         return folder
+
+    def _kept(self, folder: Path) -> str:
+        """Returns the user's measurements as text; files that rows are priced by are copied beside them."""
+        text = self.file.read_text(encoding="utf-8-sig") if self.file is not None else ""
+        reader = csv.DictReader(io.StringIO(text))
+        rows, names = list(reader), list(reader.fieldnames or ())
+        for row in rows:
+            source = self.file.parent / row["artifact"] if self.file and row.get("artifact") else None
+            if source is not None and source.is_file():
+                target = folder / ARTIFACTS / f"{row['id']}{source.suffix}"
+                target.parent.mkdir(exist_ok=True)
+                if target.resolve() != source.resolve():
+                    shutil.copyfile(source, target)
+                row["artifact"] = f"{ARTIFACTS}/{target.name}"
+        kept = io.StringIO()
+        writer = csv.DictWriter(kept, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return kept.getvalue()
 
 
 def _check_unique(rows: Sequence[Measurement], file: Path) -> None:

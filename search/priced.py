@@ -21,7 +21,8 @@ class Priced:
     Args:
         title: what it is, for people.
         table: its layer table.
-        model_bytes: size of its file, exact.
+        model_bytes: size of its file.
+        size_status: `interpolated` where that is exact, else what it is: a lower bound, or of weights alone.
         flops: its operations.
         notes: what a reader of the figures should know.
     """
@@ -30,6 +31,7 @@ class Priced:
     table: "LayerTable"
     model_bytes: int
     flops: "FlopCount"
+    size_status: str = "interpolated"
     notes: tuple[str, ...] = ()
 
 
@@ -94,6 +96,7 @@ def _priced(
     from ..spaces.layers.structure import structure as describe
 
     notes = [f"{step} is a lower bound" for step in recipe if not step.plan_is_exact]
+    size_status = "extrapolated" if notes else "interpolated"
     described = [describe(structure) for structure in structures]
     for step, before, after in zip(recipe, described, described[1:], strict=False):
         if step.stage != "training" and before == after:
@@ -102,7 +105,7 @@ def _priced(
     try:
         size = model_bytes(structures[-1], shape)
     except AtollError as error:
-        size = table.weight_bytes
+        size, size_status = table.weight_bytes, "unknown operation: no LiteRT file can be written"
         notes.append(f"no LiteRT file can be written ({error}): model_bytes are the weights alone")
     flops = FlopCount.of(layer_table(structures[-1], shape, title, as_written=True))
-    return Priced(title, table, size, flops, tuple(notes))
+    return Priced(title, table, size, flops, size_status, tuple(notes))

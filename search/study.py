@@ -235,7 +235,12 @@ def _checked_grids(
 
 
 def _check_device(name: str) -> None:
-    """Refuses a device that no cost model knows."""
+    """Refuses a device that no cost model knows, or that prices only a part of what trials are ranked by."""
     from ..hw_models.device import Device
 
-    Device.load(name)
+    lacking = Device.load(name).lacking()
+    if lacking:
+        raise AtollError(
+            f"device {name}: {', '.join(lacking)} was never measured there; allowed are devices and set-ups "
+            "with latency and memory"
+        )

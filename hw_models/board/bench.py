@@ -351,7 +351,7 @@ def measure(options: argparse.Namespace) -> None:
             input_shape=shape,
             num_classes=row["num_classes"] or classes,
             latency_ms=f"{middle:.5g}",
-            peak_memory_mib=f"{memory[path]:.5g}",
+            peak_memory_mib=f"{memory[path]:.5g}" if memory[path] > 0 else "",
             latency_credible="yes",
             memory_credible="yes" if memory[path] > 0 else "no",
             runs=runs,

@@ -79,7 +79,7 @@ def calibrate(
     if leave_one_out and leave_family_out:
         raise AtollError("calibrate: got --leave-one-out and --leave-family-out, allowed is one of them")
     ids = tuple(filter(None, (part.strip() for part in exclude.split(","))))
-    if measure and (device not in (None, HOST) or write):
+    if measure and (device not in (None, HOST) or write or base is not None):
         raise AtollError(f"--measure times this machine: allowed beside it are FILE and --device {HOST}")
     if write and (file is not None or ids):
         raise AtollError("--write fits all of a device's own measurements: give --device NAME alone with it")
@@ -137,6 +137,8 @@ def _measured(file: Path | None) -> Path:
     path = file or new_device_folder(HOST) / "measurements.csv"
     if file is not None and file.exists():
         raise AtollError(f"{file} is there already: --measure writes a new file")
+    if not path.parent.is_dir():  # before minutes of measuring
+        raise AtollError(f"{path.parent} is no folder: --measure writes {path.name} into one that is there")
     rows = measure_this_machine()
     with open(path, "w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")

@@ -1,5 +1,6 @@
 """`atoll devices`: what networks can be priced for."""
 
+from ...spaces.errors import AtollError
 from ..tables import Column, FormatOption, print_table
 
 COLUMNS = (
@@ -24,14 +25,18 @@ def devices(format: FormatOption = "table") -> None:
 
     rows = []
     for name in device_names():
-        device = Device.load(name)
+        try:
+            device, count = Device.load(name), len(measurements_of(name))
+        except AtollError as error:  # one damaged device must not hide the others
+            rows.append({"device": name, "title": str(error), "folder": str(device_folder(name))})
+            continue
         rows.append(
             {
                 "device": name,
                 "title": device.about.title,
                 "setups": " ".join(setup.name for setup in device.about.setups),
                 "quantities": " ".join(dict.fromkeys(fitted.model.quantity for fitted in device.fits)),
-                "measurements": len(measurements_of(name)),
+                "measurements": count,
                 "folder": str(device_folder(name)),
             }
         )

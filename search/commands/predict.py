@@ -74,17 +74,24 @@ def predict(
     shown: dict[str, dict[str, Any]] = {
         quantity: predictions[quantity].to_json() for quantity in QUANTITIES if quantity in predictions
     }
-    # the file is lowered from the structure byte by byte: no interval
-    size = {"value": priced.model_bytes, "low": priced.model_bytes, "high": priced.model_bytes}
-    shown["model_bytes"] = {**size, "status": "interpolated", "setup": ""}
-    for note in (*board.gaps(priced.table), *priced.notes):
+    # the file is lowered from the structure byte by byte: no interval; a lower bound has no upper end
+    exact = priced.size_status == "interpolated"
+    shown["model_bytes"] = {
+        "value": priced.model_bytes,
+        "low": priced.model_bytes,
+        "high": priced.model_bytes if exact else None,
+        "status": priced.size_status,
+        "setup": "",
+    }
+    chosen = board.about.setup(setup or board.setup).name
+    lacking = [f"{name} was never measured in set-up {chosen}" for name in board.lacking(setup)]
+    for note in (*lacking, *board.gaps(priced.table, setup), *priced.notes):
         print(f"atoll: {note}", file=sys.stderr)
     if format == "json":
         print_json(shown)
         return
-    chosen = (
-        setup or board.setup or f"{board.about.setups[0].name}, intervals with the spread between set-ups"
-    )
+    if setup is None and board.setup is None and len(board.about.comparable("latency_ms")) > 1:
+        chosen = f"{chosen}, intervals with the spread between set-ups"
     print_table(
         [{"quantity": quantity, **_rounded(quantity, value)} for quantity, value in shown.items()],
         COLUMNS,
@@ -99,7 +106,7 @@ def _rounded(quantity: str, shown: dict[str, Any]) -> dict[str, Any]:
     """Returns the figures as a reader wants them: whole bytes, four digits of anything else."""
     return {
         key: value
-        if isinstance(value, str)
+        if isinstance(value, str) or value is None
         else round(value)
         if quantity.endswith("_bytes")
         else float(f"{value:.4g}")

@@ -11,7 +11,7 @@ from atoll.hw_models.edge_tpu_latency import CHIP_BYTES, EdgeTpuWork, edge_tpu_l
 from atoll.hw_models.edge_tpu_rules import split
 from atoll.hw_models.fitted import Fitted
 from atoll.hw_models.layer_table import layer_table
-from atoll.hw_models.measured_table import integer_everywhere, measured_table
+from atoll.hw_models.measured_table import measured_table
 from atoll.hw_models.planned import planned
 from atoll.hw_models.samples import measurements_of, samples
 from atoll.spaces.recipe import Recipe
@@ -122,7 +122,7 @@ def test_a_stored_fit_predicts_as_the_fresh_one(edge_sample):
 @pytest.mark.parametrize(("network", "size", "published_ms"), FRESH)
 def test_rows_that_no_fit_has_seen(edge_tpu, network, size, published_ms):
     shape = (3, size, size)
-    table = integer_everywhere(table_of("baseline", network, shape, 1000))
+    table = table_of("quantize(bits=8)", network, shape, 1000)
     found = edge_tpu.predict(table)["latency_ms"]
     assert found.value == pytest.approx(published_ms, rel=0.05)
     assert found.low < published_ms < found.high

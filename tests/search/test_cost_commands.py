@@ -112,3 +112,39 @@ def test_devices_are_listed(atoll):
     status, out, _ = atoll("devices", "--format", "json")
     assert status == 0
     assert [row["device"] for row in json.loads(out)] == list(device_names())
+
+
+@pytest.mark.parametrize("recipe", ["quantize(bits=4)", "binarize", "quantize(bits=8)"])
+def test_a_file_and_its_recipe_have_one_status(atoll, tmp_path, recipe):
+    from atoll.evaluators.artifact import artifact_bytes
+    from atoll.hw_models.planned import planned
+    from atoll.spaces.recipe import Recipe
+
+    path = tmp_path / "file.tflite"
+    path.write_bytes(
+        artifact_bytes(planned(Recipe.parse(recipe), "baseline_cnn", (3, 64, 64), 35), (3, 64, 64))
+    )
+    one = json.loads(atoll("predict", recipe, "--format", "json")[1])
+    other = json.loads(atoll("predict", "--artifact", str(path), "--format", "json")[1])
+    for quantity in ("latency_ms", "peak_memory_bytes"):
+        assert one[quantity]["status"] == other[quantity]["status"]
+        assert one[quantity]["value"] == pytest.approx(other[quantity]["value"], rel=0.01)
+
+
+def test_a_lower_bound_of_the_file_has_no_upper_end(atoll):
+    found = json.loads(atoll("predict", "mixed_precision", "--format", "json")[1])["model_bytes"]
+    assert (found["status"], found["high"]) == ("extrapolated", None)
+    assert found["low"] == found["value"] > 0
+
+
+def test_a_file_without_priced_work_takes_next_to_nothing(atoll, tmp_path):
+    import torch
+    from atoll.evaluators.artifact import artifact_bytes
+    from atoll.spaces.layers.structure import adopt
+
+    path = tmp_path / "relu.tflite"
+    network = adopt(torch.nn.Sequential(torch.nn.ReLU()), (3, 8, 8)).eval()
+    path.write_bytes(artifact_bytes(network, (3, 8, 8)))
+    status, out, _ = atoll("predict", "--artifact", str(path), "--format", "json")
+    assert status == 0
+    assert json.loads(out)["latency_ms"]["status"] == "extrapolated"

@@ -7,6 +7,7 @@ import pytest
 from atoll.hw_models.measurements import COLUMNS
 from atoll.hw_models.samples import measurements_path
 from atoll.search.cli import main
+from atoll.spaces.errors import AtollError
 
 OWN = measurements_path("coral-dev-board")
 
@@ -109,3 +110,88 @@ def test_an_id_of_the_base_is_refused(atoll, anchor):
     status, _, err = atoll("calibrate", anchor, "--device", "my-board")
     assert status == 2
     assert "'p1_baseline' comes twice or is one of the device it builds on" in err
+
+
+@pytest.fixture
+def latency_only(tmp_path):
+    path = tmp_path / "latency.csv"
+    path.write_text(
+        f"{','.join(COLUMNS)}\nmine,bench,baseline_cnn,,64x64x3,11,68.6,,yes,yes\n", encoding="utf-8-sig"
+    )
+    return path
+
+
+def test_a_set_up_without_memory_says_so_and_is_no_study_s(atoll, latency_only):
+    """Spreadsheets begin a CSV file with a byte-order mark: it is read all the same."""
+    from atoll.search.study import _check_device
+
+    assert atoll("calibrate", latency_only, "--device", "my-board")[0] == 0
+    _, out, err = atoll("predict", "baseline", "--device", "my-board", "--setup", "bench", "--format", "json")
+    assert list(json.loads(out)) == ["latency_ms", "model_bytes"]
+    assert "peak_memory_bytes was never measured in set-up bench" in err
+    with pytest.raises(AtollError, match="peak_memory_bytes was never measured there"):
+        _check_device("my-board")
+
+
+def test_a_row_alone_is_not_predicted_without_itself(atoll, anchor):
+    found = json.loads(atoll("calibrate", anchor, "--leave-one-out", "--format", "json")[1])
+    for row in found["rows"]:
+        assert (row["predicted"], row["reason"]) == (None, "without it nothing is left to fit")
+    assert found["summary"]["latency_ms"]["mape_pct"] is None
+
+
+@pytest.fixture
+def measured_file(tmp_path):
+    """What the board's script writes: a row with its file, and no network."""
+    from atoll.evaluators.artifact import artifact_bytes
+    from atoll.hw_models.planned import planned
+    from atoll.spaces.recipe import Recipe
+
+    (tmp_path / "files").mkdir()
+    rows = []
+    for name in ("baseline", "quantize(bits=8)", "quantize(bits=4)"):
+        network = planned(Recipe.parse(name), "compact_cnn", (3, 32, 32), 10)
+        path = tmp_path / "files" / f"{len(rows)}.tflite"
+        path.write_bytes(artifact_bytes(network, (3, 32, 32)))
+        rows.append(f"row{len(rows)},bench,,,32x32x3,10,3.{len(rows)},4.0,yes,yes,files/{path.name}")
+    file = tmp_path / "board.csv"
+    file.write_text("\n".join([f"{','.join(COLUMNS)},artifact", *rows]) + "\n", encoding="utf-8")
+    return file
+
+
+def test_a_device_keeps_the_files_that_it_was_measured_with(atoll, measured_file):
+    import shutil
+
+    assert atoll("calibrate", measured_file, "--device", "my-board")[0] == 0
+    before = predicted(atoll, "my-board")
+    shutil.rmtree(measured_file.parent / "files")
+    measured_file.unlink()
+    assert atoll("calibrate", "--device", "my-board", "--write")[0] == 0
+    after = predicted(atoll, "my-board")
+    assert after["latency_ms"]["setup"] == "bench"
+    assert after["latency_ms"]["value"] == pytest.approx(before["latency_ms"]["value"], rel=1e-5)
+
+
+def test_a_refit_that_would_lose_a_set_up_is_refused(atoll, measured_file, tmp_path):
+    import shutil
+
+    atoll("calibrate", measured_file, "--device", "my-board")
+    shutil.rmtree(tmp_path / "devices" / "my-board" / "artifacts")
+    status, _, err = atoll("calibrate", "--device", "my-board", "--write")
+    assert status == 2
+    assert "no row of the set-ups bench can be used any more" in err
+
+
+def test_a_damaged_device_is_said_and_hides_no_other(atoll, anchor, tmp_path):
+    atoll("calibrate", anchor, "--device", "my-board")
+    (tmp_path / "devices" / "my-board" / "fitted.json").write_text('{"format": 2}', encoding="utf-8")
+    status, _, err = atoll("predict", "baseline", "--device", "my-board")
+    assert status == 2 and "a part is missing or damaged" in err
+    rows = json.loads(atoll("devices", "--format", "json")[1])
+    assert "damaged" in next(row["title"] for row in rows if row["device"] == "my-board")
+    assert {"coral-dev-board", "host"} <= {row["device"] for row in rows}
+
+
+def test_measuring_into_no_folder_is_refused_before_it_begins(atoll, tmp_path):
+    status, _, err = atoll("calibrate", tmp_path / "none" / "x.csv", "--measure")
+    assert status == 2 and "is no folder" in err
