@@ -29,6 +29,8 @@ class Norm(_BatchNorm):
     ) -> None:
         super().__init__(features, eps=eps, momentum=momentum, device=device)
         self.output_grid: ActivationGrid | None = None
+        #: whether its scale was fixed at values of which some do not rise: known on meta too
+        self.falls = False
 
     def _check_input_dim(self, input: Tensor) -> None:
         pass
@@ -50,8 +52,9 @@ class Norm(_BatchNorm):
     @property
     def rising(self) -> bool:
         """Whether y rises with x on every channel, whatever is trained: its scale is fixed and positive."""
-        fixed = not self.weight.requires_grad
-        return fixed and (self.weight.is_meta or bool((self.weight > 0).all()))
+        if self.weight.requires_grad or self.falls:
+            return False
+        return self.weight.is_meta or bool((self.weight > 0).all())  # whoever wrote into it since
 
     def keep_channels(self, index: Tensor) -> None:
         """Keeps these channels, in place."""
@@ -95,7 +98,7 @@ class Norm(_BatchNorm):
 
     def spec(self) -> dict[str, Any]:
         """Returns the structure as plain JSON; `from_spec` reads it."""
-        return {
+        spec = {
             "type": self.type_name,
             "features": self.num_features,
             "eps": self.eps,
@@ -103,12 +106,14 @@ class Norm(_BatchNorm):
             "trained_scale": self.weight.requires_grad,
             "output_grid": None if self.output_grid is None else self.output_grid.spec(),
         }
+        return {**spec, "falls": True} if self.falls else spec  # said only where it is not the usual case
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any], device: torch.device) -> Self:
         """Returns the structure again, tensors allocated but not filled."""
         norm = cls(spec["features"], spec["eps"], spec["momentum"], device=device)
         norm.weight.requires_grad_(spec["trained_scale"])
+        norm.falls = spec.get("falls", False)
         if spec["output_grid"] is not None:
             norm.output_grid = ActivationGrid(**spec["output_grid"], device=device)
         return norm
@@ -127,4 +132,5 @@ class Norm(_BatchNorm):
         ours = cls(norm.num_features, norm.eps, norm.momentum, norm.running_mean.device)
         ours.load_state_dict({**ours.state_dict(), **norm.state_dict()})
         ours.weight.requires_grad_(norm.weight is not None and norm.weight.requires_grad)
+        ours.falls = not ours.weight.requires_grad and not bool((ours.weight > 0).all())
         return ours
