@@ -44,12 +44,14 @@ class Checked:
         card: what the card says.
         recomputed: what the files give; None where they cannot tell.
         verdict: `not compared` for what only training or a look at the test split tells, and for times.
+        why: a sentence, where the verdict alone does not tell it.
     """
 
     figure: str
     card: Any
     recomputed: Any
     verdict: Verdict
+    why: str = ""
 
     @classmethod
     def of(cls, figure: str, card: Any, recomputed: Any) -> "Checked":
@@ -142,12 +144,16 @@ def _made_anew(folder: Path, card: Card) -> Iterator[Checked]:
 
 def _figures(folder: Path, card: Card) -> Iterator[Checked]:
     """Compares every number of the card with what the files give, in the order of the card."""
-    now = dict(_flat(_recomputed(folder, card)))
+    recomputed = _recomputed(folder, card)
+    now = dict(_flat(recomputed))
     for figure, value in _flat({name: card[name] for name in _SECTIONS}):
         if figure in now and figure not in _TIMES:
             yield Checked.of(figure, value, now[figure])
         else:
             yield Checked(figure, value, now.get(figure), "not compared")
+    for delivered, found in zip(card["deliveries"], recomputed["deliveries"], strict=True):
+        if "failure" in found:
+            yield Checked(f"deliveries: {delivered['form']}", "agrees", None, "differs", found["failure"])
 
 
 def _recomputed(folder: Path, card: Card) -> dict[str, Any]:

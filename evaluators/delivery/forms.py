@@ -62,16 +62,22 @@ def measure_again(
 ) -> list[dict[str, Any]]:
     """Returns `bytes` and `figures` of forms that lie in a folder; no figures where packages are missing.
 
+    One that fails or disagrees with the network has no figures either, and under `failure` the sentence.
+
     Args:
         delivered: `to_json` of each.
     """
     found = []
     for entry in delivered:
         form = form_of(entry["form"])
+        of_form: dict[str, Any] = {"bytes": (folder / form.file).stat().st_size, "figures": {}}
+        found.append(of_form)
         try:
             form.check()
-            figures = form.measure(folder, source)
         except AtollError:
-            figures = {}
-        found.append({"bytes": (folder / form.file).stat().st_size, "figures": figures})
+            continue
+        try:
+            of_form["figures"] = form.measure(folder, source)
+        except AtollError as error:
+            of_form["failure"] = str(error)
     return found

@@ -15,6 +15,8 @@ SHA256_DIGITS = 64
 
 OPERATOR_COLUMNS = [Column(name) for name in ("operator", "version", "layer", "runs_on", "reason")]
 COLUMNS = [Column("figure"), Column("card"), Column("recomputed", kind="measured"), Column("verdict")]
+# In a table every sentence would stand beside many figures: there it is said once, below.
+WHY = Column("why")
 
 
 def verify(
@@ -56,8 +58,10 @@ def verify(
     shown = [row.to_json() for row in rows]
     if format == "table":
         shown = [{name: _text(value) for name, value in row.items()} for row in shown]
-    print_table(shown, COLUMNS, format, f"{folder} against its card")
-    for line in other_versions(folder):
+    columns = COLUMNS if format == "table" else [*COLUMNS, WHY]
+    print_table(shown, columns, format, f"{folder} against its card")
+    whys = dict.fromkeys(row.why for row in rows if row.why)
+    for line in [*whys, *other_versions(folder)]:
         _say(line)
     different = [row.figure for row in rows if row.verdict == "differs"]
     if different:

@@ -220,6 +220,25 @@ def test_another_version_s_picture_is_not_compared_and_said(
     assert drawn.verdict == "not compared"
 
 
+def test_a_form_that_fails_now_differs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def deliver(card: dict[str, Any]) -> None:
+        card["deliveries"] = [{"form": "torch_export", "bytes": 3, "figures": {"agreement": 1.0}}]
+
+    change_card(folder, deliver, sealed=True)
+    sentence = "model.pt2: the file agrees with the network on 12.0 %"
+    again = [{"bytes": 3, "figures": {}, "failure": sentence}]
+    monkeypatch.setattr("atoll.search.verification.measure_again", lambda *_: again)
+    monkeypatch.setattr(
+        "atoll.search.verification.card_markdown", lambda _: (folder / "MODEL_CARD.md").read_text()
+    )
+    assert main(["verify", str(folder)]) == 1
+    error = capsys.readouterr().err
+    assert f"atoll: {sentence}\n" in error
+    assert "is not what its card says: deliveries: torch_export differ" in error
+
+
 @pytest.mark.parametrize("content", ["[]", "{}", "3", '{"files": {"nothing": "0"}}'])
 def test_a_card_of_something_else_is_no_export(folder: Path, content: str) -> None:
     (folder / "card.json").write_text(content)

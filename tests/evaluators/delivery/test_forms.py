@@ -227,6 +227,13 @@ def test_where_delegated_kernels_fail_portable_ones_run_all(int8: Source, tmp_pa
     assert form.measure(tmp_path, int8)["agreement"] == 1.0
 
 
+def test_a_form_that_disagrees_now_is_told_with_its_sentence(int8: Source, tmp_path: Path) -> None:
+    (delivered,) = deliver(["torch_export"], tmp_path, int8)
+    (found,) = measure_again([delivered.to_json()], tmp_path, source_of("prune_channels(ratio=0.5)"))
+    assert (found["bytes"], found["figures"]) == (delivered.bytes, {})
+    assert "model.pt2: the file agrees with the network on" in found["failure"]
+
+
 def test_an_exporter_s_failure_is_one_line_and_its_chatter_is_swallowed(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
