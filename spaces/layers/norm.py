@@ -132,5 +132,6 @@ class Norm(_BatchNorm):
         ours = cls(norm.num_features, norm.eps, norm.momentum, norm.running_mean.device)
         ours.load_state_dict({**ours.state_dict(), **norm.state_dict()})
         ours.weight.requires_grad_(norm.weight is not None and norm.weight.requires_grad)
-        ours.falls = not ours.weight.requires_grad and not bool((ours.weight > 0).all())
+        fixed = not ours.weight.requires_grad and not ours.weight.is_meta
+        ours.falls = fixed and not bool((ours.weight > 0).all())
         return ours
