@@ -1,15 +1,18 @@
 """The waterfall of a recipe: what the network was worth and what it cost before and after every step."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..hw_models.device import Device
-from ..hw_models.device_folder import DEVICES
+from ..hw_models.device_folder import DEVICES, About, device_folder
 from ..hw_models.layer_table import layer_table
+from ..spaces.errors import AtollError
 from ..spaces.layers.structure import input_shape_of, to_meta
-from .artifact import model_bytes
+from .artifact import artifact_bytes, model_bytes
 from .bundle import structures
-from .measure import price
+from .edge_tpu_check import check_edge_tpu
+from .measure import parameter_count, price
 
 Row = dict[str, Any]
 
@@ -51,6 +54,27 @@ def prices(about: Mapping[str, Any], device: str) -> list[Row]:
     return [price(to_meta(network).eval(), loaded).to_metrics() for network in structures(about)]
 
 
+def counts(about: Mapping[str, Any]) -> list[Row]:
+    """Returns of `prices` what is counted, the same for every device.
+
+    Returns:
+        rows with `macs`, `model_bytes`, `edge_tpu_mappable` and `parameters`.
+    """
+    rows = []
+    for structure in structures(about):
+        network = to_meta(structure).eval()
+        shape = input_shape_of(network)
+        content = artifact_bytes(network, shape)
+        row = {
+            "macs": layer_table(network, shape).macs,
+            "model_bytes": len(content),
+            "edge_tpu_mappable": check_edge_tpu(content).mappable,
+            "parameters": parameter_count(network),
+        }
+        rows.append(row)
+    return rows
+
+
 def predictions(about: Mapping[str, Any], devices: Sequence[str]) -> list[Row]:
     """Returns what the finished network is predicted to cost on devices.
 
@@ -67,6 +91,27 @@ def predictions(about: Mapping[str, Any], devices: Sequence[str]) -> list[Row]:
         for device in devices
         for quantity, prediction in Device.load(device).predict(table, model_bytes=size).items()
     ]
+
+
+def fit_digest(device: str) -> str | None:
+    """Returns the SHA-256 of what predictions for a device are made from, hexadecimal.
+
+    Args:
+        device: NAME or NAME:SETUP.
+
+    Returns:
+        that of its `fitted.json`, followed by that of the CPU that it leaves the rest to, where it names one;
+        None where there is no such device, or a file of it cannot be read.
+    """
+    content, name = b"", device.partition(":")[0]
+    try:
+        while name:
+            folder = device_folder(name)
+            content += (folder / "fitted.json").read_bytes()
+            name = About.read(folder).cpu
+    except (AtollError, OSError):
+        return None
+    return hashlib.sha256(content).hexdigest()
 
 
 def card_devices(device: str) -> list[str]:

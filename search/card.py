@@ -13,7 +13,7 @@ from ..evaluators.digests import digest_json
 from ..evaluators.litert.flatbuffer import DROPPED
 from ..evaluators.pipeline import Pipeline
 from ..evaluators.pipeline_result import PipelineResult
-from ..evaluators.waterfall import card_devices, predictions, waterfall
+from ..evaluators.waterfall import card_devices, fit_digest, predictions, waterfall
 from .selection import Row
 from .store import Store
 from .study import Study
@@ -56,6 +56,7 @@ def make_card(
     baseline = pipeline.baseline.metrics.to_json()
     base_trial = next((t["trial"] for t in trials if t["origin"] == "baseline"), "")
     steps = [asdict(step) for step in result.steps if step.position > 0]
+    devices = card_devices(study.device)
     return {
         "study": name,
         "trial": trial["trial"],
@@ -70,7 +71,8 @@ def make_card(
         "metrics": result.metrics.to_json(),
         "baseline": baseline,
         "waterfall": waterfall(about, baseline, steps, study.device),
-        "predictions": predictions(about, card_devices(study.device)),
+        "predictions": predictions(about, devices),
+        "fit_digests": {device: fit_digest(device) for device in devices},
         "artifact": report.to_json(),
         "test_looks": _looks(store, name, trial["trial"]),
         "baseline_test_looks": _looks(store, name, base_trial),

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from ..evaluators.measure import nonzero_parameter_count, payload_bytes
 from ..evaluators.model_card import WATERFALL, card_markdown
 from ..evaluators.tasks import load_task
 from ..evaluators.training import evaluate_quality
-from ..evaluators.waterfall import predictions, prices
+from ..evaluators.waterfall import counts, fit_digest, predictions, prices
 from ..evaluators.waterfall_figure import draw_waterfall
 from ..spaces.errors import AtollError
 from ..spaces.layers.structure import input_shape_of
@@ -31,6 +31,9 @@ _SECTIONS = (
     "metrics", "baseline", "waterfall", "predictions", "artifact", "deliveries", "test_looks",
     "baseline_test_looks",
 )  # fmt: skip
+#: figures of these sections, by how their names begin, are predicted for the study's device
+_PRICED = ("metrics", "baseline", "waterfall")
+_PREDICTED = ("latency_", "peak_memory_")
 #: another every time
 _TIMES = ("artifact.latency_host_ms",)
 
@@ -43,7 +46,8 @@ class Checked:
         figure: its place in `card.json`, or what was digested.
         card: what the card says.
         recomputed: what the files give; None where they cannot tell.
-        verdict: `not compared` for what only training or a look at the test split tells, and for times.
+        verdict: `not compared` for what only training or a look at the test split tells, for times, and for
+            predictions of a device that has another fit here.
         why: a sentence, where the verdict alone does not tell it.
     """
 
@@ -144,10 +148,14 @@ def _made_anew(folder: Path, card: Card) -> Iterator[Checked]:
 
 def _figures(folder: Path, card: Card) -> Iterator[Checked]:
     """Compares every number of the card with what the files give, in the order of the card."""
-    recomputed = _recomputed(folder, card)
+    other = _other_fits(card)
+    recomputed = _recomputed(folder, card, other)
     now = dict(_flat(recomputed))
-    for figure, value in _flat({name: card[name] for name in _SECTIONS}):
-        if figure in now and figure not in _TIMES:
+    sections = {name: card[name] for name in _SECTIONS}
+    for figure, value in _flat(sections | {"predictions": _by_device(card["predictions"])}):
+        if why := other.get(_device_of(figure, card), ""):
+            yield Checked(figure, value, None, "not compared", why)
+        elif figure in now and figure not in _TIMES:
             yield Checked.of(figure, value, now[figure])
         else:
             yield Checked(figure, value, now.get(figure), "not compared")
@@ -156,8 +164,42 @@ def _figures(folder: Path, card: Card) -> Iterator[Checked]:
             yield Checked(f"deliveries: {delivered['form']}", "agrees", None, "differs", found["failure"])
 
 
-def _recomputed(folder: Path, card: Card) -> dict[str, Any]:
-    """Returns the figures that the files can tell, in places as the card's."""
+def _other_fits(card: Card) -> dict[str, str]:
+    """Returns the devices that have another fit here than the card's, or none, each with a sentence."""
+    then = card.get("fit_digests", {})
+    found = {}
+    for device in dict.fromkeys([card["device"], *(row["device"] for row in card["predictions"])]):
+        now = fit_digest(device)
+        if now is None:
+            found[device] = f"{device} is no device here: its predictions are not compared"
+        elif now != then.get(device):
+            found[device] = f"{device} has another fit here than the card's: its predictions are not compared"
+    return found
+
+
+def _by_device(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Returns predictions by device and quantity, so that one that is missing moves no other."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        found.setdefault(row["device"], {})[row["quantity"]] = row
+    return found
+
+
+def _device_of(figure: str, card: Card) -> str:
+    """Returns the device that a figure is predicted for; "" for any other figure."""
+    section, *place, name = figure.split(".")
+    if section == "predictions":
+        return ".".join(place[:-1])  # behind it the quantity
+    return card["device"] if section in _PRICED and name.startswith(_PREDICTED) else ""
+
+
+def _recomputed(folder: Path, card: Card, other: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the figures that the files can tell, in places as the card's.
+
+    Args:
+        folder, card: what is verified.
+        other: devices that cannot predict here what the card says.
+    """
     network, about = load_bundle(folder)
     split = load_task(card["task"]).dataset().validation
     content = (folder / ARTIFACT).read_bytes()
@@ -167,14 +209,15 @@ def _recomputed(folder: Path, card: Card) -> dict[str, Any]:
         "payload_bytes": payload_bytes(network),
         "packed_bytes": report.packed_bytes,
     }
-    rows = prices(about, card["device"])
+    rows = counts(about) if card["device"] in other else prices(about, card["device"])
+    devices = dict.fromkeys(row["device"] for row in card["predictions"] if row["device"] not in other)
     rows[0] |= {"payload_bytes": payload_bytes(next(structures(about)))}
     rows[-1] |= of_network
     return {
         "metrics": {**rows[-1], "nonzero_parameters": nonzero_parameter_count(network)},
         "baseline": rows[0],
         "waterfall": rows,
-        "predictions": predictions(about, list(dict.fromkeys(row["device"] for row in card["predictions"]))),
+        "predictions": _by_device(predictions(about, list(devices))),
         "artifact": report.to_json(),
         "deliveries": measure_again(card["deliveries"], folder, source_of(card, network, content, split)),
     }

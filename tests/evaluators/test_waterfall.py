@@ -1,5 +1,6 @@
 """The waterfall: its ends are the baseline and the finished network; the picture shows its rows."""
 
+import hashlib
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -10,9 +11,10 @@ from atoll.evaluators.bundle import save_bundle
 from atoll.evaluators.pipeline import Pipeline
 from atoll.evaluators.pipeline_result import PipelineResult
 from atoll.evaluators.tasks.task import Task
-from atoll.evaluators.waterfall import card_devices, predictions, prices, waterfall
+from atoll.evaluators.waterfall import card_devices, counts, fit_digest, predictions, prices, waterfall
 from atoll.evaluators.waterfall_figure import draw_waterfall
 from atoll.hw_models.device import Device
+from atoll.hw_models.device_folder import device_folder
 from atoll.spaces.recipe import Recipe
 
 DEVICE = "coral-dev-board"
@@ -74,6 +76,23 @@ def test_predictions_are_for_the_study_s_device_and_the_package_s(about: Any) ->
     rows = predictions(about, card_devices(DEVICE))
     assert {row["device"] for row in rows} == {"coral-dev-board", "coral-edge-tpu", "host"}
     assert all(row["low"] <= row["value"] <= row["high"] and row["setup"] and row["status"] for row in rows)
+
+
+def test_counts_are_those_of_the_prices(about: Any) -> None:
+    for counted, priced in zip(counts(about), prices(about, DEVICE), strict=True):
+        predicted = {name for name in priced if name.startswith(("latency_", "peak_memory_"))}
+        assert counted == {name: priced[name] for name in priced.keys() - predicted}
+
+
+def test_a_fit_is_known_by_its_file_and_that_of_the_cpu_behind_it() -> None:
+    def content(name: str) -> bytes:
+        return (device_folder(name) / "fitted.json").read_bytes()
+
+    of_board = hashlib.sha256(content(DEVICE)).hexdigest()
+    assert fit_digest(DEVICE) == fit_digest(f"{DEVICE}:pub1") == of_board
+    of_both = content("coral-edge-tpu") + content(DEVICE)
+    assert fit_digest("coral-edge-tpu") == hashlib.sha256(of_both).hexdigest()
+    assert fit_digest("no-such-device") is None
 
 
 # The picture --------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from atoll.evaluators.artifact_report import file_quality
 from atoll.evaluators.model_card import card_markdown
 from atoll.evaluators.tasks import load_task
 from atoll.evaluators.tasks.task import Task
+from atoll.hw_models.device_folder import device_folder
 from atoll.search.card import card_digest
 from atoll.search.cli import main
 from atoll.search.export import export_trial
@@ -80,7 +81,7 @@ def test_an_untouched_export_holds(folder: Path, capsys: pytest.CaptureFixture[s
     assert {"model.tflite written anew from the weights", "metrics.quality", "artifact.agreement"} <= same
     assert {"artifact.model_bytes", "metrics.payload_bytes", "waterfall.1.latency_ms_high"} <= same
     assert {
-        "predictions.0.value",
+        "predictions.coral-dev-board.latency_ms.value",
         "baseline.macs",
         "baseline.payload_bytes",
         "metrics.latency_status",
@@ -129,9 +130,9 @@ def test_a_changed_byte_is_named_in_whichever_file(
     content[at] = ord("8") if content[at] == ord("7") else ord("7")
     (folder / name).write_bytes(bytes(content))
     assert main(["verify", str(folder)]) in ((1, 2) if name == "card.json" else (1,))
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
+    *others, error = capsys.readouterr().err.splitlines()
     assert name in error
+    assert all("has another fit here" in line for line in others)  # a changed digest of the card's
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -188,7 +189,7 @@ def halve_an_interval(card: dict[str, Any]) -> None:
         (raise_network_quality, "metrics.quality"),
         (shrink, "artifact.model_bytes"),
         (cheapen_a_step, "waterfall.1.macs"),
-        (halve_an_interval, "predictions.0.high"),
+        (halve_an_interval, "predictions.coral-dev-board.latency_ms.high"),
     ],
 )
 def test_a_card_that_flatters_is_told_by_what_the_files_give(
@@ -218,6 +219,76 @@ def test_another_version_s_picture_is_not_compared_and_said(
     assert "made with matplotlib 0.1, here is " in capsys.readouterr().err
     drawn = next(row for row in verify_export(folder) if "drawn anew" in row.figure)
     assert drawn.verdict == "not compared"
+
+
+@pytest.fixture
+def own_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the user's devices."""
+    monkeypatch.setenv("ATOLL_DEVICES", str(tmp_path / "devices"))
+    return tmp_path / "devices"
+
+
+def calibrate(devices: Path, name: str, forget: str = "") -> None:
+    """Gives the user an own fit of a device, which does not predict the quantity `forget`."""
+    shutil.copytree(device_folder(name), devices / name)
+    path = devices / name / "fitted.json"
+    stored = json.loads(path.read_text())
+    stored["fits"] = [fit for fit in stored["fits"] if fit["quantity"] != forget]
+    path.write_text(json.dumps(stored, indent=2))
+
+
+@pytest.mark.parametrize("forget", ["", "peak_memory_bytes"])
+def test_predictions_of_another_fit_are_not_compared(
+    folder: Path, own_devices: Path, forget: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As behind `atoll calibrate --device host`; those of the other devices are compared as ever."""
+    calibrate(own_devices, "host", forget)
+    assert main(["verify", str(folder)]) == 0
+    error = capsys.readouterr().err
+    assert error == "atoll: host has another fit here than the card's: its predictions are not compared\n"
+    rows = {row.figure: row for row in verify_export(folder)}
+    of_host = [row for figure, row in rows.items() if figure.startswith("predictions.host.")]
+    assert {(row.verdict, row.recomputed) for row in of_host} == {("not compared", None)}
+    assert len(of_host) == 8
+    assert all(f"{row.why}\n" in error for row in of_host)
+    others = [row for figure, row in rows.items() if figure.startswith("predictions.coral")]
+    assert {row.verdict for row in others} == {"same"}
+
+
+def test_what_a_study_s_device_predicts_is_not_compared_where_it_has_another_fit(
+    folder: Path, own_devices: Path
+) -> None:
+    """What is counted is; the Edge TPU leaves the rest to that device."""
+    calibrate(own_devices, "coral-dev-board", "peak_memory_bytes")
+    rows = {row.figure: row.verdict for row in verify_export(folder)}
+    for figure in ("metrics.latency_ms", "waterfall.1.peak_memory_bytes_low", "baseline.latency_status"):
+        assert rows[figure] == "not compared"
+    assert rows["predictions.coral-edge-tpu.latency_ms.value"] == "not compared"
+    for figure in (
+        "metrics.macs",
+        "metrics.edge_tpu_mappable",
+        "waterfall.1.model_bytes",
+        "predictions.host.latency_ms.value",
+    ):
+        assert rows[figure] == "same"
+
+
+def test_a_device_that_is_not_here_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def rename(card: dict[str, Any]) -> None:
+        for row in card["predictions"]:
+            row["device"] = row["device"].replace("host", "my-board")
+        card["fit_digests"]["my-board"] = card["fit_digests"].pop("host")
+
+    change_card(folder, rename, sealed=True)
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "MODEL_CARD.md").write_text(card_markdown(card))
+    assert main(["verify", str(folder)]) == 0
+    assert "my-board is no device here: its predictions are not compared\n" in capsys.readouterr().err
+
+
+def test_a_prediction_that_the_card_lacks_moves_no_other(folder: Path) -> None:
+    change_card(folder, lambda card: card["predictions"].pop(0), sealed=True)
+    assert different(folder) == ["SHA-256 of MODEL_CARD.md"]
 
 
 def test_a_form_that_fails_now_differs(
