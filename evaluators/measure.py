@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..hw_models.device import Device
 from ..hw_models.layer_table import LayerTable, layer_table
+from ..spaces.errors import AtollError
 from ..spaces.layers.layer import Layer
 from ..spaces.layers.norm import Norm
 from ..spaces.layers.structure import input_shape_of, named_factors, weight_factors
@@ -62,6 +63,8 @@ def price(network: nn.Module, device: Device) -> Price:
     predictions = device.predict(table, model_bytes=len(content))
 
     def quad(name: str) -> tuple[float, float, float, str]:
+        if name not in predictions:
+            raise AtollError(f"device {device.name}: {name} was never measured there; trials need it")
         p = predictions[name]
         return (p.value, p.low, p.high, p.status)
 

@@ -99,7 +99,8 @@ def sample(
         else:
             unused.append(Unused(row, reason or "", point))
     if not points:
-        raise AtollError(f"{model.column}: no row is left to fit; at least one must be credible and priced")
+        why = "; ".join(f"{one.measurement.id}: {one.reason}" for one in unused[:3])
+        raise AtollError(f"{model.column}: no row is left to fit, one at least must be usable ({why})")
     known = {point.measurement.setup for point in points}
     return Sample(model, tuple(s for s in setups if s.name in known), tuple(points), tuple(unused))
 

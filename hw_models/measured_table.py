@@ -1,7 +1,7 @@
 """The layer table of a network as it was measured: structures as published, not as our techniques build them.
 
 Differences that matter for the fit: a published tensor train keeps its rank at every bond, even where the
-matrix has none left, and runs core by core, in 8 bits too; norms stay where the network has them.
+matrix has none left, and runs core by core, in 8 bits too.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..spaces.errors import AtollError
+from ..spaces.nearest import known_names
 from .file_table import layer_table_of_file
 from .layer_table import LayerTable, layer_table
 from .measurements import Measurement
@@ -20,8 +21,13 @@ if TYPE_CHECKING:
     from ..spaces.technique import Technique
 
 
-def measured_table(measurement: Measurement) -> LayerTable:
+def measured_table(measurement: Measurement, as_written: bool = False) -> LayerTable:
     """Returns the table of a measured network.
+
+    Args:
+        measurement: what was measured.
+        as_written: leave normalisations where the network has them, as other converters do; counts of
+            operations depend on it, the Coral models do not.
 
     Raises:
         AtollError: with the reason why the row cannot be priced.
@@ -31,9 +37,11 @@ def measured_table(measurement: Measurement) -> LayerTable:
 
     if measurement.artifact is not None and (measurement.artifact.is_file() or not measurement.network):
         return replace(_artifact_table(measurement, measurement.artifact), name=measurement.id)
-    if measurement.network not in [name for name, _ in NETWORKS]:
-        raise AtollError(f"the structure of {measurement.network} is not known")
-    table = _zoo_table(measurement, list(Recipe.parse(measurement.recipe or "baseline")))
+    zoo = [name for name, _ in NETWORKS]
+    if measurement.network not in zoo:
+        near = known_names(measurement.network, zoo)
+        raise AtollError(f"the structure of {measurement.network!r} is not known; {near}")
+    table = _zoo_table(measurement, list(Recipe.parse(measurement.recipe or "baseline")), as_written)
     surrogate = measurement.surrogate or measurement.network in SURROGATES
     return replace(table, name=measurement.id, surrogate=surrogate)
 
@@ -47,7 +55,7 @@ def _artifact_table(measurement: Measurement, path: Path) -> LayerTable:
     return table
 
 
-def _zoo_table(measurement: Measurement, steps: "list[Technique]") -> LayerTable:
+def _zoo_table(measurement: Measurement, steps: "list[Technique]", as_written: bool) -> LayerTable:
     import torch
 
     from ..spaces.layers.structure import adopt
@@ -65,7 +73,7 @@ def _zoo_table(measurement: Measurement, steps: "list[Technique]") -> LayerTable
             integer = True  # a plan would merge the cores first
         else:
             network = step.plan(network)
-    table = layer_table(network, measurement.input_shape, as_written=True)
+    table = layer_table(network, measurement.input_shape, as_written=as_written)
     return _integer_everywhere(table) if integer else table
 
 

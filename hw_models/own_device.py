@@ -4,7 +4,8 @@ import csv
 import io
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import exp
 from pathlib import Path
 from typing import Self
 
@@ -12,12 +13,15 @@ from ..spaces.errors import AtollError
 from .calibration import Sample
 from .device import fitted_text
 from .device_folder import DEFAULT_DEVICE, About, device_folder, device_names, new_device_folder
+from .estimate import log_error
 from .fitted import Fitted
 from .measurements import Measurement, check_ids, read_measurements
 from .samples import measurements_of, samples
 
 #: with fewer rows the ranks of a 90 % interval fall outside of what was measured (jackknife+)
 LEAST_ROWS = 9
+#: error of a fit on a set-up's only row above which it is said
+MISSED = 0.1
 #: folder of a device's measured files
 ARTIFACTS = "artifacts"
 
@@ -64,6 +68,9 @@ class Calibration:
             rows = (*measurements_of(like), *rows)
         elif about.base:
             rows = (*measurements_of(about.base), *rows)
+        else:
+            own = {row.setup for row in rows}  # the file alone is fitted: no other set-up has a figure
+            about = replace(about, setups=tuple(s for s in about.setups if s.name in own) or about.setups)
         _check_unique(rows, file)
         return cls(device, like, about.with_setups([row.setup for row in rows]), rows, file)
 
@@ -76,10 +83,10 @@ class Calibration:
         check_ids(self.rows, excluded)
         return samples(self.like, self.rows, self.about, excluded)
 
-    def notes(self, found: Sequence[Sample]) -> list[str]:
-        """Returns, in words, what so few rows cannot support."""
+    def notes(self, found: Sequence[Sample], fits: Sequence[Fitted]) -> list[str]:
+        """Returns, in words, what so few rows cannot support, and anchors that the formula cannot meet."""
         notes = []
-        for sample in found:
+        for sample, fitted in zip(found, fits, strict=True):
             quantity, rows = sample.model.column, len(sample.points)
             few = rows < LEAST_ROWS
             if few:
@@ -88,8 +95,15 @@ class Calibration:
                     "interval exists, the widest that the rows give is shown"
                 )
             for setup in sample.setups:
-                count = sum(point.measurement.setup == setup.name for point in sample.points)
-                if count == 1 and not few:
+                points = [point for point in sample.points if point.measurement.setup == setup.name]
+                if len(points) == 1:
+                    error = exp(log_error(sample.model, points[0], fitted.estimate.coefficients)) - 1
+                    if abs(error) > MISSED:
+                        notes.append(
+                            f"{quantity}: the one row of set-up {setup.name} is missed by "
+                            f"{100 * error:+.0f} %: the formula allows no set-up so far off"
+                        )
+                if len(points) == 1 and not few:
                     notes.append(
                         f"{quantity}: set-up {setup.name} rests on one anchor row: it shifts the set-up, its "
                         "spread comes from the other set-ups"
@@ -114,6 +128,11 @@ class Calibration:
                     "fit would lose them; `atoll calibrate` without --write says why"
                 )
         else:
+            if not self.about.base and max(len(fitted.left_out) for fitted in fits) < LEAST_ROWS:
+                raise AtollError(
+                    f"{name} is there already, and fewer than {LEAST_ROWS} rows cannot take its place: give "
+                    f"--device with a new name, which builds on what is known (--base {name})"
+                )
             folder = new_device_folder(name)
             content = self._kept(folder)
             texts = {"device.toml": self.about.to_toml(), "measurements.csv": content, **texts}

@@ -10,6 +10,7 @@ from ..evaluators.bundle import load_bundle
 from ..evaluators.edge_tpu_check import EdgeTpuReport, check_edge_tpu
 from ..evaluators.edge_tpu_compiler import COMPILER, Compilation, compile_for_edge_tpu
 from ..evaluators.litert.lower import operator_layers
+from ..hw_models.tflite_file import TfliteFile
 from ..spaces.errors import AtollError
 from ..spaces.layers.structure import input_shape_of
 from ..spaces.nearest import known_names
@@ -80,6 +81,7 @@ def pre_check(folder: Path, device: str) -> PreCheck:
         content = (folder / ARTIFACT).read_bytes()
     except OSError as error:
         raise AtollError(f"no export in {folder}: {ARTIFACT} cannot be read ({error.strerror})") from error
+    TfliteFile.read(folder / ARTIFACT)  # a damaged file is a sentence
     return PreCheck(device, check_edge_tpu(content, _layers(folder, content)), compile_for_edge_tpu(content))
 
 

@@ -1,6 +1,6 @@
 """What `atoll predict` prices: a recipe on a network of the zoo, a stored trial, or a file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,13 +77,18 @@ def priced_recipe(text: str, network: str, size: str, classes: int) -> Priced:
     """
     from ..hw_models.measurements import parse_size
     from ..hw_models.planned import planned_steps
+    from ..spaces.networks import SURROGATES
     from ..spaces.order import check_order
     from ..spaces.recipe import Recipe
 
     recipe = check_order(Recipe.parse(text))
     shape = parse_size(size, "--input")
     structures = list(planned_steps(recipe, network, shape, classes))
-    return _priced(f"{recipe} of {network}", recipe, structures, shape)
+    priced = _priced(f"{recipe} of {network}", recipe, structures, shape)
+    if network not in SURROGATES:
+        return priced
+    note = f"{network} stands in for a network that its publication does not define"
+    return replace(priced, table=replace(priced.table, surrogate=True), notes=(*priced.notes, note))
 
 
 def _priced(

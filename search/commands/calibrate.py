@@ -88,7 +88,7 @@ def calibrate(
     work = Calibration.of(file, device, base)
     found = work.samples(ids)
     fits = fit_all(found)
-    for note in work.notes(found):
+    for note in work.notes(found, fits):
         print(f"atoll: {note}", file=sys.stderr)
     if write or (file is not None and device is not None):
         print(f"atoll: wrote {work.write(fits)}", file=sys.stderr)

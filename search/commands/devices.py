@@ -1,5 +1,7 @@
 """`atoll devices`: what networks can be priced for."""
 
+from typing import Any
+
 from ...spaces.errors import AtollError
 from ..tables import Column, FormatOption, print_table
 
@@ -23,7 +25,7 @@ def devices(format: FormatOption = "table") -> None:
     from ...hw_models.device_folder import device_folder, device_names
     from ...hw_models.samples import measurements_of
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in device_names():
         try:
             device, count = Device.load(name), len(measurements_of(name))

@@ -64,6 +64,8 @@ def predict(
     if sum(given is not None for given in (recipe, artifact, trial)) != 1:
         raise AtollError("predict: give one of RECIPE, --artifact FILE.tflite and --trial TRIAL")
     board = Device.load(device)
+    if setup is not None and board.setup not in (None, setup):
+        raise AtollError(f"predict: got the set-ups {board.setup} and {setup}, allowed is one of them")
     if artifact is not None:
         priced = priced_file(artifact)
     elif trial is not None:

@@ -41,7 +41,7 @@ def rebuild(
         "model_bytes": len(found.artifact),
         "sha256": found.digest,
         "expected_sha256": found.expected_digest,
-        "identical": found.identical,
+        "identical": found.identical and found.difference is None,
     }
     columns = [
         Column("folder"),

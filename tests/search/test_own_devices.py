@@ -148,7 +148,7 @@ def measured_file(tmp_path):
     from atoll.spaces.recipe import Recipe
 
     (tmp_path / "files").mkdir()
-    rows = []
+    rows: list[str] = []
     for name in ("baseline", "quantize(bits=8)", "quantize(bits=4)"):
         network = planned(Recipe.parse(name), "compact_cnn", (3, 32, 32), 10)
         path = tmp_path / "files" / f"{len(rows)}.tflite"
@@ -195,3 +195,16 @@ def test_a_damaged_device_is_said_and_hides_no_other(atoll, anchor, tmp_path):
 def test_measuring_into_no_folder_is_refused_before_it_begins(atoll, tmp_path):
     status, _, err = atoll("calibrate", tmp_path / "none" / "x.csv", "--measure")
     assert status == 2 and "is no folder" in err
+
+
+def test_few_rows_do_not_take_a_built_in_devices_place(atoll, anchor):
+    status, _, err = atoll("calibrate", anchor, "--device", "host")
+    assert status == 2
+    assert "host is there already" in err and "--base host" in err
+
+
+def test_an_anchor_that_cannot_be_met_is_said(atoll, anchor):
+    text = anchor.read_text(encoding="utf-8").replace("9.2", "5.0")  # less than file and tensors take
+    anchor.write_text(text, encoding="utf-8")
+    err = atoll("calibrate", anchor, "--device", "my-board")[2]
+    assert "peak_memory_mib: the one row of set-up bench is missed by +" in err
