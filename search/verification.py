@@ -158,10 +158,18 @@ def _figures(folder: Path, card: Card) -> Iterator[Checked]:
         elif figure in now and figure not in _TIMES:
             yield Checked.of(figure, value, now[figure])
         else:
-            yield Checked(figure, value, now.get(figure), "not compared")
+            yield Checked(figure, value, now.get(figure), "not compared", _looked_at(figure, card))
     for delivered, found in zip(card["deliveries"], recomputed["deliveries"], strict=True):
         if "failure" in found:
             yield Checked(f"deliveries: {delivered['form']}", "agrees", None, "differs", found["failure"])
+
+
+def _looked_at(figure: str, card: Card) -> str:
+    """Returns when the test split was looked at, for its quality; "" for any other figure."""
+    section, *place = figure.split(".")
+    if section not in ("test_looks", "baseline_test_looks") or place[-1] != "quality":
+        return ""
+    return f"{section}: quality on the test split, looked at on {card[section][int(place[0])]['at']}"
 
 
 def _other_fits(card: Card) -> dict[str, str]:

@@ -346,6 +346,9 @@ def test_a_look_at_the_test_split_is_written_down_and_counted(
         assert [look["quality"] for look in looks] == [quality] * times
         assert copied_store.studies()[-1]["test_looks"] == times
         assert different(folder) == []
+    assert main(["verify", str(folder), "--format", "json"]) == 0
+    row = next(row for row in json.loads(capsys.readouterr().out) if row["figure"] == "test_looks.1.quality")
+    assert (row["verdict"], looks[1]["at"] in row["why"]) == ("not compared", True)
     text = (folder / "MODEL_CARD.md").read_text()
     assert f"looked at 2 times with this model: {100 * quality:.2f} % ({looks[0]['at'][:10]})" in text
 
