@@ -158,6 +158,7 @@ def first_step(
             context = new_context(trained[name], seed=1)
             network, _ = step.apply(trained[name], context)
             promised = promises(network)
+            context.epochs_left = 1.0  # training of its own, behind the steps
             context.fit(network, epochs=1)
             check_all(network, promised)
             done[step, name] = network
@@ -190,6 +191,7 @@ def test_a_legal_pair_keeps_what_it_promised(
         check_input_signs(before, after)
     promised, shape = promises(after), structure(after)
     untrained = deepcopy(after.state_dict())
+    context.epochs_left = 1.0  # training of its own, behind the steps
     context.fit(after, epochs=1)
     assert any(not torch.equal(tensor, untrained[key]) for key, tensor in after.state_dict().items())
     assert structure(after) == shape  # channels and ranks too
@@ -236,6 +238,7 @@ def test_zeros_shared_values_and_grids_add_up_over_three_steps(
         for step in Recipe.parse(text):
             context = new_context(trained["sequential"])
             network, _ = step.apply(network, context)
+            context.epochs_left = 1.0  # training of its own, behind the steps
             context.fit(network, epochs=1)
         factor = network.get_submodule("dense1.weight")
         assert isinstance(factor, Factor)
