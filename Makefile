@@ -19,7 +19,7 @@ BENCHES := store cost artifact host
 export OMP_WAIT_POLICY := PASSIVE
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help install demo characters weights pairs test test-fast check wheel bench clean distclean bench-techniques $(BENCHES:%=bench-%)
+.PHONY: help install demo characters weights pairs test test-fast check wheel bench clean distclean bench-record bench-compare bench-techniques $(BENCHES:%=bench-%)
 
 help: ## Show this list
 	@echo "make TARGET [PYTHON=python3.11] [TORCH_INDEX=URL of an extra package index for PyTorch]"
@@ -112,6 +112,14 @@ bench: $(BENCHES:%=bench-%) ## Measure the speed claims: a JSON line a figure on
 $(BENCHES:%=bench-%): bench-%: $(VENV)/.installed
 	@echo "== Measuring: $*" >&2
 	$(BIN)/python tests/bench/$*.py
+
+bench-record: $(VENV)/.installed ## Measure every figure of `make bench` three times and write results/bench/
+	@echo "== Measuring every figure three times; records go to results/bench/" >&2
+	$(BIN)/python tests/bench/recorded.py record 3
+
+bench-compare: $(VENV)/.installed ## Measure once and name what is worse than the record
+	@echo "== Measuring, to compare with results/bench/" >&2
+	$(BIN)/python tests/bench/recorded.py compare
 
 # Hours, so not among the benches above; BENCH_ARGS="--task digits" tries it out in minutes.
 bench-techniques: $(VENV)/.installed ## Measure every technique alone on characters (an hour or two; run again to go on)

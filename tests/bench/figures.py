@@ -20,7 +20,8 @@ def report(
     """
     met = None if target is None else value <= target if better == "lower" else value >= target
     # Four digits are more than repeated runs agree on.
-    line = {"name": name, "value": float(f"{value:.4g}"), "unit": unit, "target": target, "met": met}
+    shown = float(f"{value:.4g}")
+    line = {"name": name, "value": shown, "unit": unit, "better": better, "target": target, "met": met}
     print(json.dumps(line), flush=True)
 
 

@@ -1,0 +1,97 @@
+"""The record of the speed claims: every figure of `make bench` several times, and what a new run is held to.
+
+`recorded.py record RUNS` measures and writes `results/bench/SUITE.jsonl`, a line a figure with the
+values of all runs; `recorded.py compare` measures once and names the figures that are worse. The spread
+of the recorded runs is what "no worse" means: a value within it is no difference.
+"""
+
+import datetime
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+RECORDS = HERE.parents[1] / "results" / "bench"
+SUITES = ("store", "cost", "artifact", "host")
+
+
+def measured(suite: str) -> list[dict[str, Any]]:
+    """Return the figures that one run of a suite prints; its own words go to stderr."""
+    run = subprocess.run(
+        [sys.executable, HERE / f"{suite}.py"], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def machine() -> str:
+    """Return the processor as the kernel names it and how many of its cores there are."""
+    cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    name = cpu[0].split(":", 1)[1].strip() if cpu else platform.machine()
+    return f"{name}, {len(cpu)} cores"
+
+
+def record_of(runs: list[list[dict[str, Any]]], commit: str, machine: str, date: str) -> list[dict[str, Any]]:
+    """Return one line a figure: the values of all runs, in the order in which they were measured."""
+    lines: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        for figure in run:
+            line = lines.setdefault(
+                figure["name"],
+                {"name": figure["name"], "unit": figure["unit"], "better": figure["better"], "values": []},
+            )
+            line["values"].append(figure["value"])
+    return [{**line, "commit": commit, "machine": machine, "date": date} for line in lines.values()]
+
+
+def worse(figure: dict[str, Any], line: dict[str, Any]) -> bool:
+    """Return whether a figure lies beyond the worst recorded value by more than their whole spread."""
+    lowest, highest = min(line["values"]), max(line["values"])
+    spread = highest - lowest
+    if line["better"] == "lower":
+        return bool(figure["value"] > highest + spread)
+    return bool(figure["value"] < lowest - spread)
+
+
+def record(runs: int) -> None:
+    """Measure every suite `runs` times and write the record."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    RECORDS.mkdir(parents=True, exist_ok=True)
+    for suite in SUITES:
+        found = [measured(suite) for _ in range(runs)]
+        lines = record_of(found, commit, machine(), datetime.date.today().isoformat())
+        (RECORDS / f"{suite}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def compare() -> int:
+    """Measure every suite once, print what is worse than the record, and return how many figures are."""
+    count = 0
+    for suite in SUITES:
+        lines = [json.loads(text) for text in (RECORDS / f"{suite}.jsonl").read_text().splitlines()]
+        known = {line["name"]: line for line in lines}
+        here = machine()
+        if lines and lines[0]["machine"] != here:
+            print(
+                f"{suite}: recorded on {lines[0]['machine']}, this is {here}: times say little",
+                file=sys.stderr,
+            )
+        for figure in measured(suite):
+            line = known.get(figure["name"])
+            if line is not None and worse(figure, line):
+                count += 1
+                print(f"{figure['name']}: {figure['value']} {figure['unit']}, recorded {line['values']}")
+    return count
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["record", runs]:
+            record(int(runs))
+        case ["compare"]:
+            sys.exit(compare() > 0)
+        case words:
+            sys.exit(f"got {words}, allowed are: record RUNS, compare")
