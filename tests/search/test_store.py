@@ -1,23 +1,19 @@
 """The store: rows that are a function of the journal, readers and writers that do not stop each other."""
 
-import json
 import logging
 import os
 import pickle
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
-import psutil
 import pytest
 from atoll.evaluators.metrics import Metrics
 from atoll.search import row_tables, schema
 from atoll.search import store as store_module
-from atoll.search.driver_lock import Driver
 from atoll.search.folder import Folder
 from atoll.search.rows import MEASURED, METRICS, Rows
 from atoll.search.store import Store
@@ -258,17 +254,21 @@ def test_a_reader_leaves_the_journal_of_a_living_driver_alone(store):
 
 def living_other_driver(store):
     """Context manager: another process holds the store's lock."""
+    code = (
+        "import sys, time; from pathlib import Path; from atoll.search.driver_lock import DriverLock\n"
+        "with DriverLock(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
+    )
 
     class Other:
         def __enter__(self):
-            self.process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-            created = psutil.Process(self.process.pid).create_time()
-            driver = replace(Driver.this_process(), pid=self.process.pid, process_started_at=created)
-            store.lock_path.write_text(json.dumps(asdict(driver)))
+            command = [sys.executable, "-c", code, str(store.lock_path)]
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            assert self.process.stdout.readline() == "held\n"
 
         def __exit__(self, *_):
             self.process.kill()
             self.process.wait()
+            self.process.stdout.close()
 
     return Other()
 
