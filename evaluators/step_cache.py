@@ -1,9 +1,10 @@
 """The step cache: trained networks after every step, addressed by what decided them.
 
 One entry is a folder `KEY[:2]/KEY` with `model.safetensors` and `entry.json`. It is written beside its place
-and published by one rename; what is read is checked against the digest in the entry, and a damaged entry is
-removed and made again. Two processes that need the same entry wait for one maker (an advisory file lock,
-which the system frees when its holder dies). Failures are never kept.
+and published by one rename. A digest at the head of `entry.json` covers the rest of that file as it stands,
+and through it the tensors; an entry that differs in a byte, lacks a file or has one too many is removed and
+made again. Two processes that need the same entry wait for one maker (an advisory file lock, which the system
+frees when its holder dies). Failures are never kept.
 """
 
 import fcntl
@@ -31,8 +32,12 @@ QUOTA_BYTES = 4 * 2**30
 WEIGHED_EVERY = 20
 #: a draft so old was left by a process that died; making the largest entry takes seconds
 DRAFT_AGE_S = 24 * 3600
+#: version of the files of an entry; part of every key, so that those of another one are not found
+FORMAT = 2
 _TENSORS, _ENTRY, _PINNED = "model.safetensors", "entry.json", "pinned"
 _DRAFT = ".draft-"
+_HEAD, _MIDDLE = b'{"sha256":"', b'","entry":'
+_BODY_START = len(_HEAD) + 2 * hashlib.sha256().digest_size + len(_MIDDLE)
 
 
 @dataclass(frozen=True)
@@ -65,12 +70,14 @@ class StepCache:
         """Returns an entry, None where there is none or it is damaged (it is removed then)."""
         folder = self._folder(key)
         try:
-            record = json.loads((folder / _ENTRY).read_bytes())
+            names = set(os.listdir(folder))
+            about = _opened((folder / _ENTRY).read_bytes())
             data = (folder / _TENSORS).read_bytes()
-            if hashlib.sha256(data).hexdigest() != record["sha256"] or record["key"] != key:
-                raise ValueError("the digest differs")
-            tensors = load(data)
-            found = Entry(tensors, record["record"])
+            if about["tensors"] != hashlib.sha256(data).hexdigest() or about["key"] != key:
+                raise ValueError("the entry is another one's")
+            if not names <= {_ENTRY, _TENSORS, _PINNED}:
+                raise ValueError("a file too many")
+            found = Entry(load(data), about["record"])
         except FileNotFoundError:
             # published at once with both files: a folder without one of them is damaged, not in the making
             if folder.exists() and not all((folder / name).exists() for name in (_ENTRY, _TENSORS)):
@@ -100,9 +107,9 @@ class StepCache:
             try:
                 # copies: a network may hold one layer under two names, and safetensors wants no shared memory
                 data = save({name: tensor.clone().contiguous() for name, tensor in entry.tensors.items()})
-                record = {"key": key, "sha256": hashlib.sha256(data).hexdigest(), "record": entry.record}
+                about = {"key": key, "tensors": hashlib.sha256(data).hexdigest(), "record": entry.record}
                 _write(draft / _TENSORS, data)
-                _write(draft / _ENTRY, json.dumps(record).encode())
+                _write(draft / _ENTRY, _sealed(json.dumps(about).encode()))
                 os.rename(draft, folder)
             except OSError:
                 shutil.rmtree(draft, ignore_errors=True)
@@ -188,12 +195,30 @@ class StepCache:
         )
 
 
+def _sealed(body: bytes) -> bytes:
+    """Returns plain JSON: the digest of a body, then the body as it stands."""
+    return _HEAD + hashlib.sha256(body).hexdigest().encode() + _MIDDLE + body + b"}"
+
+
+def _opened(content: bytes) -> dict[str, Any]:
+    """Returns the JSON that was sealed.
+
+    Raises:
+        ValueError: a byte of it is not as it was written.
+    """
+    body = content[_BODY_START:-1]
+    if content != _sealed(body):
+        raise ValueError("the digest differs")
+    about: dict[str, Any] = json.loads(body)
+    return about
+
+
 def _remove(folder: Path) -> None:
     """Takes an entry away at once, so that nobody finds half of it."""
     with suppress(OSError):  # another process was faster, or the folder is not ours to write
         gone = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder.parent))
         with suppress(OSError):
-            os.rename(folder, gone)
+            os.rename(folder, gone / folder.name)
         shutil.rmtree(gone, ignore_errors=True)
 
 

@@ -10,6 +10,7 @@ from ..spaces.layers.structure import adopt
 from ..spaces.recipe import Recipe
 from .datasets.dataset import Dataset
 from .digests import digest_json, digest_tensors, library_versions
+from .step_cache import FORMAT
 from .tasks.given import given_network
 from .tasks.task import Task
 
@@ -73,6 +74,7 @@ class StudyBasis:
         """What belongs into every key."""
         return {
             "pipeline": PIPELINE_VERSION,
+            "entries": FORMAT,
             "task": self.task.name,
             "network": digest_tensors(self.given.state_dict()),
             "data": self.dataset.version,

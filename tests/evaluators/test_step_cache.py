@@ -116,7 +116,17 @@ def flip_a_byte(path: Path) -> None:
 
 
 def under_another_key(path: Path) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), "key": OTHER}))
+    other = StepCache(path.parents[2])
+    other.put(OTHER, entry(5.0))
+    for file in folder_of(other, OTHER).iterdir():
+        file.replace(path.parent / file.name)
+
+
+def better(path: Path) -> None:
+    """As the cache itself would write it, but for the digest."""
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"quality": 0.5', b'"quality": 0.9'))
+    assert path.read_bytes() != content
 
 
 DAMAGE: dict[str, tuple[str, Callable[[Path], Any]]] = {
@@ -128,9 +138,43 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "a record of something else": ("entry.json", lambda path: path.write_text("[]")),
     "a record without its parts": ("entry.json", lambda path: path.write_text("{}")),
     "bytes that are no text": ("entry.json", lambda path: path.write_bytes(b"\xff\xfe")),
+    "a figure of the record": ("entry.json", better),
+    "a record in other words": (
+        "entry.json",
+        lambda path: path.write_text(json.dumps(json.loads(path.read_text()))),
+    ),
+    "a file too many": ("entry.json", lambda path: path.with_name("old.json").write_bytes(path.read_bytes())),
+    "a folder in a file's place": ("entry.json", lambda path: (path.unlink(), path.mkdir())),
     "another entry's": ("entry.json", under_another_key),
     "no record": ("entry.json", Path.unlink),
 }
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "entry.json"])
+def test_an_entry_with_any_byte_flipped_or_cut_off_is_none(cache: StepCache, file: str) -> None:
+    cache.put(KEY, entry())
+    folder = folder_of(cache, KEY)
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    content = whole[file]
+    flipped = (content[:n] + bytes([content[n] ^ 1 << n % 8]) + content[n + 1 :] for n in range(len(content)))
+    cut = (content[:n] for n in range(len(content)))
+    for damaged in (*flipped, *cut, content + b" ", content * 2):
+        folder.mkdir(exist_ok=True)
+        for name, data in (whole | {file: damaged}).items():
+            (folder / name).write_bytes(data)
+        assert cache.get(KEY) is None
+        assert not folder.exists()
+    cache.put(KEY, entry())
+    assert cache.get(KEY) is not None
+
+
+def test_a_file_in_the_place_of_an_entry_is_taken_away(cache: StepCache) -> None:
+    folder = folder_of(cache, KEY)
+    folder.parent.mkdir(parents=True)
+    folder.write_text("no folder")
+    _, was_there = cache.get_or_make(KEY, entry)
+    assert not was_there
+    assert cache.get(KEY) is not None
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
