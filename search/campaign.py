@@ -5,6 +5,7 @@ reference set and the papers' ensemble; once the reference set is complete the s
 searcher's own proposals follow.
 """
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,6 +23,8 @@ from .study_journal import StudyJournal
 from .trial import Trial
 from .trials import Trials
 from .work import STOPPED, Outcome, Work
+
+_LOG = logging.getLogger(__name__)
 
 #: Proposals priced in one call: the driver's loop must go on meanwhile.
 _PRICED_AT_A_TIME = 20
@@ -140,6 +143,12 @@ class Campaign:
         row = self.store.study(name) if self.store.path.exists() else None
         if row is not None and row.get("definition"):
             check_same(name, row["definition"], self.study.definition(), "this search")
+        elif row is not None and row.get("digest") not in (None, self.study.digest):
+            raise AtollError(
+                f"study {name!r} is in the store with another definition than that of this search, which "
+                f"cannot be shown (its lines in the journal are damaged). Allowed are the same definition or "
+                f"another name"
+            )
         self._journal.begun()
         if row is None:
             return
@@ -158,7 +167,10 @@ class Campaign:
         """Takes a trial over from the store, unless it is of another seed or budget."""
         self.trials.skip(row["trial"])
         if row["seed"] == self.study.seed and row["epochs_per_step"] == self.study.budget_epochs:
-            self.trials.add(Trial.from_row(row))
+            try:
+                self.trials.add(Trial.from_row(row))
+            except AtollError as error:
+                _LOG.warning("trial %s of the store is left aside: %s", row["trial"], error)
 
     # What comes next --------------------------------------------------------------------------------
 

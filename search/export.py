@@ -25,6 +25,7 @@ from ..spaces.errors import AtollError
 from ..spaces.layers.structure import input_shape_of
 from ..spaces.recipe import Recipe
 from .card import card_digest, file_digests, make_card
+from .events import LookedAtTest, Measured
 from .selection import Row, ranked_trials
 from .store import READ_WAIT_S, Store
 from .study import Study
@@ -161,6 +162,7 @@ def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]
         return []
     trials = store.trials(study.study_name)
     baseline = [t for t in trials if t["origin"] == "baseline" and t["status"] == "finished"]
+    rows = {trial["trial"]: trial for trial in trials}
     finalists = [*baseline, *ranked_trials(store, row)[: study.finalists]] if baseline else []
     measured = []
     contents: dict[str, bytes] = {}
@@ -177,25 +179,16 @@ def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]
         report = report_artifact(contents[name], result.network, pipeline.dataset.validation)
         quality = file_quality(contents[name], pipeline.dataset.test)
         now = datetime.now(UTC).isoformat()
-        key = {"study": study.study_name, "trial": name}
+        figures = {**report.to_event(), "test_quality": quality, "test_quality_at": now}
+        store.journal.append(Measured.of_row(rows[name], figures=figures))
         store.journal.append(
-            {
-                "type": "measured",
-                **key,
-                **report.to_event(),
-                "test_quality": quality,
-                "test_quality_at": now,
-            }
+            LookedAtTest.of_row(rows[name], command="search", quality=quality, looked_at=now)
         )
-        look = {"command": "search", "quality": quality, "looked_at": now}
-        store.journal.append({"type": "test_look", **key, **look})
         measured.append(name)
     if contents:
         say(f"timing {len(contents)} files in turns on this machine")
-        for name, figures in zip(contents, host_figures(list(contents.values())), strict=True):
-            store.journal.append(
-                {"type": "measured", "study": study.study_name, "trial": name, **figures.to_event()}
-            )
+        for name, timed in zip(contents, host_figures(list(contents.values())), strict=True):
+            store.journal.append(Measured.of_row(rows[name], figures=dict(timed.to_event())))
     store.fold(READ_WAIT_S)
     return measured
 

@@ -4,7 +4,6 @@ import errno
 import fcntl
 import json
 import logging
-import math
 import os
 import zlib
 from collections.abc import Iterator
@@ -13,35 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from ..spaces.errors import AtollError
-from ..spaces.nearest import known_names
+from .events import Event, event_from_json, plain
 
 _LOG = logging.getLogger(__name__)
-
-# The event types and the fields without which an event of that type says nothing.
-REQUIRED_FIELDS: dict[str, tuple[str, ...]] = {
-    "study": ("study",),
-    "proposed": ("study", "trial", "recipe", "recipe_digest", "seed", "epochs_per_step"),
-    "started": ("study", "trial"),
-    "ended": ("study", "trial", "status"),
-    "measured": ("study", "trial"),
-    "test_look": ("study", "trial"),
-}
-END_STATUSES = ("finished", "failed", "rejected")
 
 # A line is {"crc32":"xxxxxxxx","event":{...}}: plain JSON lines for other tools; the checksum
 # covers the bytes of the event exactly as they stand in the file.
 _HEAD, _MIDDLE, _TAIL = b'{"crc32":"', b'","event":', b"}\n"
 _BODY_START = len(_HEAD) + 8 + len(_MIDDLE)
 _CHUNK_BYTES = 1 << 20
+#: of a line; the longest of ours, an end with its steps, has some ten thousand
+MAX_LINE_BYTES = 1 << 24
 
 
 class Journal:
     """Append-only file of events, shared safely by several processes.
 
     An event is one line. What was torn off by a crash (a last line without its end) is ignored when
-    reading and cut away by the next append. A damaged line between whole ones is skipped with a warning
-    that names file and byte: the events around it are worth more than a refusal, and a trial whose end is
-    lost this way counts as interrupted and is run again.
+    reading and cut away by the next append. Lines that cannot be read (damaged, or not as `append` writes
+    them) are skipped with one warning that counts them: the events around them are worth more than a
+    refusal, and a trial whose end is lost this way counts as interrupted and is run again.
 
     Args:
         path: the file; it and its folder are created by the first append.
@@ -50,19 +40,16 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
 
-    def append(self, event: dict[str, Any]) -> None:
+    def append(self, event: Event) -> None:
         """Writes one event and returns when it is on the disk.
 
-        NaN and infinities become null, since JSON has none.
-
         Args:
-            event: JSON object whose "type" is one of `REQUIRED_FIELDS`.
+            event: NaN and infinities in it become null, since JSON has none.
 
         Raises:
-            ValueError: unknown type, or a required field is missing.
+            ValueError: it could not be read again: a part is of the wrong type, size or range.
             AtollError: the disk is full or the file cannot be written; the file is left as it was.
         """
-        _check(event)
         line = _encode(event)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,8 +61,8 @@ class Journal:
         except OSError as error:
             raise AtollError(_explain(error, self.path)) from error
 
-    def read(self, offset: int = 0, limit: int | None = None) -> tuple[list[dict[str, Any]], int]:
-        """Returns the complete events from a byte offset on, and the offset after the last of them.
+    def read(self, offset: int = 0, limit: int | None = None) -> tuple[list[Event], int]:
+        """Returns the events of the complete lines from a byte offset on, and the offset after the last.
 
         Args:
             offset: byte offset of the start of a line, as returned by an earlier call.
@@ -84,24 +71,40 @@ class Journal:
         Raises:
             AtollError: the file cannot be read.
         """
-        events: list[dict[str, Any]] = []
+        events: list[Event] = []
+        skipped: list[int] = []
+        for end, line in self._lines(offset, limit):
+            try:
+                event = _decode(line)
+            except AtollError:
+                skipped.append(offset)
+            else:
+                if event is not None:
+                    events.append(event)
+            offset = end
+        if skipped:
+            _LOG.warning(
+                "%s: skipped %d line%s that cannot be read, the first at byte %d: a trial whose end is lost "
+                "with them is run again",
+                self.path,
+                len(skipped),
+                "s" * (len(skipped) > 1),
+                skipped[0],
+            )
+        return events, offset
+
+    def has_more(self, offset: int) -> bool:
+        """Returns whether a complete line follows an offset."""
+        return next(self._lines(offset, 1), None) is not None
+
+    def is_line_start(self, offset: int) -> bool:
+        """Returns whether a line starts at an offset, or would start there if it were appended."""
         try:
             with open(self.path, "rb") as file:
-                file.seek(offset)
-                for count, line in enumerate(file):
-                    if not line.endswith(b"\n") or count == limit:
-                        break
-                    event = _decode(line)
-                    if event is None:
-                        _LOG.warning("%s: skipped a damaged line at byte %d", self.path, offset)
-                    else:
-                        events.append(event)
-                    offset += len(line)
-        except FileNotFoundError:
-            return [], 0
-        except OSError as error:
-            raise AtollError(_explain(error, self.path)) from error
-        return events, offset
+                file.seek(max(0, offset - 1))
+                return offset == 0 or file.read(1) == b"\n"
+        except OSError:
+            return offset == 0
 
     def size_bytes(self) -> int:
         """Returns the size of the file, 0 where there is none."""
@@ -112,8 +115,28 @@ class Journal:
 
     def fingerprint(self) -> str:
         """Returns the checksum of the first line: tells this journal from another under the same name."""
-        events, _ = self.read(limit=1)
-        return f"{zlib.crc32(_body(events[0])):08x}" if events else ""
+        for _, line in self._lines(0, 1):
+            return f"{zlib.crc32(line[_BODY_START : -len(_TAIL)]):08x}"
+        return ""
+
+    def _lines(self, offset: int, limit: int | None) -> Iterator[tuple[int, bytes]]:
+        """Yields complete lines from an offset on with the offsets of their ends; b"" for one too long."""
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(offset)
+                while limit is None or limit > 0:
+                    line = file.readline(MAX_LINE_BYTES)
+                    last = line
+                    while len(last) == MAX_LINE_BYTES and not last.endswith(b"\n"):
+                        line, last = b"", file.readline(MAX_LINE_BYTES)
+                    if not last.endswith(b"\n"):
+                        return
+                    yield file.tell(), line
+                    limit = None if limit is None else limit - 1
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise AtollError(_explain(error, self.path)) from error
 
     @contextmanager
     def _exclusive(self) -> Iterator[int]:
@@ -123,17 +146,6 @@ class Journal:
             yield descriptor
         finally:
             os.close(descriptor)
-
-
-def _check(event: dict[str, Any]) -> None:
-    kind = event.get("type")
-    if kind not in REQUIRED_FIELDS:
-        raise ValueError(f"unknown event type {kind!r}: {known_names(str(kind), REQUIRED_FIELDS)}")
-    missing = [name for name in REQUIRED_FIELDS[kind] if event.get(name) is None]
-    if missing:
-        raise ValueError(f"an event of type {kind!r} needs {', '.join(missing)}")
-    if kind == "ended" and event["status"] not in END_STATUSES:
-        raise ValueError(f"a trial ends as {', '.join(END_STATUSES)}, not as {event['status']!r}")
 
 
 def _append_whole(descriptor: int, line: bytes) -> None:
@@ -164,35 +176,41 @@ def _end_of_last_line(descriptor: int) -> int:
     return 0
 
 
-def _body(event: dict[str, Any]) -> bytes:
-    return json.dumps(_plain(event), separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
+def _body(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
 
 
-def _encode(event: dict[str, Any]) -> bytes:
-    body = _body(event)
-    return _HEAD + f"{zlib.crc32(body):08x}".encode() + _MIDDLE + body + _TAIL
+def _encode(event: Event) -> bytes:
+    value = event.to_json()
+    body = _body(value)
+    line = _HEAD + f"{zlib.crc32(body):08x}".encode() + _MIDDLE + body + _TAIL
+    if len(line) > MAX_LINE_BYTES:
+        raise ValueError(f"an event of {len(line)} bytes: at most {MAX_LINE_BYTES} are read again")
+    try:
+        event_from_json(value)
+    except AtollError as error:
+        raise ValueError(str(error)) from error
+    return line
 
 
-def _decode(line: bytes) -> dict[str, Any] | None:
-    """Returns the event of a whole line, None if the line is damaged."""
+def _decode(line: bytes) -> Event | None:
+    """Returns the event of a whole line, None for one of a kind that this Atoll does not know.
+
+    Raises:
+        AtollError: the line is damaged, or not as `_encode` writes it.
+    """
     body = line[_BODY_START : -len(_TAIL)]
     if line != _HEAD + f"{zlib.crc32(body):08x}".encode() + _MIDDLE + body + _TAIL:
-        return None
-    event = json.loads(body)
-    return event if isinstance(event, dict) else None
-
-
-def _plain(value: Any) -> Any:
-    """Returns the value in JSON's own types, with null for every number that JSON cannot say."""
-    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
-        value = value.item()  # numpy and torch scalars
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, os.PathLike) else value
+        raise AtollError("the checksum differs")
+    try:
+        value = json.loads(body)
+        # Names that come twice, NaN, numbers that no float holds: what we write is written again as it was.
+        if _body(value) != body:
+            raise AtollError("the JSON is not as a journal has it")
+    except (ValueError, RecursionError) as error:
+        raise AtollError(f"no JSON: {error}") from error
+    # An older Atoll wrote halves of surrogate pairs.
+    return event_from_json(plain(value) if b"\\ud" in body else value)
 
 
 def _sync_folder(folder: Path) -> None:

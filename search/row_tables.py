@@ -9,7 +9,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from .rows import KEY_FIELDS, Row, Rows, TrialKey, key_of
+from .events import Event, TrialEvent, TrialKey
+from .rows import KEY_FIELDS, Row, Rows
 
 _LOG = logging.getLogger(__name__)
 
@@ -22,13 +23,12 @@ _ARROW_TYPES = {
 }
 
 
-def load(connection: duckdb.DuckDBPyConnection, events: Iterable[Row]) -> Rows:
+def load(connection: duckdb.DuckDBPyConnection, events: Sequence[Event]) -> Rows:
     """Returns the stored rows that the events touch."""
-    studies = {event["study"] for event in events}
-    keys = {key for event in events if (key := key_of(event)) is not None}
-    names = {
-        (event["study"], event["trial"]) for event in events if key_of(event) is None and "trial" in event
-    }
+    studies = {event.study for event in events}
+    of_trials = [event for event in events if isinstance(event, TrialEvent)]
+    keys = {event.key for event in of_trials if event.key is not None}
+    names = {(event.study, event.trial) for event in of_trials if event.key is None}
     rows = Rows()
     for row in _matching(connection, "study_rows", ("study",), [(name,) for name in studies]):
         rows.studies[row["study"]] = row

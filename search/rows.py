@@ -8,17 +8,27 @@ it was folded.
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
 from ..evaluators.metrics import Metrics
+from .events import (
+    Ended,
+    Event,
+    LookedAtTest,
+    Measured,
+    Proposed,
+    Started,
+    StudyDescribed,
+    TrialEvent,
+    TrialKey,
+)
 
 _LOG = logging.getLogger(__name__)
 
 Row = dict[str, Any]
-TrialKey = tuple[str, str, int, float]
 # study, recipe digest, seed, budget: the same four are the same trial (design.md, "Store").
 KEY_FIELDS = ("study", "recipe_digest", "seed", "epochs_per_step")
 
@@ -47,7 +57,6 @@ MEASURED = (
 )
 # Who worked: said when a trial starts, and again when it ends, where that is known only then.
 _WORKER = ("worker_pid", "node", "threads")
-_ENVELOPE = {"type", "trial", *KEY_FIELDS}
 
 
 @dataclass
@@ -75,116 +84,97 @@ class Rows:
             self.trials[key] = row
             self.names[row["study"], row["trial"]] = key
 
-    def apply(self, event: Row) -> None:
+    def apply(self, event: Event) -> None:
         """Changes the rows by one event; one of an unknown trial changes nothing, with a warning."""
-        handlers: dict[str, Callable[[Row], None]] = {
-            "study": self._study,
-            "proposed": self._proposed,
-            "started": self._started,
-            "ended": self._ended,
-            "measured": self._measured,
-            "test_look": self._test_look,
-        }
-        handler = handlers.get(event["type"])
-        if handler is not None:  # a newer Atoll may journal more
-            handler(event)
+        if isinstance(event, StudyDescribed):
+            self._describe(event)
+        elif isinstance(event, LookedAtTest):
+            self._look(event)
+        elif isinstance(event, TrialEvent):
+            row = self._trial_row(event)
+            if row is not None:
+                self._change(row, event)
 
-    def _study(self, event: Row) -> None:
-        row = self._study_row(event["study"])
+    def _describe(self, event: StudyDescribed) -> None:
+        row = self._study_row(event.study)
         for name in ("definition", "limits", "baseline", "reference"):
-            if event.get(name) is not None:
-                row[name] = _json(event[name])
-        if event.get("digest") is not None:
-            row["digest"] = event["digest"]
-        if event.get("baseline") is not None:
-            row["baseline_model_bytes"] = event["baseline"].get("model_bytes")
-        _fill(row, "created_at", _time(event.get("created_at")))
+            if getattr(event, name) is not None:
+                row[name] = _json(getattr(event, name))
+        if event.digest is not None:
+            row["digest"] = event.digest
+        if event.baseline is not None:
+            row["baseline_model_bytes"] = event.baseline.get("model_bytes")
+        _fill(row, "created_at", _time(event.created_at))
 
-    def _proposed(self, event: Row) -> None:
-        # Another proposal of a known trial says nothing new: what is there stays.
-        row = self._trial_row(event)
-        if row is None:
-            return
-        for name in ("recipe", "origin", "proposal"):
-            _fill(row, name, event.get(name))
-        _fill(row, "proposal_parameters", _json(event.get("parameters")))
+    def _change(self, row: Row, event: TrialEvent) -> None:
+        if isinstance(event, Proposed):
+            _fill(row, "proposal_parameters", _json(event.parameters))
+        elif isinstance(event, Started):
+            if (
+                row["status"] != "finished"
+            ):  # started once more, it keeps its result until the new one is there
+                row.update(status="running", reason=None)
+            row["started_at"] = _time(event.started_at)
+            row.update({name: getattr(event, name) for name in _WORKER})
+        elif isinstance(event, Ended):
+            self._end(row, event)
+        elif isinstance(event, Measured):
+            for name in MEASURED:
+                if name in event.figures:
+                    value = event.figures[name]
+                    row[name] = _time(value) if name.endswith("_at") else value
+            row["measured"] = _json(json.loads(row.get("measured") or "{}") | event.figures)
 
-    def _started(self, event: Row) -> None:
-        row = self._trial_row(event)
-        if row is None:
-            return
-        if row["status"] != "finished":  # started once more, it keeps its result until the new one is there
-            row.update(status="running", reason=None)
-        row["started_at"] = _time(event.get("started_at"))
-        row.update({name: event.get(name) for name in _WORKER})
-
-    def _ended(self, event: Row) -> None:
-        row = self._trial_row(event)
-        if row is None:
-            return
-        metrics = event.get("metrics") or {}
+    def _end(self, row: Row, event: Ended) -> None:
+        metrics = event.metrics or {}
         row.update({name: metrics.get(name) for name in METRICS})
         row.update(
-            status=event["status"],
-            reason=event.get("reason"),
-            objective=event.get("objective"),
-            violation=_json(event.get("violation")),
-            metrics=_json(event.get("metrics")),
-            seconds=event.get("seconds"),
-            ended_at=_time(event.get("ended_at")),
+            status=event.status,
+            reason=event.reason,
+            objective=event.objective,
+            violation=_json(event.violation),
+            metrics=_json(event.metrics),
+            seconds=event.seconds,
+            ended_at=_time(event.ended_at),
         )
         for name in (*_WORKER, "weights_digest", "artifact"):
-            if event.get(name) is not None:
-                row[name] = event[name]
-        if event.get("steps") is not None:
-            self.steps[_key(row)] = [_step_row(row, step) for step in event["steps"]]
+            if getattr(event, name) is not None:
+                row[name] = getattr(event, name)
+        if event.steps is not None:
+            self.steps[_key(row)] = [_step_row(row, step) for step in event.steps]
 
-    def _measured(self, event: Row) -> None:
-        row = self._trial_row(event)
-        if row is None:
-            return
-        values = {name: value for name, value in event.items() if name not in _ENVELOPE}
-        for name in MEASURED:
-            if name in values:
-                row[name] = _time(values[name]) if name.endswith("_at") else values[name]
-        row["measured"] = _json(json.loads(row.get("measured") or "{}") | values)
-
-    def _test_look(self, event: Row) -> None:
-        digest = hashlib.sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()
+    def _look(self, event: LookedAtTest) -> None:
+        digest = hashlib.sha256(json.dumps(event.to_json(), sort_keys=True).encode()).hexdigest()
         self.looks[digest] = {
             "digest": digest,
-            "study": event["study"],
-            "trial": event["trial"],
-            "command": event.get("command"),
-            "quality": event.get("quality"),
-            "looked_at": _time(event.get("looked_at")),
+            "study": event.study,
+            "trial": event.trial,
+            "command": event.command,
+            "quality": event.quality,
+            "looked_at": _time(event.looked_at),
         }
 
     def _study_row(self, name: str) -> Row:
         return self.studies.setdefault(name, {"study": name})
 
-    def _trial_row(self, event: Row) -> Row | None:
+    def _trial_row(self, event: TrialEvent) -> Row | None:
         """Returns the row of the event's trial, made if it is new; the event names it by key or by name."""
-        name = (event["study"], event["trial"])
-        key = key_of(event) or self.names.get(name)
+        name = (event.study, event.trial)
+        key = event.key or self.names.get(name)
         if key is None:
-            _LOG.warning("the journal says %r of trial %s/%s, which it never proposed", event["type"], *name)
+            _LOG.warning("the journal says %r of trial %s/%s, which it never proposed", event.kind, *name)
             return None
-        self._study_row(event["study"])
+        _fill(self._study_row(event.study), "digest", event.study_digest)
         if key not in self.trials:
             self.trials[key] = dict(zip(KEY_FIELDS, key, strict=True)) | {
-                "trial": event["trial"],
+                "trial": event.trial,
                 "status": "running",
             }
             self.names[name] = key
-        return self.trials[key]
-
-
-def key_of(event: Row) -> TrialKey | None:
-    """Returns the trial's key if the event carries it whole."""
-    if any(event.get(name) is None for name in KEY_FIELDS):
-        return None
-    return (event["study"], event["recipe_digest"], int(event["seed"]), float(event["epochs_per_step"]))
+        row = self.trials[key]
+        for part in ("recipe", "origin", "proposal"):  # what is there stays, whatever proposes it again
+            _fill(row, part, getattr(event, part))
+        return row
 
 
 def _key(row: Row) -> TrialKey:
@@ -206,10 +196,10 @@ def _json(value: Any) -> str | None:
 
 def _time(text: Any) -> datetime | None:
     """Returns the moment in UTC without a zone, as the store keeps it; None for what is no ISO 8601 time."""
-    if isinstance(text, (int, float)):
-        return datetime.fromtimestamp(text, UTC).replace(tzinfo=None)
     try:
+        if isinstance(text, (int, float)):
+            return datetime.fromtimestamp(text, UTC).replace(tzinfo=None)
         moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    except (TypeError, ValueError, OverflowError, OSError):
         return None
-    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)

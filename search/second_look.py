@@ -6,6 +6,7 @@ from typing import Any
 
 from ..evaluators.artifact_report import file_quality
 from ..evaluators.tasks import load_task
+from .events import LookedAtTest
 from .export import ARTIFACT, write_card
 from .store import Store
 from .verification import Checked, read_card
@@ -37,8 +38,9 @@ def _count(store: Store, card: dict[str, Any], look: dict[str, Any]) -> bool:
     """Adds the look to the store's journal, which any process may append to."""
     study, trial = card["study"], card["trial"]
     known = store.path.exists() or store.journal.size_bytes() > 0
-    if not known or all(row["trial"] != trial for row in store.trials(study)):
+    row = next((row for row in store.trials(study) if row["trial"] == trial), None) if known else None
+    if row is None:
         return False
-    event = {"command": look["command"], "quality": look["quality"], "looked_at": look["at"]}
-    store.journal.append({"type": "test_look", "study": study, "trial": trial, **event})
+    told = {"command": look["command"], "quality": look["quality"], "looked_at": look["at"]}
+    store.journal.append(LookedAtTest.of_row(row, **told))
     return True

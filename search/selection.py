@@ -17,15 +17,19 @@ def choose_study(store: Store, name: str | None) -> Row:
     """Returns the row of a study: that of the name, or the newest.
 
     Raises:
-        AtollError: there is none.
+        AtollError: there is none, or the definition of it is lost.
     """
     studies = store.studies()
     if not studies:
         raise AtollError(f"no study in {store.path}: run `atoll search` first")
-    if name is None:
-        return studies[-1]
-    for row in studies:
-        if row["study"] == name:
+    for row in reversed(studies):
+        if name in (None, row["study"]):
+            if row["definition"] is None and row["digest"] is not None:
+                raise AtollError(
+                    f"the definition of study {row['study']!r} cannot be read (its lines in "
+                    f"{store.journal_path} are damaged): the command that began it, given again, writes it "
+                    "anew and goes on"
+                )
             return row
     known = known_names(name, [row["study"] for row in studies])
     raise AtollError(f"no study {name!r} in {store.path}: {known}")

@@ -99,6 +99,8 @@ class Store:
                 schema.migrate(connection, self.path)
                 while self._fold_batch(connection):
                     pass
+                # Left by an older Atoll whose line with the recipe cannot be read: it is run again.
+                connection.execute("DELETE FROM trial_rows WHERE recipe IS NULL")
                 if orphaned:
                     connection.execute(
                         "UPDATE trial_rows SET status = 'failed', reason = ? WHERE status = 'running'",
@@ -129,7 +131,8 @@ class Store:
         """Returns up to where this journal is folded: 0 if the tables were folded from another one."""
         journal = self.journal
         for fingerprint, offset in connection.execute("FROM journal_state").fetchall():
-            if offset <= journal.size_bytes() and fingerprint == journal.fingerprint():
+            is_same = offset <= journal.size_bytes() and fingerprint == journal.fingerprint()
+            if is_same and journal.is_line_start(offset):
                 return offset
         return 0
 
@@ -264,7 +267,7 @@ class Store:
         if schema.stored_version(connection, self.path) != schema.SCHEMA_VERSION:
             return True
         offset = self._folded_offset(connection)
-        if self.journal.read(offset, limit=1)[1] > offset:
+        if self.journal.has_more(offset):
             return True
         return orphaned and bool(
             connection.execute("SELECT 1 FROM trial_rows WHERE status = 'running' LIMIT 1").fetchall()

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
+from .events import Ended, EndStatus, Event, Proposed, Started, StudyDescribed
 from .judge import Judge
 from .store import Store
 from .study import Study
@@ -24,41 +25,24 @@ class StudyJournal:
 
     def begun(self) -> None:
         """Writes the study's definition and limits."""
-        self._append(
-            type="study",
-            digest=self._study.digest,
-            definition=self._study.definition(),
-            limits=self._study.limits.model_dump(mode="json"),
-            created_at=_now(),
-        )
+        self._append(self._described(created_at=_now()))
 
     def frozen(self, judge: Judge, members: Sequence[Trial]) -> None:
         """Writes the baseline, the reference set and the scales that it froze."""
-        self._append(
-            type="study",
-            baseline=dict(judge.baseline),
-            reference={
-                "members": [
-                    {"recipe": str(m.recipe), "status": m.status, "metrics": m.metrics} for m in members
-                ],
-                "objective": judge.objective.to_json() if judge.objective else None,
-            },
-        )
+        reference = {
+            "members": [{"recipe": str(m.recipe), "status": m.status, "metrics": m.metrics} for m in members],
+            "objective": judge.objective.to_json() if judge.objective else None,
+        }
+        self._append(self._described(baseline=dict(judge.baseline), reference=reference))
 
     def proposed(self, trial: Trial, parameters: Mapping[str, Any] | None) -> None:
         """Writes a trial's recipe, and the proposal as the optimiser knows it."""
-        self._append(
-            type="proposed",
-            **self._key(trial),
-            recipe=str(trial.recipe),
-            origin=trial.origin,
-            proposal=trial.proposal,
-            parameters=parameters,
-        )
+        told = None if parameters is None else dict(parameters)
+        self._append(Proposed(**self._about(trial), parameters=told))
 
     def started(self, trial: Trial) -> None:
         """Writes that a worker has it."""
-        self._append(type="started", **self._key(trial), started_at=_now())
+        self._append(Started(**self._about(trial), started_at=_now()))
 
     def ended(self, trial: Trial) -> None:
         """Writes what came of a trial; once more with its score where that came later.
@@ -66,32 +50,49 @@ class StudyJournal:
         Without steps (a trial of an earlier run) those that are stored stay.
         """
         self._append(
-            type="ended",
-            **self._key(trial),
-            status=trial.status,
-            reason=trial.reason,
-            objective=trial.objective,
-            violation=trial.violation,
-            metrics=trial.metrics,
-            steps=trial.steps,
-            seconds=trial.seconds,
-            worker_pid=trial.worker_pid,
-            node=trial.node,
-            threads=trial.threads,
-            weights_digest=trial.weights_digest,
-            ended_at=_now(),
+            Ended(
+                **self._about(trial),
+                status=cast("EndStatus", trial.status),
+                reason=trial.reason,
+                objective=trial.objective,
+                violation=trial.violation,
+                metrics=trial.metrics,
+                steps=trial.steps,
+                seconds=trial.seconds,
+                worker_pid=trial.worker_pid,
+                node=trial.node,
+                threads=trial.threads,
+                weights_digest=trial.weights_digest,
+                ended_at=_now(),
+            )
         )
 
-    def _key(self, trial: Trial) -> dict[str, Any]:
+    def _described(self, **more: Any) -> StudyDescribed:
+        study = self._study
+        return StudyDescribed(
+            study=study.study_name,
+            digest=study.digest,
+            definition=study.definition(),
+            limits=study.limits.model_dump(mode="json"),
+            **more,
+        )
+
+    def _about(self, trial: Trial) -> dict[str, Any]:
+        """Returns what every event of a trial says, so that it is understood without the others."""
         return {
+            "study": self._study.study_name,
+            "study_digest": self._study.digest,
             "trial": trial.name,
+            "recipe": str(trial.recipe),
             "recipe_digest": trial.recipe.digest,
             "seed": self._study.seed,
             "epochs_per_step": self._study.budget_epochs,
+            "origin": trial.origin,
+            "proposal": trial.proposal,
         }
 
-    def _append(self, **event: Any) -> None:
-        self._store.journal.append({"study": self._study.study_name, **event})
+    def _append(self, event: Event) -> None:
+        self._store.journal.append(event)
 
 
 def _now() -> str:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ..evaluators.metrics import Metrics
+from ..spaces.errors import AtollError
 from ..spaces.recipe import Recipe
 from .judge import Judge, total_violation
 from .store import INTERRUPTED
@@ -66,9 +68,14 @@ class Trial:
         """Takes a trial over from the store; what its driver left running waits to be run again.
 
         So does a baseline that failed: without it nothing could be judged, and the study would wait for ever.
+        So does one whose figures are not whole.
+
+        Raises:
+            AtollError: the recipe cannot be read.
         """
         again = row["reason"] == INTERRUPTED or row["origin"] == "baseline"
-        interrupted = row["status"] == "running" or (row["status"] == "failed" and again)
+        lost = row["status"] == "finished" and not _are_whole(row["metrics"])
+        interrupted = row["status"] == "running" or (row["status"] == "failed" and again) or lost
         return cls(
             name=row["trial"],
             recipe=Recipe.parse(row["recipe"]),
@@ -76,9 +83,9 @@ class Trial:
             proposal=row["proposal"],
             status="waiting" if interrupted else row["status"],
             reason=None if interrupted else row["reason"],
-            metrics=row["metrics"],
-            objective=row["objective"],
-            violation=row["violation"],
+            metrics=None if lost else row["metrics"],
+            objective=None if lost else row["objective"],
+            violation=None if lost else row["violation"],
             seconds=row["seconds"],
             worker_pid=row["worker_pid"],
             node=row["node"],
@@ -96,3 +103,12 @@ class Trial:
         if self.metrics is not None:
             self.objective = judge.score(self.metrics)
             self.violation = judge.violation(self.metrics)
+
+
+def _are_whole(metrics: Mapping[str, Any] | None) -> bool:
+    known = {field.name for field in fields(Metrics)}  # a newer Atoll may have more
+    try:
+        Metrics.from_json({name: value for name, value in (metrics or {}).items() if name in known})
+    except AtollError:
+        return False
+    return True

@@ -5,8 +5,8 @@ import random
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
+from atoll.search.events import Ended, Event, Proposed, Started, StudyDescribed
 from atoll.search.store import Store
 from figures import median_seconds, report
 
@@ -14,7 +14,7 @@ TRIALS = 5_000  # far more than a week of searching on two cores
 STUDY = "bench"
 
 
-def events_of(number: int, generator: random.Random) -> list[dict[str, Any]]:
+def events_of(number: int, generator: random.Random) -> list[Event]:
     """Return the three events of a finished trial with made-up figures."""
     recipe = f"prune_channels(ratio=0.5) -> tensor_train(rank={number})"
     name = {"study": STUDY, "trial": f"t{number:04d}"}
@@ -27,17 +27,16 @@ def events_of(number: int, generator: random.Random) -> list[dict[str, Any]]:
         "peak_memory_bytes": generator.randrange(200_000, 8_000_000),
     }
     return [
-        {
-            "type": "proposed",
+        Proposed(
             **name,
-            "recipe": recipe,
-            "recipe_digest": hashlib.sha256(recipe.encode()).hexdigest(),
-            "seed": 0,
-            "epochs_per_step": 1.0,
-            "origin": "search",
-        },
-        {"type": "started", **name},
-        {"type": "ended", **name, "status": "finished", "objective": 1.0, "metrics": metrics},
+            recipe=recipe,
+            recipe_digest=hashlib.sha256(recipe.encode()).hexdigest(),
+            seed=0,
+            epochs_per_step=1.0,
+            origin="search",
+        ),
+        Started(**name),
+        Ended(**name, status="finished", objective=1.0, metrics=metrics),
     ]
 
 
@@ -47,7 +46,7 @@ def main() -> None:
         store = Store(Path(folder) / "bench.duckdb")
         events = [event for number in range(TRIALS) for event in events_of(number, generator)]
         started = time.perf_counter()
-        for event in [{"type": "study", "study": STUDY}, *events]:
+        for event in [StudyDescribed(study=STUDY), *events]:
             store.journal.append(event)
         # Three of these a trial are nothing beside its training.
         report(

@@ -22,6 +22,7 @@ from atoll.evaluators.tasks.task import Task
 from atoll.search import export as export_module
 from atoll.search.cli import main
 from atoll.search.driver_lock import living_driver
+from atoll.search.events import event_from_json
 from atoll.search.export import export_trial, measure_finalists, trial_pipeline
 from atoll.search.runner import run_here
 from atoll.search.selection import choose_study, choose_trial
@@ -111,8 +112,8 @@ def announce(store: Store, recipe: str) -> None:
         "seed": 0,
         "epochs_per_step": 1.0,
     }
-    store.journal.append({"type": "proposed", **key, **about, "origin": "search"})
-    store.journal.append({"type": "started", **key})
+    store.journal.append(event_from_json({"type": "proposed", **key, **about, "origin": "search"}))
+    store.journal.append(event_from_json({"type": "started", **key}))
 
 
 # The folder ---------------------------------------------------------------------------------------------

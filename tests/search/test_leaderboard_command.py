@@ -9,6 +9,7 @@ import pytest
 from atoll.evaluators.leaderboard import leaderboard
 from atoll.evaluators.ranking import PROFILES
 from atoll.search import cli
+from atoll.search.events import event_from_json
 from atoll.search.store import Store
 
 BASELINE = {
@@ -50,7 +51,7 @@ class Study:
         self.finished("baseline", BASELINE, origin="baseline")
 
     def append(self, **event):
-        self.store.journal.append({"study": self.name, **event})
+        self.store.journal.append(event_from_json({"study": self.name, **event}))
 
     def finished(self, recipe, figures, seed=0, origin="search"):
         key = self.proposed(recipe, seed, origin)
@@ -193,7 +194,7 @@ def test_failed_running_and_rejected_trials_are_no_rows(store, command):
 
 
 def test_a_baseline_that_is_not_there_yet_is_said(store, command):
-    store.journal.append({"type": "study", "study": "s"})
+    store.journal.append(event_from_json({"type": "study", "study": "s"}))
     status, out, err = command()
     assert (status, out) == (2, "")
     assert "study 's' has no finished baseline yet" in err

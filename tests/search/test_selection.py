@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from atoll.evaluators.metrics import Metrics
+from atoll.search.events import event_from_json
 from atoll.search.selection import baseline_figures, choose_study, choose_trial, ranked_trials
 from atoll.search.store import Store
 from atoll.spaces.errors import AtollError
@@ -43,12 +44,18 @@ def store(tmp_path: Path) -> Store:
 def add(store: Store) -> Add:
     """Journals a trial of the study `s`."""
     store.journal.append(
-        {
-            "type": "study",
-            "study": "s",
-            "created_at": "2026-01-01",
-            "definition": {"task": "digits", "constraints": ["quality_drop <= 0.02"], "profile": "balanced"},
-        }
+        event_from_json(
+            {
+                "type": "study",
+                "study": "s",
+                "created_at": "2026-01-01",
+                "definition": {
+                    "task": "digits",
+                    "constraints": ["quality_drop <= 0.02"],
+                    "profile": "balanced",
+                },
+            }
+        )
     )
 
     def trial(
@@ -63,15 +70,15 @@ def add(store: Store) -> Add:
             "epochs_per_step": 1.0,
             "origin": "baseline" if recipe == "baseline" else "search",
         }
-        store.journal.append({"type": "proposed", **whole})
-        store.journal.append({"type": "started", **key})
+        store.journal.append(event_from_json({"type": "proposed", **whole}))
+        store.journal.append(event_from_json({"type": "started", **key}))
         status = more.get("status", "finished")
         metrics = replace(BASE, quality=quality, model_bytes=size).to_json() if status == "finished" else None
         if status != "running":
             end = {"status": status, "metrics": metrics, "reason": more.get("reason")}
-            store.journal.append({"type": "ended", **key, **end})
+            store.journal.append(event_from_json({"type": "ended", **key, **end}))
         if more.get("measured"):
-            store.journal.append({"type": "measured", **key, "model_bytes_measured": size})
+            store.journal.append(event_from_json({"type": "measured", **key, "model_bytes_measured": size}))
 
     return trial
 
@@ -82,7 +89,9 @@ def study_of(store: Store) -> dict[str, Any]:
 
 def test_the_newest_study_is_meant_unless_one_is_named(store: Store) -> None:
     for name, day in (("old", 1), ("new", 3), ("middle", 2)):
-        store.journal.append({"type": "study", "study": name, "created_at": f"2026-01-0{day}"})
+        store.journal.append(
+            event_from_json({"type": "study", "study": name, "created_at": f"2026-01-0{day}"})
+        )
     assert choose_study(store, None)["study"] == "new"
     assert choose_study(store, "old")["study"] == "old"
     with pytest.raises(AtollError, match=r"no study 'nwe' in .*did you mean 'new'"):

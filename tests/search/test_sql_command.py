@@ -7,19 +7,24 @@ import time
 
 import pytest
 from atoll.search import cli
+from atoll.search.events import event_from_json
 from atoll.search.store import Store
 from atoll.spaces.errors import AtollError
 
 KEY = {"study": "s", "trial": "t0001", "recipe_digest": "d", "seed": 0, "epochs_per_step": 1.0}
 
 
+def append(store, event):
+    store.journal.append(event_from_json(event))
+
+
 @pytest.fixture
 def store(tmp_path):
     store = Store(tmp_path / "atoll.duckdb")
-    store.journal.append({"type": "study", "study": "s", "baseline": {"model_bytes": 100}})
-    store.journal.append({"type": "proposed", "recipe": "prune_channels(ratio=0.5) -> binarize"} | KEY)
+    append(store, {"type": "study", "study": "s", "baseline": {"model_bytes": 100}})
+    append(store, {"type": "proposed", "recipe": "prune_channels(ratio=0.5) -> binarize"} | KEY)
     metrics = {"quality": 0.875, "model_bytes": 25}
-    store.journal.append({"type": "ended", "status": "finished", "metrics": metrics} | KEY)
+    append(store, {"type": "ended", "status": "finished", "metrics": metrics} | KEY)
     return store
 
 
@@ -160,6 +165,7 @@ def test_an_unreadable_store_is_one_message(tmp_path, capsys):
 SEARCH = """
 import sys, time
 from pathlib import Path
+from atoll.search.events import Ended, Proposed
 from atoll.search.folder import Folder
 from atoll.search.store import Store
 
@@ -170,8 +176,8 @@ with store.lock():
     print("driving", flush=True)
     for n in range(2, 10_000):
         key = {"study": "s", "trial": f"t{n:04d}", "recipe_digest": f"d{n}", "seed": 0, "epochs_per_step": 1}
-        store.journal.append({"type": "proposed", "recipe": f"cluster(clusters={n})"} | key)
-        store.journal.append({"type": "ended", "status": "finished", "metrics": {"quality": 0.5}} | key)
+        store.journal.append(Proposed(recipe=f"cluster(clusters={n})", **key))
+        store.journal.append(Ended(status="finished", metrics={"quality": 0.5}, **key))
         print(key["trial"], flush=True)
         folder.tick(2)
         time.sleep(0.005)

@@ -14,6 +14,7 @@ import pytest
 from atoll.evaluators.metrics import Metrics
 from atoll.search import row_tables, schema
 from atoll.search import store as store_module
+from atoll.search.events import event_from_json
 from atoll.search.folder import Folder
 from atoll.search.rows import MEASURED, METRICS, Rows
 from atoll.search.store import Store
@@ -66,7 +67,7 @@ def store(tmp_path):
 
 def journal(store, *events):
     for event in events:
-        store.journal.append(event)
+        store.journal.append(event_from_json(event))
 
 
 def folded(store, *events):
@@ -110,7 +111,7 @@ EVENTS = st.lists(
 def rows_after(events):
     rows = Rows()
     for event in events:
-        rows.apply(event)
+        rows.apply(event_from_json(event))
     return rows
 
 
@@ -161,7 +162,7 @@ def test_the_offset_is_stored_with_the_rows_and_only_new_events_are_read(store, 
     folded(store, study(), *trial(1))
     journal(store, finished(quality=0.5))
     applied = []
-    monkeypatch.setattr(Rows, "apply", lambda self, event: applied.append(event["type"]))
+    monkeypatch.setattr(Rows, "apply", lambda self, event: applied.append(event.kind))
     store.fold()
     assert applied == ["ended"]
 
@@ -370,11 +371,11 @@ def test_times_are_utc(store):
 
 def test_a_study_is_updated_field_by_field(store):
     folded(store, study(digest="d", definition={"task": "digits"}, limits={"trials": 5}))
-    folded(store, study(limits={"trials": 9}, reference=[{"recipe": "binarize"}], created_at="2027-01-01"))
+    folded(store, study(limits={"trials": 9}, reference={"members": ["binarize"]}, created_at="2027-01-01"))
     row = store.study("s")
     assert row["definition"] == {"task": "digits"}
     assert row["limits"] == {"trials": 9}
-    assert row["reference"] == [{"recipe": "binarize"}]
+    assert row["reference"] == {"members": ["binarize"]}
     assert row["created_at"] == datetime(2026, 11, 5, 11)
     assert store.study("other") is None
     assert [row["study"] for row in store.studies()] == ["s"]
