@@ -263,7 +263,17 @@ class Store:
         return connection
 
     def _is_stale(self, connection: duckdb.DuckDBPyConnection, orphaned: bool) -> bool:
-        """Returns whether a fold would change anything."""
+        """Returns whether a fold would change anything.
+
+        Raises:
+            AtollError: the file is damaged.
+        """
+        try:
+            return self._would_change(connection, orphaned)
+        except duckdb.Error as error:
+            raise AtollError(self._explain(error)) from error
+
+    def _would_change(self, connection: duckdb.DuckDBPyConnection, orphaned: bool) -> bool:
         if schema.stored_version(connection, self.path) != schema.SCHEMA_VERSION:
             return True
         offset = self._folded_offset(connection)
