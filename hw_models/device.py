@@ -1,5 +1,6 @@
 """A device: its fitted cost models and its predictions."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,9 @@ from .prediction import Prediction
 
 #: version of the fitted file
 FORMAT = 2
+FITTED = "fitted.json"
+#: beside a fitted file that a user wrote, as `sha256sum --check` reads it
+DIGEST = "fitted.sha256"
 
 
 @dataclass(frozen=True)
@@ -47,17 +51,24 @@ class Device:
         device, _, setup = name.partition(":")
         folder = device_folder(device)
         about = About.read(folder)
-        path = folder / "fitted.json"
+        path = folder / FITTED
         try:
-            with open(path, encoding="utf-8") as stream:
-                stored = json.load(stream)
-        except (OSError, ValueError) as error:
+            content = path.read_bytes()
+            # An older Atoll wrote none, and the package's own files are pip's to look after.
+            written = (folder / DIGEST).read_bytes() if (folder / DIGEST).exists() else None
+            stored = json.loads(content)
+        except (OSError, ValueError, RecursionError) as error:
             raise AtollError(f"{path}: cannot be read ({error}); {_again(device)}") from error
+        if written not in (None, digest_line(content).encode()):
+            raise AtollError(
+                f"{path}: a part is missing or damaged (its digest is not the one in {DIGEST}); "
+                f"{_again(device)}"
+            )
         if not isinstance(stored, dict) or stored.get("format") != FORMAT:
             raise AtollError(f"{path}: not a fitted file of format {FORMAT}; {_again(device)}")
         try:
             fits = tuple(Fitted.from_json(one) for one in stored["fits"])
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise AtollError(f"{path}: a part is missing or damaged ({error}); {_again(device)}") from error
         return cls(device, about, fits, about.setup(setup).name if setup else None)
 
@@ -137,6 +148,11 @@ def fitted_text(fits: Sequence[Fitted]) -> str:
     """Returns the content of the fitted file."""
     stored: dict[str, Any] = {"format": FORMAT, "fits": [fitted.to_json() for fitted in fits]}
     return json.dumps(stored, indent=1, sort_keys=True) + "\n"
+
+
+def digest_line(content: bytes) -> str:
+    """Returns the content of the digest's file for that of the fitted file."""
+    return f"{hashlib.sha256(content).hexdigest()}  {FITTED}\n"
 
 
 def fit_all(samples: Sequence[Sample]) -> tuple[Fitted, ...]:

@@ -11,8 +11,15 @@ from typing import Self
 
 from ..spaces.errors import AtollError
 from .calibration import Sample
-from .device import fitted_text
-from .device_folder import DEFAULT_DEVICE, About, device_folder, device_names, new_device_folder
+from .device import DIGEST, FITTED, digest_line, fitted_text
+from .device_folder import (
+    DEFAULT_DEVICE,
+    About,
+    device_folder,
+    device_names,
+    new_device_folder,
+    own_devices_dir,
+)
 from .estimate import log_error
 from .fitted import Fitted
 from .measurements import Measurement, check_ids, read_measurements
@@ -116,7 +123,8 @@ class Calibration:
         Raises:
             AtollError: for a name that cannot be a folder's, or files that cannot be written.
         """
-        name, texts = self.name or "", {"fitted.json": fitted_text(fits)}
+        name, fitted = self.name or "", fitted_text(fits)
+        texts = {FITTED: fitted}
         if self.file is None:
             folder = device_folder(name)
             known = {setup for fitted in fits for setup in fitted.setups}
@@ -136,6 +144,8 @@ class Calibration:
             folder = new_device_folder(name)
             content = self._kept(folder)
             texts = {"device.toml": self.about.to_toml(), "measurements.csv": content, **texts}
+        if folder.parent == own_devices_dir():
+            texts[DIGEST] = digest_line(fitted.encode())
         for file, text in texts.items():
             try:
                 (folder / file).write_text(text, encoding="utf-8")

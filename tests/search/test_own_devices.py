@@ -2,8 +2,10 @@
 
 import csv
 import json
+import random
 
 import pytest
+from atoll.hw_models.device import Device
 from atoll.hw_models.measurements import COLUMNS
 from atoll.hw_models.samples import measurements_path
 from atoll.search.cli import main
@@ -190,6 +192,27 @@ def test_a_damaged_device_is_said_and_hides_no_other(atoll, anchor, tmp_path):
     rows = json.loads(atoll("devices", "--format", "json")[1])
     assert "damaged" in next(row["title"] for row in rows if row["device"] == "my-board")
     assert {"coral-dev-board", "host"} <= {row["device"] for row in rows}
+
+
+@pytest.mark.parametrize("file", ["fitted.json", "fitted.sha256"])
+def test_any_byte_of_a_fit_flipped_or_cut_off_is_said(atoll, anchor, tmp_path, file):
+    atoll("calibrate", anchor, "--device", "my-board")
+    path, rng = tmp_path / "devices" / "my-board" / file, random.Random(0)
+    whole = path.read_bytes()
+    places = rng.sample(range(len(whole)), 60)
+    flipped = [whole[:at] + bytes([whole[at] ^ 1 << rng.randrange(8)]) + whole[at + 1 :] for at in places]
+    for damaged in (*flipped, *(whole[:at] for at in places), whole + b" ", b"[" * 99_999):
+        path.write_bytes(damaged)
+        with pytest.raises(AtollError, match="my-board.*`atoll calibrate --device my-board --write`"):
+            Device.load("my-board")
+    path.write_bytes(whole)
+    assert Device.load("my-board").name == "my-board"
+
+
+def test_a_fit_without_a_digest_as_older_ones_are_is_read(atoll, anchor, tmp_path):
+    atoll("calibrate", anchor, "--device", "my-board")
+    (tmp_path / "devices" / "my-board" / "fitted.sha256").unlink()
+    assert Device.load("my-board").name == "my-board"
 
 
 def test_measuring_into_no_folder_is_refused_before_it_begins(atoll, tmp_path):
