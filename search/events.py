@@ -174,7 +174,7 @@ class Ended(TrialEvent):
     status: EndStatus
     reason: _Text | None = None
     objective: _Number | None = None
-    violation: dict[str, _Number | None] | None = None
+    violation: Mapping[str, _Number | None] | None = None
     metrics: dict[str, _Figure] | None = None
     steps: Annotated[list[_Object], AfterValidator(_numbered)] | None = None
     seconds: _Number | None = None
@@ -245,7 +245,7 @@ def event_from_json(value: Any) -> Event | None:
     if _is_deeper(value, _MOST_NESTED):
         raise AtollError(f"no event: lists and objects lie in each other more than {_MOST_NESTED} deep")
     try:
-        found: Event = _reader(kind).validate_python(value)
+        found: Event = _reader(value["type"]).validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -254,8 +254,8 @@ def event_from_json(value: Any) -> Event | None:
 
 
 @cache
-def _reader(kind: type[Event]) -> TypeAdapter[Event]:
-    return TypeAdapter(kind)
+def _reader(kind: str) -> TypeAdapter[Event]:
+    return TypeAdapter(KINDS[kind])
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

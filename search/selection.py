@@ -31,7 +31,7 @@ def choose_study(store: Store, name: str | None) -> Row:
                     "anew and goes on"
                 )
             return row
-    known = known_names(name, [row["study"] for row in studies])
+    known = known_names(str(name), [row["study"] for row in studies])
     raise AtollError(f"no study {name!r} in {store.path}: {known}")
 
 

@@ -122,6 +122,11 @@ def under_another_key(path: Path) -> None:
         file.replace(path.parent / file.name)
 
 
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 def better(path: Path) -> None:
     """As the cache itself would write it, but for the digest."""
     content = path.read_bytes()
@@ -144,7 +149,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any]]] = {
         lambda path: path.write_text(json.dumps(json.loads(path.read_text()))),
     ),
     "a file too many": ("entry.json", lambda path: path.with_name("old.json").write_bytes(path.read_bytes())),
-    "a folder in a file's place": ("entry.json", lambda path: (path.unlink(), path.mkdir())),
+    "a folder in a file's place": ("entry.json", a_folder),
     "another entry's": ("entry.json", under_another_key),
     "no record": ("entry.json", Path.unlink),
 }

@@ -146,6 +146,7 @@ def test_numbers_that_json_cannot_say_become_null_and_numpy_scalars_numbers(path
     baseline = {"quality": math.nan, "macs": [math.inf, np.float32("nan")], "bytes": np.int64(7)}
     journal.append(StudyDescribed(study="s", baseline=baseline, limits={"folder": path.parent}))
     [read], _ = journal.read()
+    assert isinstance(read, StudyDescribed)
     assert read.baseline == {"quality": None, "macs": [None, None], "bytes": 7}
     assert read.limits == {"folder": str(path.parent)}
 
@@ -156,6 +157,7 @@ def test_texts_that_no_database_holds_are_written_out(path):
         Ended(study="s", trial="t1", status="failed", reason="no caf\udce9", metrics={"\udce9": 1})
     )
     [read], _ = journal.read()
+    assert isinstance(read, Ended)
     assert (read.reason, read.metrics) == ("no caf\\udce9", {"\\udce9": 1})
 
 
@@ -369,7 +371,9 @@ def test_two_processes_append_at_once_and_every_event_is_there(path):
     assert [writer.wait(60) for writer in writers] == [0, 0]
     events, _ = Journal(path).read()
     for study in "ab":
-        assert [one.trial for one in events if one.study == study] == [f"t{n}" for n in range(150)]
+        assert [getattr(one, "trial", None) for one in events if one.study == study] == [
+            f"t{n}" for n in range(150)
+        ]
 
 
 def test_the_fingerprint_tells_journals_apart(tmp_path):

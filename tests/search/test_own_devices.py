@@ -203,7 +203,7 @@ def test_any_byte_of_a_fit_flipped_or_cut_off_is_said(atoll, anchor, tmp_path, f
     flipped = [whole[:at] + bytes([whole[at] ^ 1 << rng.randrange(8)]) + whole[at + 1 :] for at in places]
     for damaged in (*flipped, *(whole[:at] for at in places), whole + b" ", b"[" * 99_999):
         path.write_bytes(damaged)
-        with pytest.raises(AtollError, match="my-board.*`atoll calibrate --device my-board --write`"):
+        with pytest.raises(AtollError, match=r"my-board.*`atoll calibrate --device my-board --write`"):
             Device.load("my-board")
     path.write_bytes(whole)
     assert Device.load("my-board").name == "my-board"
