@@ -18,6 +18,9 @@ from .runtime import LiteRtRunner
 _MODEL, _IMAGES, _LOGITS, _ANSWER, _STAGE = "model.tflite", "images.npy", "logits.npy", "answer.json", "stage"
 #: lines of the dead process's own words that a message repeats
 _LAST_WORDS = 3
+#: seconds that the process may take to start and load, and for one run: 20 times what vgg19, the largest
+#: file and dearest run of the zoo, took (3 s and 0.24 s, one thread, own measurement, 2026)
+START_S, RUN_S = 60, 5
 
 
 class RuntimeCrash(AtollError):
@@ -53,14 +56,20 @@ def run_file(
 
     Raises:
         RuntimeCrash: the runtime crashed; the message says when.
-        AtollError: the runtime does not load the file or stops in it, with the runtime's reason.
+        AtollError: the runtime does not load the file or stops in it, with the runtime's reason, or does not
+            come back in time.
     """
     with tempfile.TemporaryDirectory(prefix="atoll-run-") as name:
         folder = Path(name)
         (folder / _MODEL).write_bytes(content)
         _write_images(folder / _IMAGES, count, batches)
         words = [sys.executable, "-m", __name__, name, str(timed_runs), str(threads)]
-        process = subprocess.run(words, capture_output=True, text=True, errors="replace")
+        limit_s = START_S + RUN_S * (count + timed_runs)
+        try:
+            process = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=limit_s)
+        except subprocess.TimeoutExpired as error:
+            late = f"the LiteRT runtime did not come back within {limit_s} s while {_stage(folder)} the file"
+            raise AtollError(late) from error
         if process.returncode or not (folder / _ANSWER).exists():
             raise RuntimeCrash(_death(folder, process))
         answer = json.loads((folder / _ANSWER).read_text())
@@ -83,10 +92,14 @@ def _death(folder: Path, process: subprocess.CompletedProcess[str]) -> str:
     """Returns the sentence for a process that ended without an answer."""
     code = process.returncode
     how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-    stage = (folder / _STAGE).read_text() if (folder / _STAGE).exists() else "starting"
     said = [line.strip() for line in process.stderr.splitlines() if line.strip()][-_LAST_WORDS:]
     last = f"; its last words: {' / '.join(said)}" if said else ""
-    return f"the LiteRT runtime crashed ({how}) while {stage} the file{last}"
+    return f"the LiteRT runtime crashed ({how}) while {_stage(folder)} the file{last}"
+
+
+def _stage(folder: Path) -> str:
+    """Returns what the process was about to do."""
+    return (folder / _STAGE).read_text() if (folder / _STAGE).exists() else "starting"
 
 
 def _carry_out(folder: Path, timed_runs: int, threads: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from atoll.evaluators.litert import operators
+from atoll.evaluators.litert import file_run, operators
 from atoll.evaluators.litert.crash import crashing_operator
 from atoll.evaluators.litert.file_run import run_file
 from atoll.evaluators.litert.runtime import LiteRtRunner
@@ -66,6 +66,14 @@ def test_a_crash_of_the_runtime_is_contained() -> None:
     crashing = one_operator("ADD", operators.NO_TENSOR)
     with pytest.raises(AtollError, match=r"the LiteRT runtime crashed \(SIG\w+\) while loading the file"):
         run_file(crashing, len(IMAGES), [IMAGES])
+
+
+def test_a_runtime_that_does_not_come_back_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here it is the start that takes longer than it may."""
+    monkeypatch.setattr(file_run, "START_S", 0.01)
+    monkeypatch.setattr(file_run, "RUN_S", 0)
+    with pytest.raises(AtollError, match=r"LiteRT runtime did not come back within 0\.01 s while starting"):
+        run_file(pooled(), len(IMAGES), [IMAGES])
 
 
 def test_the_operation_that_crashes_is_found() -> None:
