@@ -11,7 +11,7 @@ from torch import nn
 from ..spaces.errors import AtollError
 from ..spaces.layers.structure import input_shape_of
 from .artifact import artifact_bytes
-from .bundle import load_bundle
+from .bundle import RECIPE, load_bundle
 from .measure import nonzero_parameter_count, parameter_count
 
 ARTIFACT, CARD = "model.tflite", "card.json"
@@ -67,12 +67,18 @@ def rebuild(folder: Path) -> Rebuilt:
             where they are there.
 
     Raises:
-        AtollError: there is no bundle, or one of another version or other weights than it names.
+        AtollError: there is no bundle, or one of another version or other weights than it names, or its
+            recipe is not the card's.
     """
+    named_files = _named_files(folder / CARD)
+    recipe = _read(folder / RECIPE)
+    wanted = named_files.get(RECIPE)
+    if recipe is not None and wanted is not None and hashlib.sha256(recipe).hexdigest() != wanted:
+        raise AtollError(f"{folder / RECIPE} is another file than {CARD} names: it was changed since")
     network, about = load_bundle(folder)
     artifact = artifact_bytes(network, input_shape_of(network))
     shipped = _read(folder / ARTIFACT)
-    named = _named_digest(folder / CARD)
+    named = named_files.get(ARTIFACT)
     if named is None and shipped is not None:
         named = hashlib.sha256(shipped).hexdigest()
     difference = None if shipped is None else _difference(shipped, artifact)
@@ -88,12 +94,14 @@ def _read(path: Path) -> bytes | None:
         raise AtollError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _named_digest(card: Path) -> str | None:
+def _named_files(card: Path) -> dict[str, str]:
+    """Returns the SHA-256 of each file that a card names; nothing where there is no card."""
     content = _read(card)
     if content is None:
-        return None
+        return {}
     try:
-        return str(json.loads(content)["files"][ARTIFACT])
+        files = dict(json.loads(content)["files"])
+        return {**files, ARTIFACT: str(files[ARTIFACT])}
     except (ValueError, KeyError, TypeError) as error:
         raise AtollError(f"{card} is no card of `atoll export`: {type(error).__name__}: {error}") from error
 

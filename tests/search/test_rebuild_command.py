@@ -1,5 +1,6 @@
 """`atoll rebuild`: the file that was exported comes out again; another one is told with its bytes."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -112,6 +113,22 @@ def test_another_file_than_the_card_names_is_told(folder: Path, capsys: pytest.C
     (folder / "card.json").write_text(json.dumps({"files": {"model.tflite": "0" * 64}}))
     assert main(["rebuild", str(folder)]) == 1
     assert f"another file came out than {folder} names" in capsys.readouterr().err
+
+
+def test_another_recipe_than_the_card_names_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = (folder / "recipe.json").read_bytes()
+    files = json.loads((folder / "card.json").read_text())["files"]
+    files["recipe.json"] = hashlib.sha256(content).hexdigest()
+    (folder / "card.json").write_text(json.dumps({"files": files}))
+    assert main(["rebuild", str(folder)]) == 0
+    capsys.readouterr()
+    about = json.loads(content) | {"recipe": "baseline"}
+    (folder / "recipe.json").write_text(json.dumps(about))
+    assert main(["rebuild", str(folder)]) == 2
+    said = capsys.readouterr().err
+    assert "recipe.json is another file than card.json names" in said and said.count("\n") == 1
 
 
 def test_a_bundle_alone_is_rebuilt_and_said_to_be_compared_with_nothing(
