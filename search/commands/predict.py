@@ -10,6 +10,8 @@ from ...spaces.errors import AtollError
 from ..store_option import DEFAULT_STORE, StoreOption
 from ..tables import Column, FormatOption, print_json, print_table
 
+#: the papers' network and images, with the classes of PUB-III
+NETWORK, INPUT, CLASSES = "baseline_cnn", "64x64x3", 35
 QUANTITIES = ("latency_ms", "peak_memory_bytes", "model_bytes")
 COLUMNS = (
     Column("quantity"),
@@ -25,11 +27,16 @@ def predict(
     recipe: Annotated[
         str | None, typer.Argument(metavar="[RECIPE]", help='Such as "quantize(bits=8)", or baseline.')
     ] = None,
-    network: Annotated[str, typer.Option(metavar="NAME", help="Network of the zoo.")] = "baseline_cnn",
+    network: Annotated[
+        str | None, typer.Option(metavar="NAME", help=f"Network of the zoo; {NETWORK} if not given.")
+    ] = None,
     input: Annotated[
-        str, typer.Option(metavar="HEIGHTxWIDTHxCHANNELS", help="Size of one image.")
-    ] = "64x64x3",
-    classes: Annotated[int, typer.Option(metavar="N", help="Number of classes.")] = 35,
+        str | None,
+        typer.Option(metavar="HEIGHTxWIDTHxCHANNELS", help=f"Size of one image; {INPUT} if not given."),
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(metavar="N", help=f"Number of classes; {CLASSES} if not given.")
+    ] = None,
     artifact: Annotated[
         Path | None, typer.Option(metavar="FILE.tflite", help="Price this file instead of a recipe.")
     ] = None,
@@ -63,6 +70,10 @@ def predict(
 
     if sum(given is not None for given in (recipe, artifact, trial)) != 1:
         raise AtollError("predict: give one of RECIPE, --artifact FILE.tflite and --trial TRIAL")
+    if recipe is None and any(given is not None for given in (network, input, classes)):
+        raise AtollError(
+            "predict: --network, --input and --classes go with a RECIPE; a file or trial has its own"
+        )
     board = Device.load(device)
     if setup is not None and board.setup not in (None, setup):
         raise AtollError(f"predict: got the set-ups {board.setup} and {setup}, allowed is one of them")
@@ -71,7 +82,9 @@ def predict(
     elif trial is not None:
         priced = priced_trial(store, study, trial)
     else:
-        priced = priced_recipe(recipe or "", network, input, classes)
+        priced = priced_recipe(
+            recipe or "", network or NETWORK, input or INPUT, CLASSES if classes is None else classes
+        )
     predictions = board.predict(priced.table, setup, priced.model_bytes)
     shown: dict[str, dict[str, Any]] = {
         quantity: predictions[quantity].to_json() for quantity in QUANTITIES if quantity in predictions

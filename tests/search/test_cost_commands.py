@@ -52,6 +52,9 @@ def test_predict_says_why_it_extrapolates(atoll):
         (("baseline", "--input", "64"), "--input: got '64', allowed is HEIGHTxWIDTHxCHANNELS"),
         (("baseline", "--setup", "pub9"), "unknown set-up 'pub9'"),
         (("quantize(bits=8) -> distill(student=compact_cnn)",), "first step"),
+        (("--artifact", "x.tflite", "--classes", "11"), "go with a RECIPE; a file or trial has its own"),
+        (("--trial", "best", "--input", "64x64x3"), "go with a RECIPE; a file or trial has its own"),
+        (("--trial", "best", "--network", "baseline_cnn"), "go with a RECIPE; a file or trial has its own"),
     ],
 )
 def test_predict_refuses_in_one_sentence(atoll, words, message):
