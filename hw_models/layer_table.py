@@ -96,11 +96,6 @@ class LayerTable:
         return max(row.live_bytes + row.im2col_bytes for row in self.rows)
 
     @cached_property
-    def uncalibrated(self) -> tuple[str, ...]:
-        """Names of operations whose kernel the published measurements do not hold."""
-        return tuple(row.name for row in self.rows if not row.cost.calibrated)
-
-    @cached_property
     def unknown(self) -> tuple[str, ...]:
         """What operations are called that have no kind, so that nothing prices them."""
         return tuple(sorted({row.cost.operation for row in self.rows if row.cost.kind == "unknown"}))
