@@ -110,10 +110,18 @@ static void atoll_sha256(const uint8_t *data, uint64_t size, uint8_t digest[32])
         digest[i] = (uint8_t)(h[i / 4] >> (24 - 8 * (i % 4)));
 }
 
-/* Bytes of the content that a container's header names; 0 where there is no header. */
+/* Bytes of the content that a container's header names; 0 where there is no header, or a size that so many packed
+ * bytes do not have (the limits of unpack.py: a wrong size must not exhaust the machine). */
 uint64_t atoll_content_size(const uint8_t *container, size_t size)
 {
-    return size < ATOLL_HEADER_BYTES ? 0 : atoll_number(container + 16, 8);
+    uint64_t named, most;
+    if (size < ATOLL_HEADER_BYTES)
+        return 0;
+    named = atoll_number(container + 16, 8);
+    most = (uint64_t)(size - ATOLL_HEADER_BYTES) * 1000;
+    if (most < 1 << 24)
+        most = 1 << 24;
+    return named > most || named > 0x7fffffff ? 0 : named;
 }
 
 /* Unpacks a container into `content`, which has room for `room` bytes; returns an atoll_status. */
@@ -185,7 +193,7 @@ static uint8_t *atoll_read(const char *path, size_t *size)
     FILE *file = fopen(path, "rb");
     uint8_t *bytes = NULL;
     long end;
-    if (file != NULL && fseek(file, 0, SEEK_END) == 0 && (end = ftell(file)) >= 0) {
+    if (file != NULL && fseek(file, 0, SEEK_END) == 0 && (end = ftell(file)) >= 0 && end < 0x7fffffff) {
         rewind(file);
         bytes = malloc((size_t)end + 1);
         *size = bytes == NULL ? 0 : fread(bytes, 1, (size_t)end, file);
@@ -212,8 +220,6 @@ int main(int count, char **words)
         return 2;
     }
     content_size = atoll_content_size(container, size);
-    if (content_size > 0x7fffffff) /* a damaged size must not exhaust the machine */
-        content_size = 0;
     content = malloc((size_t)content_size + 1);
     status = content == NULL ? ATOLL_ROOM : atoll_unpack(container, size, content, (size_t)content_size);
     if (status != ATOLL_OK) {

@@ -3,6 +3,7 @@
 import ctypes.util
 import hashlib
 import lzma
+import os
 import shutil
 import struct
 import subprocess
@@ -77,6 +78,18 @@ BAD = {
     "newer": (container(1, b"", b"", version=2), "got a container of version 2, this reader knows 1"),
     "codec": (container(7, b"", b""), r"got codec 7, allowed are 1 \(lzma\) and 2 \(zstd\)"),
     "huge": (container(1, b"", b"", size=2**40), "got a content of 1099511627776 bytes, allowed are"),
+    "a bomb by zstd": (
+        container(2, zstandard.compress(bytes(2**25)), bytes(2**25)),
+        "got a content of 33554432 bytes, allowed are 16777216",
+    ),
+    "a bomb by lzma": (
+        by_lzma(bytes(2**25)),
+        "got a content of 33554432 bytes, allowed are 16777216",
+    ),
+    "a bomb by a large dictionary": (
+        container(1, by_lzma(b"abc")[64:65] + (2**31).to_bytes(4, "little") + by_lzma(b"abc")[69:], b"abc"),
+        "the packed bytes are damaged: ",
+    ),
     "no lzma": (container(1, b"\xff" * 30, b"x"), "the packed bytes are damaged: "),
     "no zstd": (container(2, b"\xff" * 30, b"x"), "the packed bytes are damaged: "),
     "other size": (
@@ -117,6 +130,24 @@ def test_the_python_reader_stands_alone(tmp_path: Path) -> None:
     found = subprocess.run(words, capture_output=True, text=True)
     assert found.returncode == 2
     assert "the file is cut" in found.stderr and "Traceback" not in found.stderr
+
+
+def test_the_python_reader_reads_no_more_than_the_header_says(tmp_path: Path) -> None:
+    """Neither a device without an end nor a file of holes behind a header fills memory."""
+    (tmp_path / "sparse").write_bytes(GOOD)
+    os.truncate(tmp_path / "sparse", 2**40)
+    limit = (
+        "import resource, runpy, sys\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2**28, 2**28))\n"
+        "sys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    for place, said in (("/dev/zero", "a container begins with"), (tmp_path / "sparse", "the file is cut")):
+        words = [sys.executable, "-I", "-c", limit, PYTHON_READER, place, tmp_path / "out"]
+        found = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        assert (found.returncode, found.stderr.count("\n")) == (2, 1)
+        assert said in found.stderr
+    assert not (tmp_path / "out").exists()
 
 
 # In C --------------------------------------------------------------------------------------------------
