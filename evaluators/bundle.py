@@ -5,11 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import nn
+from safetensors.torch import load, save
+from torch import Tensor, nn
 
+from ..hw_models.layer_table import layer_table
 from ..spaces.errors import AtollError
+from ..spaces.foreign_file import LARGEST_BYTES, damage_told, inside, read_bytes, read_json
 from ..spaces.layers.structure import adopt, input_shape_of
 from ..spaces.networks import build_network
 from ..spaces.recipe import Recipe
@@ -20,6 +23,14 @@ from .tasks.task import Task
 #: version of the files' form
 FORMAT = 1
 TENSORS, RECIPE = "model.safetensors", "recipe.json"
+#: of a network that somebody else made; ImageNet-21k has 21,841 classes, and a camera of 200 megapixels sides
+#: of 16,384
+LARGEST_CLASSES, LARGEST_SIDE = 10**6, 2**14
+#: a search tries four, people have tried eight
+LARGEST_STEPS = 64
+#: compression leaves no network so many times as large or dear as it was; and how much any may be: bytes or
+#: multiply-accumulates
+LARGEST_GROWTH, ALWAYS = 4, 2**22
 
 
 def save_bundle(
@@ -57,45 +68,84 @@ def save_bundle(
 def load_bundle(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     """Returns the network of a bundle, in evaluation mode, and what `recipe.json` holds.
 
+    Structures are put together without memory; only what the tensors' file really holds is read into it.
+
     Raises:
         AtollError: a file is missing, of another format, or its weights do not fit or are not those that were
-            saved.
+            saved, or the structure is larger than any that compression leaves.
     """
     try:
-        about = json.loads((folder / RECIPE).read_text())
-        state = load_file(folder / TENSORS)
+        about = read_json(inside(folder, RECIPE))
+        state = load(read_bytes(inside(folder, TENSORS)))
     except (OSError, ValueError, SafetensorError) as error:
         raise AtollError(f"no bundle in {folder}: {error}") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         got = about.get("format") if isinstance(about, dict) else about
         raise AtollError(
-            f"{folder / RECIPE}: got format {got!r}, allowed is {FORMAT}; a newer Atoll may have written it"
+            f"{folder / RECIPE}: got format {repr(got)[:80]}, allowed is {FORMAT}; a newer Atoll may have "
+            "written it"
         )
-    try:
+    with damage_told(f"{folder / RECIPE} holds no network"):
         if digest_tensors(state) != about["weights_digest"]:
             raise AtollError(f"{folder / TENSORS}: the weights are not those that {RECIPE} was written with")
-        *_, network = structures(about)
-    except (KeyError, TypeError, ValueError) as error:
-        raise AtollError(
-            f"{folder / RECIPE} holds no network: {type(error).__name__}: {error}; allowed is what "
-            "`atoll export` wrote"
-        ) from error
+        found = list(structures(about))
+        network = found[-1].eval()
+        _check_size(found[0], network)
+    _fill(network, state, folder)
+    return network, about
+
+
+def _check_size(given: nn.Module, network: nn.Module) -> None:
+    """Refuses a structure that would take more memory or time than any compression of the given one.
+
+    Args:
+        given, network: on the meta device.
+    """
+    shape = input_shape_of(network)
+    least, found = (layer_table(structure, shape) for structure in (given, network))
+    for what in ("weight_bytes", "arena_bytes", "macs"):
+        most = LARGEST_GROWTH * getattr(least, what) + ALWAYS
+        if getattr(found, what) > min(most, LARGEST_BYTES if what != "macs" else most):
+            raise AtollError(
+                f"{RECIPE}: got a structure of {getattr(found, what):,} {what}, allowed are {most:,}"
+            )
+
+
+def _fill(network: nn.Module, state: dict[str, Tensor], folder: Path) -> None:
+    """Gives a structure on the meta device its tensors, in place."""
+    wanted = network.state_dict()
+    other = [name for name in wanted if name in state and state[name].dtype != wanted[name].dtype]
     try:
-        network.load_state_dict(state)
+        if other:
+            name = other[0]
+            raise RuntimeError(f"{name} has the type {state[name].dtype}, allowed is {wanted[name].dtype}")
+        network.load_state_dict(state, assign=True)
     except RuntimeError as error:
         why = " ".join(str(error).split())
         raise AtollError(f"{folder / TENSORS} does not fit the structure in {RECIPE}: {why}") from error
-    return network.eval(), about
 
 
 def structures(about: Mapping[str, Any]) -> Iterator[nn.Module]:
-    """Gives the structure of the base network and then that after every step, the tensors not filled.
+    """Gives the structure of the base network and then that after every step, on the meta device.
 
     Args:
         about: what `recipe.json` holds.
+
+    Raises:
+        AtollError: its figures are no network's; other errors where they are of another type.
     """
-    shape = tuple(about["input_shape"])
-    network = adopt(build_network(about["network"], about["num_classes"], shape), shape)
+    classes, sizes = about["num_classes"], tuple(about["input_shape"])
+    whole = [size for size in (classes, *sizes) if type(size) is int]
+    if len(whole) != 4 or not 1 <= min(whole) <= max(sizes) <= LARGEST_SIDE or classes > LARGEST_CLASSES:
+        raise AtollError(
+            f"{RECIPE}: got {classes!r:.80} classes and images of {sizes!r:.80}, allowed are a whole number "
+            f"up to {LARGEST_CLASSES:,}, and three up to {LARGEST_SIDE:,}"
+        )
+    if len(about["steps"]) > LARGEST_STEPS:
+        raise AtollError(f"{RECIPE}: got {len(about['steps'])} steps, allowed are {LARGEST_STEPS} at most")
+    with torch.device("meta"):
+        given = build_network(about["network"], classes, sizes)
+    network = adopt(given, sizes)
     yield network
     for step, decisions in zip(Recipe.from_json(about["steps"]), about["decisions"], strict=True):
         network = step.rebuild(network, decisions)
