@@ -1,7 +1,6 @@
 """The network and the artifact again, from an export's safetensors, recipe and decisions alone."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 from torch import nn
 
 from ..spaces.errors import AtollError
+from ..spaces.foreign_file import damage_told, inside, read_bytes, read_json
 from ..spaces.layers.structure import input_shape_of
 from .artifact import artifact_bytes
 from .bundle import RECIPE, load_bundle
@@ -70,40 +70,38 @@ def rebuild(folder: Path) -> Rebuilt:
         AtollError: there is no bundle, or one of another version or other weights than it names, or its
             recipe is not the card's.
     """
-    named_files = _named_files(folder / CARD)
-    recipe = _read(folder / RECIPE)
+    named_files = _named_files(folder)
+    recipe = _read(folder, RECIPE)
     wanted = named_files.get(RECIPE)
     if recipe is not None and wanted is not None and hashlib.sha256(recipe).hexdigest() != wanted:
         raise AtollError(f"{folder / RECIPE} is another file than {CARD} names: it was changed since")
     network, about = load_bundle(folder)
-    artifact = artifact_bytes(network, input_shape_of(network))
-    shipped = _read(folder / ARTIFACT)
+    with damage_told(f"{folder / RECIPE} holds no network"):
+        artifact = artifact_bytes(network, input_shape_of(network))
+    shipped = _read(folder, ARTIFACT)
     named = named_files.get(ARTIFACT)
     if named is None and shipped is not None:
         named = hashlib.sha256(shipped).hexdigest()
     difference = None if shipped is None else _difference(shipped, artifact)
-    return Rebuilt(network, about["recipe"], about["weights_digest"], artifact, named, difference)
+    return Rebuilt(network, str(about["recipe"]), about["weights_digest"], artifact, named, difference)
 
 
-def _read(path: Path) -> bytes | None:
+def _read(folder: Path, name: str) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_bytes(inside(folder, name))
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise AtollError(f"cannot read {path}: {error.strerror}") from error
+        raise AtollError(f"cannot read {folder / name}: {error.strerror}") from error
 
 
-def _named_files(card: Path) -> dict[str, str]:
+def _named_files(folder: Path) -> dict[str, str]:
     """Returns the SHA-256 of each file that a card names; nothing where there is no card."""
-    content = _read(card)
-    if content is None:
+    if _read(folder, CARD) is None:
         return {}
-    try:
-        files = dict(json.loads(content)["files"])
+    with damage_told(f"{folder / CARD} is no card of `atoll export`"):
+        files = read_json(folder / CARD)["files"]
         return {**files, ARTIFACT: str(files[ARTIFACT])}
-    except (ValueError, KeyError, TypeError) as error:
-        raise AtollError(f"{card} is no card of `atoll export`: {type(error).__name__}: {error}") from error
 
 
 def _difference(shipped: bytes, rebuilt: bytes) -> str | None:

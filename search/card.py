@@ -1,6 +1,5 @@
 """The model card of a trial as JSON: everything that is known of an export, put together once."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from ..evaluators.litert.flatbuffer import DROPPED
 from ..evaluators.pipeline import Pipeline
 from ..evaluators.pipeline_result import PipelineResult
 from ..evaluators.waterfall import card_devices, fit_digest, predictions, waterfall
+from ..spaces.foreign_file import inside, sha256_of
 from .selection import Row
 from .store import Store
 from .study import Study
@@ -91,8 +91,12 @@ def make_card(
 
 
 def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """Returns the SHA-256 of files in a folder, hexadecimal, by name."""
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    """Returns the SHA-256 of files in a folder, hexadecimal, by name.
+
+    Raises:
+        AtollError: a name leads out of the folder, or to something else than a regular file.
+    """
+    return {name: sha256_of(inside(folder, name)) for name in names}
 
 
 def card_digest(card: Mapping[str, Any]) -> str:

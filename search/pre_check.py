@@ -12,6 +12,7 @@ from ..evaluators.edge_tpu_compiler import COMPILER, Compilation, compile_for_ed
 from ..evaluators.litert.lower import operator_layers
 from ..hw_models.tflite_file import TfliteFile
 from ..spaces.errors import AtollError
+from ..spaces.foreign_file import damage_told, inside, read_bytes
 from ..spaces.layers.structure import input_shape_of
 from ..spaces.nearest import known_names
 from .export import ARTIFACT
@@ -78,11 +79,13 @@ def pre_check(folder: Path, device: str) -> PreCheck:
     if device not in DEVICES:
         raise AtollError(f"no pre-check for the device {device!r}; {known_names(device, DEVICES)}")
     try:
-        content = (folder / ARTIFACT).read_bytes()
+        content = read_bytes(inside(folder, ARTIFACT))
     except OSError as error:
         raise AtollError(f"no export in {folder}: {ARTIFACT} cannot be read ({error.strerror})") from error
-    TfliteFile.read(folder / ARTIFACT)  # a damaged file is a sentence
-    return PreCheck(device, check_edge_tpu(content, _layers(folder, content)), compile_for_edge_tpu(content))
+    with damage_told(f"no export in {folder}: {ARTIFACT} is damaged"):
+        TfliteFile.parse(content)
+        report = check_edge_tpu(content, _layers(folder, content))
+    return PreCheck(device, report, compile_for_edge_tpu(content))
 
 
 def _layers(folder: Path, content: bytes) -> list[str]:

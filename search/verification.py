@@ -1,7 +1,6 @@
 """Recomputes the figures of an export's card from its files and says which differ."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import Any, Literal
 
 from ..evaluators.artifact import artifact_bytes
 from ..evaluators.artifact_report import report_artifact
-from ..evaluators.bundle import load_bundle, structures
+from ..evaluators.bundle import RECIPE, load_bundle, structures
+from ..evaluators.delivery.delivery import Source
 from ..evaluators.delivery.forms import measure_again
 from ..evaluators.measure import nonzero_parameter_count, payload_bytes
 from ..evaluators.model_card import WATERFALL, card_markdown
@@ -18,6 +18,7 @@ from ..evaluators.training import evaluate_quality
 from ..evaluators.waterfall import counts, fit_digest, predictions, prices
 from ..evaluators.waterfall_figure import draw_waterfall
 from ..spaces.errors import AtollError
+from ..spaces.foreign_file import damage_told, inside, read_bytes, read_json, sha256_of
 from ..spaces.layers.structure import input_shape_of
 from .card import Card, card_digest, file_digests, versions
 from .export import ARTIFACT, CARD, CARD_JSON, source_of
@@ -77,52 +78,52 @@ def read_card(folder: Path) -> Card:
         AtollError: there is none, or it is something else.
     """
     try:
-        card = json.loads((folder / CARD_JSON).read_text())
+        card = read_json(inside(folder, CARD_JSON))
     except (OSError, ValueError) as error:
         raise _no_export(folder, error) from error
-    whole = isinstance(card, dict) and all(name in card for name in ("task", "files", *_SECTIONS))
+    whole = isinstance(card, dict) and all(name in card for name in ("task", "device", "files", *_SECTIONS))
     if not whole or not isinstance(card["files"], dict):
         raise _no_export(folder, f"{CARD_JSON} is no card of this version of Atoll")
     return card
 
 
-def verify_export(folder: Path) -> list[Checked]:
+def verify_export(folder: Path, trust: bool = False) -> list[Checked]:
     """Returns every figure of a card beside what the files of its folder give.
 
-    Figures are computed only where the files are those of the card.
+    Figures are computed only where the files are those of the card. Somebody else may have written them all:
+    none is run but the LiteRT file, and that only where Atoll writes the same bytes from the weights.
 
     Args:
         folder: what `atoll export` wrote.
+        trust: whether to run whatever lies there, as the reader of the folder would.
 
     Raises:
-        AtollError: a file is missing or unreadable.
+        AtollError: a file is missing or unreadable, or holds figures that cannot be.
     """
     card = read_card(folder)
     try:
-        found = file_digests(folder, card["files"])
-        text = (folder / CARD).read_bytes()
+        with damage_told(f"no export in {folder}: {CARD_JSON} names no files"):
+            found = file_digests(folder, card["files"])
+        text = sha256_of(inside(folder, CARD))
     except OSError as error:
         raise _no_export(folder, error) from error
     rows = [Checked.of(f"SHA-256 of {name}", wanted, found[name]) for name, wanted in card["files"].items()]
-    seal = Checked.of(f"SHA-256 of {CARD_JSON}'s figures", card.get("card_digest"), card_digest(card))
-    rows.append(seal)
-    try:
-        rows.append(Checked.of(f"SHA-256 of {CARD}", _digest(card_markdown(card).encode()), _digest(text)))
+    figures = f"SHA-256 of {CARD_JSON}'s figures"
+    with damage_told(f"no export in {folder}: {CARD_JSON} is damaged"):
+        rows.append(Checked.of(figures, card.get("card_digest"), card_digest(card)))
+        rows.append(Checked.of(f"SHA-256 of {CARD}", _digest(card_markdown(card).encode()), text))
         if all(card["files"][name] == digest for name, digest in found.items()):
-            rows += [*_made_anew(folder, card), *_figures(folder, card)]
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        if seal.verdict == "same":
-            raise  # a mistake of ours
-        what = f"{CARD_JSON} is damaged ({type(error).__name__}: {error})"
-        raise _no_export(folder, what) from error
+            rows += _computed(folder, card, trust)
     return rows
 
 
 def other_versions(folder: Path) -> list[str]:
     """Returns in words what an export was made with that is another version here."""
-    made, here = read_card(folder).get("versions", {}), versions()
+    made, here = read_card(folder).get("versions"), versions()
+    if not isinstance(made, dict):
+        return []
     return [
-        f"made with {name} {made[name]}, here is {number}: the last bits of figures may differ"
+        f"made with {name} {made[name]!s:.40}, here is {number}: the last bits of figures may differ"
         for name, number in here.items()
         if name in made and made[name] != number
     ]
@@ -132,25 +133,59 @@ def _no_export(folder: Path, why: object) -> AtollError:
     return AtollError(f"no export in {folder}: {why}; allowed is a folder that `atoll export` wrote")
 
 
-def _made_anew(folder: Path, card: Card) -> Iterator[Checked]:
-    """Writes the artifact from the weights and draws the waterfall from the card, and compares the bytes."""
+def _computed(folder: Path, card: Card, trust: bool) -> Iterator[Checked]:
+    """Compares what the weights give: the file, and with it every number of the card."""
     network, about = load_bundle(folder)
-    artifact = _digest(artifact_bytes(network, input_shape_of(network)))
+    _check_task(folder, card, about)
     yield Checked.of("SHA-256 of the weights", card["weights_digest"], about["weights_digest"])
-    yield Checked.of(f"{ARTIFACT} written anew from the weights", card["files"][ARTIFACT], artifact)
+    artifact = artifact_bytes(network, input_shape_of(network))
+    anew = Checked.of(f"{ARTIFACT} written anew from the weights", card["files"][ARTIFACT], _digest(artifact))
+    yield anew
+    yield _drawn_anew(card)
+    if trust:
+        artifact = read_bytes(inside(folder, ARTIFACT))
+    source = source_of(card, network, artifact, load_task(card["task"]).dataset().validation)
+    yield from _figures(folder, card, about, source, trust, trust or anew.verdict == "same")
+
+
+def _check_task(folder: Path, card: Card, about: Mapping[str, Any]) -> None:
+    """Refuses a network that is not the task's, for which the task's images may be of any size."""
+    task = load_task(card["task"])
+    known = {"network": task.network, "num_classes": task.num_classes, "input_shape": list(task.input_shape)}
+    named = {name: about[name] for name in known}
+    if named != known:
+        raise _no_export(folder, f"{RECIPE} names {named!s:.200}, the task {task.name} has {known}")
+    rows = len(card["waterfall"])
+    if rows != 1 + len(about["steps"]):
+        raise _no_export(
+            folder, f"the waterfall of {CARD_JSON} has {rows} rows for {len(about['steps'])} steps"
+        )
+
+
+def _drawn_anew(card: Card) -> Checked:
+    """Draws the waterfall from the card and compares the bytes."""
     picture = draw_waterfall(card["waterfall"], card["metrics"]["quality_name"], card["device"])
     drawn = Checked.of(f"{WATERFALL} drawn anew from the card", card["files"][WATERFALL], _digest(picture))
     if card["versions"].get("matplotlib") == versions()["matplotlib"]:
-        yield drawn
-    else:  # it draws the same otherwise
-        yield Checked(drawn.figure, drawn.card, drawn.recomputed, "not compared")
+        return drawn
+    return Checked(drawn.figure, drawn.card, drawn.recomputed, "not compared")  # it draws the same otherwise
 
 
-def _figures(folder: Path, card: Card) -> Iterator[Checked]:
-    """Compares every number of the card with what the files give, in the order of the card."""
+def _figures(
+    folder: Path, card: Card, about: Mapping[str, Any], source: Source, trust: bool, run: bool
+) -> Iterator[Checked]:
+    """Compares every number of the card with what the files give, in the order of the card.
+
+    Args:
+        folder, card, about: what is verified.
+        source: the network, and the file that is run.
+        trust: whether forms are run that can run code.
+        run: whether the file is; else its figures, and those of the forms beside it, are not compared.
+    """
     other = _other_fits(card)
-    recomputed = _recomputed(folder, card, other)
-    now = dict(_flat(recomputed))
+    recomputed = _recomputed(card, about, source, other, run)
+    delivered = measure_again(card["deliveries"], folder, source, trust) if run else []
+    now = dict(_flat(recomputed | {"deliveries": delivered}))
     sections = {name: card[name] for name in _SECTIONS}
     for figure, value in _flat(sections | {"predictions": _by_device(card["predictions"])}):
         if why := other.get(_device_of(figure, card), ""):
@@ -158,10 +193,19 @@ def _figures(folder: Path, card: Card) -> Iterator[Checked]:
         elif figure in now and figure not in _TIMES:
             yield Checked.of(figure, value, now[figure])
         else:
-            yield Checked(figure, value, now.get(figure), "not compared", _looked_at(figure, card))
-    for delivered, found in zip(card["deliveries"], recomputed["deliveries"], strict=True):
+            why = _looked_at(figure, card) or _unrun(figure, delivered, run)
+            yield Checked(figure, value, now.get(figure), "not compared", why)
+    for entry, found in zip(card["deliveries"], delivered, strict=run):
         if "failure" in found:
-            yield Checked(f"deliveries: {delivered['form']}", "agrees", None, "differs", found["failure"])
+            yield Checked(f"deliveries: {entry['form']}", "agrees", None, "differs", found["failure"])
+
+
+def _unrun(figure: str, delivered: Sequence[Mapping[str, Any]], run: bool) -> str:
+    """Returns why a figure of a file was not computed: the file is somebody else's; "" for any other one."""
+    section, *place = figure.split(".")
+    if not run and (section in ("artifact", "deliveries") or figure.endswith("packed_bytes")):
+        return f"{ARTIFACT}: not compared (the weights give another file; --trust runs it)"
+    return delivered[int(place[0])].get("untried", "") if section == "deliveries" else ""
 
 
 def _looked_at(figure: str, card: Card) -> str:
@@ -201,22 +245,21 @@ def _device_of(figure: str, card: Card) -> str:
     return card["device"] if section in _PRICED and name.startswith(_PREDICTED) else ""
 
 
-def _recomputed(folder: Path, card: Card, other: Mapping[str, str]) -> dict[str, Any]:
+def _recomputed(
+    card: Card, about: Mapping[str, Any], source: Source, other: Mapping[str, str], run: bool
+) -> dict[str, Any]:
     """Returns the figures that the files can tell, in places as the card's.
 
     Args:
-        folder, card: what is verified.
+        card, about: what is verified.
+        source: the network, and the file that is run.
         other: devices that cannot predict here what the card says.
+        run: whether the file is.
     """
-    network, about = load_bundle(folder)
-    split = load_task(card["task"]).dataset().validation
-    content = (folder / ARTIFACT).read_bytes()
-    report = report_artifact(content, network, split)
-    of_network = {
-        "quality": evaluate_quality(network, split),
-        "payload_bytes": payload_bytes(network),
-        "packed_bytes": report.packed_bytes,
-    }
+    network, split = source.network, load_task(card["task"]).dataset().validation
+    report = report_artifact(source.artifact, network, split).to_json() if run else {}
+    of_network = {"quality": evaluate_quality(network, split), "payload_bytes": payload_bytes(network)}
+    of_network |= {name: report[name] for name in ("packed_bytes",) if run}
     rows = counts(about) if card["device"] in other else prices(about, card["device"])
     devices = dict.fromkeys(row["device"] for row in card["predictions"] if row["device"] not in other)
     rows[0] |= {"payload_bytes": payload_bytes(next(structures(about)))}
@@ -226,8 +269,7 @@ def _recomputed(folder: Path, card: Card, other: Mapping[str, str]) -> dict[str,
         "baseline": rows[0],
         "waterfall": rows,
         "predictions": _by_device(predictions(about, list(devices))),
-        "artifact": report.to_json(),
-        "deliveries": measure_again(card["deliveries"], folder, source_of(card, network, content, split)),
+        "artifact": report,
     }
 
 

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from ...spaces.errors import AtollError
+from ...spaces.foreign_file import damage_told, read_bytes
 from .arena import ALIGNMENT, tensor_arena
 from .delivery import Form, Source
 
 _NUMBERS_A_LINE = 24
+#: of a byte's number with its comma and its share of a line's end; and of names and figures in the template
+_TEXT_BYTES, _HEADER_BYTES = 5, 4096
 _TEMPLATE = """\
 /* model.tflite as an array, for LiteRT Micro; written by `atoll export --c-array`.
  * SHA-256 of the bytes: {digest}
@@ -49,6 +52,7 @@ class CArray:
     file = "model_data.h"
     beside: tuple[str, ...] = ()
     packages: tuple[str, ...] = ("ai-edge-litert",)
+    risk = ""
 
     def check(self) -> None:
         """Nothing beyond Atoll itself is needed."""
@@ -64,7 +68,7 @@ class CArray:
 
     def measure(self, folder: Path, source: Source) -> dict[str, Any]:
         """Reads the array back, compares it with the artifact and plans the arena."""
-        if bytes_of(folder / self.file) != source.artifact:
+        if bytes_of(folder / self.file, len(source.artifact)) != source.artifact:
             raise AtollError(f"{self.file} holds other bytes than model.tflite")
         arena = tensor_arena(source.artifact)
         return {
@@ -98,16 +102,18 @@ def identifier(name: str) -> str:
     return "atoll_" + re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
-def bytes_of(header: Path) -> bytes:
-    """Returns the bytes of the array in a header.
+def bytes_of(header: Path, size: int) -> bytes:
+    """Returns the bytes of the array in a header, about so many.
 
     Raises:
         AtollError: it holds no such array.
     """
-    found = re.search(r"= \{([\d,\s]*)\};", header.read_text())
+    text = read_bytes(header, len(_TEMPLATE) + _HEADER_BYTES + _TEXT_BYTES * size).decode(errors="replace")
+    found = re.search(r"= \{([\d,\s]*)\};", text)
     if found is None:
         raise AtollError(f"{header.name} holds no array of bytes")
-    return bytes(int(number) for number in found[1].split(",") if number.strip())
+    with damage_told(f"{header.name} holds no array of bytes"):
+        return bytes(int(number) for number in found[1].split(",") if number.strip())
 
 
 FORM: Form = CArray()

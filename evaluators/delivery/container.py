@@ -50,6 +50,11 @@ def unpack_content(container: bytes) -> bytes:
         raise AtollError(f"{error}; allowed is what `atoll export --pack` wrote") from error
 
 
+def content_size(container: bytes) -> int | None:
+    """Returns the size in bytes that a header gives its content; None where there is no header."""
+    return HEADER.unpack_from(container)[4] if len(container) >= HEADER.size else None
+
+
 def codec_of(container: bytes) -> str:
     """Returns the name of a container's codec; the container must be whole."""
     return CODEC_NAMES[HEADER.unpack_from(container)[2]]

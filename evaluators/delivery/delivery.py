@@ -47,6 +47,8 @@ class Form(Protocol):
     beside: tuple[str, ...]
     #: the packages that make and run it
     packages: tuple[str, ...]
+    #: why a file of this form by somebody else is not opened unasked; "" where it is compared as bytes alone
+    risk: str
 
     def check(self) -> None:
         """Raises AtollError where packages are missing."""

@@ -22,6 +22,8 @@ class ExecutorchFile:
     file = "model.pte"
     beside: tuple[str, ...] = ()
     packages: tuple[str, ...] = ("executorch", "torch")
+    #: its runtime takes addresses and kernels' parameters from the file unchecked
+    risk = "its format can run code"
 
     def check(self) -> None:
         """Looks for the package of the extra `executorch`."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...spaces.errors import AtollError
+from ...spaces.foreign_file import inside
 from ...spaces.nearest import known_names
 
 if TYPE_CHECKING:
@@ -58,20 +59,30 @@ def deliver(names: Sequence[str], folder: Path, source: "Source") -> "list[Deliv
 
 
 def measure_again(
-    delivered: Sequence[Mapping[str, Any]], folder: Path, source: "Source"
+    delivered: Sequence[Mapping[str, Any]], folder: Path, source: "Source", trust: bool = False
 ) -> list[dict[str, Any]]:
     """Returns `bytes` and `figures` of forms that lie in a folder; no figures where packages are missing.
 
-    One that fails or disagrees with the network has no figures either, and under `failure` the sentence.
+    One that fails or disagrees with the network has no figures either, and under `failure` the sentence; one
+    that is not opened, under `untried`.
 
     Args:
         delivered: `to_json` of each.
+        folder: by somebody else.
+        source: what the forms are compared with.
+        trust: whether forms are opened whose files can run code.
+
+    Raises:
+        AtollError: a form is unknown, or its file no regular one of the folder.
     """
     found = []
     for entry in delivered:
         form = form_of(entry["form"])
-        of_form: dict[str, Any] = {"bytes": (folder / form.file).stat().st_size, "figures": {}}
+        of_form: dict[str, Any] = {"bytes": inside(folder, form.file).stat().st_size, "figures": {}}
         found.append(of_form)
+        if form.risk and not trust:
+            of_form["untried"] = f"{form.file}: not compared ({form.risk}; --trust runs it)"
+            continue
         try:
             form.check()
         except AtollError:

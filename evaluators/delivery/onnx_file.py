@@ -22,6 +22,8 @@ class OnnxFile:
     file = "model.onnx"
     beside: tuple[str, ...] = ()
     packages: tuple[str, ...] = ("onnx", "onnxscript", "onnxruntime")
+    #: external data: paths in the file; and its runtime runs loops and kernels in this process unbounded
+    risk = "its format can name files to read"
 
     def check(self) -> None:
         """Looks for the packages of the extra `onnx`."""

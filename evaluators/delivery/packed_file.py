@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from ...spaces.errors import AtollError
-from .container import READERS, codec_of, pack_content, unpack_content
+from ...spaces.foreign_file import read_bytes
+from .container import READERS, codec_of, content_size, pack_content, unpack_content
 from .delivery import Form, Source
 
 
@@ -15,6 +16,7 @@ class PackedFile:
     file = "model.tflite.packed"
     beside: tuple[str, ...] = tuple(reader.name for reader in READERS)
     packages: tuple[str, ...] = ("zstandard",)
+    risk = ""
 
     def check(self) -> None:
         """Nothing beyond Atoll itself is needed."""
@@ -29,7 +31,9 @@ class PackedFile:
 
     def measure(self, folder: Path, source: Source) -> dict[str, Any]:
         """Unpacks the container and compares its content."""
-        container = (folder / self.file).read_bytes()
+        container = read_bytes(folder / self.file)
+        if content_size(container) != len(source.artifact):  # before that much is unpacked
+            raise AtollError(f"{self.file} holds another file than model.tflite")
         content = unpack_content(container)
         if content != source.artifact:
             raise AtollError(f"{self.file} holds another file than model.tflite")

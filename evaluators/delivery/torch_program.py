@@ -21,6 +21,8 @@ class TorchProgram:
     file = "model.pt2"
     beside: tuple[str, ...] = ()
     packages: tuple[str, ...] = ("torch",)
+    #: `torch.export.load` unpickles
+    risk = "its format can run code"
 
     def check(self) -> None:
         """Nothing beyond Atoll itself is needed."""

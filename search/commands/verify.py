@@ -31,10 +31,17 @@ def verify(
             help="Say instead what of the file would run on this device: coral-edge-tpu.",
         ),
     ] = None,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="Run also what may be code: files that others wrote, in any form."),
+    ] = False,
     store: StoreOption = DEFAULT_STORE,
     format: FormatOption = "table",
 ) -> None:
     """Recompute the figures of an export from its files and say which differ (exit status 1).
+
+    Nothing is run that somebody else may have written, without --trust: forms whose files can run code are
+    not compared, nor is a model.tflite of which Atoll would not write the same bytes.
 
     With --device, say which operators the device runs, the first that it does not and its layer, whether the
     parameters find room on its chip, and what to change in the recipe (exit status 1 if anything does not run
@@ -47,7 +54,7 @@ def verify(
     from ..store import Store
     from ..verification import other_versions, verify_export
 
-    rows = verify_export(folder)
+    rows = verify_export(folder, trust)
     looked_at = test and all(row.verdict != "differs" for row in rows)
     if looked_at:
         place = Store(store)

@@ -68,7 +68,7 @@ def test_it_says_what_it_is(content: bytes) -> None:
 
 def test_another_file_s_array_is_found_out(content: bytes, tmp_path: Path) -> None:
     FORM.write(tmp_path, source(content))
-    assert bytes_of(tmp_path / FORM.file) == content
+    assert bytes_of(tmp_path / FORM.file, len(content)) == content
     assert FORM.measure(tmp_path, source(content))["arena_bytes"] == tensor_arena(content).bytes
     with pytest.raises(AtollError, match=r"model_data\.h holds other bytes than model\.tflite"):
         FORM.measure(tmp_path, source(content + b"0"))
