@@ -29,6 +29,7 @@ from .events import LookedAtTest, Measured
 from .selection import Row, ranked_trials
 from .store import READ_WAIT_S, Store
 from .study import Study
+from .whole_folder import check_replaceable, whole_folder
 
 #: below this share of equal labels a file is not the network that was trained
 LEAST_AGREEMENT = 0.99
@@ -56,7 +57,7 @@ def export_trial(
     Args:
         store: where the trial lives.
         study_row, trial: rows of the store.
-        out: the folder to write; files of an earlier export in it are replaced.
+        out: the folder to write; an earlier export there is replaced as a whole, another folder refused.
         any_agreement: whether a file that disagrees with its network is written all the same.
         any_float: whether a file is written that computes in float though integers were asked for.
         also: further forms to write beside, of `evaluators.delivery.forms.FORMS`.
@@ -70,6 +71,7 @@ def export_trial(
             with the network, or computes in float what was quantized.
     """
     check_forms(also)  # before any training
+    check_replaceable(out, CARD_JSON, (CARD,))
     study = Study.create({"name": study_row["study"], **_defined(study_row)})
     recipe = Recipe.parse(trial["recipe"])
     pipeline = trial_pipeline(study, trial)
@@ -91,21 +93,18 @@ def export_trial(
             f"trial {trial['trial']}: integers were asked for everywhere, and the file has float tensors: "
             f"{'; '.join(floats)} (--any-float writes it all the same)"
         )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / ARTIFACT).write_bytes(content)
-        about = save_bundle(out, result.network, pipeline.task, recipe, result.decisions)
+    with whole_folder(out) as folder:
+        (folder / ARTIFACT).write_bytes(content)
+        about = save_bundle(folder, result.network, pipeline.task, recipe, result.decisions)
         card = make_card(store, study, trial, pipeline, result, report, about)
         source = source_of(card, result.network, content, pipeline.dataset.validation)
-        deliveries = deliver(also, out, source)
+        deliveries = deliver(also, folder, source)
         card["deliveries"] = [delivery.to_json() for delivery in deliveries]
         picture = draw_waterfall(card["waterfall"], card["metrics"]["quality_name"], card["device"])
-        (out / WATERFALL).write_bytes(picture)
+        (folder / WATERFALL).write_bytes(picture)
         beside = [name for delivery in deliveries for name in (delivery.file, *delivery.beside)]
-        card["files"] = file_digests(out, (ARTIFACT, TENSORS, RECIPE, WATERFALL, *beside))
-        write_card(out, card)
-    except OSError as error:
-        raise AtollError(f"cannot write the export to {out}: {error.strerror or error}") from error
+        card["files"] = file_digests(folder, (ARTIFACT, TENSORS, RECIPE, WATERFALL, *beside))
+        write_card(folder, card)
     return card
 
 

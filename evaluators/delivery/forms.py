@@ -44,7 +44,7 @@ def check_forms(names: Sequence[str]) -> None:
 
 
 def deliver(names: Sequence[str], folder: Path, source: "Source") -> "list[Delivery]":
-    """Writes the named forms into a folder, each once; removes those of an earlier export.
+    """Writes the named forms into a folder, each once.
 
     Raises:
         AtollError: one cannot be made, or does not compute what the network does.
@@ -52,9 +52,6 @@ def deliver(names: Sequence[str], folder: Path, source: "Source") -> "list[Deliv
     from .delivery import Delivery
 
     check_forms(names)
-    for form in map(form_of, FORMS):
-        for file in (form.file, *form.beside):
-            (folder / file).unlink(missing_ok=True)
     return [Delivery.of(form_of(name), folder, source) for name in FORMS if name in names]
 
 

@@ -202,6 +202,34 @@ def test_an_unknown_form_is_refused_before_anything_is_written(made: Made, tmp_p
     assert not (tmp_path / "out").exists()
 
 
+def test_a_form_that_fails_leaves_no_folder_or_the_one_that_was_there(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last of several: all files but the card would lie there."""
+
+    def refuse(*_: object) -> None:
+        raise AtollError("model_data.h holds other bytes than model.tflite")
+
+    card = made.export(tmp_path / "there")
+    monkeypatch.setattr("atoll.evaluators.delivery.c_array.CArray.measure", refuse)
+    for name in ("there", "new"):
+        with pytest.raises(AtollError, match=r"model_data\.h holds other bytes"):
+            made.export(tmp_path / name, also=["pack", "c_array"])
+    assert {path.name for path in tmp_path.iterdir()} == {"there"}
+    assert {path.name for path in (tmp_path / "there").iterdir()} == FILES
+    assert json.loads((tmp_path / "there" / "card.json").read_text()) == card
+
+
+def test_a_folder_of_something_else_is_refused_before_any_training(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_module, "trial_pipeline", lambda *_: pytest.fail("it was made"))
+    (tmp_path / "mine.txt").write_text("")
+    with pytest.raises(AtollError, match=r"it holds 'mine\.txt', which is of no export"):
+        made.export(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.txt"}
+
+
 # Refusals -----------------------------------------------------------------------------------------------
 
 
@@ -354,13 +382,13 @@ def test_the_card_shows_the_stored_look_at_the_test_split(copy: Made, tmp_path: 
     with copy.store.lock():
         measured = measure_finalists(copy.store, copy.study, lambda text: None)
     best = choose_trial(copy.store, copy.row, "best")
-    card = export_trial(copy.store, copy.row, best, tmp_path)
+    card = export_trial(copy.store, copy.row, best, tmp_path / "out")
     assert best["trial"] in measured
     for looks, trial in (("test_looks", best), ("baseline_test_looks", copy.trial("baseline"))):
         (look,) = card[looks]
         assert look["quality"] == trial["test_quality"]
         assert look["command"] == "search"
-    assert f"{100 * best['test_quality']:.2f} %" in (tmp_path / "MODEL_CARD.md").read_text()
+    assert f"{100 * best['test_quality']:.2f} %" in (tmp_path / "out" / "MODEL_CARD.md").read_text()
 
 
 def test_the_card_s_commands_make_the_same_file_again(

@@ -109,11 +109,9 @@ def test_a_form_holds_the_network(name: str, text: str, tmp_path: Path) -> None:
     assert again == {"bytes": found.bytes, "figures": dict(found.figures)}
 
 
-def test_forms_of_an_earlier_export_are_removed(int8: Source, tmp_path: Path) -> None:
-    deliver(["pack", "c_array"], tmp_path, int8)
-    (tmp_path / "mine.txt").write_text("")
+def test_a_form_that_is_named_twice_is_written_once(int8: Source, tmp_path: Path) -> None:
     assert [found.form for found in deliver(["c_array", "c_array"], tmp_path, int8)] == ["c_array"]
-    assert {path.name for path in tmp_path.iterdir()} == {"model_data.h", "mine.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == {"model_data.h"}
 
 
 def test_a_form_of_another_network_is_refused(int8: Source, tmp_path: Path) -> None:
