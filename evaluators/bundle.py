@@ -121,7 +121,7 @@ def _fill(network: nn.Module, state: dict[str, Tensor], folder: Path) -> None:
             raise RuntimeError(f"{name} has the type {state[name].dtype}, allowed is {wanted[name].dtype}")
         network.load_state_dict(state, assign=True)
     except RuntimeError as error:
-        why = " ".join(str(error).split())
+        why = f"{' '.join(str(error).split()):.500}"
         raise AtollError(f"{folder / TENSORS} does not fit the structure in {RECIPE}: {why}") from error
 
 

@@ -19,6 +19,8 @@ LARGEST_JSON_BYTES = 2**24
 #: of a number in JSON: below 2^63, and a float of that size has room to be squared
 _DIGITS = 18
 _CHUNK_BYTES = 2**20
+#: characters of another library's message
+_MESSAGE = 500
 #: what wrong figures bring about in code that takes them for right ones
 _DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 
@@ -100,11 +102,13 @@ def read_json(path: Path) -> Any:
         ValueError: it holds something else than JSON, with numbers of at most 18 digits before the point.
         OSError: it cannot be read.
     """
-    text = read_bytes(path, LARGEST_JSON_BYTES).decode()
+    content = read_bytes(path, LARGEST_JSON_BYTES)
     try:
-        return json.loads(text, parse_int=_whole, parse_float=_real, parse_constant=_real)
+        return json.loads(content.decode(), parse_int=_whole, parse_float=_real, parse_constant=_real)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
     except RecursionError as error:
-        raise ValueError("its values are nested too deeply") from error
+        raise ValueError(f"{path.name}: its values are nested too deeply") from error
 
 
 def _whole(text: str) -> int:
@@ -133,6 +137,14 @@ def damage_told(what: str, allowed: str = "what `atoll export` wrote") -> Iterat
     """
     try:
         yield
+    except AtollError as error:
+        if "\n" in str(error):  # a tracer's words on code that a figure led astray
+            raise AtollError(f"{what}: {_one_line(error)}") from error
+        raise
     except _DAMAGE as error:
-        why = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":")
+        why = _one_line(f"{type(error).__name__}: {error}").rstrip(":")
         raise AtollError(f"{what}: {why}; allowed is {allowed}") from error
+
+
+def _one_line(text: object) -> str:
+    return f"{' '.join(str(text).split()):.{_MESSAGE}}"
