@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ..spaces.errors import AtollError
+from ..spaces.foreign_file import read_bytes
 
 if TYPE_CHECKING:
     from ai_edge_litert import schema_py_generated as schema
@@ -20,6 +21,9 @@ _BITS = {
     "FLOAT16": 16, "BFLOAT16": 16, "FLOAT32": 32, "INT32": 32, "UINT32": 32, "FLOAT64": 64, "INT64": 64,
     "UINT64": 64, "COMPLEX64": 64, "COMPLEX128": 128,
 }  # fmt: skip
+
+#: of one tensor: whole numbers up to here are exact as floats, with which costs are reckoned
+LARGEST_ELEMENTS = 2**53
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class TfliteFile:
             AtollError: it cannot be opened, or is no ``.tflite`` file.
         """
         try:
-            content = Path(path).read_bytes()
+            content = read_bytes(Path(path))
         except OSError as error:
             raise AtollError(f"cannot read {path}: {error.strerror}") from error
         try:
@@ -113,6 +117,7 @@ class TfliteFile:
 
         model = schema.Model.GetRootAs(content)
         graph = model.Subgraphs(0)
+        _check_lengths(graph, len(content))
         types = _names_of(schema.TensorType)
         tensors = tuple(_tensor(model, graph.Tensors(index), types) for index in range(graph.TensorsLength()))
         names = [_operator_name(schema, model, index) for index in range(model.OperatorCodesLength())]
@@ -159,10 +164,23 @@ class TfliteFile:
 
     def constant_behind(self, index: int) -> FileTensor:
         """Returns the constant that a tensor was made of: a widened weight's stored one."""
-        maker = self._makers.get(index)
-        if maker is None or not maker.inputs or index in self.computed:
-            return self.tensors[index]
-        return self.constant_behind(maker.inputs[0])
+        seen: set[int] = set()  # a file may say that a tensor is made of itself
+        while (maker := self._makers.get(index)) and maker.inputs and index not in self.computed:
+            if index in seen:
+                break
+            seen.add(index)
+            index = maker.inputs[0]
+        return self.tensors[index]
+
+
+def _check_lengths(graph: "schema.SubGraph", size: int) -> None:
+    """Refuses lists that together are longer than the file: they lie over one another, or behind its end."""
+    operators = [graph.Operators(index) for index in range(min(graph.OperatorsLength(), size))]
+    tensors = [graph.Tensors(index) for index in range(min(graph.TensorsLength(), size))]
+    listed = sum(operator.InputsLength() + operator.OutputsLength() for operator in operators)
+    listed += sum(tensor.ShapeLength() for tensor in tensors) + graph.InputsLength() + graph.OutputsLength()
+    if listed > size:
+        raise ValueError(f"its lists have {listed:,} entries, the file {size:,} bytes")
 
 
 def _indices(values: Iterable[int]) -> tuple[int, ...]:
@@ -175,6 +193,8 @@ def _names_of(enumeration: type) -> dict[int, str]:
 
 def _tensor(model: "schema.Model", tensor: "schema.Tensor", types: dict[int, str]) -> FileTensor:
     shape = tuple(max(1, int(tensor.Shape(axis))) for axis in range(tensor.ShapeLength()))
+    if prod(shape) > LARGEST_ELEMENTS:
+        raise ValueError(f"a tensor of more than {LARGEST_ELEMENTS:,} elements")
     buffer = model.Buffers(tensor.Buffer())
     # Size() is set where the values lie behind the flatbuffer
     constant = buffer.DataLength() > 0 or buffer.Size() > 1
