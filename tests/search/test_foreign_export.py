@@ -34,7 +34,7 @@ from torch import nn
 
 RECIPE = "prune_channels(ratio=0.25) -> tensor_train(rank=2, fit_steps=5) -> quantize(bits=8)"
 #: what a figure of a card or recipe is changed to
-ABSURD = (
+ABSURD: tuple[Any, ...] = (
     0, -1, 1, 3, 10**6, 10**9, 10**17, -(10**17), 0.5, -1e17, 1e17, True, None, "", "9" * 50, "../../x",
     "$\\frac{", [], {}, [[]], [10**9] * 3, {"a": {"b": [None]}}, "\ud800", "\x1b[2J", 2**31, 2**53,
 )  # fmt: skip
@@ -209,7 +209,12 @@ def test_a_file_that_the_weights_do_not_give_is_not_run(
     run: list[bytes] = []
     module = "atoll.search.verification.report_artifact"
     report = verify_export.__globals__["report_artifact"]
-    monkeypatch.setattr(module, lambda content, *rest: run.append(content) or report(content, *rest))
+
+    def watched(content: bytes, *rest: Any) -> Any:
+        run.append(content)
+        return report(content, *rest)
+
+    monkeypatch.setattr(module, watched)
     assert main(["verify", str(folder)]) == 1
     said = capsys.readouterr().err
     assert "model.tflite: not compared (the weights give another file; --trust runs it)\n" in said
@@ -252,10 +257,15 @@ def test_a_link_out_a_pipe_and_a_file_of_holes_are_sentences(
     (folder / name).unlink()
     reads = {name: work is verify_export for name in ("MODEL_CARD.md", "model_data.h")}
     reads["card.json"] = work in (verify_export, rebuild)
+
+    def holes(path: Path) -> None:
+        shutil.copy(folder.parent / "outside", path)
+        os.truncate(path, 2**42)
+
     for make in (
         lambda path: path.symlink_to(folder.parent / "outside"),
         os.mkfifo,
-        lambda path: (path.write_bytes((folder.parent / "outside").read_bytes()), os.truncate(path, 2**42)),
+        holes,
         lambda path: path.symlink_to("/dev/zero"),
     ):
         make(folder / name)
