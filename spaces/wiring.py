@@ -1,5 +1,6 @@
 """Networks as programs: where values besides those of layers may need a grid, the calls are written down."""
 
+import inspect
 import operator
 from typing import Any
 
@@ -23,11 +24,14 @@ def wired(network: nn.Module) -> nn.Module:
     A program computes the same and has the same modules under the same names. Nothing is written over in it,
     and SiLU is a product with a sigmoid, as integer kernels compute it. A network stays as it is where all
     its values come from layers, normalisations and what hands integers on; where its forward depends on its
-    data; and where it does another thing in training than in evaluation, dropout excepted.
+    data; where it does another thing in training than in evaluation, dropout excepted; and where its class
+    has more of its own than a forward (a `train` that keeps a part in evaluation).
 
     Args:
         network: its layers are ours; its modules' `inplace` is cleared where it becomes a program.
     """
+    if _more_than_forward(type(network)):
+        return network
     try:
         calls, modules = _both_modes(network), dict(network.named_modules())
     except AtollError:
@@ -37,6 +41,16 @@ def wired(network: nn.Module) -> nn.Module:
     _without_overwriting(calls, modules)
     _without_silu(calls, modules)
     return Program(network, calls)
+
+
+def _more_than_forward(kind: type[nn.Module]) -> bool:
+    """Whether a class does something besides its forward otherwise than `nn.Module` does it."""
+    methods = inspect.getmembers(nn.Module, inspect.isroutine)
+    return any(
+        getattr(kind, name) is not method
+        for name, method in methods
+        if not name.startswith("__") and name not in ("forward", "extra_repr")
+    )
 
 
 def _of_use(calls: fx.Graph, modules: dict[str, nn.Module]) -> bool:

@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import AtollError
 from .cost import OperationCost, OperationKind, kernel, storage_bits
 from .factor import Factor
 from .layer import Layer, keep_bias, new_bias, round_as_it_runs
@@ -176,11 +175,9 @@ class Conv(Layer):
     def adopt(cls, conv: nn.Conv2d) -> "Conv":
         """Returns the layer with copies of a trained convolution's tensors (`SameConv2d` too).
 
-        Raises:
-            AtollError: for padding that is not zeros.
+        Args:
+            conv: its padding is zeros.
         """
-        if conv.padding_mode != "zeros":
-            raise AtollError(f"convolution with padding_mode {conv.padding_mode!r}: allowed is 'zeros'")
         ours = cls(
             conv.in_channels,
             conv.out_channels,

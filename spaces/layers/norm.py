@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..errors import AtollError
 from .activation_grid import ActivationGrid
 from .cost import FLOAT_BITS, OperationCost
 
@@ -122,13 +121,10 @@ class Norm(_BatchNorm):
     def adopt(cls, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> "Norm":
         """Returns the layer with copies of a trained BatchNorm's tensors; without affine it has scale 1.
 
-        Raises:
-            AtollError: for a BatchNorm without running statistics, which depends on its batch in use too.
+        Args:
+            norm: with running statistics; without them it depends on its batch in use too.
         """
-        if norm.running_mean is None:
-            raise AtollError(
-                "BatchNorm with track_running_stats=False: allowed is one with running statistics"
-            )
+        assert norm.running_mean is not None
         ours = cls(norm.num_features, norm.eps, norm.momentum, norm.running_mean.device)
         ours.load_state_dict({**ours.state_dict(), **norm.state_dict()})
         ours.weight.requires_grad_(norm.weight is not None and norm.weight.requires_grad)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..carried_over import check_own_behaviour, check_replaceable, check_same_outputs
 from ..errors import AtollError
 from ..heads import heads
 from ..wiring import wired
@@ -21,13 +22,16 @@ from .same_padding import SameConv2d
 from .tt_dense import TTDense
 
 LAYERS: tuple[type[Layer], ...] = (Dense, Conv, TTDense, ConvChain)
-_ADOPTED: tuple[tuple[type[nn.Module], Any], ...] = (
-    (nn.Linear, Dense),
-    (nn.Conv2d, Conv),
-    (SameConv2d, Conv),
-    (nn.BatchNorm1d, Norm),
-    (nn.BatchNorm2d, Norm),
-)
+_CONVOLVES = ("in_channels", "out_channels", "kernel_size", "stride", "dilation", "groups", "bias")
+_NORMALISES = ("num_features", "eps", "momentum", "affine")
+#: torch's module -> (ours, the options of the constructor that ours reads, parameters that may be frozen)
+_ADOPTED: dict[type[nn.Module], tuple[Any, tuple[str, ...], tuple[str, ...]]] = {
+    nn.Linear: (Dense, ("in_features", "out_features", "bias"), ()),
+    nn.Conv2d: (Conv, (*_CONVOLVES, "padding"), ()),
+    SameConv2d: (Conv, _CONVOLVES, ()),
+    nn.BatchNorm1d: (Norm, _NORMALISES, ("weight",)),
+    nn.BatchNorm2d: (Norm, _NORMALISES, ("weight",)),
+}
 #: modules of torch's that only hold others
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
@@ -45,22 +49,28 @@ def adopt(network: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
 
     Raises:
         AtollError: for a network that does not run on such images, or returns something other than tensors,
-            for layers with options that have no counterpart (padding that is not zeros, BatchNorm without
-            statistics), and for two layers with one weight tensor.
+            for whatever would be lost on the way (`carried_over`: hooks, replaced methods, options of layers
+            that have no counterpart, such as padding that is not zeros), and for two layers with one weight
+            tensor.
     """
-    copy = deepcopy(network)
-    found = [
-        (name, module, ours)
-        for name, module in _adoptable(copy)
-        for theirs, ours in _ADOPTED
-        if type(module) is theirs
-    ]
-    _check_own_weights(copy, [name for name, _, _ in found])
-    for name, module, ours in found:
-        replace(copy, name, ours.adopt(module))
+    check_own_behaviour(network)
+    found = {name: module for name, module in _adoptable(network) if type(module) in _ADOPTED}
+    for name, module in found.items():
+        check_replaceable(name, module, *_ADOPTED[type(module)][1:])
+    _check_own_weights(network, list(found))
+    try:
+        copy = deepcopy(network)
+    except (RuntimeError, TypeError) as error:
+        raise AtollError(f"{type(network).__name__} cannot be copied: {error}") from error
+    channels, height, width = input_shape
+    size = f"{height}x{width}x{channels} (height x width x channels)"
+    _check_forward(copy, input_shape, f"does not run on images of {size}")
+    for name, module in found.items():
+        replace(copy, name, _ADOPTED[type(module)][0].adopt(module))
+    _check_forward(copy, input_shape, "does not run with layers of ours: its code reads what is inside them")
     copy = wired(copy)
     copy.input_shape = tuple(input_shape)  # type: ignore[assignment]
-    _check_forward(copy, tuple(input_shape))
+    check_same_outputs(network, copy, input_shape)
     return copy
 
 
@@ -87,7 +97,8 @@ def _check_own_weights(network: nn.Module, names: list[str]) -> None:
     owners: dict[int, str] = {}
     for name, module in network.named_modules():
         for part, parameter in module.named_parameters(recurse=False):
-            first = owners.setdefault(id(parameter), f"{name}.{part}")
+            place = parameter.data_ptr() or id(parameter)  # 0 on the meta device
+            first = owners.setdefault(place, f"{name}.{part}")
             if first != f"{name}.{part}" and {first.rpartition(".")[0], name} & set(names):
                 raise AtollError(
                     f"{first} and {name}.{part} are one tensor: allowed are layers with weights of their "
@@ -95,18 +106,15 @@ def _check_own_weights(network: nn.Module, names: list[str]) -> None:
                 )
 
 
-def _check_forward(network: nn.Module, input_shape: tuple[int, ...]) -> None:
+def _check_forward(network: nn.Module, input_shape: tuple[int, int, int], sentence: str) -> None:
     """Runs the structure once: one image batch in, tensors out, or an AtollError says what else it is."""
     name = type(network).__name__
-    channels, height, width = input_shape
     try:
         with torch.no_grad():
             output = to_meta(network).eval()(torch.empty(2, *input_shape, device="meta"))
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise AtollError(
-            f"{name} does not run on images of {height}x{width}x{channels} (height x width x channels): "
-            f"{error}"
-        ) from error
+    except Exception as error:  # the user's own code, which may raise anything
+        said = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise AtollError(f"{name} {sentence}: {said}") from error
     try:
         heads(output)
     except AtollError as error:
