@@ -104,12 +104,9 @@ def check_replaceable(
             fresh = type(module)(**given).float()
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         raise AtollError(f"{where} is not as its constructor makes one: {error}") from error
-    for name, wanted in vars(fresh).items():
-        if name in _SAYS_NOTHING:
-            continue
-        value = vars(module).get(name)
-        if value != wanted:
-            raise AtollError(f"{where} with {name} {value!r}: allowed is {wanted!r}")
+    different = first_difference(module, fresh)
+    if different:
+        raise AtollError(f"{where} with {different}")
     if module._modules:
         raise AtollError(f"{where} holds {', '.join(module._modules)}: allowed are no modules inside")
     for found, wanted_ones in ((module._parameters, fresh._parameters), (module._buffers, fresh._buffers)):
@@ -118,6 +115,18 @@ def check_replaceable(
             raise AtollError(f"{where} has the tensors {names}: allowed are {', '.join(wanted_ones)}")
         for name, tensor in found.items():
             _check_tensor(f"{where}: {name}", tensor, wanted_ones[name], name in may_be_frozen)
+
+
+def first_difference(module: nn.Module, fresh: nn.Module) -> str:
+    """Returns what a module has otherwise than a fresh one, tensors aside, in words; empty for nothing.
+
+    What a fresh one lacks is read by nothing of its class.
+    """
+    for name, wanted in vars(fresh).items():
+        value = vars(module).get(name)
+        if name not in _SAYS_NOTHING and value != wanted:
+            return f"{name} {value!r}: allowed is {wanted!r}"
+    return ""
 
 
 def _check_tensor(where: str, tensor: Tensor | None, wanted: Tensor | None, may_be_frozen: bool) -> None:

@@ -19,7 +19,7 @@ from .layers.layer import Layer
 from .layers.norm import Norm
 from .layers.program import Program
 from .layers.structure import to_meta
-from .operation_kinds import COMBINING, STAND_INS, Shape, kind_by_shape, names_sizes
+from .operation_kinds import COMBINING, STAND_INS, Shape, kind_by_shape, names_sizes, unread
 from .tracing import trace_calls, writes_over_input
 
 #: images in the traced batch: with two, what lost its batch dimension shows
@@ -193,11 +193,11 @@ class _Reading:
 
 
 def _described(node: fx.Node, module: nn.Module | None) -> str:
-    if module is not None:
-        return type(module).__name__
     if node.op == "get_attr":
         return f"the parameter {node.target}"
-    return str(getattr(node.target, "__name__", node.target))
+    name = type(module).__name__ if module is not None else str(getattr(node.target, "__name__", node.target))
+    option = unread(node, module)
+    return f"{name} with {option}" if option else name
 
 
 # Values on the meta device ---------------------------------------------------------------------------

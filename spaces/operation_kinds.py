@@ -8,10 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from .call_options import unread_option
 from .layers.combine import Add, Concatenate, Multiply
 from .layers.flatten import ChannelsLastFlatten
 from .layers.layer import Layer
 from .layers.norm import Norm
+from .layers.same_padding import SameAvgPool2d, SameMaxPool2d
 
 Shape = tuple[int, ...]
 
@@ -40,12 +42,12 @@ _KINDS: dict[str, tuple[Any, ...]] = {
     "multiply": (Multiply, operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "mul_"),
     "divide": (operator.truediv, operator.itruediv, torch.div, torch.divide, "div", "div_"),
     # over windows of each channel
-    "max_pool": (nn.MaxPool2d, F.max_pool2d),
-    "avg_pool": (nn.AvgPool2d, F.avg_pool2d),
+    "max_pool": (nn.MaxPool2d, SameMaxPool2d, F.max_pool2d),
+    "avg_pool": (nn.AvgPool2d, SameAvgPool2d, F.avg_pool2d),
     "global_avg_pool": (nn.AdaptiveAvgPool2d, F.adaptive_avg_pool2d),
     "global_max_pool": (nn.AdaptiveMaxPool2d, F.adaptive_max_pool2d),
     "mean": (torch.mean, "mean"),
-    "upsample": (nn.Upsample, F.interpolate),
+    "upsample": (nn.Upsample, nn.UpsamplingNearest2d, nn.UpsamplingBilinear2d, F.interpolate),
     # over channels
     "softmax": (nn.Softmax, F.softmax, torch.softmax, "softmax"),
     "concatenate": (Concatenate, torch.cat, torch.concat, torch.concatenate),
@@ -83,7 +85,7 @@ STAND_INS: dict[Any, tuple[type[nn.Module], tuple[str, ...]]] = {
     F.interpolate: (nn.Upsample, ("size", "scale_factor", "mode", "align_corners")),
 }  # fmt: skip
 
-MODULES = tuple((t, kind) for kind, meant in _KINDS.items() for t in meant if isinstance(t, type))
+_MODULES = {t: kind for kind, meant in _KINDS.items() for t in meant if isinstance(t, type)}
 _CALLS = {call: kind for kind, meant in _KINDS.items() for call in meant if not isinstance(call, type)}
 
 
@@ -95,8 +97,26 @@ def meant(node: fx.Node, module: nn.Module | None) -> str:
         module: the module that it calls, None for functions and methods.
     """
     if module is not None:
-        return next((kind for known, kind in MODULES if isinstance(module, known)), "other")
+        return "layer" if isinstance(module, Layer) else _MODULES.get(type(module), "other")
     return _CALLS.get(node.target, "other")
+
+
+def has_kind(module: nn.Module) -> bool:
+    """Whether a module's type means one operation; a type derived from one may do anything in its forward."""
+    return isinstance(module, Layer) or type(module) in _MODULES
+
+
+def unread(node: fx.Node, module: nn.Module | None) -> str:
+    """Returns an option of a traced call that no code reads, in words; empty where there is none.
+
+    Args:
+        node, module: as for `meant`.
+    """
+    kind = meant(node, module)
+    if kind == "other" or isinstance(module, Layer | Norm | Add | Multiply | Concatenate):
+        return ""
+    values = 2 if kind in (*COMBINING, "expand") else 1
+    return unread_option(node, module, kind, values, STAND_INS.get(node.target, (None, ()))[1])
 
 
 def kind_by_shape(node: fx.Node, module: nn.Module | None, shapes: list[Shape], shape: Shape) -> str:
@@ -108,6 +128,8 @@ def kind_by_shape(node: fx.Node, module: nn.Module | None, shapes: list[Shape], 
         shape: of the value made.
     """
     kind = meant(node, module)
+    if unread(node, module):
+        return "other"
     if kind not in _BY_SHAPE or isinstance(module, Add | Multiply | Concatenate):
         return kind
     return _BY_SHAPE[kind](node, shapes, shape)

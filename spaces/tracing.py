@@ -7,7 +7,7 @@ from typing import Any
 from torch import fx, nn
 
 from .errors import AtollError
-from .operation_kinds import MODULES
+from .operation_kinds import has_kind
 
 #: augmented assignments, which change their left side for whoever has it -> the function without that
 ASSIGNMENTS: dict[Any, Callable[..., Any]] = {
@@ -42,7 +42,7 @@ class _Tracer(fx.Tracer):
         return _Proxy(node, self)
 
     def is_leaf_module(self, module: nn.Module, path: str) -> bool:
-        return any(isinstance(module, known) for known, _ in MODULES) or super().is_leaf_module(module, path)
+        return has_kind(module) or super().is_leaf_module(module, path)
 
 
 def trace_calls(network: nn.Module) -> fx.Graph:

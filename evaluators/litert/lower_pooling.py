@@ -72,7 +72,9 @@ def _pool(bench: Workbench, module: nn.MaxPool2d | nn.AvgPool2d, source: Value) 
     padding = _pair(module.padding)
     if module.ceil_mode or _pair(getattr(module, "dilation", 1)) != (1, 1):
         raise AtollError("pooling with ceil_mode or dilation cannot be written for LiteRT")
-    if not largest and any(padding) and (not module.count_include_pad or module.divisor_override):
+    if not largest and module.divisor_override:
+        raise AtollError("average pooling with a divisor_override cannot be written for LiteRT")
+    if not largest and any(padding) and not module.count_include_pad:
         raise AtollError("average pooling that leaves its padding out cannot be written for LiteRT")
     if largest and any(padding) and not source.non_negative:
         raise AtollError("max pooling with padding can be written for LiteRT only behind a ReLU")

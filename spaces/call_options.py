@@ -1,0 +1,93 @@
+"""Options of calls and modules: one that no code reads is at its default, or the operation is another one."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from .carried_over import first_difference
+
+#: operation kind -> the options that something reads: a stand-in and the file writer, or the sizes before and
+#: after
+_READ: dict[str, tuple[str, ...]] = {
+    "max_pool": ("kernel_size", "stride", "padding", "dilation", "ceil_mode"),
+    "avg_pool": ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"),
+    "global_avg_pool": ("output_size",),
+    "global_max_pool": ("output_size",),
+    "mean": ("dim", "keepdim"),
+    "upsample": ("size", "scale_factor", "mode", "align_corners"),
+    "softmax": ("dim",),
+    "concatenate": ("dim",),
+    "leaky_relu": ("negative_slope",),
+    "elu": ("alpha",),
+    "gelu": ("approximate",),
+    # the same values in another order of axes is no flattening: sizes say the rest
+    "flatten": ("start_dim", "end_dim", "shape", "size", "dim"),
+}
+#: options that change no value in evaluation
+_CHANGES_NOTHING = ("inplace", "p", "training", "memory_format", "_stacklevel")
+#: calls of which Python does not know the options -> what they are called in order; others have none
+_IN_ORDER: dict[Any, tuple[str, ...]] = {
+    **dict.fromkeys((torch.mean, "mean"), ("dim", "keepdim")),
+    **dict.fromkeys((torch.softmax, "softmax"), ("dim",)),
+    **dict.fromkeys((torch.cat, torch.concat, torch.concatenate), ("dim",)),
+}
+#: what a call names its values, where it does
+_VALUES = ("input", "tensors", "other")
+
+
+def unread_option(
+    node: fx.Node, module: nn.Module | None, kind: str, values: int, names: tuple[str, ...]
+) -> str:
+    """Returns an option of a call that no code reads and that is not at its default, in words; empty for none.
+
+    Args:
+        node: a call of a module, function or method.
+        module: the module that it calls, None for functions and methods.
+        kind: what the call means.
+        values: how many of its first arguments are no options.
+        names: what its options are called in order where Python does not know; empty for none.
+    """
+    read = (*_READ.get(kind, ()), *_CHANGES_NOTHING)
+    if module is not None:
+        return _of_module(module, read)
+    if kind == "flatten":  # any number of sizes; a type would read the bits as other numbers
+        given = [*node.args[1:], *node.kwargs.values()]
+        return next((f"{value}" for value in given if isinstance(value, torch.dtype)), "")
+    for name, value, default in _given(node, values, names):  # no default known: none, or switched off
+        unset = value is None or value is False if default is None else value == default
+        if name not in read and not unset:
+            return f"{name} {value!r}: allowed is {default!r}"
+    return ""
+
+
+def _of_module(module: nn.Module, read: tuple[str, ...]) -> str:
+    given = {name: getattr(module, name, None) for name in read if name in _options(type(module))}
+    return first_difference(module, type(module)(**given))
+
+
+def _given(node: fx.Node, values: int, names: tuple[str, ...]) -> Iterator[tuple[str, Any, Any]]:
+    """Yields name, value and default of the options that a call gives."""
+    known = _options(node.target) if callable(node.target) else {}
+    in_order = list(known)[values:] or names or _IN_ORDER.get(node.target, ())
+    for at, value in enumerate(node.args[values:]):
+        name = in_order[at] if at < len(in_order) else f"argument {values + at + 1}"
+        yield name, value, known.get(name)
+    for name, value in node.kwargs.items():
+        if name not in _VALUES:
+            yield name, value, known.get(name)
+
+
+@cache
+def _options(call: Callable[..., Any]) -> dict[str, Any]:
+    """Returns the arguments of a function or constructor with their defaults; none where Python cannot tell."""
+    try:
+        parameters = inspect.signature(call).parameters.values()
+    except ValueError:  # torch's own, in C++
+        return {}
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return {}
+    return {p.name: None if p.default is p.empty else p.default for p in parameters}
