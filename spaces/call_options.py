@@ -42,7 +42,7 @@ _VALUES = ("input", "tensors", "other")
 def unread_option(
     node: fx.Node, module: nn.Module | None, kind: str, values: int, names: tuple[str, ...]
 ) -> str:
-    """Returns an option of a call that no code reads and that is not at its default, in words; empty for none.
+    """Returns in words an option of a call that no code reads and that is not at its default, or nothing.
 
     Args:
         node: a call of a module, function or method.
@@ -60,7 +60,8 @@ def unread_option(
     for name, value, default in _given(node, values, names):  # no default known: none, or switched off
         unset = value is None or value is False if default is None else value == default
         if name not in read and not unset:
-            return f"{name} {value!r}: allowed is {default!r}"
+            allowed = "to leave it out" if default is None else repr(default)
+            return f"{name} {value!r}: allowed is {allowed}"
     return ""
 
 
@@ -83,7 +84,7 @@ def _given(node: fx.Node, values: int, names: tuple[str, ...]) -> Iterator[tuple
 
 @cache
 def _options(call: Callable[..., Any]) -> dict[str, Any]:
-    """Returns the arguments of a function or constructor with their defaults; none where Python cannot tell."""
+    """Returns the arguments of a function or constructor with their defaults, where Python knows them."""
     try:
         parameters = inspect.signature(call).parameters.values()
     except ValueError:  # torch's own, in C++
