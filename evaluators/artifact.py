@@ -1,7 +1,7 @@
 """The file that ships: its bytes, its size before training, the proof that it computes what was trained."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +60,8 @@ class Verification:
 
     Args:
         count: images that both saw.
-        agreement: share of images on which both choose the same class, in [0, 1].
+        agreement: share of images on which both choose the same class, in [0, 1]; of positions, where the
+            network chooses one for each.
         largest_difference: between two logits, absolute.
         largest_difference_lsb: the same in steps of the artifact's int8 output; None for a float output.
         quality: share of images on which the artifact is right; None without labels.
@@ -80,6 +81,8 @@ class Verification:
 def run_artifact(content: bytes, images: Tensor, timed_runs: int = 0) -> "FileRun":
     """Runs an artifact in a fresh process, one image at a time.
 
+    Maps come out channels first, as the network gives them; the file has channels last.
+
     Args:
         content: the bytes of the file.
         images: (N, C, H, W), uint8.
@@ -93,7 +96,8 @@ def run_artifact(content: bytes, images: Tensor, timed_runs: int = 0) -> "FileRu
     if not len(images):
         raise AtollError("an artifact is run on at least one image, got none")
     batches = (to_float(part).permute(0, 2, 3, 1).numpy() for part in images.split(BATCH))
-    return run_file(content, len(images), batches, timed_runs)
+    run = run_file(content, len(images), batches, timed_runs)
+    return replace(run, logits=np.moveaxis(run.logits, -1, 1))
 
 
 def verify_artifact(
@@ -109,12 +113,13 @@ def verify_artifact(
         artifact: the bytes of the file, or its path.
         network: what it was written from.
         images: (N, C, H, W), uint8; of the validation split.
-        labels: (N,), int; None where only agreement is asked for.
+        labels: (N,), int, or (N, H, W), one a position; None where only agreement is asked for.
         timed_runs: runs for the artifact's median time, 0 for none.
 
     Raises:
-        AtollError: there are no images, or the runtime refuses the file or crashes; the message names the
-            operation and the layer that it comes from, where the runtime says which.
+        AtollError: there are no images, the outputs or labels are of another shape, or the runtime refuses the
+            file or crashes; the message names the operation and the layer that it comes from, where the
+            runtime says which.
     """
     content = artifact if isinstance(artifact, bytes) else artifact.read_bytes()
     try:
@@ -123,8 +128,15 @@ def verify_artifact(
         raise AtollError(f"{error}{_place(error, content, network)}") from error
     found, step = torch.from_numpy(run.logits), run.output_step
     expected = predict_logits(network, images)
+    if found.shape != expected.shape:
+        raise AtollError(
+            f"the file gives {_sizes(found)}, allowed is what its network gives, {_sizes(expected)}"
+        )
     difference = float((found - expected).abs().max())
     classes, wanted = found.argmax(dim=1), expected.argmax(dim=1)
+
+    if labels is not None and labels.shape != wanted.shape:
+        raise AtollError(f"got labels of {_sizes(labels)}, allowed is one a choice, {_sizes(wanted)}")
 
     def share(hits: Tensor) -> float:
         return float(np.mean(hits.numpy()))
@@ -138,6 +150,10 @@ def verify_artifact(
         network_quality=None if labels is None else share(wanted == labels),
         latency_ms=run.latency_ms,
     )
+
+
+def _sizes(values: Tensor) -> str:
+    return "x".join(str(size) for size in values.shape)
 
 
 def _place(error: AtollError, content: bytes, network: nn.Module) -> str:

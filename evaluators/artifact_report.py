@@ -24,7 +24,7 @@ class ArtifactReport:
         structure_bytes: of the file beside weights, biases, scales and zero points.
         peak_tensor_bytes: tensors alive at once, by the file's own graph.
         images: how many validation images file and network were compared on.
-        agreement: share of them with the same label.
+        agreement: share of them, or of their positions, with the same label.
         largest_difference: of any output, in the output's unit; `largest_difference_lsb` in steps of the
             file's output grid, None for a float output.
         quality: of the file on those images, the share of right answers.

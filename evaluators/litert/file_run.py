@@ -32,7 +32,7 @@ class FileRun:
     """What a file gave.
 
     Args:
-        logits: [count, *output shape without batch], float32.
+        logits: [count, *output shape without batch], float32; maps channels last.
         output_step: step of the file's int8 output, None for a float output.
         latency_ms: median time of one run on this machine, one thread; None where it was not asked for.
     """

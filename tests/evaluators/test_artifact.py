@@ -66,6 +66,45 @@ def test_another_network_s_file_is_found_out() -> None:
     assert wrong.largest_difference > 0.01
 
 
+def per_pixel() -> nn.Module:
+    """One of three classes for every one of 4x6 positions."""
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 3, 3, padding=1))
+    return adopt(layers, (1, 4, 6)).eval()
+
+
+def test_an_answer_for_every_position_is_compared_position_by_position() -> None:
+    net, batch = per_pixel(), torch.randint(0, 256, (10, 1, 4, 6), dtype=torch.uint8)
+    labels = predict_logits(net, batch).argmax(1)
+    wrong = labels.clone()
+    wrong[0, :3] = (wrong[0, :3] + 1) % 3  # 18 of 240 positions
+    found = verify_artifact(artifact_bytes(net, (1, 4, 6)), net, batch, wrong)
+    assert labels.unique().numel() == 3
+    assert (found.count, found.agreement) == (10, 1.0)
+    assert found.largest_difference < 1e-5
+    assert found.quality == found.network_quality == pytest.approx(222 / 240)
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        (torch.zeros(10, dtype=torch.int64), "got labels of 10, allowed is one a choice, 10x4x6"),
+        (torch.zeros(10, 6, 4, dtype=torch.int64), "got labels of 10x6x4, allowed is one a choice, 10x4x6"),
+    ],
+)
+def test_labels_of_another_shape_are_refused(labels: torch.Tensor, sentence: str) -> None:
+    net, batch = per_pixel(), torch.randint(0, 256, (10, 1, 4, 6), dtype=torch.uint8)
+    with pytest.raises(AtollError, match=sentence):
+        verify_artifact(artifact_bytes(net, (1, 4, 6)), net, batch, labels)
+
+
+def test_a_file_with_another_output_is_refused() -> None:
+    batch = torch.randint(0, 256, (2, *SHAPE), dtype=torch.uint8)
+    other = adopt(nn.Sequential(nn.Flatten(), nn.Linear(16, 5)), SHAPE).eval()
+    with pytest.raises(AtollError, match="the file gives 2x5, allowed is what its network gives, 2x3"):
+        verify_artifact(artifact_bytes(other, SHAPE), network(), batch)
+
+
 def test_no_images_is_refused() -> None:
     with pytest.raises(AtollError, match="at least one image"):
         verify_artifact(artifact_bytes(network(), SHAPE), network(), images(0))
