@@ -12,7 +12,7 @@ from ..hw_models.layer_table import LayerTable, layer_table
 from ..spaces.errors import AtollError
 from ..spaces.layers.layer import Layer
 from ..spaces.layers.norm import Norm
-from ..spaces.layers.structure import input_shape_of, named_factors, weight_factors
+from ..spaces.layers.structure import input_shape_of, named_factors, running_parts, weight_factors
 from .artifact import artifact_bytes, packed_bytes
 from .edge_tpu_check import check_edge_tpu
 from .metrics import Metrics, label_loyalty, probability_loyalty
@@ -90,14 +90,15 @@ def nonzero_parameter_count(network: nn.Module) -> int:
 
 
 def _other_parameters(network: nn.Module) -> int:
-    biases = sum(m.bias.numel() for m in network.modules() if isinstance(m, Layer) and m.bias is not None)
-    norms = sum(2 * m.num_features for m in network.modules() if isinstance(m, Norm))
+    parts = [part for _, part in running_parts(network)]
+    biases = sum(m.bias.numel() for m in parts if isinstance(m, Layer) and m.bias is not None)
+    norms = sum(2 * m.num_features for m in parts if isinstance(m, Norm))
     return biases + norms
 
 
 def payload_bytes(network: nn.Module) -> int:
     """Returns exactly what must be stored of the network, in whole bytes."""
-    bits = sum(m.payload_bits() for m in network.modules() if isinstance(m, Layer | Norm))
+    bits = sum(part.payload_bits() for _, part in running_parts(network))
     return (bits + 7) // 8
 
 

@@ -5,7 +5,7 @@ from torch import nn
 from .domains import matches
 from .errors import AtollError
 from .layers.layer import Layer
-from .layers.structure import named_layers
+from .layers.structure import named_layers, never_called
 from .nearest import known_names
 
 
@@ -22,6 +22,9 @@ def targeted_layers(network: nn.Module, pattern: str) -> list[tuple[str, Layer]]
     """
     layers = list(named_layers(network))
     found = [(name, layer) for name, layer in layers if matches(pattern, name)]
+    idle = sorted(name for name in never_called(network) if matches(pattern, name))
+    if not found and idle:
+        raise AtollError(f"layers: {pattern!r} means layers that the network never calls: {', '.join(idle)}")
     if not found and layers:
         known = known_names(pattern, [name for name, _ in layers])
         raise AtollError(f"layers: no layer matches {pattern!r}; {known}")

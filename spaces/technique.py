@@ -22,13 +22,15 @@ from typing import Any, ClassVar, Literal, Self
 from torch import nn
 
 from .context import Context
-from .domains import Domain, LayerPattern, check_settings
+from .domains import Domain, LayerPattern, check_settings, matches
 from .errors import AtollError
 from .fates import fates
-from .layers.structure import apply_structure, structure_changes
+from .layers.structure import apply_structure, never_called, structure_changes
 
 Stage = Literal["structure", "weights", "numbers", "training"]
 Decisions = dict[str, Any]
+#: why a layer is left alone that evaluation skips
+NEVER_CALLED = "never called: evaluation does not run it, and no file holds it"
 
 
 def setting(default: Any, domain: Domain, source: str, shown: bool = False) -> Any:
@@ -161,6 +163,10 @@ class Technique(ABC):
 
         Args:
             before, after: the network that the step was given and what it made of a copy.
-            notes: remarks as plain JSON; `left_alone` says by layer why the step did not touch it.
+            notes: remarks as plain JSON; `left_alone` says by layer why the step did not touch it. Those that
+                the network never calls are added here.
         """
+        idle = {path: NEVER_CALLED for path in sorted(never_called(before)) if matches(self.scope, path)}
+        if idle:
+            notes["left_alone"] = {**notes.get("left_alone", {}), **idle}
         return {"structure": structure_changes(before, after), "fates": fates(before, after), **notes}

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from ..layers.activation_grid import ActivationGrid
 from ..layers.norm import Norm
+from ..layers.structure import running_parts
 
 #: images a forward pass
 BATCH = 256
@@ -21,7 +22,7 @@ def reestimate(network: nn.Module, images: Tensor) -> None:
         network: any; left in evaluation mode.
         images: float32 [N, C, H, W], N >= 2.
     """
-    norms = [module for module in network.modules() if isinstance(module, Norm)]
+    norms = [part for _, part in running_parts(network) if isinstance(part, Norm)]
     grids = [module for module in network.modules() if isinstance(module, ActivationGrid)]
     momenta = [norm.momentum for norm in norms]
     network.eval()

@@ -1,11 +1,12 @@
 """The structure of a whole network in JSON, and networks from it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..carried_over import check_own_behaviour, check_replaceable, check_same_outputs
 from ..errors import AtollError
@@ -67,8 +68,10 @@ def adopt(network: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
     _check_forward(copy, input_shape, f"does not run on images of {size}")
     for name, module in found.items():
         replace(copy, name, _ADOPTED[type(module)][0].adopt(module))
-    _check_forward(copy, input_shape, "does not run with layers of ours: its code reads what is inside them")
+    sentence = "does not run with layers of ours: its code reads what is inside them"
+    never_called = _check_forward(copy, input_shape, sentence)
     copy = wired(copy)
+    copy.never_called = never_called  # type: ignore[assignment]
     copy.input_shape = tuple(input_shape)  # type: ignore[assignment]
     check_same_outputs(network, copy, input_shape)
     return copy
@@ -106,12 +109,21 @@ def _check_own_weights(network: nn.Module, names: list[str]) -> None:
                 )
 
 
-def _check_forward(network: nn.Module, input_shape: tuple[int, int, int], sentence: str) -> None:
-    """Runs the structure once: one image batch in, tensors out, or an AtollError says what else it is."""
+def _check_forward(network: nn.Module, input_shape: tuple[int, int, int], sentence: str) -> frozenset[str]:
+    """Runs the structure once: one image batch in, tensors out, or an AtollError says what else it is.
+
+    Returns:
+        the modules of ours that it does not call in evaluation.
+    """
     name = type(network).__name__
+    structure = to_meta(network).eval()
+    parts = {path: part for path, part in structure.named_modules() if isinstance(part, Layer | Norm)}
+    never_called = set(parts)
+    for path, part in parts.items():
+        part.forward = partial(_noting, never_called, path, part.forward)
     try:
         with torch.no_grad():
-            output = to_meta(network).eval()(torch.empty(2, *input_shape, device="meta"))
+            output = structure(torch.empty(2, *input_shape, device="meta"))
     except Exception as error:  # the user's own code, which may raise anything
         said = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise AtollError(f"{name} {sentence}: {said}") from error
@@ -119,6 +131,13 @@ def _check_forward(network: nn.Module, input_shape: tuple[int, int, int], senten
         heads(output)
     except AtollError as error:
         raise AtollError(f"{name}: {error}") from error
+    return frozenset(never_called)
+
+
+def _noting(left: set[str], path: str, forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Runs a layer and takes its name off those that are left; a hook would miss a direct call of forward."""
+    left.discard(path)
+    return forward(x)
 
 
 def input_shape_of(network: nn.Module) -> tuple[int, int, int]:
@@ -146,9 +165,26 @@ def replace(network: nn.Module, name: str, module: nn.Module) -> None:
         setattr(network.get_submodule(parent), last, module)
 
 
-def named_layers(network: nn.Module) -> Iterator[tuple[str, Layer]]:
-    """Yields the layers that carry weights, in order of definition; a shared one once."""
+def never_called(network: nn.Module) -> frozenset[str]:
+    """Returns which layers and normalisations an adopted network does not call in evaluation, by name.
+
+    Heads that only training runs: no file holds them, and no image tells anything of their weights.
+    """
+    found: frozenset[str] = getattr(network, "never_called", frozenset())
+    return found
+
+
+def running_parts(network: nn.Module) -> Iterator[tuple[str, Layer | Norm]]:
+    """Yields the layers and norms that evaluation runs, in order of definition; a shared one once."""
+    idle = never_called(network)
     for name, module in network.named_modules():
+        if isinstance(module, Layer | Norm) and name not in idle:
+            yield name, module
+
+
+def named_layers(network: nn.Module) -> Iterator[tuple[str, Layer]]:
+    """Yields those of them that carry weights."""
+    for name, module in running_parts(network):
         if isinstance(module, Layer):
             yield name, module
 

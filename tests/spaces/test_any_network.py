@@ -8,12 +8,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from atoll.evaluators.artifact import model_bytes
+from atoll.evaluators.measure import parameter_count, payload_bytes
 from atoll.hw_models.layer_table import layer_table
 from atoll.spaces.context import Batch
 from atoll.spaces.errors import AtollError
 from atoll.spaces.heads import heads
 from atoll.spaces.layers.structure import adopt, structure
-from atoll.spaces.targets import targeted_layers
+from atoll.spaces.targets import end_layers, targeted_layers
 from atoll.spaces.technique import Decisions, Technique
 from atoll.spaces.techniques import TECHNIQUES
 from torch import Tensor, nn
@@ -191,6 +192,24 @@ class Primes(nn.Module):
         return self.dense2(F.elu(self.dense1(x.reshape(-1, 340))))
 
 
+class Skipping(nn.Module):
+    """A head that is never called, defined last, and a layer in the middle of it all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 24, 3, stride=2)
+        self.left_over = nn.Conv2d(24, 24, 3)
+        self.second = nn.Conv2d(24, 24, 3, stride=2)
+        self.head = nn.Linear(24, CLASSES)
+        self.aux = nn.Sequential(nn.Conv2d(24, 64, 3), nn.BatchNorm2d(64), nn.Flatten(), nn.Linear(576, 64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.relu(self.second(torch.relu(self.conv(x)))).mean((2, 3)))
+
+
+SKIPPED = ("left_over", "aux.0", "aux.1", "aux.3")
+
+
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "inverted-residual": InvertedResidual,
     "dense-blocks": Dense,
@@ -203,6 +222,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "single": single,
     "foreign": Foreign,
     "primes": Primes,
+    "skipping": Skipping,
 }
 SEVERAL_HEADS = ("two-heads",)
 
@@ -305,6 +325,35 @@ def test_a_technique_works_or_refuses_in_words(
             assert price(after, SHAPE)
         except AtollError as error:
             assert a_sentence(str(error))
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES, ids=lambda technique: technique.name)
+def test_layers_that_are_never_called_are_left_alone_and_told(
+    technique: type[Technique], networks: dict[str, nn.Module], new_world: Callable[..., Any]
+) -> None:
+    step, before = technique(), networks["skipping"]
+    after, decisions = step.apply(before, new_world(IMAGES, LABELS, before))
+    assert not set(SKIPPED) & set(decisions["structure"])
+    state = after.state_dict()
+    for name in SKIPPED:
+        assert step.replaces_network or type(after.get_submodule(name)) is type(before.get_submodule(name))
+        for key, tensor in before.state_dict().items():
+            assert not key.startswith(f"{name}.") or step.replaces_network or torch.equal(state[key], tensor)
+    told = decisions["left_alone"]
+    if step.stage != "training":
+        assert all(told[name].startswith("never called") for name in SKIPPED), told
+
+
+def test_the_ends_of_a_network_and_its_figures_are_of_what_runs(networks: dict[str, nn.Module]) -> None:
+    network = networks["skipping"]
+    assert end_layers(network) == {"conv": "first", "head": "last"}
+    weights = 24 * 9 + 24 * 24 * 9 + 24 * CLASSES
+    assert parameter_count(network) == weights + 24 + 24 + CLASSES
+    assert payload_bytes(network) == 4 * parameter_count(network)
+    with pytest.raises(
+        AtollError, match=r"'aux\.\*' means layers that the network never calls: aux.0, aux.1, "
+    ):
+        targeted_layers(network, "aux.*")
 
 
 @pytest.mark.parametrize("name", NETWORKS)
