@@ -117,7 +117,7 @@ def verify_artifact(
         timed_runs: runs for the artifact's median time, 0 for none.
 
     Raises:
-        AtollError: there are no images, the outputs or labels are of another shape, or the runtime refuses the
+        AtollError: there are no images, outputs or labels are of another shape, or the runtime refuses the
             file or crashes; the message names the operation and the layer that it comes from, where the
             runtime says which.
     """

@@ -12,7 +12,13 @@ from ..hw_models.layer_table import LayerTable, layer_table
 from ..spaces.errors import AtollError
 from ..spaces.layers.layer import Layer
 from ..spaces.layers.norm import Norm
-from ..spaces.layers.structure import input_shape_of, named_factors, running_parts, weight_factors
+from ..spaces.layers.structure import (
+    input_shape_of,
+    named_factors,
+    running_parts,
+    to_meta,
+    weight_factors,
+)
 from .artifact import artifact_bytes, packed_bytes
 from .edge_tpu_check import check_edge_tpu
 from .metrics import Metrics, label_loyalty, probability_loyalty
@@ -76,6 +82,22 @@ def price(network: nn.Module, device: Device) -> Price:
         latency_ms=quad("latency_ms"),
         peak_memory_bytes=quad("peak_memory_bytes"),
     )
+
+
+def check_priced(network: nn.Module, device: Device) -> None:
+    """Refuses a network that no trial could be measured of, from its structure alone: before any training.
+
+    Args:
+        network: as it is to be compressed, adopted.
+        device: predicts latency and memory.
+
+    Raises:
+        AtollError: operations have no price, or no form in the file; the message names them and their layers.
+    """
+    try:
+        price(to_meta(network), device)
+    except AtollError as error:
+        raise AtollError(f"the network cannot be searched, nothing was trained: {error}") from error
 
 
 def parameter_count(network: nn.Module) -> int:

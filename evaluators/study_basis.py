@@ -10,6 +10,7 @@ from ..spaces.layers.structure import adopt
 from ..spaces.recipe import Recipe
 from .datasets.dataset import Dataset
 from .digests import digest_json, digest_tensors, library_versions
+from .measure import check_priced
 from .step_cache import FORMAT
 from .tasks.given import given_network
 from .tasks.task import Task
@@ -50,8 +51,14 @@ class StudyBasis:
 
     @cached_property
     def given(self) -> nn.Module:
-        """The network as it was given, adopted; not to be changed."""
-        return self.new_given().eval()
+        """The network as it was given, adopted; not to be changed.
+
+        Raises:
+            AtollError: it has no price or no file, so that no trial of it can be measured.
+        """
+        network = self.new_given().eval()
+        check_priced(network, self.device)
+        return network
 
     def new_given(self) -> nn.Module:
         """Returns another copy of it."""

@@ -50,9 +50,10 @@ def traced_values(
         as_written: leave normalisations where the network has them, as other converters do.
 
     Raises:
-        AtollError: for an operation that is not supported.
+        AtollError: for operations that are not supported.
     """
     graph = trace(network, input_shape)
+    _check_kinds(graph)
     graph = graph if as_written else run_order(graph)
     values: dict[str, Value] = {}
     #: value of the graph -> value that stands for it
@@ -68,6 +69,19 @@ def traced_values(
     for name in {stands_for[output] for output in graph.outputs}:
         values[name] = replace(values[name], output=True)
     return list(_with_input_bits(values, graph))
+
+
+def _check_kinds(graph: Graph) -> None:
+    """Refuses a network with operations that nothing prices; the message lists all of them."""
+    priced = {"layer", "norm", *_KINDS, *_VIEWS}
+    found = [
+        operation for operation in graph.operations if operation.kind not in (*priced, "input", "output")
+    ]
+    if found:
+        named = ", ".join(f"{(one.described or one.kind)!r} at {one.path or one.name}" for one in found)
+        raise AtollError(
+            f"operation{'s' if len(found) > 1 else ''} {named}: allowed are {', '.join(sorted(priced))}"
+        )
 
 
 def _fused(
@@ -105,10 +119,6 @@ def _bits(graph: Graph, operation: Operation, before: int) -> int:
 def _value(graph: Graph, operation: Operation, inputs: tuple[str, ...], values: dict[str, Value]) -> Value:
     if operation.kind == "input":
         return Value(operation.name, "", (), operation.shape, _bits(graph, operation, FLOAT_BITS))
-    if operation.kind not in ("layer", "norm", *_KINDS, *_VIEWS):
-        known = ", ".join(sorted({"layer", "norm", *_KINDS, *_VIEWS}))
-        what, where = operation.described or operation.kind, operation.path or operation.name
-        raise AtollError(f"operation {what!r} at {where}: allowed are {known}")
     sources = [values[name] for name in inputs]
     before = max(source.bits for source in sources)
     flat = operation.kind == "flatten" and prod(sources[0].shape[1:]) == 1

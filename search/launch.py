@@ -35,11 +35,15 @@ def launch(study: Study, store: Store, address: str | None = None) -> Campaign:
         the campaign; its `end_reason` is None where the user interrupted it.
 
     Raises:
-        AtollError: as `run_study`; or nothing could be evaluated because of the constraints.
+        AtollError: as `run_study`; the network has no price or no file; or nothing could be evaluated because
+            of the constraints.
     """
-    campaign = run_study(
-        study, store, pricer=pricer_of(study), address=address, on_begin=_greet, at_end=_measure
-    )
+    price = pricer_of(study)
+    try:
+        price(Recipe())
+    except AtollError as error:
+        raise AtollError(f"study {study.study_name!r} cannot begin, nothing was trained: {error}") from error
+    campaign = run_study(study, store, pricer=price, address=address, on_begin=_greet, at_end=_measure)
     name = study.study_name
     if campaign.end_reason is None:
         say(f"interrupted; everything that ended is in {store.path}: go on with `{_resume(study, store)}`")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from atoll.evaluators import baseline, step_entries, study_basis
 from atoll.evaluators import pipeline as pipeline_module
-from atoll.evaluators import step_entries
 from atoll.evaluators.pipeline import Pipeline
 from atoll.evaluators.pipeline_result import PipelineResult
 from atoll.evaluators.tasks.task import Task
@@ -19,6 +19,7 @@ from atoll.evaluators.training import evaluate_quality, predict_logits
 from atoll.hw_models.device import Device
 from atoll.spaces.errors import AtollError
 from atoll.spaces.recipe import Recipe
+from torch import nn
 
 PRUNED = "prune_channels(ratio=0.25)"
 RECIPE = Recipe.parse(f"{PRUNED} -> quantize(bits=8)")
@@ -65,6 +66,29 @@ def applied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Pipeline, "_make_step", spied)
     return made
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        (nn.LogSoftmax(1), "operation 'LogSoftmax' at 4: allowed are"),
+        (nn.AvgPool2d(2, divisor_override=3), "4: average pooling with a divisor_override cannot be written"),
+    ],
+    ids=["no price", "no file"],
+)
+def test_a_network_that_no_trial_can_be_measured_of_is_refused_before_training(
+    last: nn.Module,
+    said: str,
+    tiny_task: Task,
+    new_pipeline: NewPipeline,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    channels, classes = tiny_task.input_shape[0], tiny_task.num_classes
+    layers = [nn.Conv2d(channels, 8, 3), nn.ReLU(), nn.Conv2d(8, classes, 1), nn.ReLU(), last, nn.Flatten()]
+    monkeypatch.setattr(study_basis, "given_network", lambda task: nn.Sequential(*layers))
+    monkeypatch.setattr(baseline, "TrainingContext", None)  # training would need it
+    with pytest.raises(AtollError, match=f"^the network cannot be searched, nothing was trained: {said}"):
+        new_pipeline().run(Recipe())
 
 
 def assert_same(a: PipelineResult, b: PipelineResult) -> None:

@@ -170,6 +170,24 @@ def test_unsupported_operation_is_named():
         layer_table(network, (2, 8, 8))
 
 
+def test_all_unsupported_operations_are_named():
+    layers = nn.Sequential(nn.Conv2d(2, 4, 3), nn.PReLU(), nn.AvgPool2d(2), nn.LogSoftmax(1))
+    with pytest.raises(AtollError, match=r"^operations 'PReLU' at 1, 'LogSoftmax' at 3: allowed are add, "):
+        layer_table(adopt(layers.eval(), (2, 8, 8)), (2, 8, 8))
+
+
+def test_an_option_that_no_code_reads_is_named():
+    class Antialiased(nn.Module):
+        def forward(self, x):
+            return nn.functional.interpolate(x, scale_factor=2, mode="bilinear", antialias=True)
+
+    network = adopt(nn.Sequential(nn.Conv2d(2, 4, 3), Antialiased()).eval(), (2, 8, 8))
+    with pytest.raises(
+        AtollError, match="'interpolate with antialias True: allowed is False' at interpolate"
+    ):
+        layer_table(network, (2, 8, 8))
+
+
 class TwoHeads(nn.Module):
     """A large value that is returned and read by nothing else, then a head after it."""
 

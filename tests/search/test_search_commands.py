@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from atoll.evaluators.measure import Price
 from atoll.evaluators.replay import Replay
 from atoll.search import launch, runner, single, work
 from atoll.search.campaign import Campaign
@@ -13,6 +14,8 @@ from atoll.search.cli import main
 from atoll.search.commands.doctor import doctor_rows
 from atoll.search.store import Store
 from atoll.search.study import Study
+from atoll.spaces.errors import AtollError
+from atoll.spaces.recipe import Recipe
 from atoll.spaces.techniques import TECHNIQUES
 
 
@@ -53,6 +56,18 @@ def test_search_ends_with_the_leaderboard(capsys: pytest.CaptureFixture[str], re
     name = Store(Path("atoll.duckdb")).studies()[0]["study"]
     assert f"atoll: study {name} in atoll.duckdb: begins" in said
     assert f"study {name} ended: 3 ensembles are done; more with `atoll resume {name}" in said
+
+
+def test_a_network_without_a_price_is_refused_before_anything_runs(
+    capsys: pytest.CaptureFixture[str], replayed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def price_recipe(recipe: Recipe, task: str, device: str) -> Price:
+        raise AtollError("operation 'PReLU' at act1: allowed are add")
+
+    monkeypatch.setattr(launch, "price_recipe", price_recipe)
+    said = refused(capsys, ["search", "--format", "json"])
+    assert "cannot begin, nothing was trained: operation 'PReLU' at act1: allowed are add" in said
+    assert not Path("atoll.duckdb").exists()
 
 
 def test_resume_extends_the_newest_study(capsys: pytest.CaptureFixture[str], replayed: None) -> None:
