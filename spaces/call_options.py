@@ -1,7 +1,7 @@
 """Options of calls and modules: one that no code reads is at its default, or the operation is another one."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -66,8 +66,10 @@ def unread_option(
 
 
 def _of_module(module: nn.Module, read: tuple[str, ...]) -> str:
-    given = {name: getattr(module, name, None) for name in read if name in _options(type(module))}
-    return first_difference(module, type(module)(**given))
+    kind: Any = type(module)
+    known = _options(kind)
+    given = {name: getattr(module, name, None) for name in read if name in known}
+    return first_difference(module, kind(**given))
 
 
 def _given(node: fx.Node, values: int, names: tuple[str, ...]) -> Iterator[tuple[str, Any, Any]]:
@@ -83,7 +85,7 @@ def _given(node: fx.Node, values: int, names: tuple[str, ...]) -> Iterator[tuple
 
 
 @cache
-def _options(call: Callable[..., Any]) -> dict[str, Any]:
+def _options(call: Any) -> dict[str, Any]:
     """Returns the arguments of a function or constructor with their defaults, where Python knows them."""
     try:
         parameters = inspect.signature(call).parameters.values()

@@ -160,8 +160,8 @@ def check_same_outputs(network: nn.Module, adopted: nn.Module, input_shape: tupl
     device = tensors[0].device if tensors else torch.device("cpu")
     images = torch.rand(2, *input_shape, generator=torch.Generator().manual_seed(0)).to(device) * 2 - 1
     with torch.no_grad():  # copies: a forward may change what it belongs to
-        wanted, found = (heads(deepcopy(one).eval()(images)) for one in (network, adopted))
-    for one, other in zip(wanted, found, strict=True):
+        both: list[tuple[Tensor, ...]] = [heads(deepcopy(one).eval()(images)) for one in (network, adopted)]
+    for one, other in zip(*both, strict=True):
         bound = TOLERANCE * float(one.nan_to_num(0.0, 0.0, 0.0).abs().max()) if one.numel() else 0.0
         if not torch.allclose(one.float(), other.float(), rtol=0.0, atol=bound, equal_nan=True):
             off = float((one - other).abs().max())

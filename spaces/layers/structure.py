@@ -120,7 +120,7 @@ def _check_forward(network: nn.Module, input_shape: tuple[int, int, int], senten
     parts = {path: part for path, part in structure.named_modules() if isinstance(part, Layer | Norm)}
     never_called = set(parts)
     for path, part in parts.items():
-        part.forward = partial(_noting, never_called, path, part.forward)
+        part.forward = partial(_noting, never_called, path, part.forward)  # type: ignore[method-assign]
     try:
         with torch.no_grad():
             output = structure(torch.empty(2, *input_shape, device="meta"))

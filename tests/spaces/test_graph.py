@@ -126,6 +126,17 @@ def kinds(call: Callable[..., Any]) -> list[tuple[str, tuple[int, ...]]]:
         (lambda _, x: torch.cat([x, x], 2), [("other", (6, 12, 6))]),
         (lambda _, x: F.interpolate(x, scale_factor=2), [("upsample", (6, 12, 12))]),
         (lambda _, x: F.layer_norm(x, (6, 6)), [("other", (6, 6, 6))]),
+        # an option that no code reads is at its default, wherever and however it is given
+        (lambda _, x: F.softmax(x, 1, 3, None), [("softmax", (6, 6, 6))]),
+        (lambda _, x: F.softmax(x, 1, 3, torch.float64), [("other", (6, 6, 6))]),
+        (lambda _, x: x.softmax(1, dtype=torch.float64), [("other", (6, 6, 6))]),
+        (lambda _, x: x.mean((2, 3), dtype=torch.float64), [("other", (6,))]),
+        (lambda _, x: F.interpolate(x, None, 2.0, "bilinear", False, None, True), [("other", (6, 12, 12))]),
+        (lambda _, x: F.interpolate(x, scale_factor=2, antialias=False), [("upsample", (6, 12, 12))]),
+        (lambda _, x: torch.div(x, 2, rounding_mode="floor"), [("other", (6, 6, 6))]),
+        (lambda _, x: x.view(torch.int32), [("other", (6, 6, 6))]),
+        (lambda _, x: F.relu(input=x, inplace=False), [("relu", (6, 6, 6))]),
+        (lambda _, x: x.contiguous(memory_format=torch.channels_last), [("identity", (6, 6, 6))]),
     ],
 )
 def test_functions_and_methods(call: Callable[..., Any], found: list[tuple[str, tuple[int, ...]]]) -> None:

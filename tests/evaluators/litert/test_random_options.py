@@ -177,14 +177,15 @@ def test_the_function_is_kept_or_refused(block: int, part: Callable[[random.Rand
         if made is None:
             continue
         with torch.no_grad():
-            wanted = heads(made(X))
+            wanted: tuple[Tensor, ...] = heads(made(X))
             try:
                 ours = adopt(made, SHAPE).eval()
             except AtollError as error:
                 assert " " in str(error)
                 continue
             adopted += 1
-            for head, want in zip(heads(ours(X)), wanted, strict=True):
+            given: tuple[Tensor, ...] = heads(ours(X))
+            for head, want in zip(given, wanted, strict=True):
                 assert torch.allclose(head, want, atol=1e-5, rtol=1e-5), f"{seed}: {made}"
         try:
             layer_table(ours, SHAPE)
@@ -195,8 +196,8 @@ def test_the_function_is_kept_or_refused(block: int, part: Callable[[random.Rand
         runner = LiteRtRunner(content)
         for at in range(len(X)):
             found = runner.run_heads(X[at].permute(1, 2, 0).numpy())
-            for head, want in zip(found, wanted, strict=True):
-                assert torch.allclose(in_torch_s_layout(head)[0], want[at], atol=1e-4, rtol=1e-4), (
+            for raw, want in zip(found, wanted, strict=True):
+                assert torch.allclose(in_torch_s_layout(raw)[0], want[at], atol=1e-4, rtol=1e-4), (
                     f"{seed}: {made}"
                 )
     assert adopted > 3
