@@ -6,6 +6,8 @@ The card itself is JSON (`card.json`); the Markdown is written from it and holds
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..spaces.shown import markdown, markdown_code, shown
+
 Card = Mapping[str, Any]
 
 #: quantity -> (name, unit, how many of the quantity's unit make one)
@@ -32,13 +34,13 @@ def card_markdown(card: Card) -> str:
             `baseline`, `waterfall`, `predictions`, `artifact`, `test_looks`, `files`, `versions` …
     """
     parts = [
-        f"# {card['recipe']}",
+        f"# {markdown(card['recipe'])}",
         _opening(card),
         "## Figures",
         _figures(card),
         "## Step by step",
         "After every step. Quality and packed bytes are measured (validation split; the file after zstd-19), "
-        f"bytes, MAC and epochs counted, latency and memory predicted for {card['device']}.",
+        f"bytes, MAC and epochs counted, latency and memory predicted for {markdown(card['device'])}.",
         _waterfall(card["waterfall"]),
         f"![What every step took away]({WATERFALL})",
         *_remarks(card["waterfall"]),
@@ -63,15 +65,16 @@ def _opening(card: Card) -> str:
     points = f"{abs(drop):.2f} points {'worse' if drop > 0 else 'better'}"
     worth = points if round(abs(drop), 2) else "neither better nor worse"
     return (
-        f"Task `{card['task']}`, network `{card['network']}`. The file is {ratio:.1f} times smaller than the "
-        f"baseline's and {worth} in {card['metrics']['quality_name']} on the validation split, measured. "
-        f"Trial `{card['trial']}` of study `{card['study']}`, seed {card['seed']}."
+        f"Task {markdown_code(card['task'])}, network {markdown_code(card['network'])}. "
+        f"The file is {ratio:.1f} times smaller than the baseline's and {worth} in "
+        f"{markdown(card['metrics']['quality_name'])} on the validation split, measured. "
+        f"Trial {markdown_code(card['trial'])} of study {markdown_code(card['study'])}, seed {card['seed']}."
     )
 
 
 def _figures(card: Card) -> str:
     ours, base, file = card["metrics"], card["baseline"], card["artifact"]
-    name = ours["quality_name"]
+    name = markdown(ours["quality_name"])
     rows = [
         (f"{name}, validation (measured, network)", _share(base["quality"]), _share(ours["quality"])),
         (f"{name}, validation (measured, file)", "", _share(file["quality"])),
@@ -99,8 +102,8 @@ def _waterfall(rows: Sequence[Mapping[str, Any]]) -> str:
 def _waterfall_row(row: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         str(row["position"]),
-        f"`{row['step']}`" if row["position"] else row["step"],
-        row["stage"],
+        markdown_code(row["step"]) if row["position"] else markdown(row["step"]),
+        markdown(row["stage"]),
         _share(row["quality"]),
         _count(row["model_bytes"]),
         _count(row["payload_bytes"]),
@@ -118,15 +121,14 @@ def _predictions(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         name, unit, divisor = _QUANTITIES.get(row["quantity"], (row["quantity"], "", 1))
         value = _range(*(row[end] / divisor for end in ("value", "low", "high")))
-        lines.append(
-            (row["device"], row["setup"] or "default", name, f"{value} {unit}".strip(), row["status"])
-        )
+        said = (row["device"], row["setup"] or "default", name, f"{value} {unit}".strip(), row["status"])
+        lines.append(tuple(markdown(text) for text in said))
     return _table(("device", "set-up", "figure", "predicted", "status"), lines)
 
 
 def _predicted(card: Card, title: str, metric: str, divisor: float) -> tuple[str, str, str]:
     base, ours = (_interval(card[who], metric, divisor) for who in ("baseline", "metrics"))
-    return f"{title} (predicted, {card['device']})", base, ours
+    return f"{title} (predicted, {markdown(card['device'])})", base, ours
 
 
 def _remarks(steps: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -135,12 +137,19 @@ def _remarks(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     for step in steps[1:]:
         notes = step.get("notes") or {}
         for layer, fates in (notes.get("fates") or {}).items():
-            lines += [f"- step {step['position']}, `{layer}`: {kind} {fate}" for kind, fate in fates]
+            lines += [
+                f"- step {step['position']}, {markdown_code(layer)}: {markdown(kind)} {markdown(fate)}"
+                for kind, fate in fates
+            ]
         left = notes.get("left_alone") or {}
         if isinstance(left, Mapping):
-            lines += [f"- step {step['position']} left `{layer}` alone: {why}" for layer, why in left.items()]
+            lines += [
+                f"- step {step['position']} left {markdown_code(layer)} alone: {markdown(why)}"
+                for layer, why in left.items()
+            ]
         elif left:
-            lines.append(f"- step {step['position']} left alone: {', '.join(f'`{name}`' for name in left)}")
+            names = ", ".join(markdown_code(name) for name in left)
+            lines.append(f"- step {step['position']} left alone: {names}")
     return ["\n".join(lines)] if lines else []
 
 
@@ -157,7 +166,7 @@ def _agreement(file: Mapping[str, Any]) -> str:
 def _structure(card: Card) -> str:
     return (
         f"Of the file, {card['artifact']['structure_bytes']:,} bytes are structure: all but weights, biases, "
-        f"scales and zero points. Dropped: {', '.join(card['dropped'])}."
+        f"scales and zero points. Dropped: {markdown(', '.join(card['dropped']))}."
     )
 
 
@@ -167,7 +176,14 @@ def _deliveries(card: Card) -> list[str]:
         return []
     sizes = _count(card["artifact"]["model_bytes"]), _count(card["metrics"]["payload_bytes"])
     rows = [
-        (f"`{form['file']}`", sizes[0], _count(form["bytes"]), sizes[1], form["holds"], _run_beside(form))
+        (
+            markdown_code(form["file"]),
+            sizes[0],
+            _count(form["bytes"]),
+            sizes[1],
+            markdown(form["holds"]),
+            _run_beside(form),
+        )
         for form in card["deliveries"]
     ]
     names = ("form", "model.tflite, B", "this form, B", "payload, B", "what it holds", "beside the network")
@@ -186,15 +202,25 @@ def _run_beside(form: Mapping[str, Any]) -> str:
 
 
 def _provenance(card: Card) -> str:
-    lines = [f"- {name}: `{digest}` (SHA-256)" for name, digest in card["files"].items()]
-    lines.append(f"- weights: `{card['weights_digest']}` (SHA-256 over names, types, shapes and bytes)")
-    lines += [f"- {line}" for line in card["remarks"]]
-    lines.append("- versions: " + ", ".join(f"{name} {number}" for name, number in card["versions"].items()))
+    lines = [
+        f"- {markdown(name)}: {markdown_code(digest)} (SHA-256)" for name, digest in card["files"].items()
+    ]
+    weights = markdown_code(card["weights_digest"])
+    lines.append(f"- weights: {weights} (SHA-256 over names, types, shapes and bytes)")
+    lines += [f"- {markdown(line)}" for line in card["remarks"]]
+    numbers = ", ".join(f"{name} {number}" for name, number in card["versions"].items())
+    lines.append(f"- versions: {markdown(numbers)}")
     budget = f"{card['epochs_per_step']:g} epochs after every step, {card['threads']} thread(s)"
-    lines.append(f"- data: `{card['data']}`; seed {card['seed']}, {budget}")
+    lines.append(f"- data: {markdown_code(card['data'])}; seed {card['seed']}, {budget}")
     lines.append(f"- test split: {_looks(card['test_looks'])}")
     lines.append("- licence: that of the network and data it was made from; Atoll itself is Apache-2.0")
-    lines += ["- made again, in an empty folder, by:", "", "```sh", *card["commands"], "```"]
+    lines += [
+        "- made again, in an empty folder, by:",
+        "",
+        "```sh",
+        *map(_line_of_code, card["commands"]),
+        "```",
+    ]
     return "\n".join(lines)
 
 
@@ -202,13 +228,14 @@ def _looks(looks: Sequence[Mapping[str, Any]]) -> str:
     """Returns how often the test split was looked at, for only the first look tells the truth."""
     if not looks:
         return "not looked at"
-    said = ", ".join(f"{_test([look])} by `atoll {look['command']}`" for look in looks)
+    commands = (markdown_code(f"atoll {look['command']}") for look in looks)
+    said = ", ".join(f"{_test([look])} by {how}" for look, how in zip(looks, commands, strict=True))
     times = "once" if len(looks) == 1 else f"{len(looks)} times"
     return f"looked at {times} with this model: {said}"
 
 
 def _example(card: Card) -> str:
-    channels, height, width = card["input_shape"]
+    channels, height, width = (int(size) for size in card["input_shape"])
     return f"np.zeros((1, {height}, {width}, {channels}), np.float32)"
 
 
@@ -216,6 +243,11 @@ def _fed(card: Card) -> str:
     if card["artifact"]["largest_difference_lsb"] is None:
         return "image"
     return 'np.round(image / x["quantization"][0] + x["quantization"][1]).clip(-128, 127).astype(np.int8)'
+
+
+def _line_of_code(line: str) -> str:
+    """Returns a line of a block of code, which it cannot end."""
+    return shown(line).replace("`", "\\x60")
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -238,9 +270,9 @@ def _range(value: float, low: float, high: float) -> str:
 def _interval(figures: Mapping[str, Any], name: str, divisor: float) -> str:
     status = figures[name.removesuffix("_ms").removesuffix("_bytes") + "_status"]
     ends = _range(*(figures[f"{name}{end}"] / divisor for end in ("", "_low", "_high")))
-    return f"{ends.removesuffix(')')}, {status})"
+    return f"{ends.removesuffix(')')}, {markdown(status)})"
 
 
 def _test(looks: Sequence[Mapping[str, Any]]) -> str:
     """Returns the first look at the test split; later ones chose nothing, but they knew it."""
-    return f"{_share(looks[0]['quality'])} ({looks[0]['at'][:10]})" if looks else "not looked at"
+    return f"{_share(looks[0]['quality'])} ({markdown(looks[0]['at'][:10])})" if looks else "not looked at"

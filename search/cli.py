@@ -29,6 +29,7 @@ from .commands.search import search
 from .commands.sql import sql
 from .commands.techniques import techniques
 from .commands.verify import verify
+from .said import say, show_logs, tell
 
 COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     # One line a command; they are shown in this order.
@@ -65,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         the exit status: 0 done, 1 internal error, 2 wrong input, 130 interrupted, 141 reader went away.
     """
     words, debug = _take_debug(sys.argv[1:] if argv is None else argv)
+    show_logs()
     try:
         status = _run(words)
         sys.stdout.flush()  # a reader that went away shows here, not at interpreter exit
@@ -74,11 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return PIPE_CLOSED
     except (Exception, KeyboardInterrupt) as error:
         if debug:
-            traceback.print_exc()
+            tell(traceback.format_exc(), sys.stderr)
         status, message = _explain(error)
         with contextlib.suppress(BrokenPipeError):
             sys.stdout.flush()
-        print(f"atoll: {message}", file=sys.stderr)
+        say(message)
         return status
 
 
@@ -108,9 +110,9 @@ def _root(
 ) -> None:
     """Atoll searches ordered ensembles of compression techniques for a trained network and a device."""
     if version:
-        print(f"atoll {_version()}")
+        tell(f"atoll {_version()}")
     elif context.invoked_subcommand is None:
-        print(context.get_help())
+        tell(context.get_help())
 
 
 def _run(words: list[str]) -> int:

@@ -1,7 +1,6 @@
 """Measures this machine for the device `host`, with a progress bar on stderr."""
 
 import os
-import sys
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -9,6 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..evaluators.host import measure_host
 from ..hw_models.board.bench import BenchError
 from ..spaces.errors import AtollError
+from .said import say
 
 #: processes that want a core, on average over a minute, above which times are not those of an idle machine
 BUSY_LOAD = 0.5
@@ -25,7 +25,7 @@ def measure_this_machine() -> list[dict[str, str]]:
     """
     load = os.getloadavg()[0]
     if load > BUSY_LOAD:
-        print(f"atoll: this machine is busy (load {load:.1f}), so times will be too long", file=sys.stderr)
+        say(f"this machine is busy (load {load:.1f}), so times will be too long")
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,7 +1,7 @@
 """From a study to its end, as the commands do it: prices, workers, progress, finalists, last words."""
 
-import sys
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 
 from ..evaluators.evaluate import price_recipe
@@ -10,6 +10,7 @@ from ..spaces.recipe import Recipe
 from .campaign import Campaign
 from .proposals import Pricer
 from .runner import run_study
+from .said import say
 from .store import Store
 from .study import Study
 
@@ -54,13 +55,8 @@ def launch(study: Study, store: Store, address: str | None = None) -> Campaign:
     return campaign
 
 
-def say(text: str) -> None:
-    """Prints a remark on stderr."""
-    print(f"atoll: {text}", file=sys.stderr, flush=True)
-
-
 def _resume(study: Study, store: Store) -> str:
-    return f"atoll resume {study.study_name} --store {store.path}"
+    return f"atoll resume {quote(study.study_name)} --store {quote(str(store.path))}"
 
 
 def _greet(campaign: Campaign) -> None:

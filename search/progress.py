@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from ..spaces.shown import shown
 from .campaign import Campaign
+from .said import tell
 from .trial import Trial
 
 #: A file or pipe gets a line when something ended, and at least so often.
@@ -154,14 +156,14 @@ class Progress:
     def _say(self, line: str) -> None:
         self._said_at_s = time.monotonic()
         if self._live is not None and self._live.is_started:
-            self._live.console.print(Text(line))
+            self._live.console.print(Text(shown(line)))
         else:
-            print(line, file=self._stream, flush=True)
+            tell(line, self._stream)
 
     def _picture(self) -> Any:
         now = snapshot(self._campaign, self._workers)
         running = [f"  running {trial.name} {trial.recipe}" for trial in self._campaign.trials.running]
-        return Text("\n".join([str(now), *running]))
+        return Text("\n".join(shown(line) for line in [str(now), *running]))
 
 
 def _clock(seconds: float) -> str:

@@ -14,6 +14,7 @@ import pyarrow.parquet as parquet
 from ..evaluators.constraints import parse_constraints
 from ..evaluators.leaderboard import leaderboard
 from ..spaces.errors import AtollError
+from ..spaces.shown import markdown, markdown_code
 from .selection import Row, baseline_figures
 from .store import Store
 
@@ -84,7 +85,7 @@ def ranked_rows(store: Store, study: Row) -> list[Row]:
 
 def markdown_table(rows: Sequence[Mapping[str, Any]], quality_name: str) -> str:
     """Returns leaderboard rows as a Markdown table with units in its head."""
-    heads = [head.format(quality=quality_name) for _, head, _, _ in _SHOWN]
+    heads = [head.format(quality=markdown(quality_name)) for _, head, _, _ in _SHOWN]
     lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
     lines += [
         "| " + " | ".join(_cell(row.get(key), spec, per) for key, _, spec, per in _SHOWN) + " |"
@@ -97,7 +98,7 @@ def _cell(value: Any, spec: str, per: float) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return f"`{value}`"
+        return markdown_code(value)
     return format(value if spec == "d" else value / per, spec)
 
 
@@ -120,28 +121,30 @@ def _work(store: Store, study: str) -> Row:
 
 def _markdown(study: Row, rows: Sequence[Row], commit: str | None, work: Row) -> str:
     definition = study["definition"] or {}
+    constraints = ", ".join(definition.get("constraints") or ["no constraint"])
     facts = [
-        f"- study `{study['study']}`: task {definition.get('task')}, device {definition.get('device')}, "
+        f"- study {markdown_code(study['study'])}: task {markdown(definition.get('task'))}, "
+        f"device {markdown(definition.get('device'))}, "
         f"seed {definition.get('seed')}, {definition.get('epochs_per_step'):g} epochs after every step",
         f"- {study['finished']} trials finished, {study['failed']} failed, {study['rejected']} rejected; "
-        f"{len(rows) - 1} recipes meet {', '.join(definition.get('constraints') or ['no constraint'])}",
+        f"{len(rows) - 1} recipes meet {markdown(constraints)}",
         f"- {work['steps']} different steps took {work['minutes']:.0f} worker minutes; "
         f"{work['minutes_here']:.0f} of them were spent in this study, the others were cached before",
         f"- begun {str(study['created_at'])[:16]} UTC, written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         f"- machine: {machine()}",
         f"- versions: atoll {version('atoll')}"
-        + (f" at commit {commit}" if commit else "")
+        + (f" at commit {markdown(commit)}" if commit else "")
         + f", torch {version('torch')}",
     ]
     quality = rows[0].get("quality_name") or "quality"
     return (
         "\n\n".join(
             [
-                f"# {study['study']}",
+                f"# {markdown(study['study'])}",
                 "\n".join(facts),
-                f"Ranked by the papers' weighted score, profile {definition.get('profile')}.",
+                f"Ranked by the papers' weighted score, profile {markdown(definition.get('profile'))}.",
                 markdown_table(rows, quality),
-                LEGEND.format(device=definition.get("device")),
+                LEGEND.format(device=markdown(definition.get("device"))),
                 "Every trial is in `trials.parquet`, every step of it in `steps.parquet` "
                 "(`SELECT * FROM 'trials.parquet'` in any DuckDB).",
             ]

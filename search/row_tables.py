@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from .events import Event, TrialEvent, TrialKey
+from .opening import STORE
 from .rows import KEY_FIELDS, Row, Rows
 
 _LOG = logging.getLogger(__name__)
@@ -19,7 +20,7 @@ _ARROW_TYPES = {
     "INTEGER": pa.int32(),
     "DOUBLE": pa.float64(),
     "BOOLEAN": pa.bool_(),
-    "TIMESTAMP": pa.timestamp("us"),
+    "TIMESTAMP WITH TIME ZONE": pa.timestamp("us", "UTC"),
 }
 
 
@@ -45,11 +46,8 @@ def _matching(
     if not wanted:
         return []
     with _registered(connection, table, columns, wanted):
-        cursor = connection.execute(
-            f"SELECT t.* FROM {table} t SEMI JOIN incoming USING ({', '.join(columns)})"
-        )
-        names = [column[0] for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        found = connection.sql(f"SELECT t.* FROM {table} t SEMI JOIN incoming USING ({', '.join(columns)})")
+        return found.to_arrow_table().to_pylist()  # DuckDB's own rows need pytz for a moment
 
 
 def write(connection: duckdb.DuckDBPyConnection, rows: Rows) -> None:
@@ -99,8 +97,9 @@ def _registered(
 
 def _column_types(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, pa.DataType]:
     described = connection.execute(
-        "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index",
-        [table],
+        "SELECT column_name, data_type FROM duckdb_columns() "
+        "WHERE database_name = ? AND schema_name = 'main' AND table_name = ? ORDER BY column_index",
+        [STORE, table],
     )
     return {name: _ARROW_TYPES.get(kind, pa.string()) for name, kind in described.fetchall()}
 

@@ -195,11 +195,11 @@ def _json(value: Any) -> str | None:
 
 
 def _time(text: Any) -> datetime | None:
-    """Returns the moment in UTC without a zone, as the store keeps it; None for what is no ISO 8601 time."""
+    """Returns the moment, in UTC where no zone is said; None for what is no ISO 8601 time."""
     try:
         if isinstance(text, (int, float)):
-            return datetime.fromtimestamp(text, UTC).replace(tzinfo=None)
+            return datetime.fromtimestamp(text, UTC)
         moment = datetime.fromisoformat(text)
-        return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (TypeError, ValueError, OverflowError, OSError):
         return None

@@ -1,28 +1,28 @@
 -- The store of Atoll: studies, their trials and the steps of each trial.
 --
--- Tables hold what the journal says (search/journal.py), one row a thing; the views `studies`, `trials` and
--- `steps` are what people query. Scores are never stored: the leaderboard recomputes them from these figures.
+-- Tables hold what the journal says (search/journal.py), one row a thing; the views in views.sql are what
+-- people query. Scores are never stored: the leaderboard recomputes them from these figures.
 --
 -- Units: *_bytes bytes, *_ms milliseconds, seconds seconds, macs multiply-accumulates a sample, quality in the
 -- task's own metric (accuracy: 0 to 1). Figures whose name ends in `_measured` were read off the exported file;
 -- latency_ms, peak_memory_bytes, model_bytes and packed_bytes are predicted, with `_low` and `_high` the ends
 -- of their interval; quality, payload_bytes, macs and parameters are measured on the trained network.
--- Times are UTC.
+-- Times are moments, whatever the time zone of who asks.
 --
--- A change of this file raises SCHEMA_VERSION in search/schema.py and adds a step to its MIGRATIONS.
--- Every statement can be run again on a store that has it.
+-- A change of this file raises SCHEMA_VERSION in search/schema.py. An older store is copied into a new file,
+-- column by column of the same name; what that cannot say needs a step of its own there.
 
-CREATE TABLE IF NOT EXISTS schema_version (
+CREATE TABLE schema_version (
     version INTEGER NOT NULL                -- one row
 );
 
 -- How far the journal is folded into these tables; written in the transaction that writes the rows.
-CREATE TABLE IF NOT EXISTS journal_state (
+CREATE TABLE journal_state (
     fingerprint VARCHAR NOT NULL,           -- checksum of the journal's first line: another journal starts anew
     byte_offset BIGINT NOT NULL             -- behind the last folded event
 );
 
-CREATE TABLE IF NOT EXISTS study_rows (
+CREATE TABLE study_rows (
     study VARCHAR PRIMARY KEY,              -- name
     digest VARCHAR,                         -- of the definition without its limits
     definition JSON,                        -- task, space, objective, constraints, device, budget, seed
@@ -30,11 +30,11 @@ CREATE TABLE IF NOT EXISTS study_rows (
     baseline JSON,                          -- metrics of the baseline, to which drops and ratios refer
     baseline_model_bytes BIGINT,            -- out of `baseline`: what compression_ratio divides
     reference JSON,                         -- metrics of the reference set, which freeze the objective's scales
-    created_at TIMESTAMP
+    created_at TIMESTAMPTZ
 );
 
 -- One recipe evaluated in a study with one seed and one budget; the same four again is the same trial.
-CREATE TABLE IF NOT EXISTS trial_rows (
+CREATE TABLE trial_rows (
     study VARCHAR NOT NULL,
     recipe_digest VARCHAR NOT NULL,
     seed BIGINT NOT NULL,
@@ -76,8 +76,8 @@ CREATE TABLE IF NOT EXISTS trial_rows (
     worker_pid BIGINT,
     node VARCHAR,                           -- machine of the worker
     threads INTEGER,                        -- of the worker: they decide the last bits of a result
-    started_at TIMESTAMP,
-    ended_at TIMESTAMP,
+    started_at TIMESTAMPTZ,
+    ended_at TIMESTAMPTZ,
     weights_digest VARCHAR,                 -- SHA-256 over the final weights
     artifact VARCHAR,                       -- where the exported files lie
     model_bytes_measured BIGINT,            -- the exported file
@@ -96,12 +96,12 @@ CREATE TABLE IF NOT EXISTS trial_rows (
     agreement DOUBLE,                       -- share of samples on which file and network agree, 0 to 1
     quality_of_file DOUBLE,                 -- of the exported file on the validation split
     test_quality DOUBLE,                    -- of the exported file on the test split
-    test_quality_at TIMESTAMP,              -- when that was looked at
+    test_quality_at TIMESTAMPTZ,              -- when that was looked at
     measured JSON,                          -- all measured values as reported
     PRIMARY KEY (study, recipe_digest, seed, epochs_per_step)
 );
 
-CREATE TABLE IF NOT EXISTS step_rows (
+CREATE TABLE step_rows (
     study VARCHAR NOT NULL,
     recipe_digest VARCHAR NOT NULL,
     seed BIGINT NOT NULL,
@@ -127,80 +127,11 @@ CREATE TABLE IF NOT EXISTS step_rows (
 );
 
 -- Every look at the test split; more than one a trial means that it no longer tells the truth.
-CREATE TABLE IF NOT EXISTS test_look_rows (
+CREATE TABLE test_look_rows (
     digest VARCHAR PRIMARY KEY,             -- of the event
     study VARCHAR NOT NULL,
     trial VARCHAR NOT NULL,
     command VARCHAR,
     quality DOUBLE,
-    looked_at TIMESTAMP
+    looked_at TIMESTAMPTZ
 );
-
-CREATE OR REPLACE VIEW trials AS
-WITH baselines AS (
-    SELECT
-        s.study,
-        coalesce(s.baseline_model_bytes, b.model_bytes) AS model_bytes
-    FROM study_rows s
-    LEFT JOIN (
-        SELECT study, max(model_bytes) AS model_bytes FROM trial_rows WHERE origin = 'baseline' GROUP BY study
-    ) b USING (study)
-)
-SELECT
-    t.study, t.trial, t.recipe, t.seed, t.status, t.reason, t.objective, t.quality,
-    t.model_bytes, t.payload_bytes,
-    baselines.model_bytes / t.model_bytes AS compression_ratio,
-    t.macs, t.latency_ms, t.peak_memory_bytes, t.seconds,
-    t.origin,
-    CASE WHEN t.recipe = 'baseline' THEN 0 ELSE len(string_split(t.recipe, ' -> ')) END AS step_count,
-    t.epochs_per_step, t.violation,
-    t.packed_bytes, t.parameters, t.nonzero_parameters, t.label_loyalty, t.probability_loyalty,
-    t.edge_tpu_mappable, t.train_epochs, t.train_seconds,
-    t.model_bytes_low, t.model_bytes_high, t.latency_ms_low, t.latency_ms_high,
-    t.peak_memory_bytes_low, t.peak_memory_bytes_high,
-    t.quality_name, t.latency_status, t.peak_memory_status,
-    t.model_bytes_measured, t.packed_bytes_measured, t.peak_memory_bytes_measured, t.latency_host_ms_measured,
-    t.latency_host_ms, t.latency_host_ms_low, t.latency_host_ms_high, t.latency_host_status,
-    t.peak_memory_host_bytes_measured, t.peak_memory_host_bytes, t.peak_memory_host_bytes_low,
-    t.peak_memory_host_bytes_high, t.peak_memory_host_status,
-    t.agreement, t.quality_of_file, t.test_quality, t.test_quality_at,
-    t.worker_pid, t.node, t.threads, t.started_at, t.ended_at, t.artifact,
-    t.recipe_digest, t.weights_digest, t.proposal, t.proposal_parameters, t.metrics, t.measured
-FROM trial_rows t
-LEFT JOIN baselines USING (study);
-
-CREATE OR REPLACE VIEW steps AS
-SELECT
-    t.study, t.trial, s.position, s.step, s.technique, s.stage, s.epochs, s.seconds, s.quality,
-    s.payload_bytes, s.model_bytes, s.packed_bytes, s.macs, s.latency_ms, s.peak_memory_bytes, s.parameters,
-    s.cached, s.worker_pid, s.notes, t.recipe, t.seed, t.epochs_per_step, t.status, s.recipe_digest
-FROM step_rows s
-JOIN trial_rows t USING (study, recipe_digest, seed, epochs_per_step);
-
-CREATE OR REPLACE VIEW studies AS
-WITH counts AS (
-    SELECT
-        study,
-        count(*) AS trials,
-        count(*) FILTER (status = 'finished') AS finished,
-        count(*) FILTER (status = 'failed') AS failed,
-        count(*) FILTER (status = 'rejected') AS rejected,
-        count(*) FILTER (status = 'running') AS running,
-        max(objective) FILTER (status = 'finished') AS best_objective,
-        sum(seconds) AS seconds
-    FROM trial_rows GROUP BY study
-), looks AS (
-    SELECT study, count(*) AS test_looks FROM test_look_rows GROUP BY study
-)
-SELECT
-    s.study, s.digest, s.created_at,
-    coalesce(trials, 0) AS trials, coalesce(finished, 0) AS finished, coalesce(failed, 0) AS failed,
-    coalesce(rejected, 0) AS rejected, coalesce(running, 0) AS running, best_objective, seconds,
-    coalesce(test_looks, 0) AS test_looks,
-    s.definition, s.limits, s.baseline, s.baseline_model_bytes, s.reference
-FROM study_rows s
-LEFT JOIN counts USING (study)
-LEFT JOIN looks USING (study);
-
-CREATE OR REPLACE VIEW test_looks AS
-SELECT study, trial, command, quality, looked_at FROM test_look_rows;

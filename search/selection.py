@@ -1,6 +1,7 @@
 """Which trial a command means: a study by name or the newest, a trial by name or the best."""
 
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 
 from ..evaluators.constraints import parse_constraints
@@ -47,7 +48,7 @@ def baseline_figures(study: Mapping[str, Any], trials: list[Row]) -> Row:
     if not figures:
         raise AtollError(
             f"study {study['study']!r} has no finished baseline yet, to which all ratios refer: "
-            f"wait for it, or continue the study with `atoll resume {study['study']}`"
+            f"wait for it, or continue the study with `atoll resume {quote(study['study'])}`"
         )
     return figures
 
@@ -89,7 +90,7 @@ def choose_trial(store: Store, study: Mapping[str, Any], name: str, profile: str
     nearest = nearest_miss(finished, baseline_figures(study, trials), constraints)
     hint = (
         f"the nearest is trial {nearest['trial']}, {nearest['recipe']}, which misses: {nearest['misses']}; "
-        f"`atoll export {nearest['trial']}` exports it all the same"
+        f"`atoll export {quote(nearest['trial'])}` exports it all the same"
         if nearest
         else "no recipe is finished yet"
     )

@@ -1,8 +1,8 @@
 """The store: studies, trials and steps in one DuckDB file, folded from the journal beside it."""
 
-import json
 import logging
 import os
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -14,9 +14,12 @@ import pyarrow as pa
 
 from ..spaces.errors import AtollError
 from . import row_tables, schema
+from .answer import answer, first_paragraph
 from .driver_lock import DriverLock, living_driver
 from .journal import Journal
+from .opening import DRAFT, MEMORY, STORE, QueryLimits, open_store
 from .rows import Row
+from .stored_json import JSON_COLUMNS, stored_value
 
 _LOG = logging.getLogger(__name__)
 
@@ -24,18 +27,6 @@ INTERRUPTED = "interrupted"  # the reason of a trial whose driver died
 READ_WAIT_S = 5.0  # how long a reader waits for a fold (design.md, "Store")
 _RETRY_S = 0.02  # about the time in which a small fold opens, writes and closes
 _BATCH_EVENTS = 20_000  # bounds the memory of a fold: about 100 MB
-
-_JSON_COLUMNS = (
-    "definition",
-    "limits",
-    "baseline",
-    "reference",
-    "proposal_parameters",
-    "violation",
-    "metrics",
-    "measured",
-    "notes",
-)
 
 
 class Store:
@@ -96,7 +87,10 @@ class Store:
             return False
         try:
             with closing(connection):
-                schema.migrate(connection, self.path)
+                if not schema.contents(connection, self.path).is_current:
+                    connection.close()
+                    return self._renew(wait_s) and self._fold(wait_s, orphaned)
+                connection.execute(f"USE {STORE}")
                 while self._fold_batch(connection):
                     pass
                 # Left by an older Atoll whose line with the recipe cannot be read: it is run again.
@@ -138,16 +132,43 @@ class Store:
 
     def _create(self) -> None:
         """Makes an empty store that appears under its name only when it is whole."""
-        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        with self._draft() as draft, closing(open_store(draft, read_only=False)) as connection:
+            schema.create(connection, STORE)
+
+    def _renew(self, wait_s: float) -> bool:
+        """Copies an older store into a new file, which takes its place only when it is whole.
+
+        What another process folds into the old one meanwhile is folded again from the journal.
+
+        Returns:
+            False if the file was busy all the time.
+        """
+        with self._draft() as draft:
+            connection = self._connect(read_only=False, wait_s=wait_s, draft=draft)
+            if connection is None:
+                return False
+            with closing(connection):
+                schema.copy(connection, schema.contents(connection, self.path), DRAFT)
+                # What the old file's log still held would be taken for the new file's.
+                connection.execute(f"CHECKPOINT {STORE}")
+            shutil.copymode(self.path, draft)
+        return True
+
+    @contextmanager
+    def _draft(self) -> Iterator[Path]:
+        """Gives a name for a new file, which takes the store's when it was made."""
+        place = self.path.resolve()  # a link to a store stays one
+        draft = place.with_name(f".{place.name}.{os.getpid()}")
         try:
-            with closing(duckdb.connect(str(draft))) as connection:
-                schema.migrate(connection, self.path)
-            # Should another process be faster, its rows are replaced, and folded again from the journal.
-            os.rename(draft, self.path)
+            draft.unlink(missing_ok=True)  # of a process that had this number and was killed
+            yield draft
+            if draft.exists():
+                os.rename(draft, place)
         except (duckdb.Error, OSError) as error:
             raise AtollError(self._explain(error)) from error
         finally:
             draft.unlink(missing_ok=True)
+            draft.with_name(f"{draft.name}.wal").unlink(missing_ok=True)
 
     # Reading.
 
@@ -170,25 +191,22 @@ class Store:
             except duckdb.Error as error:
                 raise AtollError(self._explain(error)) from error
 
-    def user_query(self, sql: str) -> pa.Table:
+    def user_query(self, sql: str, limits: QueryLimits = QueryLimits()) -> pa.Table:  # noqa: B008
         """Answers a user's SELECT, which can reach neither files nor the network nor settings.
 
         Args:
             sql: one statement that only reads.
+            limits: what it may take.
+
+        Returns:
+            its rows; columns of types that Arrow has not as DuckDB writes them.
 
         Raises:
-            AtollError: as `query`; the statement does more than read; DuckDB refuses it.
+            AtollError: as `query`; the statement does more than read, or takes more than the limits; DuckDB
+                refuses it.
         """
-        with self._reader() as connection:
-            connection.execute("SET temp_directory = ''")  # nothing spills to the disk either
-            connection.execute("SET enable_external_access = false")
-            connection.execute("SET lock_configuration = true")
-            try:
-                return connection.sql(_one_read_only_statement(connection, sql)).to_arrow_table()
-            except duckdb.PermissionException as error:
-                raise AtollError(f"SQL: {_first_paragraph(error)}: the store alone can be read") from error
-            except duckdb.Error as error:
-                raise AtollError(f"SQL: {_first_paragraph(error)}") from error
+        with self._reader(limits) as connection:
+            return answer(connection, sql, limits)
 
     def studies(self) -> list[Row]:
         """Returns the rows of the view `studies`, the newest last."""
@@ -215,29 +233,36 @@ class Store:
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         rows = self.query(sql, parameters).to_pylist()
         for row in rows:
-            for name in _JSON_COLUMNS:
+            for name in JSON_COLUMNS:
                 if isinstance(row.get(name), str):
-                    row[name] = json.loads(row[name])
+                    row[name] = stored_value(name, row[name], self.path)
         return rows
 
     @contextmanager
-    def _reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _reader(self, limits: QueryLimits | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """Opens the file to read, first folding a journal that no driver looks after."""
         driver = living_driver(self.lock_path)
         may_fold = driver is None or driver.is_this_process()
         if may_fold and not self.path.exists():
             self.fold(READ_WAIT_S)
-        connection = self._connect_to_read()
+        connection, found = self._connect_to_read(limits)
         try:
-            if may_fold and self._is_stale(connection, orphaned=driver is None):
+            if may_fold and self._is_stale(connection, found, orphaned=driver is None):
                 connection.close()
                 self._fold_for_reader()
-                connection = self._connect_to_read()
+                connection, found = self._connect_to_read(limits)
+            with self._explained():
+                if found.has_our_tables:
+                    schema.make_views(connection, found)
+                else:  # it may not be written, or an older Atoll drives it
+                    schema.copy(connection, found, MEMORY)
             yield connection
         finally:
             connection.close()
 
-    def _connect_to_read(self) -> duckdb.DuckDBPyConnection:
+    def _connect_to_read(
+        self, limits: QueryLimits | None
+    ) -> tuple[duckdb.DuckDBPyConnection, schema.Contents]:
         deadline = time.monotonic() + READ_WAIT_S
         while not self.path.exists():  # a driver that has just started folds within a second
             if time.monotonic() > deadline or living_driver(self.lock_path) is None:
@@ -246,36 +271,36 @@ class Store:
                     f"ATOLL_STORE"
                 )
             time.sleep(_RETRY_S)
-        connection = self._connect(read_only=True, wait_s=READ_WAIT_S)
+        connection = self._connect(read_only=True, wait_s=READ_WAIT_S, limits=limits)
         if connection is None:
             raise AtollError(
                 f"the store {self.path} was held by another process for more than {READ_WAIT_S:g} s: "
                 f"close what has it open for writing and try again"
             )
         try:
-            schema.stored_version(connection, self.path)
-        except duckdb.Error as error:
-            connection.close()
-            raise AtollError(self._explain(error)) from error
+            with self._explained():
+                return connection, schema.contents(connection, self.path)
         except AtollError:
             connection.close()
             raise
-        return connection
 
-    def _is_stale(self, connection: duckdb.DuckDBPyConnection, orphaned: bool) -> bool:
+    def _is_stale(
+        self, connection: duckdb.DuckDBPyConnection, found: schema.Contents, orphaned: bool
+    ) -> bool:
         """Returns whether a fold would change anything.
 
         Raises:
             AtollError: the file is damaged.
         """
-        try:
-            return self._would_change(connection, orphaned)
-        except duckdb.Error as error:
-            raise AtollError(self._explain(error)) from error
+        with self._explained():
+            return self._would_change(connection, found, orphaned)
 
-    def _would_change(self, connection: duckdb.DuckDBPyConnection, orphaned: bool) -> bool:
-        if schema.stored_version(connection, self.path) != schema.SCHEMA_VERSION:
+    def _would_change(
+        self, connection: duckdb.DuckDBPyConnection, found: schema.Contents, orphaned: bool
+    ) -> bool:
+        if not found.is_current:
             return True
+        connection.execute(f"USE {STORE}")
         offset = self._folded_offset(connection)
         if self.journal.has_more(offset):
             return True
@@ -291,17 +316,14 @@ class Store:
 
     # Opening.
 
-    def _connect(self, read_only: bool, wait_s: float) -> duckdb.DuckDBPyConnection | None:
+    def _connect(
+        self, read_only: bool, wait_s: float, draft: Path | None = None, limits: QueryLimits | None = None
+    ) -> duckdb.DuckDBPyConnection | None:
         """Opens the file, None if others hold it for longer than `wait_s`."""
         deadline = time.monotonic() + wait_s
         while True:
             try:
-                return duckdb.connect(
-                    str(self.path),
-                    read_only=read_only,
-                    # No name in a statement may mean a Python variable.
-                    config={"python_enable_replacements": "false"},
-                )
+                return open_store(self.path, read_only, draft, limits)
             except duckdb.Error as error:
                 if not _is_busy(error):
                     raise AtollError(self._explain(error)) from error
@@ -309,9 +331,16 @@ class Store:
                 return None
             time.sleep(_RETRY_S)
 
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.Error as error:
+            raise AtollError(self._explain(error)) from error
+
     def _explain(self, error: Exception) -> str:
         """Returns the sentence for a store that cannot be used."""
-        reason = _first_paragraph(error)
+        reason = first_paragraph(error)
         if self.path.is_dir():
             return f"{self.path} is a folder: --store names a DuckDB file"
         lowered = reason.lower()
@@ -333,22 +362,6 @@ class Store:
 def _is_busy(error: duckdb.Error) -> bool:
     """Returns whether another process, or another connection of this one, holds the file."""
     text = str(error)
-    return "Could not set lock" in text or "different configuration" in text
-
-
-def _first_paragraph(error: Exception) -> str:
-    """Returns DuckDB's message on one line, without the statement that it repeats below it."""
-    return " ".join(str(error).split("\n\n")[0].split()).rstrip(".")
-
-
-def _one_read_only_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
-    statements = connection.extract_statements(sql)
-    allowed = (
-        "one statement that only reads is allowed: SELECT, WITH, FROM, VALUES, DESCRIBE, SHOW or EXPLAIN"
+    return any(
+        words in text for words in ("Could not set lock", "different configuration", "already attached")
     )
-    if len(statements) != 1:
-        raise AtollError(f"SQL: got {len(statements)} statements, {allowed}")
-    kind = statements[0].type
-    if kind not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
-        raise AtollError(f"SQL: got a statement of the kind {kind.name}, {allowed}")
-    return statements[0]

@@ -4,15 +4,20 @@ import csv
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
 from typing import Annotated, Any, Literal, get_args
 
 import typer
 
 from ..spaces.errors import AtollError
 from ..spaces.nearest import known_names
+from ..spaces.shown import shown, shown_lines
+from .said import tell
 
 Format = Literal["table", "json", "csv"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -52,18 +57,21 @@ class Column:
     @property
     def header(self) -> str:
         """Title and unit, a line each; which figures are predicted stands below the table."""
-        return "\n".join(part for part in (self.title or self.name, self.shown_unit or self.unit) if part)
+        return "\n".join(
+            shown(part) for part in (self.title or self.name, self.shown_unit or self.unit) if part
+        )
 
     @property
     def label(self) -> str:
         """Title, with unit and kind behind it."""
         about = ", ".join(part for part in (self.shown_unit or self.unit, self.kind) if part)
-        return (self.title or self.name) + (f" [{about}]" if about else "")
+        return shown((self.title or self.name) + (f" [{about}]" if about else ""))
 
     def cell(self, row: Mapping[str, Any]) -> str:
         """Returns the figure of a row as the table shows it."""
         value = _plain(row.get(self.name))
-        return _cell(value / self.per_unit if _is_number(value) and self.per_unit != 1 else value, self.spec)
+        text = _cell(value / self.per_unit if self.per_unit != 1 and _is_number(value) else value, self.spec)
+        return shown_lines(text)
 
 
 def print_table(
@@ -87,9 +95,9 @@ def print_table(
         print_json([{column.name: row.get(column.name) for column in columns} for row in rows])
     elif format == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow([column.name for column in columns])
+        writer.writerow([shown(column.name) for column in columns])
         for row in rows:
-            writer.writerow([_plain(row.get(column.name)) for column in columns])
+            writer.writerow([_csv_cell(row.get(column.name)) for column in columns])
     elif format == "table":
         _print_rich(rows, columns, title)
     else:
@@ -108,16 +116,17 @@ def print_record(
         print_table([row], columns, format)
         return
     if title:
-        print(title)
+        tell(title)
     known = [column for column in columns if _plain(row.get(column.name)) is not None]
     width = max(len(column.label) for column in known)
     for column in known:
-        print(f"  {column.label:<{width}}  {column.cell(row)}")
+        tell(f"  {column.label:<{width}}  {column.cell(row)}")
 
 
 def print_json(value: Any) -> None:
     """Prints one JSON value to stdout; NaN and infinities become null, since JSON has none."""
-    print(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False, default=_json_number)
+    tell("\n".join(line if line.isprintable() else _escaped(line) for line in text.split("\n")))
 
 
 def _print_rich(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], title: str | None) -> None:
@@ -146,13 +155,13 @@ def _print_rich(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], ti
         # Text, not str: a recipe may contain square brackets, which rich would read as markup.
         table.add_row(*(Text(column.cell(row)) for column in columns))
     if title:
-        print(title)
+        tell(title)
     # a terminal that is too narrow wraps lines; rich would leave columns out
     Console(width=max(Console(width=table_width()).width, needed)).print(table)
     for kind in ("measured", "predicted"):
         titles = [column.title or column.name for column in columns if column.kind == kind]
         if titles:
-            print(f"{kind}: {', '.join(titles)}")
+            tell(f"{kind}: {', '.join(titles)}")
 
 
 def table_width() -> int | None:
@@ -169,21 +178,50 @@ def _cell(value: Any, spec: str) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Decimal):
+        return format(value, spec or "f")
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False, default=_json_number)
     if _is_number(value):
         return format(value, spec) if spec else (f"{value:.4g}" if isinstance(value, float) else str(value))
     return str(value)
 
 
+def _csv_cell(value: Any) -> Any:
+    value = _plain(value)
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, (dict, list)):
+        value = json.dumps(value, ensure_ascii=False, default=_json_number)
+    return shown_lines(value) if isinstance(value, str) else value
+
+
+def _json_number(value: Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def _escaped(line: str) -> str:
+    """Returns a line of JSON in which what does not print stands as JSON escapes it: a reader has it back."""
+    return "".join(
+        one
+        if one.isprintable()
+        else re.sub("....", r"\\u\g<0>", one.encode("utf-16-be", "surrogatepass").hex())
+        for one in line
+    )
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(_plain(value), (int, float)) and not isinstance(_plain(value), bool)
+    return isinstance(_plain(value), (int, float, Decimal)) and not isinstance(_plain(value), bool)
 
 
 def _plain(value: Any) -> Any:
-    """Returns the value in JSON's own types: numpy scalars unwrapped, NaN and infinities None, else text."""
+    """Returns the value in JSON's own types, or a decimal: NaN and infinities None, dates ISO 8601."""
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         value = value.item()
-    if value is None or isinstance(value, (bool, int, str)):
+    if value is None or isinstance(value, (bool, int, str, Decimal)):
         return value
+    if isinstance(value, (date, time)):  # a moment is a date too
+        return value.isoformat()
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

@@ -1,6 +1,5 @@
 """`atoll calibrate`: fits a device's cost models to measurements and says how well they predict."""
 
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ...spaces.errors import AtollError
+from ..said import say, tell
 from ..tables import Column, FormatOption, print_json, print_table
 
 #: the device of this machine
@@ -89,9 +89,9 @@ def calibrate(
     found = work.samples(ids)
     fits = fit_all(found)
     for note in work.notes(found, fits):
-        print(f"atoll: {note}", file=sys.stderr)
+        say(note)
     if write or (file is not None and device is not None):
-        print(f"atoll: wrote {work.write(fits)}", file=sys.stderr)
+        say(f"wrote {work.write(fits)}")
 
     how: Literal["none", "row", "family"] = "none"
     if leave_one_out or leave_family_out:
@@ -119,12 +119,12 @@ def calibrate(
     print_table(rows, COLUMNS, format)
     if format == "table":
         for column, figures in summaries.items():
-            print(
+            tell(
                 _sentence(f"{column}: {figures['used']} of {figures['rows']} rows used; {HOW[how]}", figures)
             )
-            print(_sentence(f"{column}: all rows that can be priced", figures["all_rows"]))
+            tell(_sentence(f"{column}: all rows that can be priced", figures["all_rows"]))
             if ids:
-                print(_sentence(f"{column}: excluded rows", figures["excluded"]))
+                tell(_sentence(f"{column}: excluded rows", figures["excluded"]))
 
 
 def _measured(file: Path | None) -> Path:
@@ -144,7 +144,7 @@ def _measured(file: Path | None) -> Path:
         writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    print(f"atoll: wrote {path}", file=sys.stderr)
+    say(f"wrote {path}")
     return path
 
 

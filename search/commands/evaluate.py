@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from ...spaces.errors import AtollError
+from ..said import say
 from ..store_option import DEFAULT_STORE, StoreOption
 from ..tables import Column, FormatOption, print_record
 
@@ -42,7 +43,6 @@ def evaluate(
     """Train and measure one recipe as a trial of a study; a finished one is not run again."""
     from ...spaces.order import check_order
     from ...spaces.recipe import Recipe
-    from ..launch import say
     from ..runner import run_here
     from ..single import evaluate_single
     from ..store import Store

@@ -1,11 +1,12 @@
 """`atoll export`: from a trial to the folder that ships."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ...spaces.file_names import file_name
+from ..said import say
 from ..store_option import DEFAULT_STORE, StoreOption
 from ..tables import Column, FormatOption, print_record
 
@@ -49,7 +50,7 @@ def export(
     place = Store(store)
     row = choose_study(place, study)
     chosen = choose_trial(place, row, trial, profile)
-    folder = out or Path("exports") / f"{row['study']}-{chosen['trial']}"
+    folder = out or Path("exports") / file_name(f"{row['study']}-{chosen['trial']}")
     card = export_trial(
         place,
         row,
@@ -58,7 +59,7 @@ def export(
         any_agreement=any_agreement,
         any_float=any_float,
         also=[*(also or ()), *["pack"] * pack, *["c_array"] * c_array],
-        say=lambda text: print(f"atoll: {text}", file=sys.stderr),
+        say=say,
     )
     report = card["artifact"]
     figures = {
@@ -99,7 +100,7 @@ def export(
     ]
     print_record(figures, columns, format, f"exported and verified: {folder}")
     for form in card["deliveries"]:
-        print(f"atoll: {form['file']} holds {form['holds']}", file=sys.stderr)
-    print(f"atoll: dropped from model.tflite: {', '.join(card['dropped'])}", file=sys.stderr)
+        say(f"{form['file']} holds {form['holds']}")
+    say(f"dropped from model.tflite: {', '.join(card['dropped'])}")
     for remark in card["remarks"]:
-        print(f"atoll: {remark}", file=sys.stderr)
+        say(remark)

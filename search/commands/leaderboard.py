@@ -1,11 +1,11 @@
 """`atoll leaderboard`: the papers' ranking over a study, computed anew from the raw figures."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..said import say
 from ..store_option import DEFAULT_STORE, StoreOption
 from ..tables import Column, FormatOption, print_table
 
@@ -82,7 +82,7 @@ def leaderboard(
         title += f"; latency and memory on {definition['device']}"
     print_table(shown, _columns(rows, baseline, all, format), format, title)
     for note in notes:
-        print(f"atoll: {note}", file=sys.stderr)
+        say(note)
 
 
 def _notes(

@@ -1,12 +1,12 @@
 """`atoll predict`: what a recipe, a stored trial or a file would cost on a device, without training."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ...spaces.errors import AtollError
+from ..said import say, tell
 from ..store_option import DEFAULT_STORE, StoreOption
 from ..tables import Column, FormatOption, print_json, print_table
 
@@ -101,7 +101,7 @@ def predict(
     chosen = board.about.setup(setup or board.setup).name
     lacking = [f"{name} was never measured in set-up {chosen}" for name in board.lacking(setup)]
     for note in (*lacking, *board.gaps(priced.table, setup), *priced.notes):
-        print(f"atoll: {note}", file=sys.stderr)
+        say(note)
     if format == "json":
         print_json(shown)
         return
@@ -114,7 +114,7 @@ def predict(
         title=f"{priced.title} on {board.name}, set-up {chosen}",
     )
     if format == "table":
-        print(f"{priced.table.macs:,} multiply-accumulates; {priced.flops}")
+        tell(f"{priced.table.macs:,} multiply-accumulates; {priced.flops}")
 
 
 def _rounded(quantity: str, shown: dict[str, Any]) -> dict[str, Any]:

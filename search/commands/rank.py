@@ -1,13 +1,13 @@
 """`atoll rank`: the papers' ranking of the models in a CSV file."""
 
 import math
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ...spaces.errors import AtollError
+from ..said import say
 from ..tables import Column, FormatOption, print_table
 
 DEFAULT_PROFILE = "balanced"  # equal weights: the profile of someone who states no preference
@@ -74,7 +74,7 @@ def rank(
         for i in ranking.order()
     ]
     if notes:  # only now: an error has the only message
-        print(f"atoll: {file}: {'; '.join(notes)}", file=sys.stderr)
+        say(f"{file}: {'; '.join(notes)}")
     columns = (Column("name"), Column("score", f"1 to {len(rows)}", spec=".4f"), Column("rank"))
     by = f"profile {profile or DEFAULT_PROFILE}" if own is None else "own weights"
     print_table(rows, columns, format, title=f"{file.name}: {by}, scoring {scoring}")

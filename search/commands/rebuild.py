@@ -1,12 +1,12 @@
 """`atoll rebuild`: the identical network and artifact from an export's weights, recipe and decisions."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ...spaces.errors import AtollError
+from ..said import say
 from ..tables import Column, FormatOption, print_record
 
 DIFFERENT = 1  # exit status where another file comes out; 2 is wrong input
@@ -56,10 +56,10 @@ def rebuild(
     ]
     print_record(figures, columns, format, f"rebuilt from {folder}")
     if found.identical is None:
-        print(f"atoll: {folder} has neither card nor model.tflite to compare with", file=sys.stderr)
+        say(f"{folder} has neither card nor model.tflite to compare with")
     elif not found.identical:
-        print(f"atoll: another file came out than {folder} names", file=sys.stderr)
+        say(f"another file came out than {folder} names")
     if found.difference is not None:
-        print(f"atoll: {found.difference}", file=sys.stderr)
+        say(found.difference)
     if found.identical is False or found.difference is not None:
         raise typer.Exit(DIFFERENT)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from ...spaces.file_names import file_name
+from ..said import tell
 from ..store_option import DEFAULT_STORE, StoreOption
 
 
@@ -27,5 +29,5 @@ def report(
 
     place = Store(store)
     row = choose_study(place, study)
-    for path in write_report(place, row, out or Path("reports") / row["study"], commit):
-        print(path)
+    for path in write_report(place, row, out or Path("reports") / file_name(row["study"]), commit):
+        tell(path)

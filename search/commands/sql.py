@@ -1,12 +1,16 @@
 """`atoll sql`: one read-only statement over the store, also while a search runs in another process."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...spaces.errors import AtollError
 from ..store_option import DEFAULT_STORE, StoreOption
 from ..tables import Column, FormatOption, print_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def sql(
@@ -16,18 +20,37 @@ def sql(
             help="A SELECT over the views studies, trials, steps, test_looks (DESCRIBE trials: its columns).",
         ),
     ],
+    memory_limit: Annotated[
+        float | None, typer.Option(metavar="MB", min=10, help="Megabytes that it may take; 1000 if none.")
+    ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0.1, help="Seconds that it may take; 60 if none.")
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     format: FormatOption = "table",
 ) -> None:
     """Ask the trials with SQL (read-only; works while a search runs)."""
+    from ..opening import QueryLimits
     from ..store import Store
 
-    answer = Store(store).user_query(statement)
+    usual = QueryLimits()
+    limits = QueryLimits(memory_limit or usual.memory_mb, time_limit or usual.seconds)
+    answer = Store(store).user_query(statement, limits)
     names = _distinct(answer.column_names)
     columns = [Column(name) for name in names]
-    values = (column.to_pylist() for column in answer.columns)
+    values = [_values(*pair) for pair in zip(names, answer.columns, strict=True)]
     rows = [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
     print_table(rows, columns, format)
+
+
+def _values(name: str, column: "pa.ChunkedArray") -> list[Any]:
+    try:
+        return column.to_pylist(maps_as_pydicts="strict")
+    except (OverflowError, ValueError) as error:
+        raise AtollError(
+            f"SQL: column {name!r} has a value that cannot be printed as {column.type} ({error}): cast it to "
+            f"VARCHAR"
+        ) from error
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

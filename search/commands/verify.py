@@ -1,11 +1,11 @@
 """`atoll verify`: computes an export's figures again, from its files."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..said import say, tell
 from ..store_option import DEFAULT_STORE, StoreOption
 from ..tables import Column, Format, FormatOption, print_json, print_table
 
@@ -61,7 +61,7 @@ def verify(
         looked, counted = look_again(folder, place)
         rows = [*(row for row in rows if row.figure != looked.figure), looked]
         where = f"and counted in {place.path}" if counted else f"alone: {place.path} does not know the trial"
-        _say(f"the test split was looked at again: written into the card {where}")
+        say(f"the test split was looked at again: written into the card {where}")
     shown = [row.to_json() for row in rows]
     if format == "table":
         shown = [{name: _text(value) for name, value in row.items()} for row in shown]
@@ -69,11 +69,11 @@ def verify(
     print_table(shown, columns, format, f"{folder} against its card")
     whys = dict.fromkeys(row.why for row in rows if row.why)
     for line in [*whys, *other_versions(folder)]:
-        _say(line)
+        say(line)
     different = [row.figure for row in rows if row.verdict == "differs"]
     if different:
         unseen = "; the test split was not looked at" if test and not looked_at else ""
-        _say(f"{folder} is not what its card says: {', '.join(different)} differ{unseen}")
+        say(f"{folder} is not what its card says: {', '.join(different)} differ{unseen}")
         raise typer.Exit(DIFFERENT)
 
 
@@ -86,7 +86,7 @@ def _pre_check(folder: Path, device: str, format: Format) -> None:
     else:
         print_table(found.rows(), OPERATOR_COLUMNS, format, f"{folder} on {device}")
     if format == "table":
-        print("\n".join(found.sentences()))
+        tell("\n".join(found.sentences()))
     if not found.passed:
         raise typer.Exit(DIFFERENT)
 
@@ -97,7 +97,3 @@ def _text(value: object) -> str:
         return f"{value:.6g}"
     text = "" if value is None else str(value)
     return f"{text[:12]}…" if len(text) == SHA256_DIGITS else text
-
-
-def _say(line: str) -> None:
-    print(f"atoll: {line}", file=sys.stderr)

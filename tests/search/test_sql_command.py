@@ -1,6 +1,7 @@
 """`atoll sql`: answers while a search runs in another process, and does nothing but read."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ import time
 import pytest
 from atoll.search import cli
 from atoll.search.events import event_from_json
+from atoll.search.opening import QueryLimits
 from atoll.search.store import Store
 from atoll.spaces.errors import AtollError
 
@@ -65,7 +67,126 @@ def test_columns_of_one_name_are_told_apart(sql):
 def test_every_type_prints_as_json(sql):
     values = "[1, 2] AS l, {'a': 1} AS s, DATE '2026-11-05' AS d, 1.5::DECIMAL(4, 2) AS n, 'nan'::DOUBLE AS x"
     [row] = json.loads(sql(f"SELECT {values}", "--format", "json")[1])
-    assert row == {"l": [1, 2], "s": {"a": 1}, "d": "2026-11-05", "n": "1.50", "x": None}
+    assert row == {"l": [1, 2], "s": {"a": 1}, "d": "2026-11-05", "n": 1.5, "x": None}
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("9007199254740993", 9007199254740993),
+        ("sum(9007199254740993)", 9007199254740993),
+        ("170141183460469231731687303715884105727::HUGEINT", 2**127 - 1),
+        ("(-170141183460469231731687303715884105727)::HUGEINT", 1 - 2**127),
+        ("340282366920938463463374607431768211455::UHUGEINT", 2**128 - 1),
+        ("18446744073709551615::UBIGINT", 2**64 - 1),
+        (
+            "123456789012345678901234567890123456789012345::BIGNUM",
+            123456789012345678901234567890123456789012345,
+        ),
+        ("[170141183460469231731687303715884105727::HUGEINT]", [2**127 - 1]),
+        ("1::UTINYINT", 1),
+        ("1.50", 1.5),
+        ("2.00", 2),
+        ("0.1", 0.1),
+        ("0.1::DOUBLE", 0.1),
+        ("'inf'::DOUBLE", None),
+        ("[1.5, NULL]", [1.5, None]),
+        ("{'a': sum(1), 'b': [{'c': 0.25}]}", {"a": 1, "b": [{"c": 0.25}]}),
+        ("MAP {'a': 1.5}", {"a": 1.5}),
+        ("MAP {1: 'x'}", {"1": "x"}),
+        ("DATE '2026-01-31'", "2026-01-31"),
+        ("[DATE '2026-01-31']", ["2026-01-31"]),
+        ("TIMESTAMP '2026-01-31 01:02:03.5'", "2026-01-31T01:02:03.500000"),
+        ("TIMESTAMPTZ '2026-01-31 01:02:03+02'", "2026-01-30T23:02:03+00:00"),
+        ("{'t': TIMESTAMPTZ '2026-01-31 01:02:03+02'}", {"t": "2026-01-30T23:02:03+00:00"}),
+        ("TIMESTAMP_NS '2026-01-31 01:02:03.123456789'", "2026-01-31 01:02:03.123456789"),
+        ("TIME '01:02:03'", "01:02:03"),
+        ("'01:02:03+02'::TIMETZ", "01:02:03+02"),
+        ("INTERVAL '1 day 2 hours'", "1 day 02:00:00"),
+        ("'12345678-1234-1234-1234-123456789012'::UUID", "12345678-1234-1234-1234-123456789012"),
+        ("'\\xAAb'::BLOB", "\\xAAb"),
+        ("'0101'::BIT", "0101"),
+        ("'x'::ENUM('x', 'y')", "x"),
+        ("true", True),
+        ("NULL", None),
+    ],
+)
+def test_a_number_is_a_json_number_and_a_date_is_iso(sql, value, wanted):
+    status, out, err = sql(f"SELECT {value} AS x", "--format", "json")
+    assert (status, err) == (0, "")
+    [row] = json.loads(out)
+    assert (row["x"], type(row["x"])) == (wanted, type(wanted))
+
+
+def test_decimals_keep_their_digits_in_table_and_csv(sql):
+    statement = "SELECT 12345678.50 AS d, 0.00000001::DECIMAL(18, 8) AS e"
+    assert sql(statement, "--format", "csv")[1] == "d,e\n12345678.50,0.00000001\n"
+    assert "12345678.50   0.00000001" in sql(statement)[1]
+
+
+def test_a_date_that_python_lacks_is_one_sentence(sql):
+    status, out, err = sql("SELECT DATE 'infinity' AS day")
+    assert (status, out) == (2, "")
+    assert "column 'day'" in err and "cast it to VARCHAR" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Los_Angeles"])
+def test_answers_about_time_do_not_depend_on_the_zone(store, zone):
+    begun = "2026-11-05T23:30:00+00:00"
+    store.journal.append(event_from_json({"type": "study", "study": "z", "created_at": begun}))
+    store.fold()
+    statement = (
+        "SELECT created_at, created_at::DATE AS day, created_at < '2026-11-05 23:31:00' AS before, "
+        "now() - created_at < INTERVAL 1 SECOND AS recent FROM studies WHERE study = 'z'"
+    )
+    command = [sys.executable, "-m", "atoll.search.cli", "sql", statement, "--format", "json"]
+    environment = os.environ | {"TZ": zone, "ATOLL_STORE": str(store.path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    [row] = json.loads(done.stdout)
+    assert row["created_at"] == begun
+    assert (row["day"], row["before"]) == ("2026-11-05", True)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT count(*) FROM range(100000000000) a, range(1000) b",
+        "SELECT sum(i) FROM range(100000000000) t(i)",
+        "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r",
+    ],
+)
+def test_a_statement_without_an_end_is_ended_with_a_sentence(sql, statement):
+    started = time.monotonic()
+    status, out, err = sql(statement, "--time-limit", "0.2")
+    assert (status, out) == (2, "")
+    assert "ran for 0.2 s without an end" in err and "--time-limit" in err
+    assert err.count("\n") == 1
+    assert time.monotonic() - started < 20  # not 60
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("SELECT list(i) FROM range(1000000000) t(i)", "needs more than 50 MB"),
+        ("SELECT i FROM range(100000000) t(i)", "the answer has more than 5 MB"),
+        ("SELECT repeat('x', 6000000)", "the answer has more than 5 MB"),
+    ],
+)
+def test_a_statement_that_takes_much_memory_is_ended_with_a_sentence(sql, statement, message):
+    status, out, err = sql(statement, "--memory-limit", "50")
+    assert (status, out) == (2, "")
+    assert message in err and "--memory-limit" in err
+    assert err.count("\n") == 1
+
+
+def test_the_settings_are_those_of_the_limits_and_locked(store):
+    row = store.user_query(
+        "SELECT current_setting('memory_limit') AS memory, "
+        "current_setting('enable_external_access') AS files, "
+        "current_setting('lock_configuration') AS locked, current_setting('TimeZone') AS zone",
+        QueryLimits(memory_mb=100),
+    ).to_pylist()
+    assert row == [{"memory": "95.3 MiB", "files": False, "locked": True, "zone": "UTC"}]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +233,9 @@ NO_FILES = "the store alone can be read"
         ("SELECT 1; DROP VIEW trials", f"got 2 statements, {ONE_STATEMENT}"),
         ("", f"got 0 statements, {ONE_STATEMENT}"),
         ("EXPLAIN ANALYZE COPY trials TO '{folder}/out.csv'", NO_FILES),
-        ("EXPLAIN ANALYZE DELETE FROM trial_rows", "read-only"),
+        ("EXPLAIN ANALYZE DELETE FROM trial_rows", "base table"),
+        ("EXPLAIN ANALYZE DELETE FROM store.main.trial_rows", "read-only"),
+        ("SELECT * FROM duckdb_secrets(), duckdb_extensions()", NO_FILES),
         ("SELECT * FROM read_csv('{folder}/secret.csv')", NO_FILES),
         ("SELECT * FROM read_text('{folder}/secret.csv')", NO_FILES),
         ("SELECT * FROM read_parquet('http://127.0.0.1:9/x.parquet')", NO_FILES),

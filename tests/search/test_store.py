@@ -5,8 +5,9 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -79,7 +80,8 @@ def folded(store, *events):
 def dump(store):
     """Returns every row of every table but the folded offset."""
     with closing(duckdb.connect(str(store.path), read_only=True)) as connection:
-        return {table: connection.execute(f"FROM {table} ORDER BY ALL").fetchall() for table in TABLES}
+        # not fetchall: DuckDB's own rows need pytz for a moment
+        return {t: connection.sql(f"FROM {t} ORDER BY ALL").to_arrow_table().to_pylist() for t in TABLES}
 
 
 def statuses(store):
@@ -350,7 +352,9 @@ def test_measured_values_stand_beside_the_predicted_ones(store):
     folded(store, study(), *trial(1, finished(model_bytes=8)), measured)
     [row] = store.trials("s")
     assert row["model_bytes"] == 8
-    assert {name: row[name] for name in MEASURED} == values | {"test_quality_at": datetime(2026, 11, 5, 10)}
+    assert {name: row[name] for name in MEASURED} == values | {
+        "test_quality_at": datetime(2026, 11, 5, 10, tzinfo=UTC)
+    }
     assert row["measured"]["samples"] == 500
     folded(store, {"type": "measured", "agreement": 0.5} | key(1))
     [row] = store.trials("s")
@@ -365,8 +369,8 @@ def test_looks_at_the_test_split_are_counted_once_each(store):
 
 def test_times_are_utc(store):
     folded(store, study(), *trial(1))
-    assert store.study("s")["created_at"] == datetime(2026, 11, 5, 11)
-    assert store.trials("s")[0]["started_at"] == datetime(2026, 11, 5, 12)
+    assert store.study("s")["created_at"] == datetime(2026, 11, 5, 11, tzinfo=UTC)
+    assert store.trials("s")[0]["started_at"] == datetime(2026, 11, 5, 12, tzinfo=UTC)
 
 
 def test_a_study_is_updated_field_by_field(store):
@@ -376,7 +380,7 @@ def test_a_study_is_updated_field_by_field(store):
     assert row["definition"] == {"task": "digits"}
     assert row["limits"] == {"trials": 9}
     assert row["reference"] == {"members": ["binarize"]}
-    assert row["created_at"] == datetime(2026, 11, 5, 11)
+    assert row["created_at"] == datetime(2026, 11, 5, 11, tzinfo=UTC)
     assert store.study("other") is None
     assert [row["study"] for row in store.studies()] == ["s"]
 
@@ -408,8 +412,8 @@ def test_any_duckdb_client_has_the_views(store):
     folded(store, study(), *trial(1, ended(1)))
     with closing(duckdb.connect(str(store.path), read_only=True)) as connection:
         for view in ("studies", "trials", "steps"):
-            assert len(connection.execute(f"FROM {view}").fetchall()) == 1
-        assert connection.execute("FROM test_looks").fetchall() == []
+            assert connection.sql(f"FROM {view}").to_arrow_table().num_rows == 1
+        assert connection.sql("FROM test_looks").to_arrow_table().num_rows == 0
 
 
 def test_the_view_trials_has_the_columns_that_are_promised(store):
@@ -512,16 +516,82 @@ def test_a_store_from_a_newer_version_is_refused_with_both_numbers(store):
             use()
 
 
-def test_an_older_store_is_brought_forward_and_keeps_its_rows(store, monkeypatch):
-    before = dump(folded(store, study(), *trial(1, finished(quality=0.5))))
-    newer = schema.SCHEMA_VERSION + 1
-    step = "ALTER TABLE study_rows ADD COLUMN energy_mj DOUBLE; UPDATE study_rows SET energy_mj = 2"
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", newer)
-    monkeypatch.setattr(schema, "MIGRATIONS", ((1, "DROP TABLE study_rows"), (newer, step)))
-    [row] = store.query("SELECT energy_mj, version FROM study_rows, schema_version").to_pylist()
-    assert row == {"energy_mj": 2.0, "version": newer}
-    after = dump(store)
-    assert after["trial_rows"] == before["trial_rows"]
+def made_by_version_3(path):
+    """Makes a store as Atoll wrote it before times were moments, in the form that DuckDB 2 chose."""
+    with closing(duckdb.connect(str(path))) as connection:
+        connection.execute((Path(__file__).parent / "stores" / "schema_3.sql").read_text())
+        connection.execute("INSERT INTO schema_version VALUES (3)")
+        connection.execute(
+            "INSERT INTO study_rows (study, definition, created_at) VALUES ('s', '{}', '2026-11-05 11:00:00')"
+        )
+        connection.execute(
+            "INSERT INTO trial_rows (study, recipe_digest, seed, epochs_per_step, trial, status, quality, "
+            "started_at) VALUES ('s', 'd', 0, 1, 't0001', 'finished', 0.5, '2026-11-05 12:00:00.25')"
+        )
+        connection.execute("CREATE TABLE mine AS SELECT 42 AS answer")
+
+
+def storage_version(path):
+    """Returns the version number in the file's head: 65 is DuckDB 1.2."""
+    return int.from_bytes(path.read_bytes()[12:20], "little")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Los_Angeles"])
+def test_an_older_store_is_brought_forward_and_keeps_its_rows(store, monkeypatch, zone):
+    made_by_version_3(store.path)
+    assert storage_version(store.path) > 65
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        [row] = store.trials("s")
+        [mine] = store.user_query("SELECT answer, version FROM mine, schema_version").to_pylist()
+        begun = store.study("s")["created_at"]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert (row["quality"], row["started_at"]) == (0.5, datetime(2026, 11, 5, 12, 0, 0, 250_000, UTC))
+    assert begun == datetime(2026, 11, 5, 11, tzinfo=UTC)
+    assert mine == {"answer": 42, "version": schema.SCHEMA_VERSION}
+    assert storage_version(store.path) == 65
+    assert [path.name for path in store.path.parent.iterdir()] == ["atoll.duckdb"]
+
+
+def test_an_older_store_that_may_not_be_written_is_read_all_the_same(store, monkeypatch):
+    made_by_version_3(store.path)
+    before = store.path.read_bytes()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert store.trials("s")[0]["latency_host_ms"] is None
+    assert store.study("s")["created_at"] == datetime(2026, 11, 5, 11, tzinfo=UTC)
+    assert store.path.read_bytes() == before
+
+
+def test_nothing_is_lost_when_bringing_forward_is_cut_off(store):
+    made_by_version_3(store.path)
+    code = (
+        "import os, sys; from pathlib import Path; from atoll.search import schema, store\n"
+        "schema.copy = lambda *_: os._exit(9)\n"
+        "store.Store(Path(sys.argv[1])).fold()\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(store.path)]).returncode == 9
+    assert storage_version(store.path) > 65
+    assert store.trials("s")[0]["quality"] == 0.5
+
+
+def test_a_link_to_an_older_store_stays_a_link_and_its_rights_stay(tmp_path):
+    made_by_version_3(tmp_path / "real.duckdb")
+    (tmp_path / "real.duckdb").chmod(0o600)
+    (tmp_path / "link.duckdb").symlink_to("real.duckdb")
+    assert Store(tmp_path / "link.duckdb").trials("s")[0]["quality"] == 0.5
+    assert (tmp_path / "link.duckdb").is_symlink()
+    assert storage_version(tmp_path / "real.duckdb") == 65
+    assert (tmp_path / "real.duckdb").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_new_store_has_the_form_that_older_duckdbs_open(store):
+    folded(store, study())
+    assert storage_version(store.path) == 65
+    folded(store, *trial(1, finished(quality=0.5)))
+    assert storage_version(store.path) == 65
 
 
 def test_a_store_of_the_first_version_gets_the_host_s_columns(store):
