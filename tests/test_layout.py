@@ -203,3 +203,25 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines()[-1] == "heavy: []"
+
+
+def calls(path: str, name: str) -> bool:
+    """Return whether a package file calls what is written `name`."""
+    tree = ast.parse((ROOT / path).read_text())
+    return any(isinstance(node, ast.Call) and ast.unparse(node.func) == name for node in ast.walk(tree))
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        # what opens a store elsewhere would trust the file
+        ("duckdb.connect", {"opening.py", "schema.py"}),
+        # what prints elsewhere would let a name steer the terminal
+        ("print", {"said.py"}),
+        ("sys.stdout.write", set()),
+        ("sys.stderr.write", set()),
+    ],
+)
+def test_stores_are_opened_and_lines_printed_in_one_place(name: str, where: set[str]) -> None:
+    files = [path for path in package_files() if path.parts[0] == "search"]
+    assert {path.name for path in files if calls(str(path), name)} == where
