@@ -2,20 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..evaluators.constraints import DEFAULT_CONSTRAINTS, parse_constraints
+from ..evaluators.constraints import DEFAULT_CONSTRAINTS
 from ..evaluators.ranking import check_weights, profile_weights
 from ..evaluators.tasks import load_task
 from ..spaces.errors import AtollError
-from ..spaces.nearest import known_names
-from ..spaces.order import MAX_STEPS, check_order, grid_steps, searched_values
+from ..spaces.order import MAX_STEPS, check_order, searched_values
 from ..spaces.technique import Technique
 from ..spaces.techniques import TECHNIQUES, technique_named
 from .reference import PAPERS, REFERENCE, REFERENCE_VERSION, fixed_recipes
+from .study_checks import StudyMistake, at, check_device, checked_constraints, checked_grids
 
 #: An ensemble has two steps or more; single techniques are compared by the reference set.
 MIN_STEPS = 2
@@ -89,22 +89,28 @@ class Study(BaseModel):
 
         Raises:
             pydantic.ValidationError: unknown keys, wrong types, out of range.
-            AtollError: unknown task, technique, device, profile or metric; lengths that exclude each other.
+            StudyMistake: unknown task, technique, device, profile or metric; lengths that exclude each other.
         """
         study = cls.model_validate(dict(values))
-        task = load_task(study.task)
-        _check_device(study.device)
-        check_weights(profile_weights(study.profile))
-        constraints = tuple(str(constraint) for constraint in parse_constraints(study.constraints))
+        with at("task"):
+            task = load_task(study.task)
+        with at("device"):
+            check_device(study.device)
+        with at("profile"):
+            check_weights(profile_weights(study.profile))
         chosen = [t.name for t in TECHNIQUES] if study.techniques is None else list(study.techniques)
-        for name in chosen:
-            technique_named(name)
+        for position, name in enumerate(chosen):
+            with at("techniques", position):
+                technique_named(name)
         if not chosen or len(set(chosen)) < len(chosen):
-            raise AtollError(f"techniques: got {chosen}, allowed are one or more names, each once")
-        settings = _checked_grids(study.settings, chosen)
+            raise StudyMistake(
+                f"techniques: got {chosen}, allowed are one or more names, each once", ("techniques",)
+            )
+        settings = checked_grids(study.settings, chosen)
         if study.min_steps > study.max_steps:
-            raise AtollError(
-                f"min_steps: got {study.min_steps}, allowed is at most max_steps, which is {study.max_steps}"
+            raise StudyMistake(
+                f"min_steps: got {study.min_steps}, allowed is at most max_steps, which is {study.max_steps}",
+                ("min_steps" if "min_steps" in study.model_fields_set else "max_steps",),
             )
         for recipe in fixed_recipes():
             check_order(recipe)
@@ -113,7 +119,7 @@ class Study(BaseModel):
                 "techniques": tuple(t.name for t in TECHNIQUES if t.name in chosen),
                 "settings": settings,
                 "epochs_per_step": float(study.epochs_per_step or task.epochs_per_step),
-                "constraints": constraints,
+                "constraints": checked_constraints(study.constraints),
             }
         )
 
@@ -203,44 +209,3 @@ def _differences(stored: Any, wanted: Any, where: str = "") -> list[str]:
             )
         ]
     return [] if stored == wanted else [f"{where} was {json.dumps(stored)}, is now {json.dumps(wanted)}"]
-
-
-def _checked_grids(
-    settings: Mapping[str, Mapping[str, Sequence[Any]]], chosen: Sequence[str]
-) -> dict[str, dict[str, tuple[Any, ...]]]:
-    """Returns the values that a search tries in their canonical types.
-
-    Raises:
-        AtollError: an unknown technique or setting, one that is not searched, a value that is not allowed,
-            none or one twice, or values that exclude each other whatever is drawn.
-    """
-    checked: dict[str, dict[str, tuple[Any, ...]]] = {}
-    for name, grids in settings.items():
-        technique = technique_named(name)
-        if name not in chosen:
-            raise AtollError(f"settings: got {name!r}, which is not among the techniques of the study")
-        domains, found = technique.domains(), {}
-        for key, values in grids.items():
-            if key not in domains:
-                raise AtollError(f"settings: {name}: unknown setting {key!r}; {known_names(key, domains)}")
-            found[key] = tuple(domains[key].check(f"settings: {name}: {key}", value) for value in values)
-            if not values or len(set(found[key])) < len(values):
-                raise AtollError(
-                    f"settings: {name}: {key}: got {list(values)}, allowed are one or more values, each once"
-                )
-        checked[name] = found
-        if not grid_steps(technique, checked):
-            raise AtollError(f"settings: {name}: no combination of {found} is allowed")
-    return checked
-
-
-def _check_device(name: str) -> None:
-    """Refuses a device that no cost model knows, or that prices only a part of what trials are ranked by."""
-    from ..hw_models.device import Device
-
-    lacking = Device.load(name).lacking()
-    if lacking:
-        raise AtollError(
-            f"device {name}: {', '.join(lacking)} was never measured there; allowed are devices and set-ups "
-            "with latency and memory"
-        )

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from ..spaces.errors import AtollError
 from ..spaces.nearest import known_names
 from .study import Limits, Study
+from .study_checks import StudyMistake
+from .yaml_values import YamlMistake, YamlValues, read_yaml, shortened
 
 #: The studies that come with Atoll; the first is the demo.
 STUDIES_FOLDER = Path(__file__).with_name("studies")
@@ -18,8 +19,13 @@ DEMO = "demo"
 _PYTHON_WORDS = (
     ("a valid dictionary or instance of Limits", "a mapping of key: value lines"),
     ("a valid tuple", "a list"),
+    ("a valid dictionary", "a mapping of key: value lines"),
+    ("a valid string", "a text"),
+    ("a valid integer", "a whole number"),
+    (", unable to parse string as a number", ""),
 )
-_MODELS: dict[tuple[str, ...], type[BaseModel]] = {(): Study, ("limits",): Limits}
+#: what pydantic puts into the way to a value that may be one thing or another
+_READINGS = ("str", "dict[str,float]")
 
 
 def built_in_studies() -> list[str]:
@@ -54,36 +60,26 @@ def read_study(path: Path, overrides: dict[str, Any] | None = None) -> Study:
     Raises:
         AtollError: the file cannot be read, is no YAML, or says something that is not allowed.
     """
-    text = _read(path)
-    values, root = _parse(path, text)
-    merged = values | (overrides or {})
+    given = _parse(path)
+    values, added = dict(given.values), overrides or {}
+    merged = values | added
     limits = values.get("limits", {})
     if "limits" in merged:  # a wrong value in the file stays wrong, whatever the command line adds
         merged["limits"] = limits | merged["limits"] if isinstance(limits, dict) else limits
-    try:
-        return Study.create(merged)
-    except ValidationError as error:
-        if _comes_from(overrides or {}, error):
-            raise AtollError(_explain("command line", None, error)) from error
-        raise AtollError(_explain(path, root, error)) from error
-    except AtollError as error:
-        raise AtollError(f"{path}{_place_of_word(root, str(error))}: {error}") from error
+    return _create(merged, str(path), given, added)
 
 
 def create_study(values: dict[str, Any], where: str) -> Study:
     """Builds a study from values that come from no file; `where` begins the message of an error."""
-    try:
-        return Study.create(values)
-    except ValidationError as error:
-        raise AtollError(_explain(where, None, error)) from error
+    return _create(values, where)
 
 
 def task_study(task: str) -> dict[str, Any]:
     """Returns the values of the built-in study of a task, or just the task where there is none."""
     for name in built_in_studies():
-        values = yaml.safe_load(_read(STUDIES_FOLDER / f"{name}.yaml"))
+        values = _parse(STUDIES_FOLDER / f"{name}.yaml").values
         if values["task"] == task:
-            return values
+            return dict(values)
     return {"task": task}
 
 
@@ -96,91 +92,67 @@ def _read(path: Path) -> str:
         raise AtollError(f"{path}: {error.strerror or error}; a study is a YAML file") from error
 
 
-def _parse(path: Path, text: str) -> tuple[dict[str, Any], yaml.Node | None]:
+def _parse(path: Path) -> YamlValues:
+    text = _read(path)
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise AtollError(f"{path}{line}: {getattr(error, 'problem', None) or 'no YAML'}") from error
-    if not isinstance(values, dict):
-        raise AtollError(
-            f"{path}: got {type(values).__name__}, allowed is a YAML mapping of key: value lines"
-        )
-    _refuse_repeated(path, root)
-    return values, root
+        found = read_yaml(text)
+    except YamlMistake as error:
+        raise AtollError(f"{path}{_line(error.line)}: {error}") from error
+    if not isinstance(found.values, dict):
+        got = "nothing" if found.values is None else f"a {type(found.values).__name__}"
+        raise AtollError(f"{path}: got {got}, allowed is a YAML mapping of key: value lines")
+    return found
 
 
-def _refuse_repeated(path: Path, node: yaml.Node | None) -> None:
-    """YAML takes the last of two equal keys silently; a user meant one of them."""
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen: set[str] = set()
-    for key, value in node.value:
-        if key.value in seen:
-            raise AtollError(f"{path}, line {key.start_mark.line + 1}: key {key.value!r} is given twice")
-        seen.add(key.value)
-        _refuse_repeated(path, value)
+def _create(
+    values: dict[str, Any],
+    source: str,
+    given: YamlValues | None = None,
+    overrides: dict[str, Any] | None = None,
+) -> Study:
+    """Builds a study; a mistake is named with its source and line, or as one of the command line."""
+    try:
+        return Study.create(values)
+    except (ValidationError, StudyMistake) as error:
+        of_key = False
+        if isinstance(error, StudyMistake):
+            where, message = error.where, str(error)
+        else:
+            first = error.errors()[0]
+            # of what may be one thing or another, the reading that went furthest says what is wrong
+            alike = [one for one in error.errors() if one["loc"][:1] == first["loc"][:1]]
+            first = max(alike, key=lambda one: len(one["loc"])) if first["loc"][-1] in _READINGS else first
+            where = tuple(part for part in first["loc"] if part not in _READINGS)
+            message, of_key = _explain(first, where), first["type"] == "extra_forbidden"
+        if _holds(overrides, where):
+            source, given = "command line", None
+        line = given.line(where, of_key) if given else None
+        raise AtollError(f"{source}{_line(line)}: {shortened(message)}") from error
 
 
-def _explain(path: Path | str, root: yaml.Node | None, error: ValidationError) -> str:
-    """Returns one sentence for the first mistake."""
-    first = error.errors()[0]
-    where = tuple(str(part) for part in first["loc"])
-    place = f"{path}{_line(root, where)}"
+def _explain(first: Any, where: tuple[str | int, ...]) -> str:
+    """Returns one sentence for a mistake as pydantic describes it."""
+    named = ".".join(map(str, where))
     if first["type"] == "extra_forbidden":
-        model = _MODELS.get(where[:-1], Study)
-        return f"{place}: unknown key {where[-1]!r}; {known_names(where[-1], model.model_fields)}"
+        model = Limits if where[:-1] == ("limits",) else Study
+        return f"unknown key {where[-1]!r}; {known_names(str(where[-1]), model.model_fields)}"
     if first["type"] == "missing":
-        return f"{place}: {'.'.join(where)} is missing"
-    named = ".".join(
-        part for part in where if part in {*Study.model_fields, *Limits.model_fields} or part.isdigit()
-    )
+        return f"{named} is missing"
     message = first["msg"][0].lower() + first["msg"][1:]
     for theirs, ours in _PYTHON_WORDS:
         message = message.replace(theirs, ours)
-    return f"{place}: {named}: got {first['input']!r}, {message.replace('input ', 'it ', 1)}"
+    got = shortened(repr(first["input"]), 200)
+    return f"{named}: got {got}, {message.replace('input ', 'it ', 1)}"
 
 
-def _comes_from(values: Any, error: ValidationError) -> bool:
-    """Whether nested mappings hold the very value that the first mistake is about."""
-    first = error.errors()[0]
-    for part in first["loc"]:
+def _holds(values: Any, where: Sequence[str | int]) -> bool:
+    """Whether nested mappings have the very value that a mistake is about."""
+    for part in where:
         if not isinstance(values, dict) or part not in values:
             return False
         values = values[part]
-    return values is first["input"]
+    return not isinstance(values, dict)
 
 
-def _line(root: yaml.Node | None, where: Sequence[str]) -> str:
-    """Returns ", line N" of the key, or of the deepest part of it that the file has."""
-    line, node = None, root
-    for part in where:
-        if isinstance(node, yaml.MappingNode):
-            found = [(key, value) for key, value in node.value if key.value == part]
-            if not found:
-                break
-            line, node = found[0][0].start_mark.line + 1, found[0][1]
-        elif isinstance(node, yaml.SequenceNode) and part.isdigit() and int(part) < len(node.value):
-            node = node.value[int(part)]
-            line = node.start_mark.line + 1
+def _line(line: int | None) -> str:
     return f", line {line}" if line else ""
-
-
-def _place_of_word(root: yaml.Node | None, message: str) -> str:
-    """Returns ", line N" of the scalar that the message quotes, if the file has it."""
-    for node in _scalars(root):
-        if node.value and f"{node.value!r}" in message:
-            return f", line {node.start_mark.line + 1}"
-    return ""
-
-
-def _scalars(node: yaml.Node | None) -> list[yaml.ScalarNode]:
-    if isinstance(node, yaml.ScalarNode):
-        return [node]
-    if isinstance(node, yaml.SequenceNode):
-        return [scalar for child in node.value for scalar in _scalars(child)]
-    if isinstance(node, yaml.MappingNode):
-        return [scalar for _, child in node.value for scalar in _scalars(child)]
-    return []

@@ -105,7 +105,7 @@ def test_the_command_line_comes_before_the_file(tmp_path: Path) -> None:
         ("task: digits\nlimits:\n  trails: 5\n", r"line 3: unknown key 'trails'; did you mean 'trials'"),
         (
             "task: digits\nlimits:\n  trials: many\n",
-            r"line 3: limits.trials: got 'many', it should be a valid",
+            r"line 3: limits.trials: got 'many', it should be a whole number",
         ),
         (
             "task: digits\nmax_steps: 0\n",
@@ -115,7 +115,27 @@ def test_the_command_line_comes_before_the_file(tmp_path: Path) -> None:
         ("task: digts\n", r"line 1: .*'digts'.*did you mean 'digits'"),
         ("task: digits\nprofile: fast\n", r"line 2: unknown profile 'fast'"),
         ("task: digits\ndevice: coral\n", r"line 2: .*'coral'.*coral-dev-board"),
-        ("task: digits\nconstraints: ['latency <= 3']\n", r"unknown metric 'latency'.*latency_ms"),
+        ("name: nano\ntask: digits\ndevice: nano\n", r"line 3: unknown device 'nano'"),
+        ("name: &n nano\ntask: digits\n\ndevice: *n\n", r"line 4: unknown device 'nano'"),
+        (
+            "task: digits\nsettings:\n  quantize:\n    bits:\n    - 8\n    - 7\n",
+            r"line 6: .*got 7, allowed is",
+        ),
+        ("task: digits\nsettings:\n  quantize:\n    bit: [8]\n", r"line 4: .*unknown setting 'bit'"),
+        (
+            "task: digits\nsettings: {quantize: {bits: 8}}\n",
+            r"line 2: settings.quantize.bits: got 8, .*a list",
+        ),
+        (
+            "task: digits\nprofile:\n  accuracy: high\n",
+            r"line 3: profile.accuracy: got 'high', .*a valid number",
+        ),
+        ("task: digits\nconstraints:\n- macs <= 3\n- foo <= 3\n", r"line 4: .*unknown metric 'foo'"),
+        ("task: digits\nmax_steps: 1\n", r"line 2: min_steps: got 2"),
+        ("task: digits\ndevice:\n  nano\n", r"line 3: unknown device 'nano'"),
+        ("task: digits\nwrong:\n  nano\n", r"line 2: unknown key 'wrong'"),
+        ("", r"got nothing, allowed is a YAML mapping"),
+        ("task: digits\nconstraints: ['latency <= 3']\n", r"line 2: .*unknown metric 'latency'.*latency_ms"),
         ("task: digits\nconstraints: latency_ms <= 3\n", r"line 2: constraints: got .*, it should be a list"),
         ("task: digits\nprofile: {}\n", r"no weight is above 0"),
         ("task: digits\nprofile: {accuracy: -1}\n", r"weight of accuracy is -1.0"),
@@ -123,9 +143,12 @@ def test_the_command_line_comes_before_the_file(tmp_path: Path) -> None:
         ("task: digits\nseed: 1\nseed: 2\n", r"line 3: key 'seed' is given twice"),
         ("task: digits\nmin_steps: 5\n", r"min_steps: got 5, allowed is at most max_steps, which is 4"),
         ("device: host\n", r"task is missing"),
-        ("- task\n", r"got list, allowed is a YAML mapping"),
+        ("- task\n", r"got a list, allowed is a YAML mapping"),
         ("task: [\n", r"line 2: "),
-        ("task: !!python/object/apply:os.getcwd []\n", r"line 1: could not determine a constructor"),
+        (
+            "task: !!python/object/apply:os.getcwd []\n",
+            r"line 1: got the tag !!python/object/apply:os.getcwd",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_file_and_line(tmp_path: Path, text: str, message: str) -> None:
@@ -145,6 +168,19 @@ def test_the_command_line_hides_no_mistake_of_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, "task: digits\nlimits: 5\n")
     with pytest.raises(AtollError, match=r"line 2: limits: got 5, it should be a mapping"):
         read_study(path, {"limits": {"trials": 3}})
+
+
+@pytest.mark.parametrize("text", ["task: {word}\n", "task: digits\nname: {word}\n", "{word}: 1\n"])
+def test_a_message_stays_short_whatever_the_file_holds(tmp_path: Path, text: str) -> None:
+    with pytest.raises(AtollError) as error:
+        read_study(write(tmp_path, text.format(word="x" * 50_000)))
+    assert len(str(error.value)) < 1200
+
+
+def test_a_mistake_of_the_command_line_that_the_file_has_too_is_the_command_lines(tmp_path: Path) -> None:
+    path = write(tmp_path, "task: digits\ndevice: host\n")
+    with pytest.raises(AtollError, match=r"^command line: unknown device 'nano'"):
+        read_study(path, {"device": "nano"})
 
 
 def test_a_missing_file_is_named_with_what_is_allowed() -> None:
