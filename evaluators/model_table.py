@@ -1,10 +1,10 @@
 """A CSV file of models and their metrics, and which of its columns take which weight of the ranking."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..hw_models.csv_table import CsvRow, CsvTable, read_csv
 from ..spaces.errors import AtollError
 from ..spaces.nearest import known_names
 from .ranking import COLUMNS, ROLES, RankedColumn, Ranking, Role, rank_models
@@ -12,85 +12,69 @@ from .ranking import COLUMNS, ROLES, RankedColumn, Ranking, Role, rank_models
 _BY_NAME: dict[str, RankedColumn] = {column.name: column for column in COLUMNS}
 
 
+#: least figure by role: what takes up time or room takes up some; a score may lie anywhere
+_ABOVE: dict[Role, float] = {"compression": 0.0, "time": 0.0, "memory": 0.0}
+_LEAST: dict[Role, float] = {"cost": 0.0}
+
+
 @dataclass(frozen=True)
 class ModelTable:
-    """What a CSV file says, as text.
+    """What a CSV file says of models.
 
     Args:
-        source: the file, for messages.
+        table: the file.
         names: the models: the first column, unique.
-        cells: per further column its cells, one a model.
-        lines: line in the file of each model, counted from 1.
     """
 
-    source: str
+    table: CsvTable
     names: tuple[str, ...]
-    cells: dict[str, tuple[str, ...]]
-    lines: tuple[int, ...]
+
+    @property
+    def source(self) -> str:
+        """The file, for messages."""
+        return self.table.source
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns but the models' names."""
+        return self.table.columns[1:]
 
     @property
     def metrics(self) -> tuple[RankedColumn, ...]:
         """The columns that the ranking knows, in the order of `COLUMNS`."""
-        return tuple(column for column in COLUMNS if column.name in self.cells)
+        return tuple(column for column in COLUMNS if column.name in self.columns)
 
     def numbers(self, column: str) -> list[float]:
-        """Returns a column's cells as numbers.
+        """Returns a metric's cells as numbers.
 
         Raises:
-            AtollError: a cell is not a number, with its line, model and column.
+            AtollError: a cell is no number that the metric can be, with its line, model and column.
         """
-        return [self._number(column, position) for position in range(len(self.names))]
-
-    def _number(self, column: str, position: int) -> float:
-        text = self.cells[column][position]
-        place = (
-            f"{self.source}, line {self.lines[position]}, model {self.names[position]!r}, column {column!r}"
-        )
-        try:
-            number = float(text)
-        except ValueError:
-            got = f"{text!r} is not a number" if text.strip() else "the cell is empty"
-            raise AtollError(f"{place}: {got}") from None
-        if not abs(number) < float("inf"):
-            raise AtollError(f"{place}: {text!r} is not a finite number")
-        return number
+        role = _BY_NAME[column].role
+        rows = zip(self.table.rows, self.names, strict=True)
+        named = [CsvRow(f"{row.place}, model {name!r}", row.cells) for row, name in rows]
+        return [row.number(column, above=_ABOVE.get(role), least=_LEAST.get(role)) for row in named]
 
 
 def read_model_table(path: Path) -> ModelTable:
     """Reads a CSV file with a header, one model a row, its name in the first column.
 
     Raises:
-        AtollError: the file is missing, unreadable or empty, a row has too many or too few cells, a model's
-            or a column's name is missing or given twice.
+        AtollError: as `read_csv`; there are no models, or a model's name is missing or given twice.
     """
-    source = str(path)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream)
-            rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else f"not a CSV file in UTF-8 ({error})"
-        raise AtollError(f"{source}: {reason}") from error
-    rows = [(line, row) for line, row in rows if any(row)]
-    if not rows:
-        raise AtollError(f"{source} is empty: expected a header line and one model a row")
-    (_, header), models = rows[0], rows[1:]
-    if not models:
-        raise AtollError(f"{source} has a header but no models: expected one model a row below it")
-    _refuse_repeats(f"{source}, header: column", header)
-    for line, row in models:
-        if len(row) != len(header):
-            raise AtollError(f"{source}, line {line}: {len(row)} cells, the header has {len(header)}")
-        if not row[0]:
-            raise AtollError(f"{source}, line {line}: the model has no name in column {header[0]!r}")
-    names = [row[0] for _, row in models]
-    _refuse_repeats(f"{source}: model", names)
-    return ModelTable(
-        source=source,
-        names=tuple(names),
-        cells={name: tuple(row[i] for _, row in models) for i, name in enumerate(header) if i > 0},
-        lines=tuple(line for line, _ in models),
-    )
+    table = read_csv(path)
+    if not table.rows:
+        raise AtollError(f"{path} has a header but no models: expected one model a row below it")
+    first = table.columns[0]
+    names: dict[str, None] = {}
+    for row in table.rows:
+        name = row.cells[first]
+        if not name:
+            raise AtollError(f"{row.place}: the model has no name in column {first!r}")
+        if name in names:
+            raise AtollError(f"{row.place}: model {name!r} is there twice")
+        names[name] = None
+    return ModelTable(table, tuple(names))
 
 
 def rank_table(
@@ -122,7 +106,7 @@ def column_weights(table: ModelTable, weights: Mapping[str, float]) -> dict[str,
     for name, weight in weights.items():
         if name not in _BY_NAME:
             raise AtollError(f"unknown metric {name!r}: {known_names(name, _BY_NAME)}")
-        target = name if name in table.cells else _stand_in(table, _BY_NAME[name])
+        target = name if name in table.columns else _stand_in(table, _BY_NAME[name])
         if target is None or (target != name and target in weights):
             have = ", ".join(column.name for column in _known(table))
             raise AtollError(f"{table.source} has no column {name!r}: its metric columns are {have}")
@@ -160,7 +144,7 @@ def role_weights(table: ModelTable, weights: Mapping[Role, float]) -> tuple[dict
 def _known(table: ModelTable) -> Sequence[RankedColumn]:
     if not table.metrics:
         raise AtollError(
-            f"{table.source} has no metric columns (found {', '.join(table.cells) or 'none'}): "
+            f"{table.source} has no metric columns (found {', '.join(table.columns) or 'none'}): "
             f"known are {', '.join(_BY_NAME)}"
         )
     return table.metrics
@@ -170,11 +154,3 @@ def _stand_in(table: ModelTable, column: RankedColumn) -> str | None:
     if column.role != "compression":
         return None
     return next((other.name for other in table.metrics if other.role == "compression"), None)
-
-
-def _refuse_repeats(what: str, names: Sequence[str]) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise AtollError(f"{what} {name!r} is there twice")
-        seen.add(name)

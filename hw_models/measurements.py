@@ -1,13 +1,12 @@
 """Measurements of networks on a board: one CSV row each."""
 
-import csv
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..spaces.errors import AtollError
 from ..spaces.nearest import known_names
+from .csv_table import CsvRow, read_csv
 
 #: columns that must be there; others (`source`, `notes`, …) are for the reader
 COLUMNS = (
@@ -22,9 +21,20 @@ COLUMNS = (
     "latency_credible",
     "memory_credible",
 )
+#: columns that need not be there, and what they say then
+_OPTIONAL = {
+    "family": "",
+    "notes": "",
+    "surrogate": "no",
+    "model_size": "",
+    "model_size_unit": "",
+    "artifact": "",
+    "artifact_sha256": "",
+}
 QUANTITIES = ("latency_ms", "peak_memory_mib")
 #: what a unit of `model_size` is in bytes
 SIZE_UNITS = {"B": 1, "kB": 1000, "KiB": 1024, "MB": 1000**2, "MiB": 1024**2}
+_LENGTH = re.compile(r"0*[1-9][0-9]{0,8}")
 _RANK = re.compile(r"rank=\d+(,\s*)?")
 
 
@@ -72,15 +82,18 @@ def read_measurements(path: Path) -> tuple[Measurement, ...]:
     `.tflite` file relative to this one, with artifact_sha256; a row with an artifact needs no network.
 
     Raises:
-        AtollError: for missing columns, no rows, repeated ids, values that cannot be read, or a file that is
-            no UTF-8 text.
-        OSError: when the file cannot be opened.
+        AtollError: as `read_csv`; for missing columns, no rows, ids that are missing, no name of a file or
+            there twice, or values that cannot be read.
     """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:  # Excel begins with a mark
-            rows = _rows(path, csv.DictReader(stream))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise AtollError(f"{path}: not a CSV file in UTF-8 ({error})") from error
+    table = read_csv(path)
+    missing = [column for column in COLUMNS if column not in table.columns]
+    if missing:
+        raise AtollError(
+            f"{path}: the columns {', '.join(missing)} are missing; needed are {', '.join(COLUMNS)}"
+        )
+    rows = tuple(
+        _measurement(CsvRow(row.place, {**_OPTIONAL, **row.cells}), path.parent) for row in table.rows
+    )
     if not rows:
         raise AtollError(f"{path}: got no measurements, allowed is one row at least")
     seen: set[str] = set()
@@ -89,15 +102,6 @@ def read_measurements(path: Path) -> tuple[Measurement, ...]:
             raise AtollError(f"{path}: the id {row.id!r} comes twice; each row needs its own")
         seen.add(row.id)
     return rows
-
-
-def _rows(path: Path, reader: "csv.DictReader[str]") -> tuple[Measurement, ...]:
-    missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-    if missing:
-        raise AtollError(
-            f"{path}: the columns {', '.join(missing)} are missing; needed are {', '.join(COLUMNS)}"
-        )
-    return tuple(_measurement(row, path.parent, f"{path}, line {reader.line_num}") for row in reader)
 
 
 def check_ids(rows: tuple[Measurement, ...], ids: tuple[str, ...]) -> None:
@@ -111,69 +115,56 @@ def check_ids(rows: tuple[Measurement, ...], ids: tuple[str, ...]) -> None:
 def parse_size(text: str, place: str) -> tuple[int, int, int]:
     """Returns (channels, height, width) of a text HEIGHTxWIDTHxCHANNELS."""
     parts = text.strip().lower().split("x")
-    if len(parts) != 3 or not all(part.isdigit() and int(part) > 0 for part in parts):
+    if len(parts) != 3 or not all(_LENGTH.fullmatch(part) for part in parts):
         raise AtollError(f"{place}: got {text!r}, allowed is HEIGHTxWIDTHxCHANNELS such as 64x64x3")
     height, width, channels = (int(part) for part in parts)
     return channels, height, width
 
 
-def _measurement(row: dict[str, str], folder: Path, place: str) -> Measurement:
-    text = {key: (value or "").strip() for key, value in row.items() if key is not None}
-    classes = text["num_classes"] or "2"
-    if not classes.isdigit():
-        raise AtollError(f"{place}, num_classes: got {classes!r}, allowed is a whole number")
-    notes = text.get("notes", "")
+def _measurement(row: CsvRow, folder: Path) -> Measurement:
+    text = row.cells
+    if not text["id"] or "/" in text["id"]:  # a device keeps the file of a row under its id
+        raise row.refused("id", "a name without /")
+    if not text["setup"]:
+        raise row.refused("setup", "a name")
+    notes, recipe = text["notes"], text["recipe"]
     doubts = {}
     for quantity, flag in zip(QUANTITIES, ("latency_credible", "memory_credible"), strict=True):
-        if not _yes(text[flag], f"{place}, {flag}"):
+        if not row.flag(flag):
             doubts[quantity] = f"marked as not credible: {notes}" if notes else "marked as not credible"
-    recipe = text["recipe"]
     return Measurement(
         id=text["id"],
         setup=text["setup"],
-        family=text.get("family") or f"{text['network']} {_RANK.sub('', recipe)}".strip() or text["id"],
+        family=text["family"] or f"{text['network']} {_RANK.sub('', recipe)}".strip() or text["id"],
         network=text["network"],
         recipe=recipe,
-        input_shape=parse_size(text["input_shape"], f"{place}, input_shape"),
-        num_classes=int(classes),
-        measured={
-            quantity: _number(text[quantity], f"{place}, {quantity}", doubted=quantity in doubts)
-            for quantity in QUANTITIES
-        },
+        input_shape=parse_size(text["input_shape"], f"{row.place}, input_shape"),
+        num_classes=row.whole("num_classes") if text["num_classes"] else 2,
+        measured={quantity: _figure(row, quantity, quantity in doubts) for quantity in QUANTITIES},
         doubts=doubts,
-        file_bytes=_file_bytes(text, place),
-        surrogate=_yes(text.get("surrogate") or "no", f"{place}, surrogate"),
-        artifact=folder / text["artifact"] if text.get("artifact") else None,
-        artifact_sha256=text.get("artifact_sha256", ""),
+        file_bytes=_file_bytes(row),
+        surrogate=row.flag("surrogate") if text["surrogate"] else False,
+        artifact=folder / text["artifact"] if text["artifact"] else None,
+        artifact_sha256=text["artifact_sha256"],
     )
 
 
-def _yes(text: str, place: str) -> bool:
-    if text not in ("yes", "no"):
-        raise AtollError(f"{place}: got {text!r}, allowed are yes and no")
-    return text == "yes"
-
-
-def _file_bytes(text: dict[str, str], place: str) -> int | None:
-    size = _number(text.get("model_size", ""), f"{place}, model_size")
+def _file_bytes(row: CsvRow) -> int | None:
+    size, unit = _figure(row, "model_size"), row.cells["model_size_unit"]
     if size is None:
         return None
-    unit = text.get("model_size_unit", "")
     if unit not in SIZE_UNITS:
-        raise AtollError(f"{place}, model_size_unit: got {unit!r}, allowed are {', '.join(SIZE_UNITS)}")
+        raise row.refused("model_size_unit", f"one of {', '.join(SIZE_UNITS)}")
     return round(size * SIZE_UNITS[unit])
 
 
-def _number(text: str, place: str, doubted: bool = False) -> float | None:
+def _figure(row: CsvRow, column: str, doubted: bool = False) -> float | None:
     """Returns a figure above 0, None for none; what is no figure may stand only where the row doubts it."""
-    if not text:
+    if not row.cells[column]:
         return None
     try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
+        return row.number(column, above=0)
+    except AtollError:
         if doubted:
             return None
-        raise AtollError(f"{place}: got {text!r}, allowed is a number above 0 or nothing")
-    return value
+        raise

@@ -11,6 +11,7 @@ from typing import Self
 
 from ..spaces.errors import AtollError
 from .calibration import Sample
+from .csv_table import read_csv
 from .device import DIGEST, FITTED, digest_line, fitted_text
 from .device_folder import (
     DEFAULT_DEVICE,
@@ -57,7 +58,6 @@ class Calibration:
 
         Raises:
             AtollError: for unknown devices, a base of a device that is there, or ids that come twice.
-            OSError: when the file cannot be opened.
         """
         known = file is None or device is None or device in device_names()
         if base is not None and (known or file is None):
@@ -155,11 +155,12 @@ class Calibration:
 
     def _kept(self, folder: Path) -> str:
         """Returns the user's measurements as text; files that rows are priced by are copied beside them."""
-        text = self.file.read_text(encoding="utf-8-sig") if self.file is not None else ""
-        reader = csv.DictReader(io.StringIO(text))
-        rows, names = list(reader), list(reader.fieldnames or ())
+        if self.file is None:
+            raise ValueError("a device's own measurements are kept already")
+        table = read_csv(self.file)
+        rows = [dict(row.cells) for row in table.rows]
         for row in rows:
-            source = self.file.parent / row["artifact"] if self.file and row.get("artifact") else None
+            source = self.file.parent / row["artifact"] if row.get("artifact") else None
             if source is not None and source.is_file():
                 target = folder / ARTIFACTS / f"{row['id']}{source.suffix}"
                 target.parent.mkdir(exist_ok=True)
@@ -167,7 +168,7 @@ class Calibration:
                     shutil.copyfile(source, target)
                 row["artifact"] = f"{ARTIFACTS}/{target.name}"
         kept = io.StringIO()
-        writer = csv.DictWriter(kept, names, lineterminator="\n")
+        writer = csv.DictWriter(kept, table.columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         return kept.getvalue()

@@ -38,6 +38,10 @@ def test_reads_a_row(file):
         ((HEADER, ROW.replace("22.9", "-1")), "above 0"),
         ((HEADER, ROW.replace("yes,yes", "yes,maybe")), "memory_credible: got 'maybe'"),
         ((HEADER, ROW.replace(",11,", ",few,")), "num_classes: got 'few'"),
+        ((HEADER, ROW.replace("a,pub1", ",pub1")), "line 2, id: got nothing"),
+        ((HEADER, ROW.replace("a,pub1", "../a,pub1")), "line 2, id: got '../a', allowed is a name without /"),
+        ((HEADER, ROW.replace("64x64x3", "64x64x³")), "HEIGHTxWIDTHxCHANNELS"),
+        ((f"{HEADER},model_size", f"{ROW},-5"), "model_size: got '-5', allowed is a number above 0"),
     ],
 )
 def test_bad_files_are_named(file, lines, message):
@@ -95,7 +99,7 @@ def test_a_files_size_is_read_in_its_unit(file, size, unit, file_bytes):
 
 
 def test_an_unknown_unit_of_size_is_refused(file):
-    with pytest.raises(AtollError, match="model_size_unit: got 'kb', allowed are B, kB, KiB, MB, MiB"):
+    with pytest.raises(AtollError, match="model_size_unit: got 'kb', allowed is one of B, kB, KiB, MB, MiB"):
         read_measurements(file(f"{HEADER},model_size,model_size_unit", f"{ROW},76.7,kb"))
 
 

@@ -62,12 +62,12 @@ def test_one_anchor_row_shifts_a_new_device(atoll, anchor):
 
 
 def test_ones_own_device_is_listed_and_studies_may_name_it(atoll, anchor):
-    from atoll.search.study import _check_device
+    from atoll.search.study_checks import check_device
 
     atoll("calibrate", anchor, "--device", "my-board")
     rows = json.loads(atoll("devices", "--format", "json")[1])
     assert {row["device"]: row["measurements"] for row in rows}["my-board"] == 29
-    _check_device("my-board:bench")
+    check_device("my-board:bench")
 
 
 def test_own_figures_take_a_built_in_devices_place(atoll, tmp_path):
@@ -125,14 +125,14 @@ def latency_only(tmp_path):
 
 def test_a_set_up_without_memory_says_so_and_is_no_study_s(atoll, latency_only):
     """Spreadsheets begin a CSV file with a byte-order mark: it is read all the same."""
-    from atoll.search.study import _check_device
+    from atoll.search.study_checks import check_device
 
     assert atoll("calibrate", latency_only, "--device", "my-board")[0] == 0
     _, out, err = atoll("predict", "baseline", "--device", "my-board", "--setup", "bench", "--format", "json")
     assert list(json.loads(out)) == ["latency_ms", "model_bytes"]
     assert "peak_memory_bytes was never measured in set-up bench" in err
     with pytest.raises(AtollError, match="peak_memory_bytes was never measured there"):
-        _check_device("my-board")
+        check_device("my-board")
 
 
 def test_a_row_alone_is_not_predicted_without_itself(atoll, anchor):
