@@ -130,7 +130,8 @@ def read_csv(path: Path) -> CsvTable:
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     """Returns number and stripped cells of the lines that hold anything, each as wide as it needs to be."""
     reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
-    lines, line = [], 1
+    lines: list[tuple[int, list[str]]] = []
+    line = 1
     try:
         for row in reader:
             cells = [cell.strip() for cell in row]

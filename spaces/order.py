@@ -5,6 +5,7 @@ Legal means that it can be carried out, not that it is wise. The rules speak of 
 technique by name.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import product
 from random import Random
@@ -22,24 +23,34 @@ def refusal(steps: Sequence[Technique]) -> str | None:
     """Returns why an order has no meaning, in words, or None where it is legal."""
     for position, step in enumerate(steps):
         before = steps[:position]
-        if step.replaces_network and before:
-            return f"{step} builds a new network and would forget {before[-1]}: it can only be the first step"
         if step.needs_stage is not None and all(e.stage != step.needs_stage for e in before):
             return f"{step} needs a step of the stage {step.needs_stage!r} before it, there is none"
-        if before and before[-1].name == step.name and _covers(before[-1], step):
-            return (
-                f"{step} directly after {before[-1]} is one step written twice: give its final settings once"
-            )
-        for earlier in before:
-            if not step.repeatable and earlier.name == step.name and _covers(earlier, step):
-                return (
-                    f"{step.name} comes twice: what it leaves is still in force, give its final settings once"
-                )
-            if _meaningless(earlier, step):
-                return (
-                    f"{step} after {earlier}: the weights it would touch can take only "
-                    f"{earlier.levels_per_weight} values already"
-                )
+        reason = _refused_directly(before[-1], step) if before else None
+        reasons = (reason, *(_refused_after(earlier, step) for earlier in before))
+        found = next((reason for reason in reasons if reason is not None), None)
+        if found is not None:
+            return found
+    return None
+
+
+def _refused_directly(last: Technique, step: Technique) -> str | None:
+    """Returns why a step cannot come directly after another."""
+    if last.name == step.name and _covers(last, step):
+        return f"{step} directly after {last} is one step written twice: give its final settings once"
+    return None
+
+
+def _refused_after(earlier: Technique, step: Technique) -> str | None:
+    """Returns why a step cannot come anywhere after another."""
+    if step.replaces_network:
+        return f"{step} builds a new network and would forget {earlier}: it can only be the first step"
+    if not step.repeatable and earlier.name == step.name and _covers(earlier, step):
+        return f"{step.name} comes twice: what it leaves is still in force, give its final settings once"
+    if _meaningless(earlier, step):
+        return (
+            f"{step} after {earlier}: the weights it would touch can take only "
+            f"{earlier.levels_per_weight} values already"
+        )
     return None
 
 
@@ -117,7 +128,8 @@ def count_recipes(
 ) -> int:
     """Returns how many legal recipes of 1 to `max_steps` steps the search grids span.
 
-    Exact, by grouping: two settings of one technique that every rule treats alike count as a multiple.
+    Exact, and linear in the steps: settings that every rule treats alike count as a multiple, and so do
+    beginnings of a recipe after which the same steps may follow.
     """
     alike: dict[tuple[object, ...], tuple[Technique, int]] = {}
     for technique in techniques:
@@ -125,18 +137,29 @@ def count_recipes(
             key = (step.name, step.replaces_network, step.levels_per_weight, step.needs_levels, step.scope)
             representative, multiple = alike.get(key, (step, 0))
             alike[key] = (representative, multiple + 1)
+    groups = list(alike.values())
+    steps = [step for step, _ in groups]
+    needed = {step.needs_stage for step in steps if step.needs_stage is not None}
+    directly = [frozenset(n for n, s in enumerate(steps) if _refused_directly(e, s)) for e in steps]
+    for_good = [frozenset(n for n, s in enumerate(steps) if _refused_after(e, s)) for e in steps]
 
-    def count(prefix: tuple[Technique, ...], multiple: int) -> int:
-        total = 0
-        for step, times in alike.values():
-            longer = (*prefix, step)
-            if is_legal(longer):
-                total += multiple * times
-                if len(longer) < max_steps:
-                    total += count(longer, multiple * times)
-        return total
-
-    return count((), 1)
+    # (groups refused from now on, groups refused as the very next, stages that others need) -> recipes
+    nothing: frozenset[Any] = frozenset()
+    beginnings = Counter({(nothing, nothing, nothing): 1})
+    total = 0
+    for _ in range(max_steps):
+        longer: Counter[tuple[frozenset[Any], frozenset[Any], frozenset[Any]]] = Counter()
+        for (refused, next_refused, stages), recipes in beginnings.items():
+            for n, (step, multiple) in enumerate(groups):
+                lacks = step.needs_stage is not None and step.needs_stage not in stages
+                if lacks or n in refused or n in next_refused:
+                    continue
+                after = refused | for_good[n]
+                had = stages | ({step.stage} & needed)
+                longer[after, directly[n] - after, had] += recipes * multiple
+        total += longer.total()
+        beginnings = longer
+    return total
 
 
 def sample(

@@ -1,5 +1,6 @@
 """Which orders are legal: against brute force, and the reasons in words."""
 
+import time
 from collections.abc import Sequence
 from itertools import permutations, product
 from random import Random
@@ -7,6 +8,7 @@ from random import Random
 import pytest
 from atoll.spaces.errors import AtollError
 from atoll.spaces.order import (
+    Grids,
     check_order,
     count_recipes,
     grid_steps,
@@ -47,16 +49,56 @@ def test_every_prefix_of_a_legal_order_is_legal(steps: list[Technique]) -> None:
         assert all(is_legal(steps[:n]) for n in range(len(steps)))
 
 
-@pytest.mark.parametrize("max_steps", [1, 2, 3])
-def test_recipes_are_counted_as_brute_force_counts_them(max_steps: int) -> None:
-    few = [technique_named(name) for name in ("cluster", "quantize", "binarize", "distill")]
-    steps = [step for technique in few for step in grid_steps(technique)]
-    legal = sum(
+def brute_force(techniques: Sequence[type[Technique]], max_steps: int, grids: Grids) -> int:
+    steps = [step for technique in techniques for step in grid_steps(technique, grids)]
+    return sum(
         is_legal(combination)
         for length in range(1, max_steps + 1)
         for combination in product(steps, repeat=length)
     )
-    assert count_recipes(few, max_steps) == legal
+
+
+#: techniques that others need or exclude, students, settings that rules treat alike, and layers in part
+SPACES: dict[tuple[str, ...], Grids] = {
+    ("cluster", "quantize", "binarize", "distill"): {"cluster": {"clusters": [4, 16]}},
+    ("quantize", "quantization_offset", "prune_weights"): {
+        "quantize": {"bits": [8], "layers": ["*", "conv*", "dense*"], "ends": ["extremes"]},
+        "prune_weights": {"ratio": [0.5, 0.9]},
+    },
+    ("distill", "binarize", "cluster"): {
+        "distill": {"student": ["same", "compact_cnn"], "alpha": [0.5]},
+        "binarize": {"layers": ["*", "conv*"]},
+        "cluster": {"clusters": [2, 16], "layers": ["*", "conv*"]},
+    },
+    tuple(technique.name for technique in TECHNIQUES): {
+        technique.name: {name: domain.grid[:1] for name, domain in technique.domains().items()}
+        for technique in TECHNIQUES
+    },
+}
+
+
+@pytest.mark.parametrize("max_steps", [1, 2, 3, 4])
+@pytest.mark.parametrize("names", SPACES, ids=lambda names: f"{len(names)}-{names[0]}")
+def test_recipes_are_counted_as_brute_force_counts_them(names: tuple[str, ...], max_steps: int) -> None:
+    few = [technique_named(name) for name in names]
+    assert count_recipes(few, max_steps, SPACES[names]) == brute_force(few, max_steps, SPACES[names])
+
+
+def test_twelve_steps_are_counted_in_seconds_and_by_hand() -> None:
+    """Two techniques that may come again, but not directly: they take turns, three and five settings."""
+    grids: Grids = {
+        "prune_weights": {"ratio": [0.1, 0.2, 0.3]},
+        "prune_channels": {"ratio": [0.1, 0.2, 0.3, 0.4, 0.5]},
+    }
+    two = [technique_named(name) for name in ("prune_weights", "prune_channels")]
+    a, b = (len(grid_steps(technique, grids)) for technique in two)
+    taking_turns = [
+        a ** ((n + 1) // 2) * b ** (n // 2) + b ** ((n + 1) // 2) * a ** (n // 2) for n in range(1, 13)
+    ]
+    assert count_recipes(two, 12, grids) == sum(taking_turns)
+    started = time.process_time()
+    assert count_recipes(TECHNIQUES, 12) > count_recipes(TECHNIQUES, 11)
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize("length", [2, 3])
