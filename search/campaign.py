@@ -54,6 +54,7 @@ class Campaign:
         self.trials = Trials()
         self.judge: Judge | None = None
         self.end_reason: str | None = None
+        self.started = 0  # trials, by this command
         self._threads = threads
         self._clock = clock
         self._started_at_s = clock()
@@ -223,6 +224,7 @@ class Campaign:
         self._announce(trial)
         self._journal.started(trial)
         trial.status = "running"
+        self.started += 1
 
     def _announce(self, trial: Trial) -> None:
         self._journal.proposed(trial, self._proposals.parameters(trial))

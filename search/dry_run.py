@@ -18,6 +18,7 @@ from ..spaces.errors import AtollError
 from ..spaces.layers.structure import adopt
 from ..spaces.order import Grids, count_recipes, sample, searched_values
 from ..spaces.recipe import Recipe
+from .amounts import duration, size
 from .judge import Judge
 from .launch import pricer_of
 from .reference import PAPERS, REFERENCE
@@ -119,21 +120,21 @@ def _costs(study: Study) -> dict[str, str]:
     # The baseline is trained twice, plain and self-distilled, and nothing else runs meanwhile.
     baseline_s = 2 * study.baseline_epochs * epoch_s
     trials_s = (fixed + searched * steps) * study.budget_epochs * epoch_s / workers
-    minutes = (baseline_s + trials_s) / 60
+    search_s = baseline_s + trials_s
     if limits.time_minutes is not None:
-        minutes = min(minutes, limits.time_minutes) if searched else limits.time_minutes
+        search_s = min(search_s, limits.time_minutes * 60) if searched else limits.time_minutes * 60
     worker_bytes = psutil.Process().memory_info().rss
-    memory_gb = (_DRIVER_AND_RAY_BYTES + workers * worker_bytes) / 1e9
+    memory_bytes = _DRIVER_AND_RAY_BYTES + workers * worker_bytes
     network_bytes = sum(t.numel() * t.element_size() for t in network.state_dict().values())
-    disk_gb = network_bytes * (fixed + (searched or 100) * steps) / 1e9
-    free_gb = shutil.disk_usage(_existing(cache_dir())).free / 1e9
+    disk_bytes = network_bytes * (fixed + (searched or 100) * steps)
+    free_bytes = shutil.disk_usage(_existing(cache_dir())).free
     return {
-        "one epoch": f"{epoch_s:.1f} s measured, given network, {threads_of(workers)} thread(s)",
-        "time": f"about {minutes:.0f} minutes with {workers} workers"
+        "one epoch": f"{duration(epoch_s)} measured, given network, {threads_of(workers)} thread(s)",
+        "time": f"about {duration(search_s)} with {workers} workers, beside starting Ray"
         if searched or limits.time_minutes
         else "no limit",
-        "memory": f"about {memory_gb:.1f} GB; {psutil.virtual_memory().available / 1e9:.1f} GB are free",
-        "disk": f"at most {disk_gb:.1f} GB of step cache; {free_gb:.1f} GB are free at {cache_dir()}",
+        "memory": f"about {size(memory_bytes)}; {size(psutil.virtual_memory().available)} are free",
+        "disk": f"at most {size(disk_bytes)} of step cache; {size(free_bytes)} are free at {cache_dir()}",
     }
 
 

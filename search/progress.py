@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from ..spaces.recipe import Recipe
 from ..spaces.shown import shown
 from .campaign import Campaign
+from .reference import reference_recipes
 from .said import tell
 from .trial import Trial
 
@@ -26,6 +28,9 @@ class Snapshot:
     Args:
         done, running, failed, rejected: trials.
         ensembles, ensembles_wanted: finished proposals of the searcher, and the limit on them.
+        doing: what everything else waits for now; None where trials run as they come.
+        feasible: finished compressed trials that meet the constraints.
+        reference_left: recipes of the reference set that are not over; without them nothing is ranked.
         best: recipe of the best feasible trial, with its objective, ratio and quality.
         seconds_left: until the first limit, as far as it can be told.
     """
@@ -36,6 +41,9 @@ class Snapshot:
     rejected: int
     ensembles: int
     ensembles_wanted: int | None
+    doing: str | None
+    feasible: int
+    reference_left: int
     best: str | None
     best_objective: float | None
     best_ratio: float | None
@@ -49,15 +57,23 @@ class Snapshot:
             f"{self.done} done ({self.ensembles}{wanted} ensembles), {self.running} running, "
             f"{self.failed} failed, {self.rejected} rejected"
         )
-        left = "" if self.seconds_left is None else f", about {_clock(self.seconds_left)} left"
+        left = ""
+        if self.seconds_left is not None:
+            left = f", about {_clock(self.seconds_left)} left" if self.seconds_left >= 1 else ", about to end"
         best = "none meets the constraints yet"
+        if self.best is None and self.feasible:
+            best = (
+                f"not ranked yet, {self.feasible} meet{'s' * (self.feasible == 1)} the constraints "
+                f"({self.reference_left} of the reference set to come)"
+            )
         if self.best is not None:
             ratio = "" if self.best_ratio is None else f", {self.best_ratio:.1f}x smaller (predicted)"
             best = (
                 f"{self.best} (objective {self.best_objective:.3f}{ratio}, "
                 f"validation quality {self.best_quality:.4f} measured)"
             )
-        return f"{_clock(self.elapsed_s)} {counts}{left}; best: {best}"
+        doing = f"{self.doing}; " if self.doing else ""
+        return f"{_clock(self.elapsed_s)} {doing}{counts}{left}; best: {best}"
 
 
 def snapshot(campaign: Campaign, workers: int) -> Snapshot:
@@ -73,6 +89,9 @@ def snapshot(campaign: Campaign, workers: int) -> Snapshot:
         rejected=campaign.trials.count("rejected"),
         ensembles=campaign.trials.ensembles("finished"),
         ensembles_wanted=campaign.study.limits.ensembles,
+        doing=doing(campaign),
+        feasible=sum(trial.is_feasible and len(trial.recipe) > 0 for trial in campaign.trials.values()),
+        reference_left=sum(not (t and t.is_over) for t in map(campaign.trials.of, reference_recipes())),
         best=None if best is None else str(best.recipe),
         best_objective=None if best is None else best.objective,
         best_ratio=ratio,
@@ -80,6 +99,18 @@ def snapshot(campaign: Campaign, workers: int) -> Snapshot:
         elapsed_s=campaign.elapsed_s,
         seconds_left=_seconds_left(campaign, workers),
     )
+
+
+def doing(campaign: Campaign) -> str | None:
+    """Returns what everything else waits for, None where trials run as they come."""
+    if campaign.end_reason is not None:
+        return None
+    if campaign.started == 0:
+        return "starting Ray and its workers"
+    baseline = campaign.trials.of(Recipe())
+    if baseline is not None and baseline.status == "running":
+        return "training the baseline, or loading it from the step cache: all others are compared with it"
+    return None
 
 
 def _seconds_left(campaign: Campaign, workers: int) -> float | None:
@@ -116,12 +147,14 @@ class Progress:
         self._live: Live | None = None
         self._ended: set[str] = {t.name for t in campaign.trials.values() if t.is_over}
         self._said_at_s = time.monotonic()
+        self._doing: str | None = None
 
     def __enter__(self) -> Self:
         console = Console(file=self._stream)
         if console.is_terminal:
             self._live = Live(self._picture(), console=console, refresh_per_second=2, transient=True)
             self._live.start()
+        self._tell_doing()
         return self
 
     def __exit__(
@@ -139,10 +172,18 @@ class Progress:
                 self._ended.add(trial.name)
                 if trial.status != "rejected":
                     self._tell(trial)
+        self._tell_doing()
         if self._live is not None:
             self._live.update(self._picture())
         elif time.monotonic() - self._said_at_s >= _PLAIN_EVERY_S:
             self._say(str(snapshot(self._campaign, self._workers)))
+
+    def _tell_doing(self) -> None:
+        """Says at once what takes long before the first trial can end."""
+        now = doing(self._campaign)
+        if now is not None and now != self._doing:
+            self._say(f"{_clock(self._campaign.elapsed_s)} {now}")
+        self._doing = now
 
     def _tell(self, trial: Trial) -> None:
         if trial.status == "finished" and trial.metrics is not None:

@@ -15,6 +15,7 @@ from ..evaluators.constraints import parse_constraints
 from ..evaluators.leaderboard import leaderboard
 from ..spaces.errors import AtollError
 from ..spaces.shown import markdown, markdown_code
+from .amounts import duration
 from .selection import Row, baseline_figures
 from .store import Store
 
@@ -108,15 +109,26 @@ _WORK = """
             any_value(seconds) AS seconds, bool_and(cached) AS cached
         FROM steps WHERE study = ? GROUP BY prefix
     )
-    SELECT count(*) AS steps, sum(seconds) / 60 AS minutes,
-        coalesce(sum(seconds) FILTER (NOT cached), 0) / 60 AS minutes_here
+    SELECT count(*) AS steps, coalesce(sum(seconds), 0) AS seconds,
+        count(*) FILTER (NOT cached) AS steps_here,
+        coalesce(sum(seconds) FILTER (NOT cached), 0) AS seconds_here
     FROM made
 """
 
 
 def _work(store: Store, study: str) -> Row:
-    """Returns how many different steps the trials took, and the worker minutes of making them."""
+    """Returns how many different steps the trials took, and the worker seconds of making them."""
     return store.query(_WORK, [study]).to_pylist()[0]
+
+
+def _work_words(steps: int, seconds: float, steps_here: int, seconds_here: float) -> str:
+    """Says what a study's steps took, and how many of them lay in the cache before it."""
+    said = f"{steps} different step{'s' * (steps != 1)} took {duration(seconds)} of a worker's time"
+    if steps_here == steps:
+        return f"{said}, all of it in this study"
+    before = "the others were" if steps_here else "all were"
+    here = f"{steps_here} of them were made in this study ({duration(seconds_here)}), " if steps_here else ""
+    return f"{said}; {here}{before} cached before"
 
 
 def _markdown(study: Row, rows: Sequence[Row], commit: str | None, work: Row) -> str:
@@ -128,8 +140,7 @@ def _markdown(study: Row, rows: Sequence[Row], commit: str | None, work: Row) ->
         f"seed {definition.get('seed')}, {definition.get('epochs_per_step'):g} epochs after every step",
         f"- {study['finished']} trials finished, {study['failed']} failed, {study['rejected']} rejected; "
         f"{len(rows) - 1} recipes meet {markdown(constraints)}",
-        f"- {work['steps']} different steps took {work['minutes']:.0f} worker minutes; "
-        f"{work['minutes_here']:.0f} of them were spent in this study, the others were cached before",
+        f"- {_work_words(**work)}",
         f"- begun {str(study['created_at'])[:16]} UTC, written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         f"- machine: {machine()}",
         f"- versions: atoll {version('atoll')}"

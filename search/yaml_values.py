@@ -112,7 +112,9 @@ class _Composer(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=mark)
         node = super().compose_node(parent, index)
         self._depth -= 1
-        if node is not None and alias is not None:  # what it holds is shared, so that an anchor inside itself is still known
+        if (
+            node is not None and alias is not None
+        ):  # what it holds is shared, so that an anchor inside itself is still known
             node = copy.copy(node)
             node.start_mark = alias.start_mark
         return node
