@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..spaces.shown import markdown, markdown_code, shown
+from .quality_difference import difference, noise
 
 Card = Mapping[str, Any]
 
@@ -61,13 +62,19 @@ def card_markdown(card: Card) -> str:
 
 def _opening(card: Card) -> str:
     ratio = card["baseline"]["model_bytes"] / card["artifact"]["model_bytes"]
-    drop = 100 * (card["baseline"]["quality"] - card["metrics"]["quality"])
-    points = f"{abs(drop):.2f} points {'worse' if drop > 0 else 'better'}"
-    worth = points if round(abs(drop), 2) else "neither better nor worse"
+    name = card["metrics"]["quality_name"]
+    validation = card["baseline"]["quality"], card["metrics"]["quality"]
+    worth, test = difference(*validation), ""
+    if card["test_looks"] and card["baseline_test_looks"]:
+        looked = card["baseline_test_looks"][0]["quality"], card["test_looks"][0]["quality"]
+        test = f"On the test split it is {difference(*looked)}{noise(*looked, card.get('test_images'))}. "
+    if worth == difference(0, 0) and (not test or worth in test):
+        worth = "neither better nor worse"
     return (
         f"Task {markdown_code(card['task'])}, network {markdown_code(card['network'])}. "
         f"The file is {ratio:.1f} times smaller than the baseline's and {worth} in "
-        f"{markdown(card['metrics']['quality_name'])} on the validation split, measured. "
+        f"{markdown(name)} on the validation split, measured"
+        f"{noise(*validation, card['artifact']['images'])}. {test}"
         f"Trial {markdown_code(card['trial'])} of study {markdown_code(card['study'])}, seed {card['seed']}."
     )
 

@@ -76,6 +76,7 @@ def make_card(
         "artifact": report.to_json(),
         "test_looks": _looks(store, name, trial["trial"]),
         "baseline_test_looks": _looks(store, name, base_trial),
+        "test_images": len(pipeline.dataset.test),
         "weights_digest": result.digest,
         "dropped": list(DROPPED),
         "remarks": _remarks(trial, result),

@@ -175,13 +175,31 @@ def test_looks_at_the_test_split_are_counted_and_the_first_is_shown(
     assert cells(text, "accuracy, test (measured, file)")[2] == shown
 
 
+def opening(card: Card, drop: float, **more: Any) -> str:
+    metrics = {**card["metrics"], "quality": card["baseline"]["quality"] - drop}
+    return card_markdown({**card, "metrics": metrics, **more}).split("\n\n")[1]
+
+
 @pytest.mark.parametrize(
     ("drop", "said"),
     [(0.0123, "1.23 points worse"), (-0.02, "2.00 points better"), (0.0, "neither better nor worse")],
 )
 def test_a_drop_is_said_in_points(card: Card, drop: float, said: str) -> None:
-    metrics = {**card["metrics"], "quality": card["baseline"]["quality"] - drop}
-    assert f"{said} in accuracy" in card_markdown({**card, "metrics": metrics})
+    assert f"{said} in accuracy" in opening(card, drop)
+
+
+def test_a_model_that_lost_a_point_on_test_is_not_called_as_good(card: Card) -> None:
+    looks = {"baseline_test_looks": [{**LOOK, "quality": 0.885}], "test_looks": [LOOK], "test_images": 1000}
+    said = opening(card, 0.0, **looks)
+    assert "neither" not in said and "0.00 points apart in accuracy on the validation split" in said
+    # sqrt((0.885 x 0.115 + 0.875 x 0.125) / 1000) = 0.0145
+    assert "On the test split it is 1.00 points worse (within the noise of both, 2.91 points" in said
+    assert "neither" in opening(card, 0.0, baseline_test_looks=[LOOK], test_looks=[LOOK], test_images=1000)
+
+
+def test_a_card_of_before_says_nothing_of_noise_on_test(card: Card) -> None:
+    said = opening(card, 0.0, baseline_test_looks=[{**LOOK, "quality": 0.9}], test_looks=[LOOK])
+    assert "On the test split it is 2.50 points worse. Trial" in said
 
 
 def test_fates_and_layers_left_alone_are_told(card: Card) -> None:
