@@ -1,7 +1,6 @@
 """Times networks on this machine, for the device `host`."""
 
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from ..hw_models.board import bench
 from ..hw_models.measurements import parse_size
 from ..hw_models.planned import planned
+from ..hw_models.processor import this_processor
 from ..spaces.recipe import Recipe
 from .artifact import artifact_bytes
 from .host_networks import CALIBRATION, HostNetwork
@@ -108,16 +108,6 @@ def _row(
         "spread_pct": f"{spread_pct:.1f}",
         "threads": 1,
         "runtime": bench.import_runtime()[1],
-        "notes": f"{processor()}, load {load:.1f}",
+        "notes": f"{this_processor()}, load {load:.1f}",
     }
     return {column: str(values.get(column, "")) for column in bench.COLUMNS}
-
-
-def processor() -> str:
-    """Returns the name of this machine's processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

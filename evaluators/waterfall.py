@@ -100,15 +100,19 @@ def fit_digest(device: str) -> str | None:
         device: NAME or NAME:SETUP.
 
     Returns:
-        that of its `fitted.json`, followed by that of the CPU that it leaves the rest to, where it names one;
-        None where there is no such device, or a file of it cannot be read.
+        that of its `fitted.json`, followed by that of the CPU that it leaves the rest to, where it names one,
+        and another on a processor that the fit never saw; None where there is no such device, or a file of it
+        cannot be read.
     """
     content, name = b"", device.partition(":")[0]
     try:
         while name:
             folder = device_folder(name)
             content += (folder / "fitted.json").read_bytes()
-            name = About.read(folder).cpu
+            about = About.read(folder)
+            if about.other_processor:  # the same fit gives other intervals here
+                content += b"another processor"
+            name = about.cpu
     except (AtollError, OSError):
         return None
     return hashlib.sha256(content).hexdigest()

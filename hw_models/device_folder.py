@@ -11,7 +11,8 @@ from typing import Self
 from ..spaces.errors import AtollError
 from ..spaces.nearest import known_names
 from .cost_model import QUANTITIES
-from .setup import Setup
+from .processor import this_processor
+from .setup import Setup, quoted
 
 #: devices of the package: (name, folder below hw_models)
 DEVICES: tuple[tuple[str, str], ...] = (
@@ -79,12 +80,15 @@ class About:
         setups: the default first.
         base: the device whose measurements are fitted too; empty for none.
         cpu: the device that prices what was not measured on this one; empty for none.
+        processor: that it was measured on, as `this_processor` says it, for a device that stands for whatever
+            machine this is; empty for a board of its own.
     """
 
     title: str
     setups: tuple[Setup, ...]
     base: str = ""
     cpu: str = ""
+    processor: str = ""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -104,8 +108,13 @@ class About:
             raise AtollError(f"{path}: needed is a table [setups.NAME] at least")
         quantities = tuple(QUANTITIES)
         setups = tuple(Setup.read(name, table, quantities, str(path)) for name, table in tables.items())
-        words = {key: str(stored[key]) for key in ("base", "cpu") if key in stored}
+        words = {key: str(stored[key]) for key in ("base", "cpu", "processor") if key in stored}
         return cls(stored.get("title", folder.name), setups, **words)
+
+    @property
+    def other_processor(self) -> bool:
+        """Whether it stands for this machine, and was measured on one with another processor."""
+        return self.processor not in ("", this_processor())
 
     def setup(self, name: str | None) -> Setup:
         """Returns a set-up by name, the default for None.
@@ -137,7 +146,7 @@ class About:
 
     def to_toml(self) -> str:
         """Returns the text of a `device.toml`."""
-        words = {"title": self.title, "base": self.base, "cpu": self.cpu}
-        head = [f'{key} = "{value}"' for key, value in words.items() if value]
+        words = {"title": self.title, "base": self.base, "cpu": self.cpu, "processor": self.processor}
+        head = [f"{key} = {quoted(value)}" for key, value in words.items() if value]
         note = "# The first set-up is the one that predictions refer to."
         return "\n".join([*head, "", note, *(setup.to_toml() for setup in self.setups)])

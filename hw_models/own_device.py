@@ -67,6 +67,7 @@ class Calibration:
         if file is None:
             return cls(device, like, about, measurements_of(like), None)
         rows = read_measurements(file)
+        about = replace(about, processor="")  # a file says nothing of it; who measures here does
         if not known:
             about = about.with_setups([row.setup for row in rows])
             # what a new device's predictions refer to is its own first set-up

@@ -44,6 +44,10 @@ class Prediction:
         ends = (self.value + other.value, self.low + other.low, self.high + other.high)
         return Prediction(*ends, unknown or "extrapolated", self.setup)
 
+    def widened(self, factor: float) -> "Prediction":
+        """Returns the same with an interval that reaches further, up and down, by a factor."""
+        return replace(self, low=self.low / factor, high=self.high * factor)
+
     def elsewhere(self) -> "Prediction":
         """Returns the same for a device that it was not measured on."""
         status = "extrapolated" if self.status == "interpolated" else self.status

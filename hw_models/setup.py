@@ -49,13 +49,14 @@ class Setup:
 
     def to_toml(self) -> str:
         """Returns the table that `read` reads."""
-        lines = [f"[setups.{_quoted(self.name)}]", f"title = {_quoted(self.title)}"]
-        lines += [f"{quantity} = {_quoted(formula)}" for quantity, formula in self.formulas.items()]
-        lines += [f"rest_on = {_quoted(self.rest_on)}"] if self.rest_on else []
+        lines = [f"[setups.{quoted(self.name)}]", f"title = {quoted(self.title)}"]
+        lines += [f"{quantity} = {quoted(formula)}" for quantity, formula in self.formulas.items()]
+        lines += [f"rest_on = {quoted(self.rest_on)}"] if self.rest_on else []
         lines += ["several_threads = true"] if self.several_threads else []
         return "\n".join(lines) + "\n"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Returns a text as TOML writes it."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
     return f'"{escaped}"'

@@ -14,6 +14,7 @@ from ..evaluators.constraints import parse_constraints
 from ..evaluators.context import TrainingContext
 from ..evaluators.tasks import load_task
 from ..evaluators.tasks.given import given_network
+from ..hw_models.device import Device
 from ..spaces.errors import AtollError
 from ..spaces.layers.structure import adopt
 from ..spaces.order import Grids, count_recipes, sample, searched_values
@@ -50,7 +51,7 @@ def dry_run_rows(study: Study, store: Path) -> list[dict[str, Any]]:
         "study": study.study_name,
         "store": str(store),
         "task": study.task,
-        "device": study.device,
+        "device": "; ".join(filter(None, (study.device, Device.load(study.device).remark))),
         "profile": study.profile,
         "seed": study.seed,
         **{f"technique {t.name}": _settings(t, study.settings) for t in study.technique_types},

@@ -5,6 +5,7 @@ from shlex import quote
 from typing import Any
 
 from ..evaluators.evaluate import price_recipe
+from ..hw_models.device import Device
 from ..spaces.errors import AtollError
 from ..spaces.recipe import Recipe
 from .campaign import Campaign
@@ -61,6 +62,9 @@ def _resume(study: Study, store: Store) -> str:
 
 def _greet(campaign: Campaign) -> None:
     over = sum(trial.is_over for trial in campaign.trials.values())
+    remark = Device.load(campaign.study.device).remark
+    if remark:
+        say(remark)
     where = f"study {campaign.study.study_name} in {campaign.store.path}"
     say(f"{where}: goes on after {over} trials" if over else f"{where}: begins")
 

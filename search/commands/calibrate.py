@@ -1,7 +1,7 @@
 """`atoll calibrate`: fits a device's cost models to measurements and says how well they predict."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -73,6 +73,7 @@ def calibrate(
     from ...hw_models.calibration_report import report_rows, summary
     from ...hw_models.device import fit_all
     from ...hw_models.own_device import Calibration
+    from ...hw_models.processor import this_processor
 
     if file is None and device is None and not measure:
         raise AtollError("calibrate: got neither FILE nor --device, allowed is either or both")
@@ -86,6 +87,8 @@ def calibrate(
     if measure:
         file, device = _measured(file), device or HOST
     work = Calibration.of(file, device, base)
+    if measure:
+        work = replace(work, about=replace(work.about, processor=this_processor()))
     found = work.samples(ids)
     fits = fit_all(found)
     for note in work.notes(found, fits):

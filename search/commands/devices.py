@@ -35,7 +35,7 @@ def devices(format: FormatOption = "table") -> None:
         rows.append(
             {
                 "device": name,
-                "title": device.about.title,
+                "title": "; ".join(filter(None, (device.about.title, device.remark))),
                 "setups": " ".join(setup.name for setup in device.about.setups),
                 "quantities": " ".join(dict.fromkeys(fitted.model.quantity for fitted in device.fits)),
                 "measurements": count,

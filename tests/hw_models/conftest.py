@@ -2,6 +2,7 @@
 
 import pytest
 from atoll.hw_models.device import Device
+from atoll.hw_models.device_folder import About, device_folder
 from atoll.hw_models.samples import samples
 
 NAME = "coral-dev-board"
@@ -20,3 +21,11 @@ def coral():
 @pytest.fixture(scope="session")
 def coral_fits(coral):
     return {fitted.model.quantity: fitted for fitted in coral.fits}
+
+
+@pytest.fixture
+def processor_of_the_fit(monkeypatch):
+    """As if this machine had the processor on which the device `host` was measured."""
+    fitted_on = About.read(device_folder("host")).processor
+    monkeypatch.setattr("atoll.hw_models.device_folder.this_processor", lambda: fitted_on)
+    monkeypatch.setattr("atoll.hw_models.device.this_processor", lambda: fitted_on)

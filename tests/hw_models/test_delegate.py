@@ -141,7 +141,7 @@ def test_the_device_prices_every_kind_of_network():
             assert 0 < prediction.low < prediction.value < prediction.high
 
 
-def test_what_was_measured_here_is_no_unknown_kernel():
+def test_what_was_measured_here_is_no_unknown_kernel(processor_of_the_fit):
     host = Device.load("host")
     assert host.predict(table_of("quantize(bits=4)"))["latency_ms"].status == "interpolated"
     sign = TableRow("odd", "", (4, 8, 8), (4, 8, 8), OperationCost("elementwise", calibrated=False), 1)
