@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from ..spaces.errors import AtollError
 from ..spaces.nearest import known_names
 from ..spaces.shown import shown, shown_lines
 from .said import tell
+from .table_layout import TextColumn, laid_out, wrapped
 
 Format = Literal["table", "json", "csv"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -26,10 +28,8 @@ FormatOption = Annotated[Format, typer.Option("--format", help="How to print the
 
 # A pipe or file has no width of its own: what a wide terminal has; long recipes are folded.
 _WIDTH_OF_PIPES = 160
-# Blanks that rich puts between two columns.
-_GAP = 3
-# Texts are folded in a narrow table, but not below this.
-_LEAST_TEXT_WIDTH = 28
+# What a value beside its label must have; else it gets lines of its own.
+_LEAST_VALUE = 20
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def print_table(
         for row in rows:
             writer.writerow([_csv_cell(row.get(column.name)) for column in columns])
     elif format == "table":
-        _print_rich(rows, columns, title)
+        _print_text(rows, columns, title)
     else:
         raise AtollError(f"unknown format {format!r}: {known_names(format, FORMATS)}")
 
@@ -115,12 +115,15 @@ def print_record(
     if format != "table":
         print_table([row], columns, format)
         return
-    if title:
-        tell(title)
+    screen = screen_width()
+    lines = wrapped(title, screen) if title else []
     known = [column for column in columns if _plain(row.get(column.name)) is not None]
     width = max(len(column.label) for column in known)
     for column in known:
-        tell(f"  {column.label:<{width}}  {column.cell(row)}")
+        first, *others = wrapped(column.cell(row), max(_LEAST_VALUE, screen - width - 4))
+        lines.append(f"  {column.label:<{width}}  {first}")
+        lines += [f"{'':<{width}}    {other}" for other in others]
+    tell("\n".join(lines))
 
 
 def print_json(value: Any) -> None:
@@ -129,47 +132,30 @@ def print_json(value: Any) -> None:
     tell("\n".join(line if line.isprintable() else _escaped(line) for line in text.split("\n")))
 
 
-def _print_rich(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], title: str | None) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    needed = 0
-    for column in columns:
-        numeric = any(_is_number(row.get(column.name)) for row in rows)
-        widest = max(
-            [len(column.cell(row)) for row in rows] + [len(line) for line in column.header.split("\n")]
+def _print_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], title: str | None) -> None:
+    width = screen_width()
+    texts = [
+        TextColumn(
+            tuple(column.header.split("\n")),
+            tuple(column.cell(row) for row in rows),
+            numeric=any(_is_number(row.get(column.name)) for row in rows),
         )
-        least = widest if numeric else min(widest, _LEAST_TEXT_WIDTH)
-        needed += least + _GAP
-        table.add_column(
-            Text(column.header),
-            justify="right" if numeric else "left",
-            no_wrap=numeric,
-            overflow="fold",
-            min_width=least,
-        )
-    for row in rows:
-        # Text, not str: a recipe may contain square brackets, which rich would read as markup.
-        table.add_row(*(Text(column.cell(row)) for column in columns))
-    if title:
-        tell(title)
-    # a terminal that is too narrow wraps lines; rich would leave columns out
-    Console(width=max(Console(width=table_width()).width, needed)).print(table)
+        for column in columns
+    ]
+    lines = wrapped(title, width) if title else []
+    lines += laid_out(texts, width) if texts else []
     for kind in ("measured", "predicted"):
         titles = [column.title or column.name for column in columns if column.kind == kind]
-        if titles:
-            tell(f"{kind}: {', '.join(titles)}")
+        lines += wrapped(f"{kind}: {', '.join(titles)}", width) if titles else []
+    tell("\n".join(lines))
 
 
-def table_width() -> int | None:
-    """Returns the width to print in: that of the terminal (None), else COLUMNS, else that of a wide one."""
+def screen_width() -> int:
+    """Returns how many characters a line may have: as the terminal, else COLUMNS, else as a wide one."""
     if sys.stdout.isatty():
-        return None
+        return shutil.get_terminal_size().columns
     columns = os.environ.get("COLUMNS", "")
-    return int(columns) if columns.isdigit() and int(columns) > 0 else _WIDTH_OF_PIPES
+    return int(columns) if columns.isdecimal() and int(columns) > 0 else _WIDTH_OF_PIPES
 
 
 def _cell(value: Any, spec: str) -> str:

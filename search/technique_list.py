@@ -5,13 +5,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from ..spaces.pair_table import LEGEND, Matrix, matrix, pair_fates
 from ..spaces.technique import Technique
-from .tables import Column, print_table, table_width
+from .table_layout import TextColumn, laid_out, wrapped
+from .tables import Column, print_table, screen_width
 
 _COLUMNS = (
     Column("technique"),
@@ -26,15 +23,14 @@ _COLUMNS = (
     Column("grid", title="searched"),
     Column("default_source"),
 )
-#: (key, header, share of the width that settings and defaults leave over)
-_SETTING_COLUMNS = (
-    ("setting", "setting", 0.0),
-    ("allowed", "allowed", 0.5),
-    ("default", "default", 0.0),
-    ("grid", "searched", 0.15),
-    ("default_source", "source of the default", 0.35),
-)
-_GAP = 2
+#: key -> header of a technique's settings
+_SETTING_COLUMNS = {
+    "setting": "setting",
+    "allowed": "allowed",
+    "default": "default",
+    "grid": "searched",
+    "default_source": "source of the default",
+}
 _PAIR_COLUMNS = (
     Column("first"),
     Column("second"),
@@ -55,11 +51,8 @@ def print_techniques(techniques: Sequence[type[Technique]], format: str) -> None
     if format != "table":
         print_table(rows, _COLUMNS, format)
         return
-    console = Console(width=table_width(), highlight=False)
-    widths = _widths(rows, console.width)
     for technique in techniques:
-        ours = [row for row in rows if row["technique"] == technique.name]
-        _print_section(console, ours, widths)
+        _print_section([row for row in rows if row["technique"] == technique.name])
 
 
 def technique_rows(techniques: Sequence[type[Technique]]) -> list[dict[str, Any]]:
@@ -132,31 +125,21 @@ def _in_words(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, 
     }
 
 
-def _print_section(console: Console, rows: Sequence[dict[str, Any]], widths: Sequence[int]) -> None:
-    first = rows[0]
+def _print_section(rows: Sequence[dict[str, Any]]) -> None:
+    first, width = rows[0], screen_width()
     again = "may come again later" if first["repeatable"] else "comes once for the same layers"
-    console.print(Text(first["technique"], style="bold"), Text(f"({first['stage']}; {again})"))
-    console.print(Text(first["about"]))
-    console.print(Text(f"Example: {first['example']}"))
-    console.print(Text(f"Source: {first['source']}"))
-    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="dim")
-    for (_, header, _), width in zip(_SETTING_COLUMNS, widths, strict=True):
-        table.add_column(header, width=width, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(str(row.get(key, ""))) for key, _, _ in _SETTING_COLUMNS))
-    console.print(table)
-    console.print()
-
-
-def _widths(rows: Sequence[dict[str, Any]], total: int) -> list[int]:
-    """Returns the width of every column, the same for all techniques, so that a reader's eye can run down."""
-    widths, rest = [], total
-    for key, header, share in _SETTING_COLUMNS:
-        texts = [header, *(str(row.get(key, "")) for row in rows)]
-        word = max(len(word) for text in texts for word in text.split()) if share else 0
-        widths.append((max(map(len, texts)), word, share))
-        rest -= _GAP + (0 if share else widths[-1][0])
-    return [min(widest, max(word, int(share * rest))) if share else widest for widest, word, share in widths]
+    columns = [
+        TextColumn((header,), tuple(str(row.get(key, "")) for row in rows))
+        for key, header in _SETTING_COLUMNS.items()
+    ]
+    said = (
+        f"{first['technique']} ({first['stage']}; {again})",
+        first["about"],
+        f"Example: {first['example']}",
+        f"Source: {first['source']}",
+    )
+    lines = [line for text in said for line in wrapped(text, width)]
+    print("\n".join([*lines, *laid_out(columns, width), ""]))
 
 
 def _print_matrix(table: Matrix) -> None:
@@ -170,6 +153,8 @@ def _print_matrix(table: Matrix) -> None:
         for first in numbers
     ]
     print_table(rows, (Column("first"), Column("leaves"), *(Column(n) for n in numbers.values())))
-    console = Console(width=table_width(), highlight=False)
-    console.print(Text("Columns are the second step, numbered as the rows. " + LEGEND.replace("`", "")))
-    console.print(Text("In words, with layers and reasons: `atoll techniques NAME --pairs`"))
+    words = (
+        "Columns are the second step, numbered as the rows. " + LEGEND.replace("`", ""),
+        "In words, with layers and reasons: `atoll techniques NAME --pairs`",
+    )
+    print("\n".join(line for text in words for line in wrapped(text, screen_width())))

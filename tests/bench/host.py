@@ -6,6 +6,7 @@ runs: it takes two to three minutes.
 """
 
 import argparse
+from dataclasses import replace
 from math import exp
 from pathlib import Path
 from statistics import mean
@@ -15,10 +16,11 @@ from atoll.evaluators.host_networks import CALIBRATION, HELD_OUT
 from atoll.hw_models.board import bench
 from atoll.hw_models.calibration import Sample
 from atoll.hw_models.device import Device, fit_all, fitted_text
-from atoll.hw_models.device_folder import device_folder
+from atoll.hw_models.device_folder import About, device_folder
 from atoll.hw_models.estimate import Estimate, log_error
 from atoll.hw_models.measured_table import measured_table
 from atoll.hw_models.measurements import Measurement, read_measurements
+from atoll.hw_models.processor import this_processor
 from atoll.hw_models.samples import samples
 from figures import report
 
@@ -39,6 +41,8 @@ def main() -> None:
     if options.write:
         rows = measure_host(show, (*CALIBRATION, *HELD_OUT), ROUNDS)
         write_rows(folder / "measurements.csv", rows[: len(CALIBRATION)])
+        about = replace(About.read(folder), processor=this_processor())
+        (folder / "device.toml").write_text(about.to_toml(), encoding="utf-8")
         write_rows(folder / "held_out.csv", rows[len(CALIBRATION) :])
     if options.write or options.refit:
         (folder / "fitted.json").write_text(fitted_text(fit_all(samples(DEVICE))), encoding="utf-8")

@@ -7,6 +7,7 @@ import random
 import pytest
 from atoll.hw_models.device import Device
 from atoll.hw_models.measurements import COLUMNS
+from atoll.hw_models.processor import this_processor
 from atoll.hw_models.samples import measurements_path
 from atoll.search.cli import main
 from atoll.spaces.errors import AtollError
@@ -218,6 +219,21 @@ def test_a_fit_without_a_digest_as_older_ones_are_is_read(atoll, anchor, tmp_pat
 def test_measuring_into_no_folder_is_refused_before_it_begins(atoll, tmp_path):
     status, _, err = atoll("calibrate", tmp_path / "none" / "x.csv", "--measure")
     assert status == 2 and "is no folder" in err
+
+
+def test_a_host_that_was_measured_here_is_this_machine(atoll, monkeypatch, tmp_path):
+    with open(measurements_path("host"), encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    monkeypatch.setattr("atoll.search.host_measuring.measure_this_machine", lambda: rows[:12])
+    before = Device.load("host")
+    assert atoll("calibrate", "--device", "host", "--measure")[0] == 0
+    host = Device.load("host")
+    assert before.about.processor != host.about.processor == this_processor()
+    assert host.remark == ""
+    # a file of somebody's rows says nothing of where they were measured
+    file = tmp_path / "devices" / "host" / "measurements.csv"
+    assert atoll("calibrate", file, "--device", "host")[0] == 0
+    assert Device.load("host").about.processor == ""
 
 
 def test_few_rows_do_not_take_a_built_in_devices_place(atoll, anchor):

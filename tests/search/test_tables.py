@@ -46,7 +46,7 @@ def test_table_shows_unit_kind_and_brackets(capsys):
     print_table(ROWS, COLUMNS, title="Trials")
     out = capsys.readouterr().out
     assert "Trials" in out
-    assert " ms " in out
+    assert " ms\n" in out
     assert "predicted: latency_ms\n" in out
     assert ROWS[0]["name"] in out
     assert "1.23 " in out and "1.2345" not in out
