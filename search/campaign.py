@@ -13,6 +13,7 @@ from typing import Any
 from ..evaluators.constraints import parse_constraints
 from ..spaces.errors import AtollError
 from ..spaces.recipe import Recipe
+from .events import INTERRUPTED
 from .judge import Judge
 from .objective import Objective
 from .proposals import Pricer, Proposals
@@ -22,7 +23,7 @@ from .study import Study, check_same
 from .study_journal import StudyJournal
 from .trial import Trial
 from .trials import Trials
-from .work import STOPPED, Outcome, Work
+from .work import STOPPED, TRIES, Outcome, Work
 
 _LOG = logging.getLogger(__name__)
 
@@ -109,6 +110,8 @@ class Campaign:
     def end(self, name: str, outcome: Outcome) -> Trial:
         """Writes down what came of a trial, then learns from it; a second end of it is ignored.
 
+        One whose process was lost waits to be run again, at most twice.
+
         Raises:
             AtollError: the baseline failed, or the worker's machine cannot go on; the trial of the latter is
                 left running, so that the next start runs it again.
@@ -118,6 +121,11 @@ class Campaign:
             return trial
         if outcome.status == STOPPED:
             raise AtollError(f"study {self.study.study_name!r} stopped at trial {name}: {outcome.reason}")
+        if outcome.status == INTERRUPTED:
+            trial.interruptions += 1
+            if trial.interruptions < TRIES:
+                return self._try_again(trial)
+            outcome = Outcome.failed(f"killed its worker {trial.interruptions} times")
         outcome = outcome.checked()
         if trial.origin == "baseline" and outcome.status == "finished":
             self.judge = Judge(parse_constraints(self.study.constraints), outcome.metrics or {})
@@ -225,6 +233,13 @@ class Campaign:
         self._journal.started(trial)
         trial.status = "running"
         self.started += 1
+
+    def _try_again(self, trial: Trial) -> Trial:
+        """Lets a trial wait whose process was lost: that says nothing of its recipe."""
+        trial.status = "waiting"
+        self._journal.interrupted(trial)
+        self.end_reason = None  # it is found again when nothing waits any more
+        return trial
 
     def _announce(self, trial: Trial) -> None:
         self._journal.proposed(trial, self._proposals.parameters(trial))

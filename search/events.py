@@ -27,7 +27,9 @@ _Number = Annotated[float, Strict()]
 _Moment = _Text | _Number  # ISO 8601, or seconds since the epoch
 _Object = Annotated[dict[str, Any], Strict()]
 _Figure = Annotated[bool, Strict()] | Annotated[int, Strict()] | _Number | _Text | None
-EndStatus = Literal["finished", "failed", "rejected"]
+#: how a trial ends whose process was lost, and the reason of one whose driver died: it is run again
+INTERRUPTED = "interrupted"
+EndStatus = Literal["finished", "failed", "rejected", "interrupted"]
 TrialKey = tuple[str, str, int, float]
 
 
@@ -161,6 +163,7 @@ class Ended(TrialEvent):
     Args:
         status: how it ended.
         reason: why it is not finished.
+        interruptions: how often its process was lost so far.
         objective, violation: on the frozen scales; by constraint.
         metrics: of a finished one.
         steps: as reported; None leaves those that are stored.
@@ -173,6 +176,7 @@ class Ended(TrialEvent):
 
     status: EndStatus
     reason: _Text | None = None
+    interruptions: _Whole | None = None
     objective: _Number | None = None
     violation: Mapping[str, _Number | None] | None = None
     metrics: dict[str, _Figure] | None = None

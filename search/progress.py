@@ -146,6 +146,7 @@ class Progress:
         self._stream = stream or sys.stderr
         self._live: Live | None = None
         self._ended: set[str] = {t.name for t in campaign.trials.values() if t.is_over}
+        self._interruptions = {t.name: t.interruptions for t in campaign.trials.values()}
         self._said_at_s = time.monotonic()
         self._doing: str | None = None
 
@@ -168,6 +169,12 @@ class Progress:
     def tick(self) -> None:
         """Shows what changed; cheap, to be called often."""
         for trial in self._campaign.trials.values():
+            if trial.interruptions > self._interruptions.get(trial.name, 0) and not trial.is_over:
+                self._say(
+                    f"{trial.name} {trial.recipe}: interrupted, its worker is gone (killed, out of memory, or "
+                    f"its machine is lost); it runs again"
+                )
+            self._interruptions[trial.name] = trial.interruptions
             if trial.is_over and trial.name not in self._ended:
                 self._ended.add(trial.name)
                 if trial.status != "rejected":

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..evaluators.metrics import Metrics
 from .events import (
+    INTERRUPTED,
     Ended,
     Event,
     LookedAtTest,
@@ -126,6 +127,11 @@ class Rows:
             row["measured"] = _json(json.loads(row.get("measured") or "{}") | event.figures)
 
     def _end(self, row: Row, event: Ended) -> None:
+        row["interruptions"] = event.interruptions
+        if event.status == INTERRUPTED:  # as if its driver had died; a result that it has stays
+            if row["status"] != "finished":
+                row.update(status="failed", reason=INTERRUPTED)
+            return
         metrics = event.metrics or {}
         row.update({name: metrics.get(name) for name in METRICS})
         row.update(

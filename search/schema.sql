@@ -45,7 +45,8 @@ CREATE TABLE trial_rows (
     proposal BIGINT,                        -- n of the searcher's n-th proposal, null if it proposed none
     proposal_parameters JSON,               -- the proposal as the optimiser knows it
     status VARCHAR NOT NULL,                -- finished, failed, rejected or running
-    reason VARCHAR,                         -- why it failed or was rejected; `interrupted` if its driver died
+    reason VARCHAR,                         -- why it failed or was rejected; `interrupted`: it is to be run again
+    interruptions BIGINT,                  -- how often its worker was lost
     objective DOUBLE,                       -- the optimiser's number on the study's frozen scales, higher is better
     violation JSON,                         -- by how much each constraint is broken
     quality DOUBLE,                         -- on the validation split

@@ -7,7 +7,8 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from .campaign import Campaign
-from .work import WORKER_DIED, Outcome
+from .events import INTERRUPTED
+from .work import Outcome
 
 
 class RecipeSearcher(Searcher):
@@ -88,4 +89,4 @@ class RecipeSearcher(Searcher):
 
 
 def _outcome(text: str | None) -> Outcome:
-    return Outcome.failed(WORKER_DIED) if text is None else Outcome(**json.loads(text))
+    return Outcome(INTERRUPTED) if text is None else Outcome(**json.loads(text))

@@ -16,6 +16,7 @@ from ..spaces.errors import AtollError
 from . import row_tables, schema
 from .answer import answer, first_paragraph
 from .driver_lock import DriverLock, living_driver
+from .events import INTERRUPTED
 from .journal import Journal
 from .opening import DRAFT, MEMORY, STORE, QueryLimits, open_store
 from .rows import Row
@@ -23,7 +24,6 @@ from .stored_json import JSON_COLUMNS, stored_value
 
 _LOG = logging.getLogger(__name__)
 
-INTERRUPTED = "interrupted"  # the reason of a trial whose driver died
 READ_WAIT_S = 5.0  # how long a reader waits for a fold (design.md, "Store")
 _RETRY_S = 0.02  # about the time in which a small fold opens, writes and closes
 _BATCH_EVENTS = 20_000  # bounds the memory of a fold: about 100 MB

@@ -54,6 +54,7 @@ class StudyJournal:
                 **self._about(trial),
                 status=cast("EndStatus", trial.status),
                 reason=trial.reason,
+                interruptions=trial.interruptions,
                 objective=trial.objective,
                 violation=trial.violation,
                 metrics=trial.metrics,
@@ -63,6 +64,17 @@ class StudyJournal:
                 node=trial.node,
                 threads=trial.threads,
                 weights_digest=trial.weights_digest,
+                ended_at=_now(),
+            )
+        )
+
+    def interrupted(self, trial: Trial) -> None:
+        """Writes that a trial's process was lost, and how often that makes it."""
+        self._append(
+            Ended(
+                **self._about(trial),
+                status="interrupted",
+                interruptions=trial.interruptions,
                 ended_at=_now(),
             )
         )

@@ -27,6 +27,7 @@ class Trial:
         metrics: of a finished one.
         objective: on the frozen scales.
         violation: by constraint.
+        interruptions: how often its process was lost.
         seconds: wall time.
         steps: as reported; None where they are in the store.
         worker_pid, node, threads, weights_digest: as reported.
@@ -41,6 +42,7 @@ class Trial:
     metrics: dict[str, Any] | None = None
     objective: float | None = None
     violation: dict[str, float] | None = None
+    interruptions: int = 0
     seconds: float | None = None
     steps: list[dict[str, Any]] | None = None
     worker_pid: int | None = None
@@ -73,19 +75,21 @@ class Trial:
         Raises:
             AtollError: the recipe cannot be read.
         """
-        again = row["reason"] == INTERRUPTED or row["origin"] == "baseline"
         lost = row["status"] == "finished" and not _are_whole(row["metrics"])
-        interrupted = row["status"] == "running" or (row["status"] == "failed" and again) or lost
+        interrupted = row["status"] == "running" or row["reason"] == INTERRUPTED or lost
+        again = interrupted or (row["status"] == "failed" and row["origin"] == "baseline")
         return cls(
             name=row["trial"],
             recipe=Recipe.parse(row["recipe"]),
             origin=row["origin"],
             proposal=row["proposal"],
-            status="waiting" if interrupted else row["status"],
-            reason=None if interrupted else row["reason"],
+            status="waiting" if again else row["status"],
+            reason=None if again else row["reason"],
             metrics=None if lost else row["metrics"],
             objective=None if lost else row["objective"],
             violation=None if lost else row["violation"],
+            # A baseline that failed has all its tries again.
+            interruptions=0 if again and not interrupted else row.get("interruptions") or 0,
             seconds=row["seconds"],
             worker_pid=row["worker_pid"],
             node=row["node"],

@@ -29,7 +29,7 @@ SELECT
     t.peak_memory_host_bytes_measured, t.peak_memory_host_bytes, t.peak_memory_host_bytes_low,
     t.peak_memory_host_bytes_high, t.peak_memory_host_status,
     t.agreement, t.quality_of_file, t.test_quality, t.test_quality_at,
-    t.worker_pid, t.node, t.threads, t.started_at, t.ended_at, t.artifact,
+    t.interruptions, t.worker_pid, t.node, t.threads, t.started_at, t.ended_at, t.artifact,
     t.recipe_digest, t.weights_digest, t.proposal, t.proposal_parameters, t.metrics, t.measured
 FROM trial_rows t
 LEFT JOIN baselines USING (study);

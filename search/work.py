@@ -16,8 +16,8 @@ from ..spaces.recipe import Recipe
 #: status of work that the machine, not the recipe, made impossible: it ends the search and no trial
 STOPPED = "stopped"
 
-#: The reason of a trial whose process is gone: nobody was left to say more.
-WORKER_DIED = "the worker process ended without an answer (killed, out of memory, or its machine is gone)"
+#: So often is a trial run whose process is lost: somebody else may have killed one or two of them.
+TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class Outcome:
     """What came of a piece of work.
 
     Args:
-        status: finished, failed, rejected or stopped.
+        status: finished, failed, rejected, stopped, or interrupted: its process is gone (killed, out of
+            memory, or with its machine), and nobody was left to say more.
         reason: why it is not finished.
         metrics: of a finished one, as `Metrics.to_json` gives them.
         steps: rows of the steps, as the store keeps them.

@@ -24,6 +24,7 @@ from atoll.search.reference import PAPERS, REFERENCE
 from atoll.search.runner import drive_here, run_here
 from atoll.search.store import Store
 from atoll.search.study import Study
+from atoll.search.trial import Trial
 from atoll.search.work import Outcome, Work, carry_out
 from atoll.spaces.errors import AtollError, MachineError
 from atoll.spaces.recipe import Recipe
@@ -240,6 +241,7 @@ from atoll.evaluators.replay import Replay
 from atoll.search.runner import drive_here, run_here
 from atoll.search.store import Store
 from atoll.search.study import Study
+from atoll.search.trial import Trial
 replay = Replay({{"baseline": conftest.BASELINE}}, conftest.EFFECTS, seconds=0.05)
 study = Study.create(conftest.STUDY)
 run_here(study, Store(Path({store!r})), lambda campaign: drive_here(campaign, replay))
@@ -269,6 +271,115 @@ def test_kill_9_loses_nothing_and_counts_nothing_twice(
     assert recipes_of(store) == recipes_of(whole)
     after = {row["trial"]: row for row in store.trials()}
     assert all(after[name]["ended_at"] == row["ended_at"] for name, row in kept.items() if row["proposal"])
+
+
+# Lost workers -----------------------------------------------------------------------------------------
+
+
+class Lossy:
+    """Replays, but the process of a recipe is lost so many times before it answers."""
+
+    def __init__(self, replay: Replay, losses: dict[str, int]) -> None:
+        self.replay, self.losses = replay, {str(Recipe.parse(text)): n for text, n in losses.items()}
+        self.runs: list[str] = []
+
+    def outcome(self, campaign: Campaign, trial: Trial) -> Outcome:
+        self.runs.append(str(trial.recipe))
+        if self.losses.get(str(trial.recipe), 0) > 0:
+            self.losses[str(trial.recipe)] -= 1
+            return Outcome("interrupted")
+        return Outcome(**carry_out(campaign.work(trial).to_json(), self.replay))
+
+    def drive(self, campaign: Campaign, stop_after: int | None = None) -> None:
+        while not campaign.is_over and len(self.runs) != stop_after:
+            trial = campaign.next()
+            if trial is not None:
+                campaign.end(trial.name, self.outcome(campaign, trial))
+
+
+@pytest.mark.parametrize("lost", ["baseline", "quantize(bits=8)", PAPERS[0]])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_lost_worker_changes_neither_scales_nor_proposals(
+    study: Study, store: Store, tmp_path: Path, replay: Replay, lost: str, times: int
+) -> None:
+    whole = Store(tmp_path / "whole.duckdb")
+    run(study, whole, replay)
+    lossy = Lossy(replay, {lost: times})
+    run_here(study, store, lossy.drive)
+    assert lossy.runs.count(str(Recipe.parse(lost))) == times + 1
+    assert recipes_of(store) == recipes_of(whole)
+    assert [row["objective"] for row in store.trials()] == [row["objective"] for row in whole.trials()]
+    assert store.studies()[0]["reference"] == whole.studies()[0]["reference"]
+    counts = {row["recipe"]: row["interruptions"] for row in store.trials() if row["interruptions"]}
+    assert counts == {str(Recipe.parse(lost)): times}
+
+
+def test_a_recipe_that_kills_its_worker_three_times_has_failed(
+    study: Study, store: Store, replay: Replay
+) -> None:
+    lossy = Lossy(replay, {"binarize": 99})
+    campaign = run_here(study, store, lossy.drive)
+    assert lossy.runs.count("binarize") == 3
+    row = next(row for row in store.trials() if row["recipe"] == "binarize")
+    assert (row["status"], row["reason"], row["interruptions"]) == ("failed", "killed its worker 3 times", 3)
+    assert campaign.end_reason == "8 ensembles are done"
+    again = Lossy(replay, {})
+    run_here(limited(study, ensembles=9), store, again.drive)
+    assert "binarize" not in again.runs, "what failed for good is not run again"
+
+
+def test_losses_are_counted_across_drivers(study: Study, store: Store, replay: Replay) -> None:
+    lossy = Lossy(replay, {"quantize(bits=8)": 99})
+    for driver in (1, 2):
+        # Each driver loses it once, stops there, and leaves no file but the journal.
+        run_here(study, store, lambda campaign, n=driver: lossy.drive(campaign, stop_after=n + 1))
+        row = next(row for row in store.trials() if row["recipe"] == "quantize(bits=8)")
+        assert (row["status"], row["reason"], row["interruptions"]) == ("failed", "interrupted", driver)
+        store.path.unlink()
+    run_here(study, store, lossy.drive)
+    row = next(row for row in store.trials() if row["recipe"] == "quantize(bits=8)")
+    assert (row["reason"], row["interruptions"]) == ("killed its worker 3 times", 3)
+    assert lossy.runs.count("quantize(bits=8)") == 3
+
+
+def test_a_baseline_that_killed_three_workers_has_three_tries_again(
+    study: Study, store: Store, replay: Replay
+) -> None:
+    with pytest.raises(AtollError, match="the baseline failed: killed its worker 3 times"):
+        run_here(study, store, Lossy(replay, {"baseline": 3}).drive)
+    lossy = Lossy(replay, {"baseline": 2})
+    run_here(study, store, lossy.drive)
+    assert lossy.runs.count("baseline") == 3
+    assert {row["status"] for row in store.trials()} == {"finished"}
+
+
+def test_the_last_trial_runs_again_though_the_end_was_in_sight(
+    study: Study, store: Store, replay: Replay
+) -> None:
+    def choose(campaign: Campaign) -> None:
+        drive(campaign, replay, stop_after=FIXED)
+        last = campaign.next()
+        assert last is not None
+        campaign.end_reason = "no recipe is left"
+        campaign.end(last.name, Outcome("interrupted"))
+        assert not campaign.is_over and campaign.next() is last
+
+    run_here(limited(study, ensembles=1), store, choose)
+
+
+def test_after_the_time_limit_a_lost_trial_waits_for_the_next_search(
+    study: Study, store: Store, replay: Replay
+) -> None:
+    def choose(campaign: Campaign) -> None:
+        drive(campaign, replay, stop_after=2)
+        trial = campaign.next()
+        assert trial is not None
+        campaign._clock = lambda: 1e9
+        campaign.end(trial.name, Outcome("interrupted"))
+        assert campaign.next() is None and campaign.is_over
+
+    run_here(limited(study, time_minutes=1), store, choose)
+    assert store.trials()[-1]["reason"] == "interrupted"
 
 
 # What goes wrong --------------------------------------------------------------------------------------
