@@ -2,9 +2,9 @@
 
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+
+from ..spaces.scratch import scratch_folder
 
 COMPILER = "edgetpu_compiler"
 #: it gives up by itself after three minutes, unless told otherwise
@@ -33,9 +33,9 @@ def compile_for_edge_tpu(content: bytes) -> Compilation | None:
     program = shutil.which(COMPILER)
     if program is None:
         return None
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "model.tflite").write_bytes(content)
-        command = [program, "--show_operations", "--out_dir", folder, "model.tflite"]
+    with scratch_folder() as folder:
+        (folder / "model.tflite").write_bytes(content)
+        command = [program, "--show_operations", "--out_dir", str(folder), "model.tflite"]
         try:
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired:

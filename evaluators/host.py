@@ -1,7 +1,6 @@
 """Times networks on this machine, for the device `host`."""
 
 import os
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from ..hw_models.measurements import parse_size
 from ..hw_models.planned import planned
 from ..hw_models.processor import this_processor
 from ..spaces.recipe import Recipe
+from ..spaces.scratch import scratch_folder
 from .artifact import artifact_bytes
 from .host_networks import CALIBRATION, HostNetwork
 
@@ -53,8 +53,8 @@ def measure_host(
         done += 1
 
     rows = []
-    with tempfile.TemporaryDirectory(prefix="atoll-host-") as name:
-        folder, paths = Path(name), []
+    with scratch_folder() as folder:
+        paths = []
         for number, network in enumerate(networks):
             step(f"writing {network.id}")
             file = folder / f"{number}.tflite"

@@ -1,6 +1,5 @@
 """What files take on this machine: measured, and what the device `host` predicts beside it."""
 
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from ..hw_models.memory import MIB
 from ..hw_models.prediction import Prediction
 from ..hw_models.tflite_file import TfliteFile
 from ..spaces.errors import AtollError
+from ..spaces.scratch import scratch_folder
 
 DEVICE = "host"
 #: turns of each file, and how long one is at least: a second a file
@@ -63,8 +63,8 @@ def host_figures(contents: Sequence[bytes]) -> list[HostFigures]:
         AtollError: a file does not run here.
     """
     host = Device.load(DEVICE)
-    with tempfile.TemporaryDirectory(prefix="atoll-host-") as folder:
-        paths = [str(Path(folder) / f"{number}.tflite") for number in range(len(contents))]
+    with scratch_folder() as folder:
+        paths = [str(folder / f"{number}.tflite") for number in range(len(contents))]
         for path, content in zip(paths, contents, strict=True):
             Path(path).write_bytes(content)
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from ..spaces.errors import AtollError
+from ..spaces.home import home_folder
 from ..spaces.nearest import known_names
 from .cost_model import QUANTITIES
 from .processor import this_processor
@@ -27,9 +28,12 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 def own_devices_dir() -> Path:
-    """Returns the folder of the user's devices: ATOLL_DEVICES, or `~/.config/atoll/devices`."""
+    """Returns the folder of the user's devices: ATOLL_DEVICES, or `~/.config/atoll/devices`.
+
+    A user without a home has them below the current folder.
+    """
     chosen = os.environ.get("ATOLL_DEVICES")
-    return Path(chosen) if chosen else Path.home() / ".config" / "atoll" / "devices"
+    return Path(chosen) if chosen else (home_folder() or Path()) / ".config" / "atoll" / "devices"
 
 
 def device_names() -> list[str]:

@@ -29,6 +29,8 @@ from .commands.search import search
 from .commands.sql import sql
 from .commands.techniques import techniques
 from .commands.verify import verify
+from .ending import INTERRUPTED, Endings
+from .plain_text import speak_plainly
 from .said import say, show_logs, tell
 
 COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
@@ -50,7 +52,6 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("doctor", doctor),
 )
 
-INTERRUPTED = 128 + 2  # shell convention: 128 + SIGINT
 PIPE_CLOSED = 128 + 13  # shell convention: 128 + SIGPIPE
 # Failures of the system that the user can mend: full disk, quota, missing file, no permission.
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -63,25 +64,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `atoll`; those of this process when None.
 
     Returns:
-        the exit status: 0 done, 1 internal error, 2 wrong input, 130 interrupted, 141 reader went away.
+        the exit status: 0 done, 1 internal error or Ray is gone, 2 wrong input, 129 hung up, 130 interrupted,
+        141 reader went away, 143 terminated.
     """
     words, debug = _take_debug(sys.argv[1:] if argv is None else argv)
+    speak_plainly(sys.stdout, sys.stderr)
     show_logs()
-    try:
-        status = _run(words)
-        sys.stdout.flush()  # a reader that went away shows here, not at interpreter exit
-        return status
-    except BrokenPipeError:
-        _silence_stdout()
-        return PIPE_CLOSED
-    except (Exception, KeyboardInterrupt) as error:
-        if debug:
-            tell(traceback.format_exc(), sys.stderr)
-        status, message = _explain(error)
-        with contextlib.suppress(BrokenPipeError):
-            sys.stdout.flush()
-        say(message)
-        return status
+    with Endings() as endings:
+        try:
+            status = _run(words)
+            _flush()  # a reader that went away shows here, not at interpreter exit
+            return status
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
+            ending = endings.ending or (INTERRUPTED if _is_interrupt(error) else None)
+            if ending is None and _is_pipe_closed(error):
+                _silence()
+                return PIPE_CLOSED
+            if ending is None and isinstance(error, SystemExit):
+                raise
+            with contextlib.suppress(BrokenPipeError):
+                if debug:
+                    tell(traceback.format_exc(), sys.stderr)
+                status, message = _explain(error)
+                if ending is not None:
+                    status, message = ending.status, endings.sentence(ending)
+                _flush()
+                say(message)
+                return status
+            _silence()
+            return status
 
 
 def build_app() -> typer.Typer:
@@ -136,8 +147,6 @@ def _take_debug(argv: Sequence[str]) -> tuple[list[str], bool]:
 
 def _explain(error: BaseException) -> tuple[int, str]:
     """Returns the exit status and the sentence for an error that ended a command."""
-    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
-        return INTERRUPTED, "interrupted"
     if isinstance(error, AtollError):
         return 2, str(error)
     full = _disk_full(error)
@@ -179,10 +188,29 @@ def _text(filename: Any) -> str:
     return os.fsdecode(filename) if isinstance(filename, (str, bytes, os.PathLike)) else str(filename)
 
 
-def _silence_stdout() -> None:
-    # Python flushes stdout once more at exit and would complain about the closed pipe.
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _is_interrupt(error: BaseException) -> bool:
+    return isinstance(error, (KeyboardInterrupt, typer.Abort))
+
+
+def _is_pipe_closed(error: BaseException) -> bool:
+    # rich ends the process where a pipe is closed
+    cause = error.__context__ if isinstance(error, SystemExit) else error
+    return isinstance(cause, BrokenPipeError)
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # started with it closed
+        sys.stdout.flush()
+
+
+def _silence() -> None:
+    # Python flushes both once more at exit and would complain about the closed pipe.
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BrokenPipeError):
+            stream.flush()
+            continue
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _version() -> str:

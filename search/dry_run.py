@@ -22,8 +22,9 @@ from ..spaces.recipe import Recipe
 from .amounts import duration, size
 from .judge import Judge
 from .launch import pricer_of
+from .machine import cores, memory
 from .reference import PAPERS, REFERENCE
-from .runner import default_workers, threads_of
+from .runner import threads_of
 from .study import Study
 from .tables import Column, print_table
 
@@ -109,7 +110,7 @@ def _costs(study: Study) -> dict[str, str]:
     task = load_task(study.task)
     dataset = task.dataset()
     network = adopt(given_network(task), task.input_shape)
-    workers = study.limits.workers or default_workers()
+    workers = study.limits.workers or cores()
     torch.set_num_threads(threads_of(workers))
     started = time.perf_counter()
     TrainingContext(task, dataset, None, study.seed, 1.0).fit(network)
@@ -134,7 +135,7 @@ def _costs(study: Study) -> dict[str, str]:
         "time": f"about {duration(search_s)} with {workers} workers, beside starting Ray"
         if searched or limits.time_minutes
         else "no limit",
-        "memory": f"about {size(memory_bytes)}; {size(psutil.virtual_memory().available)} are free",
+        "memory": f"about {size(memory_bytes)}; {size(memory().free_bytes)} are free",
         "disk": f"at most {size(disk_bytes)} of step cache; {size(free_bytes)} are free at {cache_dir()}",
     }
 

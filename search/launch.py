@@ -9,6 +9,7 @@ from ..hw_models.device import Device
 from ..spaces.errors import AtollError
 from ..spaces.recipe import Recipe
 from .campaign import Campaign
+from .ending import advise
 from .proposals import Pricer
 from .runner import run_study
 from .said import say
@@ -45,15 +46,20 @@ def launch(study: Study, store: Store, address: str | None = None) -> Campaign:
         price(Recipe())
     except AtollError as error:
         raise AtollError(f"study {study.study_name!r} cannot begin, nothing was trained: {error}") from error
+    advise(_go_on(study, store))
     campaign = run_study(study, store, pricer=price, address=address, on_begin=_greet, at_end=_measure)
     name = study.study_name
     if campaign.end_reason is None:
-        say(f"interrupted; everything that ended is in {store.path}: go on with `{_resume(study, store)}`")
+        say(f"interrupted; {_go_on(study, store)}")
         return campaign
     if not any(trial.origin == "search" and trial.metrics for trial in campaign.trials.values()):
         raise AtollError(f"study {name!r} ended without a trial of its own: {campaign.end_reason}")
     say(f"study {name} ended: {campaign.end_reason}; more with `{_resume(study, store)} --ensembles N`")
     return campaign
+
+
+def _go_on(study: Study, store: Store) -> str:
+    return f"everything that ended is in {store.path}: go on with `{_resume(study, store)}`"
 
 
 def _resume(study: Study, store: Store) -> str:

@@ -171,8 +171,8 @@ class Progress:
         for trial in self._campaign.trials.values():
             if trial.interruptions > self._interruptions.get(trial.name, 0) and not trial.is_over:
                 self._say(
-                    f"{trial.name} {trial.recipe}: interrupted, its worker is gone (killed, out of memory, or "
-                    f"its machine is lost); it runs again"
+                    f"{trial.name} {trial.recipe}: interrupted, its worker is gone (killed, out of memory, "
+                    f"or its machine is lost); it runs again"
                 )
             self._interruptions[trial.name] = trial.interruptions
             if trial.is_over and trial.name not in self._ended:

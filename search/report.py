@@ -16,6 +16,7 @@ from ..evaluators.leaderboard import leaderboard
 from ..spaces.errors import AtollError
 from ..spaces.shown import markdown, markdown_code
 from .amounts import duration
+from .machine import cores
 from .selection import Row, baseline_figures
 from .store import Store
 
@@ -171,7 +172,7 @@ def machine() -> str:
         platform.processor() or platform.machine(),
     )
     gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{len(os.sched_getaffinity(0))} cores of {model}, {gib:.0f} GiB, {platform.system()}"
+    return f"{cores()} cores of {model}, {gib:.0f} GiB, {platform.system()}"
 
 
 def _lines(path: str) -> list[str]:

@@ -5,24 +5,21 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 
 from ..spaces.errors import AtollError
+from ..spaces.scratch import scratch_folder
 from .campaign import Campaign
 from .folder import Folder
+from .machine import cores
 from .progress import Progress
 from .proposals import Pricer
-from .ray_cluster import cluster, ray_environment, scratch_folder
+from .ray_cluster import RAY_FOLDER_CHARACTERS, cluster, ray_environment
 from .store import Store
 from .study import Study
 from .work import Evaluator, Outcome, carry_out
 
 
-def default_workers() -> int:
-    """Returns how many cores this process may use."""
-    return max(1, len(os.sched_getaffinity(0)))
-
-
 def threads_of(workers: int) -> int:
     """Returns the threads of one worker of this machine: workers times threads never exceed the cores."""
-    return max(1, default_workers() // workers)
+    return max(1, cores() // workers)
 
 
 def run_study(
@@ -53,7 +50,7 @@ def run_study(
         AtollError: another driver holds the store, the definition differs, the baseline failed, no cluster
             answers, the disk is full.
     """
-    workers = study.limits.workers or default_workers()
+    workers = study.limits.workers or cores()
     threads = threads_of(workers) if address is None else 1
     with store.lock():
         _recover(store)
@@ -90,7 +87,7 @@ def run_here(study: Study, store: Store, choose: Callable[[Campaign], None]) -> 
     with store.lock():
         _recover(store)
         # The threads that a worker of a search would have: they belong to the key of the step cache.
-        threads = threads_of(study.limits.workers or default_workers())
+        threads = threads_of(study.limits.workers or cores())
         campaign = Campaign(study, store, threads=threads)
         try:
             choose(campaign)
@@ -133,8 +130,11 @@ def _run_by_ray(
         from .searcher import RecipeSearcher
         from .trainable import TrialTrainable
 
-        searcher = RecipeSearcher(campaign, workers, tick)
-        with cluster(address, workers * threads), scratch_folder() as scratch:
+        with (
+            scratch_folder(RAY_FOLDER_CHARACTERS) as scratch,
+            cluster(address, workers * threads, scratch) as check,
+        ):
+            searcher = RecipeSearcher(campaign, workers, tick, check)
             trainable = tune.with_parameters(TrialTrainable, evaluator=evaluator)
             tuner = Tuner(
                 tune.with_resources(trainable, {"cpu": threads}),
@@ -150,5 +150,6 @@ def _run_by_ray(
             # Ray prints news of its nodes on stdout, which is for results.
             with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
                 tuner.fit()
+            check()
         if searcher.error is not None:
             raise searcher.error

@@ -20,10 +20,18 @@ class RecipeSearcher(Searcher):
         campaign: says what is next.
         workers: trials at a time.
         tick: called often in the driver's loop: folds the journal, shows the progress.
+        check: ends the search if Ray is gone: with it went the workers, which is no fault of their trials.
     """
 
-    def __init__(self, campaign: Campaign, workers: int, tick: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        campaign: Campaign,
+        workers: int,
+        tick: Callable[[], None] = lambda: None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__()
+        self.check = check
         self.campaign = campaign
         self.workers = workers
         self.tick = tick
@@ -38,6 +46,7 @@ class RecipeSearcher(Searcher):
         if self.error is not None:
             return self.FINISHED
         try:
+            self.check()
             self.tick()
             if self.campaign.trials.count("running") >= self.workers:
                 return None
@@ -60,6 +69,8 @@ class RecipeSearcher(Searcher):
         if name is None or self.error is not None:
             return
         try:
+            if error:
+                self.check()
             found = None if error else (result or {}).get("outcome")
             self.campaign.end(name, _outcome(found))
             self.tick()

@@ -18,6 +18,7 @@ import typer
 from ..spaces.errors import AtollError
 from ..spaces.nearest import known_names
 from ..spaces.shown import shown, shown_lines
+from .plain_text import says_everything
 from .said import tell
 from .table_layout import TextColumn, laid_out, wrapped
 
@@ -128,7 +129,13 @@ def print_record(
 
 def print_json(value: Any) -> None:
     """Prints one JSON value to stdout; NaN and infinities become null, since JSON has none."""
-    text = json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False, default=_json_number)
+    text = json.dumps(
+        _plain(value),
+        indent=1,
+        ensure_ascii=not says_everything(sys.stdout),
+        allow_nan=False,
+        default=_json_number,
+    )
     tell("\n".join(line if line.isprintable() else _escaped(line) for line in text.split("\n")))
 
 

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...spaces.errors import AtollError
+from ...spaces.scratch import scratch_folder
 from .runtime import LiteRtRunner
 
 _MODEL, _IMAGES, _LOGITS, _ANSWER, _STAGE = "model.tflite", "images.npy", "logits.npy", "answer.json", "stage"
@@ -59,11 +59,10 @@ def run_file(
         AtollError: the runtime does not load the file or stops in it, with the runtime's reason, or does not
             come back in time.
     """
-    with tempfile.TemporaryDirectory(prefix="atoll-run-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         (folder / _MODEL).write_bytes(content)
         _write_images(folder / _IMAGES, count, batches)
-        words = [sys.executable, "-m", __name__, name, str(timed_runs), str(threads)]
+        words = [sys.executable, "-m", __name__, str(folder), str(timed_runs), str(threads)]
         limit_s = START_S + RUN_S * (count + timed_runs)
         try:
             process = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=limit_s)

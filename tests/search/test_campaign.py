@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -332,7 +333,7 @@ def test_losses_are_counted_across_drivers(study: Study, store: Store, replay: R
     lossy = Lossy(replay, {"quantize(bits=8)": 99})
     for driver in (1, 2):
         # Each driver loses it once, stops there, and leaves no file but the journal.
-        run_here(study, store, lambda campaign, n=driver: lossy.drive(campaign, stop_after=n + 1))
+        run_here(study, store, partial(lossy.drive, stop_after=driver + 1))
         row = next(row for row in store.trials() if row["recipe"] == "quantize(bits=8)")
         assert (row["status"], row["reason"], row["interruptions"]) == ("failed", "interrupted", driver)
         store.path.unlink()
