@@ -30,7 +30,7 @@ def scratch_folder(longest: int | None = None) -> Iterator[Path]:
     Raises:
         AtollError: there is no writable place for it.
     """
-    folder, descriptor = _make(_place(longest))
+    folder, descriptor = _make(scratch_place(longest))
     _in_use.add(folder)
     try:
         _sweep(folder.parent)
@@ -47,8 +47,15 @@ def remove_scratch() -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _place(longest: int | None) -> Path:
-    """Returns the folder for temporary files, or one of the short places where that is too long."""
+def scratch_place(longest: int | None = None) -> Path:
+    """Returns where scratch folders are made: among the temporary files, or where paths are short.
+
+    Args:
+        longest: as for `scratch_folder`.
+
+    Raises:
+        AtollError: there is no writable place for it.
+    """
     try:
         chosen = [Path(tempfile.gettempdir()).absolute()]
     except OSError:

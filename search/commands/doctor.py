@@ -4,9 +4,13 @@ import importlib.metadata
 import os
 import platform
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
+from ...spaces.errors import AtollError
+from ...spaces.home import home_folder
+from ...spaces.scratch import scratch_place
 from ..store_option import DEFAULT_STORE, StoreOption
 from ..tables import Column, FormatOption, print_table
 
@@ -34,13 +38,9 @@ def doctor(store: StoreOption = DEFAULT_STORE, format: FormatOption = "table") -
 
 def doctor_rows(store: Path) -> list[dict[str, Any]]:
     """Returns one row a check."""
-    import psutil
+    from ..machine import cores, memory
 
-    from ...evaluators.cache_dir import cache_dir
-
-    cache = cache_dir()
-    memory = psutil.virtual_memory()
-    free_gb = shutil.disk_usage(_existing(cache)).free / 1e9
+    free, total = (amount / 1e9 for amount in (memory().free_bytes, memory().total_bytes))
     python = platform.python_version()
     machine = f"{platform.system()} {platform.machine()}"
     return [
@@ -48,21 +48,43 @@ def doctor_rows(store: Path) -> list[dict[str, Any]]:
         _row("python", python, "3.11", python.startswith("3.11.")),
         _row("machine", machine, "Linux x86_64", machine == "Linux x86_64"),
         *(_row(name, _version(name), f"installed, for {use}") for name, use in PACKAGES),
-        _row("cores", str(len(os.sched_getaffinity(0))), "1 or more"),
+        _row("cores", f"{cores()} of {os.cpu_count()}", "1 or more that this process may use"),
         _row(
             "memory, GB",
-            f"{memory.available / 1e9:.1f} free of {memory.total / 1e9:.1f}",
+            f"{free:.1f} free of {total:.1f}",
             f"{_MEMORY_GB:g} free for a search by two workers",
-            memory.available / 1e9 >= _MEMORY_GB,
+            free >= _MEMORY_GB,
         ),
-        _row(
-            "cache",
-            f"{cache}, {free_gb:.1f} GB free",
-            f"writable, {_DISK_GB:g} GB free (ATOLL_CACHE names another)",
-            _writable(cache) and free_gb >= _DISK_GB,
-        ),
+        _row("home", str(home_folder() or "none"), "any or none"),
+        _cache_row(),
+        _temporary_row(),
         _row("store", str(store), "writable folder (--store names another)", _writable(store.parent)),
+        _row(
+            "signs", getattr(sys.stdout, "encoding", None) or "none", "utf-8; ASCII replaces what others lack"
+        ),
     ]
+
+
+def _cache_row() -> dict[str, Any]:
+    from ...evaluators.cache_dir import cache_dir
+
+    wanted = f"writable, {_DISK_GB:g} GB free (ATOLL_CACHE names another)"
+    try:
+        cache = cache_dir()
+    except AtollError as error:
+        return _row("cache", str(error), wanted, False)
+    free_gb = shutil.disk_usage(_existing(cache)).free / 1e9
+    return _row("cache", f"{cache}, {free_gb:.1f} GB free", wanted, _writable(cache) and free_gb >= _DISK_GB)
+
+
+def _temporary_row() -> dict[str, Any]:
+    from ..ray_cluster import RAY_FOLDER_CHARACTERS
+
+    wanted = "writable and of a short path, for Ray's sockets (TMPDIR names another)"
+    try:
+        return _row("temporary files", str(scratch_place(RAY_FOLDER_CHARACTERS)), wanted)
+    except AtollError as error:
+        return _row("temporary files", str(error), wanted, False)
 
 
 def _row(what: str, found: str | None, wanted: str, ok: bool | None = None) -> dict[str, Any]:
@@ -84,4 +106,7 @@ def _existing(path: Path) -> Path:
 
 
 def _writable(path: Path) -> bool:
-    return os.access(_existing(path), os.W_OK)
+    try:
+        return os.access(_existing(path), os.W_OK)
+    except OSError:  # the current folder was removed
+        return False

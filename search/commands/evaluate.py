@@ -43,6 +43,7 @@ def evaluate(
     """Train and measure one recipe as a trial of a study; a finished one is not run again."""
     from ...spaces.order import check_order
     from ...spaces.recipe import Recipe
+    from ..ending import advise
     from ..runner import run_here
     from ..single import evaluate_single
     from ..store import Store
@@ -52,6 +53,7 @@ def evaluate(
     if study is not None and (task, seed, epochs) != (None, None, None):
         raise AtollError("--study names a study with its own task, seed and epochs: leave the others out")
     chosen = _study(place, study, task or "digits", seed, epochs)
+    advise("the steps that were trained are kept: go on with the same command")
     found: dict[str, Any] = {}
     run_here(chosen, place, lambda campaign: found.update(evaluate_single(campaign, wanted, say)))
     print_record(found, COLUMNS, format)

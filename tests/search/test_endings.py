@@ -13,8 +13,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from atoll.search.cli import PIPE_CLOSED
+from atoll.search.ending import RAY_DIED, Endings, stop
 from atoll.search.reference import PAPERS, REFERENCE
 from atoll.search.store import Store
+from atoll.spaces.errors import AtollError
 
 FIXED = len(REFERENCE) + len(PAPERS)
 #: the contract is five seconds; a test machine with more tests than cores gets some more for its processes
@@ -32,8 +35,10 @@ from atoll.search.study import Study
 replay = Replay({{"baseline": conftest.BASELINE}}, conftest.EFFECTS, seconds={seconds!r})
 launch.run_study = functools.partial(runner.run_study, evaluator=replay)
 launch.pricer_of = lambda study: None
+launch._measure = lambda campaign: None
 from atoll.search import study_file
-study_file.read_study = lambda *_: Study.create({{**conftest.STUDY, "limits": {{"ensembles": 8, "workers": 1}}}})
+limits = {{"ensembles": 8, "workers": 1}}
+study_file.read_study = lambda *_: Study.create({{**conftest.STUDY, "limits": limits}})
 study_file.find_study_file = lambda name: name
 sys.exit(main(["search", "--store", {store!r}]))
 """
@@ -119,3 +124,135 @@ def test_a_search_ends_soon_and_says_how_to_go_on(
     assert over == {event["trial"] for event in store.journal.read()[0] if event["type"] == "ended"}
     assert {row["reason"] for row in rows if row["status"] != "finished"} <= {"interrupted"}
     assert not any(row["interruptions"] for row in rows), "no trial is to blame"
+
+
+@pytest.mark.slow
+def test_what_a_killed_search_left_is_removed_by_the_next(store: Store, temp: Path) -> None:
+    killed = begin(store, temp, ends=1, seconds=0.2)
+    family = psutil.Process(killed.pid).children(recursive=True)
+    killed.kill()
+    finish(killed)
+    psutil.wait_procs(family, timeout=10)
+    [left] = temp.iterdir()
+    assert any(left.glob("session_*"))
+    driver = begin(store, temp, ends=FIXED, seconds=0.05)
+    assert not left.exists()
+    finish(driver)
+    assert driver.returncode == 0
+    assert list(temp.iterdir()) == []
+
+
+# Other commands ---------------------------------------------------------------------------------------
+
+_COMMAND = """
+import sys, time
+from atoll.search import cli
+from atoll.search.ending import advise
+from atoll.spaces.scratch import scratch_folder
+def long() -> None:
+    "Take long."
+    with scratch_folder():
+        print("begun", flush=True)
+        {body}
+cli.COMMANDS = (("long", long), ("other", long))
+sys.exit(cli.main(["long"]))
+"""
+_PATIENT = "time.sleep(60)"
+_STUBBORN = """
+        advise("go on with the same command")
+        while True:
+            try:
+                time.sleep(60)
+            except KeyboardInterrupt:
+                pass
+"""
+
+
+def command(body: str, temp: Path, *words: str) -> subprocess.Popen[str]:
+    """Starts a command and waits until it is in its middle."""
+    process = subprocess.Popen(
+        [*words, sys.executable, "-c", _COMMAND.format(body=body)], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(temp)},
+    )  # fmt: skip
+    assert process.stdout is not None and process.stdout.readline() == "begun\n"
+    return process
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "said"),
+    [
+        (signal.SIGINT, 130, "atoll: interrupted\n"),
+        (signal.SIGTERM, 143, "atoll: stopped by SIGTERM\n"),
+        (signal.SIGHUP, 129, "atoll: stopped by SIGHUP: the terminal is gone\n"),
+    ],
+)
+def test_a_signal_ends_every_command_in_one_sentence(
+    temp: Path, how: signal.Signals, status: int, said: str
+) -> None:
+    process = command(_PATIENT, temp)
+    process.send_signal(how)
+    assert (finish(process)[0], process.returncode) == (said, status)
+    assert list(temp.iterdir()) == []
+
+
+def test_a_command_that_does_not_listen_is_ended_all_the_same(temp: Path) -> None:
+    process = command(_STUBBORN, temp)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGHUP)  # the first cause counts
+    said, seconds = finish(process)
+    assert (said, process.returncode) == ("atoll: stopped by SIGTERM; go on with the same command\n", 143)
+    assert seconds < AT_MOST_S
+    assert list(temp.iterdir()) == [], "scratch is removed"
+
+
+def test_what_was_ignored_before_stays_ignored(temp: Path) -> None:
+    process = command("time.sleep(1)", temp, "nohup")
+    process.send_signal(signal.SIGHUP)
+    said, _ = finish(process)
+    assert process.returncode == 0, said
+
+
+def test_a_library_call_raises_what_a_command_would_say() -> None:
+    with pytest.raises(AtollError, match="Ray is gone"):
+        stop(RAY_DIED)
+
+
+def test_handlers_are_as_they_were_afterwards() -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    with Endings():
+        assert [signal.getsignal(number) for number in numbers] != before
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr", "both"])
+def test_a_reader_that_went_away_is_no_news(closed: str) -> None:
+    code = (
+        "import sys\n"
+        "from atoll.search import cli\n"
+        "def flood() -> None:\n"
+        "    'Print much.'\n"
+        "    for _ in range(20_000):\n"
+        "        print('x' * 80)\n"
+        "        print('y' * 80, file=sys.stderr)\n"
+        "cli.COMMANDS = (('flood', flood), ('other', flood))\n"
+        "sys.exit(cli.main(['flood']))"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    for name in streams if closed == "both" else (closed,):
+        streams[name] = writer
+    process = subprocess.Popen([sys.executable, "-c", code], text=True, **streams)
+    os.close(writer)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == PIPE_CLOSED
+    assert set(said or "") <= {"y", "\n"}, "no traceback"
+
+
+def test_started_without_stdout() -> None:
+    words = f"exec {sys.executable} -m atoll.search.cli techniques >&-"
+    done = subprocess.run(["sh", "-c", words], capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
