@@ -61,7 +61,7 @@ def save_bundle(
         "weights_digest": digest_tensors(state),
     }
     (folder / TENSORS).write_bytes(save(state))
-    (folder / RECIPE).write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
+    (folder / RECIPE).write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return about
 
 

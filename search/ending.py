@@ -8,7 +8,6 @@ import _thread
 import contextlib
 import os
 import signal
-import sys
 import threading
 from dataclasses import dataclass
 from types import FrameType
@@ -19,6 +18,7 @@ from ..spaces.scratch import remove_scratch
 
 #: Seconds for putting away; the rest of the five is for those that the system needs.
 _PATIENCE_S = 3.5
+_STDERR = 2
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,9 @@ class Endings:
                 with contextlib.suppress(psutil.Error):
                     process.kill()
         remove_scratch()
+        cursor = "\x1b[?25h" if os.isatty(_STDERR) else ""  # the live display may have hidden it
         with contextlib.suppress(OSError):
-            os.write(
-                sys.__stderr__.fileno() if sys.__stderr__ else 2, f"atoll: {self.sentence(ending)}\n".encode()
-            )
+            os.write(_STDERR, f"{cursor}atoll: {self.sentence(ending)}\n".encode())
         os._exit(ending.status)
 
 

@@ -122,8 +122,8 @@ def source_of(card: Mapping[str, Any], network: nn.Module, artifact: bytes, vali
 def write_card(folder: Path, card: dict[str, Any]) -> None:
     """Writes a card as JSON, sealed with its digest, and as Markdown."""
     card["card_digest"] = card_digest(card)
-    (folder / CARD_JSON).write_text(json.dumps(card, indent=1) + "\n")
-    (folder / CARD).write_text(card_markdown(card))
+    (folder / CARD_JSON).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    (folder / CARD).write_text(card_markdown(card), encoding="utf-8")
 
 
 def trial_pipeline(study: Study, trial: Mapping[str, Any]) -> Pipeline:

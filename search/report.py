@@ -60,7 +60,7 @@ def write_report(store: Store, study: Row, folder: Path, commit: str | None = No
     name = study["study"]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "leaderboard.csv").open("w", newline="") as handle:
+        with (folder / "leaderboard.csv").open("w", newline="", encoding="utf-8") as handle:
             columns = [key for key in rows[0] if key not in _LEFT_OUT]
             writer = csv.DictWriter(handle, columns, extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
@@ -70,7 +70,9 @@ def write_report(store: Store, study: Row, folder: Path, commit: str | None = No
             hidden = "EXCLUDE (node)" if view == "trials" else ""
             table = store.query(f"SELECT * {hidden} FROM {view} WHERE study = ? ORDER BY trial", [name])
             parquet.write_table(table, folder / f"{view}.parquet", compression="zstd")
-        (folder / "README.md").write_text(_markdown(study, rows, commit, _work(store, name)))
+        (folder / "README.md").write_text(
+            _markdown(study, rows, commit, _work(store, name)), encoding="utf-8"
+        )
     except OSError as error:
         raise AtollError(f"cannot write the report to {folder}: {error.strerror or error}") from error
     return [folder / file for file in ("README.md", "leaderboard.csv", "trials.parquet", "steps.parquet")]

@@ -59,7 +59,7 @@ class CArray:
 
     def write(self, folder: Path, source: Source) -> str:
         """Writes the header."""
-        (folder / self.file).write_text(c_array(source.artifact, source.name))
+        (folder / self.file).write_text(c_array(source.artifact, source.name), encoding="utf-8")
         array = identifier(source.name)
         return (
             f"model.tflite as the array `{array}`, and `{array.upper()}_ARENA_BYTES`: tensors as planned, "

@@ -1,5 +1,6 @@
 """How commands end before their time: real processes, real signals, a real Ray."""
 
+import json
 import os
 import re
 import shutil
@@ -15,11 +16,10 @@ import psutil
 import pytest
 from atoll.search.cli import PIPE_CLOSED
 from atoll.search.ending import RAY_DIED, Endings, stop
-from atoll.search.reference import PAPERS, REFERENCE
 from atoll.search.store import Store
 from atoll.spaces.errors import AtollError
+from atoll.spaces.scratch import scratch_folder
 
-FIXED = len(REFERENCE) + len(PAPERS)
 #: the contract is five seconds; a test machine with more tests than cores gets some more for its processes
 AT_MOST_S = 5.0 + 3.0
 
@@ -127,7 +127,9 @@ def test_a_search_ends_soon_and_says_how_to_go_on(
 
 
 @pytest.mark.slow
-def test_what_a_killed_search_left_is_removed_by_the_next(store: Store, temp: Path) -> None:
+def test_what_a_killed_search_left_is_removed_by_the_next(
+    store: Store, temp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     killed = begin(store, temp, ends=1, seconds=0.2)
     family = psutil.Process(killed.pid).children(recursive=True)
     killed.kill()
@@ -135,11 +137,9 @@ def test_what_a_killed_search_left_is_removed_by_the_next(store: Store, temp: Pa
     psutil.wait_procs(family, timeout=10)
     [left] = temp.iterdir()
     assert any(left.glob("session_*"))
-    driver = begin(store, temp, ends=FIXED, seconds=0.05)
-    assert not left.exists()
-    finish(driver)
-    assert driver.returncode == 0
-    assert list(temp.iterdir()) == []
+    monkeypatch.setattr(tempfile, "tempdir", str(temp))
+    with scratch_folder():  # what a search begins with
+        assert not left.exists()
 
 
 # Other commands ---------------------------------------------------------------------------------------
@@ -256,3 +256,52 @@ def test_started_without_stdout() -> None:
     words = f"exec {sys.executable} -m atoll.search.cli techniques >&-"
     done = subprocess.run(["sh", "-c", words], capture_output=True, text=True)
     assert "Traceback" not in done.stderr
+
+
+# Surroundings -----------------------------------------------------------------------------------------
+
+
+def as_nobody_in_particular(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command as a container does: a user without entry or home, in a folder that is not its own.
+
+    It may read everything, since the interpreter may lie in root's home, but write nothing of others.
+    """
+    if os.getuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("only root can become another user")
+    user = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
+    reads = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    environment |= {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    given = [f"{name}={value}" for name, value in environment.items()]
+    return subprocess.run(
+        [*user, *reads, "env", "-i", *given, sys.executable, *words],
+        capture_output=True, text=True, cwd="/", timeout=110,
+    )  # fmt: skip
+
+
+def test_doctor_works_for_a_user_without_entry_home_and_folder(temp: Path) -> None:
+    temp.chmod(0o777)
+    done = as_nobody_in_particular(
+        "-m", "atoll.search.cli", "doctor", "--format", "json", TMPDIR=str(temp), PYTHONIOENCODING="ascii"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = {row["what"]: row for row in json.loads(done.stdout)}
+    assert rows["home"]["found"] == "none" and rows["signs"]["found"] == "ascii"
+    assert rows["cache"]["found"].startswith(f"{temp}/atoll-cache-54321,") and rows["cache"]["ok"]
+    assert rows["temporary files"]["found"] == str(temp) and rows["temporary files"]["ok"]
+    assert not rows["store"]["ok"], "the root folder is not writable"
+
+
+@pytest.mark.slow
+def test_a_search_by_such_a_user_with_a_long_folder_for_temporary_files(temp: Path) -> None:
+    """Ray's sockets do not fit below TMPDIR, and tables hold signs that ASCII lacks."""
+    temp.chmod(0o777)
+    long = temp / ("long" * 30)
+    long.mkdir()
+    long.chmod(0o777)
+    store = Store(temp / "atoll.duckdb")
+    code = _DRIVER.format(tests=str(Path(__file__).parent), store=str(store.path), seconds=0.01)
+    done = as_nobody_in_particular("-c", code, TMPDIR=str(long), PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "->" in done.stdout and done.stdout.isascii()
+    assert {row["status"] for row in store.trials()} == {"finished"}
+    assert not list(long.glob("atoll-tmp-*"))
