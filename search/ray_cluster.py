@@ -114,7 +114,7 @@ def cluster(address: str | None, cpus: int, folder: Path) -> Iterator[Callable[[
         _restore({signal.SIGTERM: on_sigterm})
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-        with _watched(_life_signs(address)) as check:
+        with _watched(_life_signs(address), is_near=address is None) as check:
             yield check
     finally:
         ray.shutdown()
@@ -175,16 +175,20 @@ def _answers(host: str, port: int) -> bool:
 
 
 @contextmanager
-def _watched(lives: Callable[[], bool]) -> Iterator[Callable[[], None]]:
-    over = threading.Event()
+def _watched(lives: Callable[[], bool], is_near: bool) -> Iterator[Callable[[], None]]:
+    over, gone = threading.Event(), threading.Event()
 
     def check() -> None:
-        if not lives():
+        # A far one is asked by the thread alone: the driver's loop must not wait for a network.
+        if gone.is_set() or (is_near and not lives()):
             stop(RAY_DIED)
 
     def look() -> None:
         while not over.wait(_LOOK_EVERY_S):
-            check()
+            if not lives():
+                gone.set()
+                stop(RAY_DIED)
+                return
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()

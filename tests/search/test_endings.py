@@ -245,7 +245,9 @@ def test_a_reader_that_went_away_is_no_news(closed: str) -> None:
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     for name in streams if closed == "both" else (closed,):
         streams[name] = writer
-    process = subprocess.Popen([sys.executable, "-c", code], text=True, **streams)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], text=True, stdout=streams["stdout"], stderr=streams["stderr"]
+    )
     os.close(writer)
     _, said = process.communicate(timeout=60)
     assert process.returncode == PIPE_CLOSED
