@@ -46,7 +46,7 @@ _ENVIRONMENT = {
     "TUNE_WARN_THRESHOLD_S": "60",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "600",
     # Seconds until a slow start counts as none; Ray's own are 30 and 60.
-    "RAY_gcs_server_port_wait_time_s": "120",
+    "RAY_gcs_server_port_wait_time_s": "60",
     "RAY_worker_register_timeout_seconds": "300",
 }
 #: What workers of a cluster must be told; those of this machine inherit it.
@@ -237,6 +237,7 @@ def _token_mode(address: str | None) -> dict[str, str]:
         return {}
     home = home_folder()
     given = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    if given or (home is not None and (home / ".ray" / "auth_token").exists()):
-        return {_AUTH_MODE: "token"}
-    return {_AUTH_MODE: "token", "RAY_AUTH_TOKEN": _TOKEN} if address is None else {}
+    is_there = given or (home is not None and (home / ".ray" / "auth_token").exists())
+    if address is None:  # Ray sets the mode itself, and would not hear of it here once it is imported
+        return {} if is_there else {"RAY_AUTH_TOKEN": _TOKEN}
+    return {_AUTH_MODE: "token"} if is_there else {}
