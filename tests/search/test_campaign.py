@@ -260,12 +260,12 @@ def test_kill_9_loses_nothing_and_counts_nothing_twice(
         ended = 0
         while ended < FIXED + 2 and driver.poll() is None:
             time.sleep(0.02)
-            ended = sum(event["type"] == "ended" for event in store.journal.read()[0])
+            ended = sum(event.kind == "ended" for event in store.journal.read()[0])
     finally:
         driver.send_signal(signal.SIGKILL)
         driver.wait()
     assert driver.returncode == -signal.SIGKILL, "the driver was to be killed before its end"
-    journaled = {e["trial"] for e in store.journal.read()[0] if e["type"] == "ended"}
+    journaled = {e.trial for e in store.journal.read()[0] if e.kind == "ended"}
     kept = {row["trial"]: row for row in store.trials() if row["status"] == "finished"}
     assert set(kept) == journaled
     run(study, store, replay)

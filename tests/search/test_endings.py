@@ -65,7 +65,7 @@ def begin(store: Store, temp: Path, ends: int, seconds: float = 0.4) -> subproce
 
 
 def ended(store: Store) -> int:
-    return sum(event["type"] == "ended" for event in store.journal.read()[0])
+    return sum(event.kind == "ended" for event in store.journal.read()[0])
 
 
 def finish(driver: subprocess.Popen[str]) -> tuple[str, float]:
@@ -121,7 +121,7 @@ def test_a_search_ends_soon_and_says_how_to_go_on(
     assert not alive, "no process is left"
     rows = store.trials()
     over = {row["trial"] for row in rows if row["status"] == "finished"}
-    assert over == {event["trial"] for event in store.journal.read()[0] if event["type"] == "ended"}
+    assert over == {event.trial for event in store.journal.read()[0] if event.kind == "ended"}
     assert {row["reason"] for row in rows if row["status"] != "finished"} <= {"interrupted"}
     assert not any(row["interruptions"] for row in rows), "no trial is to blame"
 

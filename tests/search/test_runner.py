@@ -139,7 +139,7 @@ def test_an_ended_driver_leaves_a_study_that_goes_on(
         driver.kill()
     assert driver.returncode == (130 if how is signal.SIGINT else -how), said
     assert "Traceback" not in said
-    journaled = {event["trial"] for event in store.journal.read()[0] if event["type"] == "ended"}
+    journaled = {event.trial for event in store.journal.read()[0] if event.kind == "ended"}
     rows = store.trials()
     assert {row["trial"] for row in rows if row["status"] == "finished"} == journaled
     assert {row["reason"] for row in rows if row["status"] != "finished"} <= {"interrupted"}
@@ -268,7 +268,7 @@ def free_port() -> int:
 def wait_for_ends(store: Store, count: int, driver: Any = None) -> None:
     """Wait until so many trials have ended, or the driver has."""
     while driver is None or driver.poll() is None:
-        if sum(event["type"] == "ended" for event in store.journal.read()[0]) >= count:
+        if sum(event.kind == "ended" for event in store.journal.read()[0]) >= count:
             return
         time.sleep(0.05)
 
