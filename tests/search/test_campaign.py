@@ -18,6 +18,7 @@ from atoll.evaluators.metrics import Metrics
 from atoll.evaluators.replay import Replay
 from atoll.search import proposals as proposals_module
 from atoll.search.campaign import Campaign
+from atoll.search.events import Ended
 from atoll.search.judge import Judge
 from atoll.search.objective import Objective
 from atoll.search.proposer import Told
@@ -265,7 +266,7 @@ def test_kill_9_loses_nothing_and_counts_nothing_twice(
         driver.send_signal(signal.SIGKILL)
         driver.wait()
     assert driver.returncode == -signal.SIGKILL, "the driver was to be killed before its end"
-    journaled = {e.trial for e in store.journal.read()[0] if e.kind == "ended"}
+    journaled = {e.trial for e in store.journal.read()[0] if isinstance(e, Ended)}
     kept = {row["trial"]: row for row in store.trials() if row["status"] == "finished"}
     assert set(kept) == journaled
     run(study, store, replay)

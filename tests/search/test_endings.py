@@ -16,6 +16,7 @@ import psutil
 import pytest
 from atoll.search.cli import PIPE_CLOSED
 from atoll.search.ending import RAY_DIED, Endings, stop
+from atoll.search.events import Ended
 from atoll.search.store import Store
 from atoll.spaces.errors import AtollError
 from atoll.spaces.scratch import scratch_folder
@@ -121,7 +122,7 @@ def test_a_search_ends_soon_and_says_how_to_go_on(
     assert not alive, "no process is left"
     rows = store.trials()
     over = {row["trial"] for row in rows if row["status"] == "finished"}
-    assert over == {event.trial for event in store.journal.read()[0] if event.kind == "ended"}
+    assert over == {event.trial for event in store.journal.read()[0] if isinstance(event, Ended)}
     assert {row["reason"] for row in rows if row["status"] != "finished"} <= {"interrupted"}
     assert not any(row["interruptions"] for row in rows), "no trial is to blame"
 

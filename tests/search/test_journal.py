@@ -169,7 +169,10 @@ def test_nothing_to_read_where_nothing_was_written(path):
 TRIAL = {"study": "s", "trial": "t1"}
 BAD = {
     "no study": (Started(study="", trial="t1"), "study"),
-    "another ending": (Ended(**TRIAL, status="ok"), "status.*'finished', 'failed', 'rejected' or 'interrupted'"),
+    "another ending": (
+        Ended(**TRIAL, status="ok"),
+        "status.*'finished', 'failed', 'rejected' or 'interrupted'",
+    ),
     "a name that is none": (Started(study="s", trial="best"), "trial"),
     "a number as text": (Ended(**TRIAL, status="failed", seconds="3"), "seconds"),
     "steps without positions": (Ended(**TRIAL, status="failed", steps=[{}]), "steps.*position"),

@@ -17,6 +17,7 @@ import psutil
 import pytest
 from atoll.evaluators.evaluate import Evaluation, EvaluationRequest
 from atoll.evaluators.replay import Replay
+from atoll.search.events import Ended
 from atoll.search.machine import cores
 from atoll.search.proposer import Proposer
 from atoll.search.reference import PAPERS, REFERENCE
@@ -139,7 +140,7 @@ def test_an_ended_driver_leaves_a_study_that_goes_on(
         driver.kill()
     assert driver.returncode == (130 if how is signal.SIGINT else -how), said
     assert "Traceback" not in said
-    journaled = {event.trial for event in store.journal.read()[0] if event.kind == "ended"}
+    journaled = {event.trial for event in store.journal.read()[0] if isinstance(event, Ended)}
     rows = store.trials()
     assert {row["trial"] for row in rows if row["status"] == "finished"} == journaled
     assert {row["reason"] for row in rows if row["status"] != "finished"} <= {"interrupted"}
