@@ -525,8 +525,9 @@ def made_by_version_3(path):
             "INSERT INTO study_rows (study, definition, created_at) VALUES ('s', '{}', '2026-11-05 11:00:00')"
         )
         connection.execute(
-            "INSERT INTO trial_rows (study, recipe_digest, seed, epochs_per_step, trial, status, quality, "
-            "started_at) VALUES ('s', 'd', 0, 1, 't0001', 'finished', 0.5, '2026-11-05 12:00:00.25')"
+            "INSERT INTO trial_rows (study, recipe_digest, seed, epochs_per_step, trial, status, "
+            "quality, recipe, started_at) VALUES ('s', 'd', 0, 1, 't0001', 'finished', 0.5, 'binarize', "
+            "'2026-11-05 12:00:00.25')"
         )
         connection.execute("CREATE TABLE mine AS SELECT 42 AS answer")
 
