@@ -7,6 +7,7 @@ from typing import Any
 
 from ..spaces.pair_table import LEGEND, Matrix, matrix, pair_fates
 from ..spaces.technique import Technique
+from .said import tell
 from .table_layout import TextColumn, laid_out, wrapped
 from .tables import Column, print_table, screen_width
 
@@ -139,7 +140,7 @@ def _print_section(rows: Sequence[dict[str, Any]]) -> None:
         f"Source: {first['source']}",
     )
     lines = [line for text in said for line in wrapped(text, width)]
-    print("\n".join([*lines, *laid_out(columns, width), ""]))
+    tell("\n".join([*lines, *laid_out(columns, width), ""]))
 
 
 def _print_matrix(table: Matrix) -> None:
@@ -157,4 +158,4 @@ def _print_matrix(table: Matrix) -> None:
         "Columns are the second step, numbered as the rows. " + LEGEND.replace("`", ""),
         "In words, with layers and reasons: `atoll techniques NAME --pairs`",
     )
-    print("\n".join(line for text in words for line in wrapped(text, screen_width())))
+    tell("\n".join(line for text in words for line in wrapped(text, screen_width())))
