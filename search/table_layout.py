@@ -44,12 +44,13 @@ class TextColumn:
         return min(longest, width - _INDENT)
 
 
-def laid_out(columns: Sequence[TextColumn], width: int) -> list[str]:
+def laid_out(columns: Sequence[TextColumn], width: int, rule: str = "─") -> list[str]:
     """Returns the lines of a table, without blanks at their ends.
 
     Args:
         columns: one at least, with equally many cells.
         width: of the screen; lines are longer only where a number is.
+        rule: of which the line below the header is made.
     """
     bands = _bands(columns, width)
     lines = [line for number, band in enumerate(bands) for line in _header(band, _indent(number))]
@@ -57,7 +58,7 @@ def laid_out(columns: Sequence[TextColumn], width: int) -> list[str]:
         _indent(number) + sum(size for _, size in band) + _GAP * (len(band) - 1)
         for number, band in enumerate(bands)
     ]
-    lines.append("-" * min(width, max(taken)))
+    lines.append(rule * min(width, max(taken)))
     for row in range(len(columns[0].cells)):
         for number, band in enumerate(bands):
             if number == 0 or any(column.cells[row] for column, _ in band):

@@ -150,7 +150,8 @@ def _print_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], ti
         for column in columns
     ]
     lines = wrapped(title, width) if title else []
-    lines += laid_out(texts, width) if texts else []
+    unicode = (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
+    lines += laid_out(texts, width, "─" if unicode else "-") if texts else []
     for kind in ("measured", "predicted"):
         titles = [column.title or column.name for column in columns if column.kind == kind]
         lines += wrapped(f"{kind}: {', '.join(titles)}", width) if titles else []

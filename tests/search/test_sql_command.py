@@ -121,7 +121,7 @@ def test_a_number_is_a_json_number_and_a_date_is_iso(sql, value, wanted):
 def test_decimals_keep_their_digits_in_table_and_csv(sql):
     statement = "SELECT 12345678.50 AS d, 0.00000001::DECIMAL(18, 8) AS e"
     assert sql(statement, "--format", "csv")[1] == "d,e\n12345678.50,0.00000001\n"
-    assert "12345678.50   0.00000001" in sql(statement)[1]
+    assert "12345678.50  0.00000001" in sql(statement)[1]
 
 
 def test_a_date_that_python_lacks_is_one_sentence(sql):

@@ -1,5 +1,6 @@
 """Tables on narrow screens: nothing is lost, and nothing breaks inside a word or a number."""
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,8 +44,15 @@ def cell(column: Column, row: int) -> Any:
     return "one-thread" if row else "baseline_cnn"
 
 
+def test_an_ascii_terminal_has_an_ascii_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(content, encoding="ascii", write_through=True))
+    print_table([{"a": 1}], [Column("a")])
+    assert content.getvalue() == b"a\n-\n1\n"
+
+
 def words(lines: Sequence[str]) -> list[str]:
-    return sorted(word for line in lines for word in line.split() if set(word) != {"-"})
+    return sorted(word for line in lines for word in line.split() if set(word) - {"-", "─"})
 
 
 @pytest.mark.parametrize("width", [60, 80, 130])
@@ -87,7 +95,7 @@ def test_what_fits_beside_stands_beside() -> None:
     assert laid_out([NUMBERS, TEXTS], 40) == [
         "figure  recipe",
         "    ms",
-        "----------------------",
+        "─" * 22,
         "   1.5  a -> bb -> ccc",
         " 22.25",
     ]
@@ -98,7 +106,7 @@ def test_what_does_not_fit_has_a_line_of_its_own() -> None:
         "figure  figure",
         "    ms      ms",
         "  recipe",
-        "----------------",
+        "─" * 16,
         "   1.5     1.5",
         "  a -> bb -> ccc",
         " 22.25   22.25",
