@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .layout import BUFFER_ALIGNMENT, Layout, Part
+from .versions import versions_of
 
 if TYPE_CHECKING:
     from .writer import TensorEntry, TfliteModel
@@ -61,16 +62,17 @@ def pack(model: "TfliteModel") -> bytes:
             )
         )
     # the commonest operator first: its index is the one that is left out of tables
-    codes = [code for code, _ in Counter((op.code, op.version) for op in model.operators).most_common()]
+    versioned = [(op.code, version) for op, version in zip(model.operators, versions_of(model), strict=True)]
+    codes = [code for code, _ in Counter(versioned).most_common()]
     operators = [
         layout.table(
             "Operator",
-            OpcodeIndex=codes.index((op.code, op.version)),
+            OpcodeIndex=codes.index(code),
             Inputs=layout.vector(op.inputs, np.int32),
             Outputs=layout.vector(op.outputs, np.int32),
             **_options(layout, op.options, op.options_code, op.settings),
         )
-        for op in model.operators
+        for op, code in zip(model.operators, versioned, strict=True)
     ]
     subgraph = layout.table(
         "SubGraph",

@@ -1,8 +1,7 @@
 """The operators that our networks need, one function each: adds the operator, returns its output tensor.
 
 ``grid`` is the int8 grid of the output, or None for float32. Operators that only move values keep the grid of
-their input. Operator versions are the lowest that LiteRT's own versioning names for the types at hand
-(tflite/tools/versioning/op_version.cc), so that older runtimes and the Edge TPU accept what they can.
+their input. Versions are not chosen here: `versions` has LiteRT's rules.
 """
 
 from collections.abc import Sequence
@@ -26,18 +25,6 @@ def _window_size(size: int, kernel: int, stride: int, padding: str) -> int:
     return length
 
 
-def _int8_or(model: TfliteModel, index: int, int8_version: int, otherwise: int = 1) -> int:
-    """Version of an operator by whether tensor ``index`` is int8."""
-    return int8_version if model.tensors[index].dtype == "int8" else otherwise
-
-
-def _weighted_version(
-    model: TfliteModel, x: int, weight: int, by_type: dict[tuple[str, str], int], otherwise: int = 1
-) -> int:
-    """Version of an operator with weights, by (activation type, weight type)."""
-    return by_type.get((model.tensors[x].dtype, model.tensors[weight].dtype), otherwise)
-
-
 def conv_2d(
     model: TfliteModel,
     x: int,
@@ -53,8 +40,8 @@ def conv_2d(
 
     ``padding`` is ``same`` or ``valid`` as LiteRT means them; see ``pad_2d`` for anything else.
     """
-    batch, height, width, inputs = model.tensors[x].shape
-    out, kernel_h, kernel_w, group_inputs = model.tensors[weight].shape
+    batch, height, width, _ = model.tensors[x].shape
+    out, kernel_h, kernel_w, _ = model.tensors[weight].shape
     shape = (
         batch,
         _window_size(height, dilation[0] * (kernel_h - 1) + 1, strides[0], padding),
@@ -62,14 +49,11 @@ def conv_2d(
         out,
     )
     y = model.add_activation(shape, grid)
-    by_type = {("int8", "int8"): 3, ("int8", "int4"): 7, ("float32", "int8"): 5, ("float32", "int4"): 7}
-    version = _weighted_version(model, x, weight, by_type) if group_inputs == inputs else 6
     model.add_operator(
         "CONV_2D",
         (x, weight, bias),
         (y,),
-        version,
-        "Conv2D",
+        options="Conv2D",
         padding=_PADDING[padding],
         strideH=strides[0],
         strideW=strides[1],
@@ -101,14 +85,11 @@ def depthwise_conv_2d(
         out,
     )
     y = model.add_activation(shape, grid)
-    version = 1 if dilation == (1, 1) else 2
-    version = _weighted_version(model, x, weight, {("int8", "int8"): 3, ("int8", "int4"): 7}, version)
     model.add_operator(
         "DEPTHWISE_CONV_2D",
         (x, weight, bias),
         (y,),
-        version,
-        "DepthwiseConv2D",
+        options="DepthwiseConv2D",
         padding=_PADDING[padding],
         strideH=strides[0],
         strideW=strides[1],
@@ -140,30 +121,17 @@ def fully_connected(
     shape = (*leading, out) if keep_num_dims else (int(np.prod(leading)) * last // columns, out)
     y = model.add_activation(shape, grid)
     rounds_inputs = model.tensors[x].dtype == "float32" and model.tensors[weight].dtype != "float32"
-    by_type = {("int8", "int8"): 4, ("int8", "int4"): 10, ("float32", "int8"): 9, ("float32", "int4"): 10}
-    version = _weighted_version(model, x, weight, by_type)
-    if bias == NO_TENSOR:
-        version = max(version, 6)
-    if keep_num_dims:
-        version = max(version, 5)
     model.add_operator(
         "FULLY_CONNECTED",
         (x, weight) if bias == NO_TENSOR else (x, weight, bias),
         (y,),
-        version,
-        "FullyConnected",
+        options="FullyConnected",
         fusedActivationFunction=_ACTIVATION[activation],
         keepNumDims=keep_num_dims,
         # the plain kernels then round float inputs as the delegate does
         asymmetricQuantizeInputs=rounds_inputs or None,
     )
     return y
-
-
-def _per_channel(model: TfliteModel, weight: int) -> bool:
-    """Whether a weight tensor has a scale per channel."""
-    scales = model.tensors[weight].scales
-    return scales is not None and scales.size > 1
 
 
 def pool_2d(
@@ -188,8 +156,7 @@ def pool_2d(
         {"max": "MAX_POOL_2D", "average": "AVERAGE_POOL_2D"}[kind],
         (x,),
         (y,),
-        _int8_or(model, x, 2),
-        "Pool2D",
+        options="Pool2D",
         padding=_PADDING[padding],
         strideH=strides[0],
         strideW=strides[1],
@@ -207,7 +174,7 @@ def mean(
     kept = [1 if axis in axes else size for axis, size in enumerate(shape) if keep_dims or axis not in axes]
     y = model.add_activation(kept, grid or model.tensors[x].grid)
     index = model.add_index(axes)
-    model.add_operator("MEAN", (x, index), (y,), _int8_or(model, x, 2), "Reducer", keepDims=keep_dims)
+    model.add_operator("MEAN", (x, index), (y,), options="Reducer", keepDims=keep_dims)
     return y
 
 
@@ -222,11 +189,9 @@ def resize(
     """``bilinear`` or ``nearest_neighbor`` interpolation of maps ``x`` [1, height, width, channels]."""
     batch, _, _, channels = model.tensors[x].shape
     y = model.add_activation((batch, *size, channels), model.tensors[x].grid)
-    new = half_pixel_centers or (align_corners and kind == "nearest_neighbor")
     name = "".join(word.capitalize() for word in ("resize", *kind.split("_")))
     settings = dict(alignCorners=align_corners, halfPixelCenters=half_pixel_centers)
-    version = 3 if new else _int8_or(model, x, 2)
-    model.add_operator(f"RESIZE_{kind.upper()}", (x, model.add_index(size)), (y,), version, name, **settings)
+    model.add_operator(f"RESIZE_{kind.upper()}", (x, model.add_index(size)), (y,), options=name, **settings)
     return y
 
 
@@ -236,7 +201,7 @@ def reshape(model: TfliteModel, x: int, shape: Sequence[int]) -> int:
         raise AtollError(f"cannot reshape {model.tensors[x].shape} to {tuple(shape)}")
     y = model.add_activation(shape, model.tensors[x].grid)
     # The shape in the options, not in a tensor: some 80 bytes less, and it shares the output tensor's vector.
-    model.add_operator("RESHAPE", (x,), (y,), 1, "Reshape", newShape=[int(size) for size in shape])
+    model.add_operator("RESHAPE", (x,), (y,), options="Reshape", newShape=[int(size) for size in shape])
     return y
 
 
@@ -245,7 +210,7 @@ def transpose(model: TfliteModel, x: int, order: Sequence[int]) -> int:
     shape = [model.tensors[x].shape[axis] for axis in order]
     y = model.add_activation(shape, model.tensors[x].grid)
     index = model.add_index(order)
-    model.add_operator("TRANSPOSE", (x, index), (y,), _int8_or(model, x, 2))
+    model.add_operator("TRANSPOSE", (x, index), (y,))
     return y
 
 
@@ -255,7 +220,7 @@ def pad_2d(model: TfliteModel, x: int, height: tuple[int, int], width: tuple[int
     shape = [size + int(row.sum()) for size, row in zip(model.tensors[x].shape, pads, strict=True)]
     y = model.add_activation(shape, model.tensors[x].grid)
     index = model.add_index(pads)
-    model.add_operator("PAD", (x, index), (y,), _int8_or(model, x, 2))
+    model.add_operator("PAD", (x, index), (y,))
     return y
 
 
@@ -282,27 +247,22 @@ def _combination(
     b: int,
     grid: Grid | None,
     activation: str | None,
-    int8_version: int = 2,
 ) -> int:
     y = model.add_activation(_broadcast(model, a, b), grid)
     settings = dict(fusedActivationFunction=_ACTIVATION[activation])
-    model.add_operator(name, (a, b), (y,), _int8_or(model, a, int8_version), name.capitalize(), **settings)
+    model.add_operator(name, (a, b), (y,), options=name.capitalize(), **settings)
     return y
 
 
 def mul(model: TfliteModel, a: int, b: int, grid: Grid | None = None, activation: str | None = None) -> int:
-    """Element-wise product with broadcasting.
-
-    Of int8, version 2 takes only steps whose product is below the result's; which version a file has must not
-    depend on trained values, or its size would.
-    """
-    return _combination(model, "MUL", a, b, grid, activation, int8_version=3)
+    """Element-wise product with broadcasting."""
+    return _combination(model, "MUL", a, b, grid, activation)
 
 
 def relu(model: TfliteModel, x: int, kind: str = "relu", grid: Grid | None = None) -> int:
     """``relu`` or ``relu6`` as an operator; int8 results keep the input's grid unless given one."""
     y = model.add_activation(model.tensors[x].shape, grid or model.tensors[x].grid)
-    model.add_operator(kind.upper(), (x,), (y,), _int8_or(model, x, 2))
+    model.add_operator(kind.upper(), (x,), (y,))
     return y
 
 
@@ -317,14 +277,13 @@ def sign(model: TfliteModel, x: int, grid: Grid | None = None) -> int:
     else:
         zero = model.add_constant(np.zeros(1), "int8", entry.grid.scale)
     positive = model.add_condition(entry.shape)
-    version = _int8_or(model, x, 2)
-    model.add_operator("GREATER_EQUAL", (x, zero), (positive,), version, "GreaterEqual")
+    model.add_operator("GREATER_EQUAL", (x, zero), (positive,), options="GreaterEqual")
     if grid is None:
         ends = [model.add_constant(np.array([end]), "float32", structural=True) for end in (1.0, -1.0)]
     else:
         ends = [model.add_constant(grid.quantize(np.array([end])), "int8", grid.scale) for end in (1.0, -1.0)]
     y = model.add_activation(entry.shape, grid)
-    model.add_operator("SELECT_V2", (positive, *ends), (y,), 1, "SelectV2")
+    model.add_operator("SELECT_V2", (positive, *ends), (y,), options="SelectV2")
     return y
 
 
@@ -348,15 +307,15 @@ def hard_sigmoid(model: TfliteModel, x: int, grid: Grid | None = None) -> int:
     return mul(model, add(model, x, three, cut, "relu6"), sixth, grid)
 
 
-#: functions of one value, or of the last axis -> (their version for int8, their options in the schema)
-_FUNCTIONS: dict[str, tuple[int, str | None]] = {
-    "LOGISTIC": (2, None),
-    "TANH": (2, None),
-    "HARD_SWISH": (1, "HardSwish"),
-    "ELU": (1, None),
-    "GELU": (2, "Gelu"),
-    "LEAKY_RELU": (2, "LeakyRelu"),
-    "SOFTMAX": (2, "Softmax"),
+#: functions of one value, or of the last axis -> their options in the schema
+_FUNCTIONS: dict[str, str | None] = {
+    "LOGISTIC": None,
+    "TANH": None,
+    "HARD_SWISH": "HardSwish",
+    "ELU": None,
+    "GELU": "Gelu",
+    "LEAKY_RELU": "LeakyRelu",
+    "SOFTMAX": "Softmax",
 }
 
 
@@ -370,9 +329,8 @@ def function(model: TfliteModel, x: int, name: str, grid: Grid | None = None, **
         grid: of the result, None for float32.
         settings: fields of its options in the schema.
     """
-    int8_version, options = _FUNCTIONS[name]
     y = model.add_activation(model.tensors[x].shape, grid)
-    model.add_operator(name, (x,), (y,), _int8_or(model, x, int8_version), options, **settings)
+    model.add_operator(name, (x,), (y,), options=_FUNCTIONS[name], **settings)
     return y
 
 
@@ -384,21 +342,19 @@ def concatenation(model: TfliteModel, parts: Sequence[int], axis: int) -> int:
     shape = list(first.shape)
     shape[axis] = sum(model.tensors[part].shape[axis] for part in parts)
     y = model.add_activation(shape, first.grid)
-    model.add_operator("CONCATENATION", parts, (y,), _int8_or(model, parts[0], 2), "Concatenation", axis=axis)
+    model.add_operator("CONCATENATION", parts, (y,), options="Concatenation", axis=axis)
     return y
 
 
 def quantize(model: TfliteModel, x: int, grid: Grid) -> int:
     """Float ``x`` on an int8 ``grid``, or int8 ``x`` moved to another one."""
     y = model.add_activation(model.tensors[x].shape, grid)
-    model.add_operator("QUANTIZE", (x,), (y,), _int8_or(model, x, 2), "Quantize")
+    model.add_operator("QUANTIZE", (x,), (y,), options="Quantize")
     return y
 
 
 def dequantize(model: TfliteModel, x: int) -> int:
     """Quantized or float16 ``x``, constant or computed, as float32."""
-    entry = model.tensors[x]
-    y = model.add_activation(entry.shape)
-    version = {"float16": 3, "int4": 6, "int2": 6}.get(entry.dtype, 5 if _per_channel(model, x) else 2)
-    model.add_operator("DEQUANTIZE", (x,), (y,), version, "Dequantize")
+    y = model.add_activation(model.tensors[x].shape)
+    model.add_operator("DEQUANTIZE", (x,), (y,), options="Dequantize")
     return y

@@ -49,14 +49,23 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class OperatorEntry:
-    """One operator: builtin code and version, tensor indices (-1: an optional input left out), options."""
+    """One operator: builtin name, version, tensor indices (-1: an optional input left out), options.
 
-    code: int
-    version: int
+    Args:
+        version: None for that of LiteRT's rules (`versions`).
+    """
+
+    name: str
+    version: int | None
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def code(self) -> int:
+        """The schema's code of the operator."""
+        return getattr(schema.BuiltinOperator, self.name)
 
     @property
     def options_code(self) -> int:
@@ -147,7 +156,7 @@ class TfliteModel:
         builtin: str,
         inputs: Sequence[int],
         outputs: Sequence[int],
-        version: int = 1,
+        version: int | None = None,
         options: str | None = None,
         **settings: Any,
     ) -> None:
@@ -156,12 +165,13 @@ class TfliteModel:
         Args:
             builtin: name in the schema's BuiltinOperator, e.g. ``CONV_2D``.
             inputs, outputs: tensor indices.
-            version: version of the operator; runtimes older than it refuse the file.
+            version: runtimes older than it refuse the file; None for that of LiteRT's rules.
             options: name of the options table without "Options", e.g. ``Conv2D``.
             settings: its members in the schema's camelCase.
         """
-        code = getattr(schema.BuiltinOperator, builtin)
-        self.operators.append(OperatorEntry(code, version, tuple(inputs), tuple(outputs), options, settings))
+        self.operators.append(
+            OperatorEntry(builtin, version, tuple(inputs), tuple(outputs), options, settings)
+        )
 
     def to_bytes(self) -> bytes:
         """The bytes of the file; the same model always gives the same bytes."""
