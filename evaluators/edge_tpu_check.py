@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ai_edge_litert import schema_py_generated as schema
-
 from ..hw_models.edge_tpu_latency import cache_bytes
-from .edge_tpu_limits import TAKEN, FileOperator
-from .litert.inspect import peak_tensor_bytes, tensor_rows
+from ..hw_models.tflite_file import TfliteFile
+from .edge_tpu_limits import TAKEN, CheckedOperator
+from .litert.inspect import peak_tensor_bytes
 
 _STREAMED = (
     "{bytes:,} bytes of parameters find no room on the chip and are fetched for every image: "
@@ -89,13 +88,12 @@ def check_edge_tpu(content: bytes, layers: Sequence[str] = ()) -> EdgeTpuReport:
         content: the bytes of a `.tflite` file.
         layers: the layer that each operator comes from, in the order of execution; files do not say.
     """
-    model, rows = schema.Model.GetRootAs(content), tensor_rows(content)
-    graph = model.Subgraphs(0)
+    file = TfliteFile.parse(content)
     verdicts: list[OperatorVerdict] = []
     advice: list[str] = []
-    stop = "" if model.SubgraphsLength() == 1 else "the file has several subgraphs, allowed is one"
-    for index in range(graph.OperatorsLength()):
-        operator = FileOperator(model, graph, rows, index)
+    stop = "" if file.subgraphs == 1 else "the file has several subgraphs, allowed is one"
+    for index, stored in enumerate(file.operators):
+        operator = CheckedOperator(file, stored)
         layer = layers[index] if index < len(layers) else ""
         # what is certain comes before what is only a risk
         found = min(operator.findings(), key=lambda finding: finding.risk, default=TAKEN)
@@ -106,7 +104,7 @@ def check_edge_tpu(content: bytes, layers: Sequence[str] = ()) -> EdgeTpuReport:
         verdicts.append(OperatorVerdict(operator.name, operator.version, layer, mapped, reason))
         if not found.risk:
             stop = stop or f"behind the first {operator.name} that runs on the CPU"
-    parameters = sum(row.bytes for row in rows if row.constant)
+    parameters = sum(tensor.bytes for tensor in file.tensors if tensor.constant)
     room = cache_bytes(peak_tensor_bytes(content))
     if parameters > room:
         advice.append(_STREAMED.format(bytes=parameters - room))

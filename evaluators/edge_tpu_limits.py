@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from ..hw_models.edge_tpu_rules import LISTED
-from .litert.inspect import TensorRow
+from ..hw_models.tflite_file import FileOperator, TfliteFile
 
 #: innermost sizes that may be above 1
 INNERMOST = 3
 #: longest vector of a SOFTMAX
 LONGEST_SOFTMAX = 16_000
-_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 _QUANTIZED = ("int8", "uint8")
 _INTEGER = "quantize(bits=8) over every layer makes it integer, inputs and outputs included"
 _EIGHT_BITS = "let quantize give {layer} 8 bits"
@@ -47,19 +45,13 @@ class Finding:
 TAKEN = Finding("", risk=True)
 
 
-class FileOperator:
+class CheckedOperator:
     """One operator of a file with its tensors."""
 
-    def __init__(
-        self, model: schema.Model, graph: schema.SubGraph, rows: list[TensorRow], index: int
-    ) -> None:
-        self._model, self._graph, self._rows = model, graph, rows
-        self._stored = graph.Operators(index)
-        entry = model.OperatorCodes(self._stored.OpcodeIndex())
-        code = max(entry.BuiltinCode(), entry.DeprecatedBuiltinCode())
-        self.name, self.version = _NAMES.get(code, f"operator {code}"), int(entry.Version())
-        self.inputs = [int(self._stored.Inputs(i)) for i in range(self._stored.InputsLength())]
-        self.outputs = [int(self._stored.Outputs(i)) for i in range(self._stored.OutputsLength())]
+    def __init__(self, file: TfliteFile, stored: FileOperator) -> None:
+        self._file, self._stored = file, stored
+        self.name, self.version = stored.name, stored.version
+        self.inputs, self.outputs = stored.places, stored.outputs
 
     def findings(self) -> Iterator[Finding]:
         """Yields what stands against it; nothing where the chip takes it."""
@@ -79,62 +71,65 @@ class FileOperator:
     def _types(self) -> Iterator[Finding]:
         data = self.inputs[: _DATA_INPUTS.get(self.name, len(self.inputs))]
         for index in (index for index in [*data, *self.outputs] if index >= 0):
-            row = self._rows[index]
-            bias = row.constant and row.dtype == "int32" and index in self.inputs[2:]
-            if row.dtype not in _QUANTIZED and not bias:
-                narrow = row.dtype in ("int4", "int2")
-                advice = _EIGHT_BITS if narrow else _INTEGER
-                yield Finding(f"{row.dtype} values, allowed are 8-bit integers", advice)
-            # Offset and size are set where the values lie behind the flatbuffer
-            if self._model.Buffers(self._graph.Tensors(index).Buffer()).Size() > 1:
+            tensor = self._file.tensors[index]
+            dtype = tensor.dtype.lower()
+            bias = tensor.constant and dtype == "int32" and index in self.inputs[2:]
+            if dtype not in _QUANTIZED and not bias:
+                advice = _EIGHT_BITS if dtype in ("int4", "int2") else _INTEGER
+                yield Finding(f"{dtype} values, allowed are 8-bit integers", advice)
+            if tensor.behind:
                 yield Finding("its values lie behind the flatbuffer, allowed are those inside it")
 
     def _shapes(self) -> Iterator[Finding]:
         for index in (index for index in [*self.inputs, *self.outputs] if index >= 0):
-            row, tensor = self._rows[index], self._graph.Tensors(index)
-            if tensor.ShapeSignatureLength() and min(tensor.ShapeSignatureAsNumpy()) < 0:
+            tensor = self._file.tensors[index]
+            if not tensor.fixed:
                 yield Finding("a size that is not fixed", "export with fixed sizes and batch 1")
-            if not row.constant and any(size != 1 for size in row.shape[:-INNERMOST]):
+            if not tensor.constant and any(size != 1 for size in tensor.shape[:-INNERMOST]):
                 allowed = f"allowed are {INNERMOST} innermost sizes above 1 and batch 1"
-                yield Finding(f"a tensor of shape {list(row.shape)}, {allowed}")
+                yield Finding(f"a tensor of shape {list(tensor.shape)}, {allowed}")
 
     def option(self, table: str, name: str) -> int:
         """Returns a setting of its options, 0 where it has none."""
-        stored = self._stored.BuiltinOptions()
-        if stored is None:
-            return 0
-        options = getattr(schema, f"{table}Options")()
-        options.Init(stored.Bytes, stored.Pos)
-        return int(getattr(options, name)())
+        number, layout = _OPTIONS[table, name]
+        return 0 if self._stored.options is None else self._stored.options.number(number, layout)
 
     def shape(self, position: int) -> tuple[int, ...]:
         """Returns the shape of an input."""
-        return self._rows[self.inputs[position]].shape
+        return self._file.tensors[self.inputs[position]].shape
 
     def rows(self) -> int:
         """Returns how many vectors its output is made of."""
-        return prod(self._rows[self.outputs[0]].shape[:-1])
+        return prod(self._file.tensors[self.outputs[0]].shape[:-1])
 
     def scales(self, position: int) -> int:
         """Returns how many scales an input has."""
-        quantization = self._graph.Tensors(self.inputs[position]).Quantization()
-        return 0 if quantization is None else int(quantization.ScaleLength())
+        return self._file.tensors[self.inputs[position]].scales[1]
 
     def integers(self, position: int) -> np.ndarray:
         """Returns the values of an int32 constant; none where they are computed."""
-        buffer = self._model.Buffers(self._graph.Tensors(self.inputs[position]).Buffer())
-        return buffer.DataAsNumpy().view(np.int32) if buffer.DataLength() else np.zeros(0, np.int32)
+        return self._file.values(self.inputs[position], np.int32)
 
 
-Limits = Callable[[FileOperator], Iterator[Finding]]
+#: (options of the schema, member) -> (its number there, its layout)
+_OPTIONS = {
+    ("Pool2D", "FusedActivationFunction"): (5, "<b"),
+    ("Concatenation", "FusedActivationFunction"): (1, "<b"),
+    ("Conv2D", "DilationWFactor"): (4, "<i"),
+    ("Conv2D", "DilationHFactor"): (5, "<i"),
+    ("DepthwiseConv2D", "DilationWFactor"): (5, "<i"),
+    ("DepthwiseConv2D", "DilationHFactor"): (6, "<i"),
+    ("FullyConnected", "WeightsFormat"): (1, "<b"),
+}
+Limits = Callable[[CheckedOperator], Iterator[Finding]]
 
 
-def _nothing(one: FileOperator) -> Iterator[Finding]:
+def _nothing(one: CheckedOperator) -> Iterator[Finding]:
     yield from ()
 
 
 def _no_activation(options: str) -> Limits:
-    def limits(one: FileOperator) -> Iterator[Finding]:
+    def limits(one: CheckedOperator) -> Iterator[Finding]:
         if one.option(options, "FusedActivationFunction"):
             yield Finding("a fused activation, allowed is none")
 
@@ -142,20 +137,20 @@ def _no_activation(options: str) -> Limits:
 
 
 def _one_dilation(options: str) -> Limits:
-    def limits(one: FileOperator) -> Iterator[Finding]:
+    def limits(one: CheckedOperator) -> Iterator[Finding]:
         if one.option(options, "DilationHFactor") != one.option(options, "DilationWFactor"):
             yield Finding("another dilation down than across, allowed is the same")
 
     return limits
 
 
-def _convolution(one: FileOperator) -> Iterator[Finding]:
+def _convolution(one: CheckedOperator) -> Iterator[Finding]:
     yield from _one_dilation("Conv2D")(one)
     if one.shape(0)[-1] != one.shape(1)[-1]:
         yield Finding("groups, allowed are none or one a channel")
 
 
-def _dense(one: FileOperator) -> Iterator[Finding]:
+def _dense(one: CheckedOperator) -> Iterator[Finding]:
     if one.option("FullyConnected", "WeightsFormat"):
         yield Finding("shuffled weights, allowed is the default format")
     if one.rows() != 1:
@@ -165,29 +160,29 @@ def _dense(one: FileOperator) -> Iterator[Finding]:
         yield Finding(reason, _ONE_SCALE, risk=True)
 
 
-def _over_positions(one: FileOperator) -> Iterator[Finding]:
+def _over_positions(one: CheckedOperator) -> Iterator[Finding]:
     rank = len(one.shape(0))
     axes = sorted({int(axis) % rank for axis in one.integers(1)})
     if rank == 4 and not set(axes) <= {1, 2}:
         yield Finding(f"it goes over axes {axes}, allowed are height and width (1 and 2)")
 
 
-def _padding(one: FileOperator) -> Iterator[Finding]:
+def _padding(one: CheckedOperator) -> Iterator[Finding]:
     pads = one.integers(1).reshape(-1, 2)
     if len(pads) == 4 and (pads[0].any() or pads[3].any()):
         yield Finding("it pads batch or channels, allowed are height and width")
 
 
-def _softmax(one: FileOperator) -> Iterator[Finding]:
+def _softmax(one: CheckedOperator) -> Iterator[Finding]:
     if one.rows() != 1 or one.shape(0)[-1] > LONGEST_SOFTMAX:
         yield Finding(f"a shape {list(one.shape(0))}, allowed is one vector of up to {LONGEST_SOFTMAX:,}")
 
 
-def _resize(one: FileOperator) -> Iterator[Finding]:
+def _resize(one: CheckedOperator) -> Iterator[Finding]:
     yield Finding("large sizes are not mapped, for the sake of precision", risk=True)
 
 
-def _strides(one: FileOperator) -> Iterator[Finding]:
+def _strides(one: CheckedOperator) -> Iterator[Finding]:
     if (one.integers(3) != 1).any():
         yield Finding("strides above 1, allowed is 1")
 

@@ -12,9 +12,8 @@ interpreter tells what a build really takes.
 from dataclasses import dataclass
 from math import prod
 
-from ai_edge_litert import schema_py_generated as schema
-
-from ..litert.inspect import TensorRow, operator_names, tensor_rows
+from ...hw_models.tflite_file import TfliteFile
+from ..litert.inspect import TensorRow, rows_of
 
 ALIGNMENT = 16  # bytes; MicroArenaBufferAlignment
 #: per tensor: TfLiteEvalTensor (data, dims, type); sizeof on a 32-bit target
@@ -64,16 +63,17 @@ def tensor_arena(content: bytes) -> Arena:
     Args:
         content: of a `.tflite` file with one subgraph and static shapes.
     """
-    rows, names = tensor_rows(content), operator_names(content)
-    graph = schema.Model.GetRootAs(content).Subgraphs(0)
+    file = TfliteFile.parse(content)
+    rows, operators = rows_of(file), file.operators
     scratch, channels = 0, 0
-    for position, name in enumerate(names):
-        if name in _WEIGHTED:
-            weight = rows[int(graph.Operators(position).Inputs(1))]
-            scratch = max(scratch, _scratch_bytes(name, weight))
-            quantized = rows[int(graph.Operators(position).Outputs(0))].dtype == "int8"
-            channels += weight.shape[3 if name == "DEPTHWISE_CONV_2D" else 0] if quantized else 0
-    kept = _FIXED_BYTES + _TENSOR_BYTES * len(rows) + _OPERATOR_BYTES * len(names) + _CHANNEL_BYTES * channels
+    for operator in operators:
+        if operator.name in _WEIGHTED:
+            weight = rows[operator.inputs[1]]
+            scratch = max(scratch, _scratch_bytes(operator.name, weight))
+            quantized = rows[operator.outputs[0]].dtype == "int8"
+            channels += weight.shape[3 if operator.name == "DEPTHWISE_CONV_2D" else 0] if quantized else 0
+    kept = _FIXED_BYTES + _TENSOR_BYTES * len(rows) + _OPERATOR_BYTES * len(operators)
+    kept += _CHANNEL_BYTES * channels
     return Arena(greedy_plan(lifetimes(content)), scratch, kept)
 
 
@@ -86,22 +86,16 @@ def _scratch_bytes(name: str, weight: TensorRow) -> int:
 
 def lifetimes(content: bytes) -> list[Lifetime]:
     """Returns the computed tensors of a file: the input is there from step 0, operators are steps 1, 2, …"""
-    rows = tensor_rows(content)
-    graph = schema.Model.GetRootAs(content).Subgraphs(0)
-    first = {int(index): 0 for index in graph.InputsAsNumpy()}
+    file = TfliteFile.parse(content)
+    first = dict.fromkeys(file.inputs, 0)
     last = dict(first)
-    count = graph.OperatorsLength()
-    for position in range(count):
-        operator, step = graph.Operators(position), position + 1
-        for index in map(int, operator.OutputsAsNumpy()):
+    for step, operator in enumerate(file.operators, 1):
+        for index in operator.outputs:
             first.setdefault(index, step)
             last[index] = step
-        for index in map(int, operator.InputsAsNumpy()):
-            if index in first:
-                last[index] = step
-    for index in map(int, graph.OutputsAsNumpy()):
-        last[index] = count
-    return [Lifetime(_aligned(rows[index].bytes), first[index], last[index]) for index in first]
+        last.update({index: step for index in operator.inputs if index in first})
+    last.update(dict.fromkeys(file.outputs, len(file.operators)))
+    return [Lifetime(_aligned(file.tensors[index].bytes), first[index], last[index]) for index in first]
 
 
 def greedy_plan(tensors: list[Lifetime]) -> int:

@@ -4,6 +4,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 
+from ...hw_models.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
 from .file_run import RuntimeCrash, run_file
 from .flatbuffer import FILE_IDENTIFIER
@@ -40,8 +41,8 @@ def _beginning(content: bytes, count: int) -> bytes:
 
 
 def _crashes(content: bytes) -> bool:
-    graph = schema.Model.GetRootAs(content).Subgraphs(0)
-    shape = graph.Tensors(graph.Inputs(0)).ShapeAsNumpy()
+    file = TfliteFile.parse(content)
+    shape = file.tensors[file.inputs[0]].shape
     try:
         run_file(content, 1, [np.zeros(shape, np.float32)])
     except RuntimeCrash:

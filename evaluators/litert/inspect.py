@@ -2,20 +2,10 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from ai_edge_litert import schema_py_generated as schema
-
-from .tensors import TENSOR_TYPES, TYPE_NAMES
+from ...hw_models.tflite_file import TfliteFile
 
 # Operators whose second input only steers them: axes, target shape, paddings.
-_STEERED = {
-    schema.BuiltinOperator.RESHAPE,
-    schema.BuiltinOperator.TRANSPOSE,
-    schema.BuiltinOperator.PAD,
-    schema.BuiltinOperator.MEAN,
-    schema.BuiltinOperator.RESIZE_BILINEAR,
-    schema.BuiltinOperator.RESIZE_NEAREST_NEIGHBOR,
-}
+_STEERED = ("RESHAPE", "TRANSPOSE", "PAD", "MEAN", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
 
 
 @dataclass(frozen=True)
@@ -30,37 +20,22 @@ class TensorRow:
     constant: bool
 
 
-def _graph(content: bytes) -> tuple[schema.Model, schema.SubGraph]:
-    model = schema.Model.GetRootAs(content)
-    return model, model.Subgraphs(0)
-
-
 def operator_names(content: bytes) -> list[str]:
-    """Builtin operators of a file in the order of execution."""
-    model, graph = _graph(content)
-    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-    return [names[_code(model, graph.Operators(i))] for i in range(graph.OperatorsLength())]
-
-
-def _code(model: schema.Model, operator: schema.Operator) -> int:
-    entry = model.OperatorCodes(operator.OpcodeIndex())
-    return max(entry.BuiltinCode(), entry.DeprecatedBuiltinCode())
+    """Operators of a file in the order of execution."""
+    return [operator.name for operator in TfliteFile.parse(content).operators]
 
 
 def tensor_rows(content: bytes) -> list[TensorRow]:
     """All tensors of a file."""
-    model, graph = _graph(content)
-    rows = []
-    for index in range(graph.TensorsLength()):
-        tensor = graph.Tensors(index)
-        dtype = TYPE_NAMES.get(tensor.Type(), f"type {tensor.Type()}")
-        shape = tuple(int(size) for size in tensor.ShapeAsNumpy()) if tensor.ShapeLength() else ()
-        bits = TENSOR_TYPES[dtype][1] if dtype in TENSOR_TYPES else 32
-        size = (int(np.prod(shape)) * bits + 7) // 8
-        constant = model.Buffers(tensor.Buffer()).DataLength() > 0
-        name = (tensor.Name() or b"").decode()
-        rows.append(TensorRow(index, name, dtype, shape, size, constant))
-    return rows
+    return rows_of(TfliteFile.parse(content))
+
+
+def rows_of(file: TfliteFile) -> list[TensorRow]:
+    """All tensors of a file that was read."""
+    return [
+        TensorRow(index, one.name, one.dtype.lower(), one.shape, one.bytes, one.constant)
+        for index, one in enumerate(file.tensors)
+    ]
 
 
 @dataclass(frozen=True)
@@ -84,20 +59,19 @@ def float_tensors(content: bytes) -> list[FloatTensor]:
     A file that is integer throughout has none; `lower.operator_layers` says which layers the operators of any
     other come from.
     """
-    _, graph = _graph(content)
-    rows, names = tensor_rows(content), operator_names(content)
+    file = TfliteFile.parse(content)
+    rows, names = rows_of(file), [operator.name for operator in file.operators]
     makers: dict[int, int] = {}
     readers: dict[int, int] = {}
-    for step in range(graph.OperatorsLength()):
-        operator = graph.Operators(step)
-        for index in operator.InputsAsNumpy():
-            readers.setdefault(int(index), step)
-        makers.update({int(index): step for index in operator.OutputsAsNumpy()})
+    for step, operator in enumerate(file.operators):
+        for index in operator.inputs:
+            readers.setdefault(index, step)
+        makers.update(dict.fromkeys(operator.outputs, step))
     found = []
     for row in rows:
         if row.dtype.startswith("float"):
             step = makers.get(row.index, readers.get(row.index, 0))
-            found.append(FloatTensor(row, step, names[step]))
+            found.append(FloatTensor(row, step, names[step] if names else ""))
     return sorted(found, key=lambda tensor: (tensor.operator, tensor.tensor.index))
 
 
@@ -107,22 +81,17 @@ def peak_tensor_bytes(content: bytes) -> int:
     A tensor lives from the operator that makes it to the last one that reads it; graph inputs from the start,
     graph outputs to the end. The float copy of a constant behind DEQUANTIZE stays for good.
     """
-    _, graph = _graph(content)
-    rows = tensor_rows(content)
-    count = graph.OperatorsLength()
-    born = {int(index): 0 for index in graph.InputsAsNumpy()}
-    dies = {index: 0 for index in born}
-    for step in range(count):
-        operator = graph.Operators(step)
-        sources = [int(index) for index in operator.InputsAsNumpy() if index >= 0]
-        for index in sources:
-            dies[index] = step
-        for index in operator.OutputsAsNumpy():
-            from_constant = all(rows[source].constant for source in sources)
-            born[int(index)] = 0 if from_constant else step
-            dies[int(index)] = count - 1 if from_constant else step
-    for index in graph.OutputsAsNumpy():
-        dies[int(index)] = count - 1
+    file = TfliteFile.parse(content)
+    rows, count = file.tensors, len(file.operators)
+    born = dict.fromkeys(file.inputs, 0)
+    dies = dict.fromkeys(file.inputs, 0)
+    for step, operator in enumerate(file.operators):
+        dies.update(dict.fromkeys(operator.inputs, step))
+        from_constant = all(rows[source].constant for source in operator.inputs)
+        for index in operator.outputs:
+            born[index] = 0 if from_constant else step
+            dies[index] = count - 1 if from_constant else step
+    dies.update(dict.fromkeys(file.outputs, count - 1))
     alive = [
         sum(rows[index].bytes for index, start in born.items() if start <= step <= dies[index])
         for step in range(count)
@@ -135,24 +104,13 @@ def overhead_bytes(content: bytes) -> int:
 
     What is shared in the file is counted once.
     """
-    model, graph = _graph(content)
-    payload: dict[int, int] = {}
-
-    def count(vector: object) -> None:
-        if isinstance(vector, np.ndarray):
-            payload[vector.__array_interface__["data"][0]] = vector.nbytes
-
-    steering: set[int] = set()
-    for step in range(graph.OperatorsLength()):
-        operator = graph.Operators(step)
-        if _code(model, operator) in _STEERED:
-            steering.update(int(index) for index in operator.InputsAsNumpy()[1:])
-    for index in range(graph.TensorsLength()):
-        tensor = graph.Tensors(index)
-        quantization = tensor.Quantization()
-        if quantization is not None:
-            count(quantization.ScaleAsNumpy())
-            count(quantization.ZeroPointAsNumpy())
+    file = TfliteFile.parse(content)
+    steering = {i for one in file.operators if one.name in _STEERED for i in one.inputs[1:]}
+    payload: dict[int, int] = {}  # first byte -> bytes
+    for index, tensor in enumerate(file.tensors):
+        payload[tensor.scales[0]] = 4 * tensor.scales[1]
+        payload[tensor.zero_points[0]] = 8 * tensor.zero_points[1]
         if index not in steering:
-            count(model.Buffers(tensor.Buffer()).DataAsNumpy())
+            payload[tensor.data[0]] = tensor.data[1]
+    payload.pop(0, None)  # what is not there
     return len(content) - sum(payload.values())
