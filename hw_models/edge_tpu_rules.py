@@ -7,6 +7,7 @@ the CPU. Files are held against the same list by `evaluators.edge_tpu_check`.
 from dataclasses import dataclass, replace
 
 from .layer_table import MAC_KINDS, LayerTable, TableRow
+from .operator_table import OPERATORS_OF
 
 #: operator -> its highest version of 2020 (TensorFlow Lite 2.4, `runtime_version.cc`), which compiler 16, the
 #: last one, reads. The operators are those of Coral's page "TensorFlow models on the Edge TPU" but for LSTM.
@@ -19,15 +20,6 @@ LISTED = {
     "RESIZE_BILINEAR": 3, "RESIZE_NEAREST_NEIGHBOR": 4, "RSQRT": 2, "SLICE": 4, "SOFTMAX": 3,
     "SPACE_TO_DEPTH": 2, "SPLIT": 4, "SQUEEZE": 1, "SQUARED_DIFFERENCE": 1, "STRIDED_SLICE": 4, "SUB": 5,
     "SUM": 2, "TANH": 3, "TRANSPOSE_CONV": 3,
-}  # fmt: skip
-#: operations of a traced network -> the operator that they become
-_OPERATORS = {
-    "add": "ADD", "subtract": "SUB", "multiply": "MUL", "divide": "DIV", "relu": "RELU", "relu6": "RELU6",
-    "leaky_relu": "LEAKY_RELU", "elu": "ELU", "gelu": "GELU", "sigmoid": "LOGISTIC",
-    "hard_sigmoid": "HARD_SIGMOID", "silu": "LOGISTIC", "hard_swish": "HARD_SWISH", "tanh": "TANH",
-    "softmax": "SOFTMAX", "max_pool": "MAX_POOL_2D", "avg_pool": "AVERAGE_POOL_2D",
-    "global_avg_pool": "MEAN", "global_max_pool": "REDUCE_MAX", "mean": "MEAN",
-    "concatenate": "CONCATENATION", "upsample": "RESIZE_NEAREST_NEIGHBOR", "sign": "GREATER_EQUAL",
 }  # fmt: skip
 #: operators that the chip takes, but that no published row holds: nobody knows their time (toolchain's study
 #: of Coral's table: squeeze-excitation and its gates lie outside the data)
@@ -43,9 +35,11 @@ _UNTIMED = (
 
 
 def operator_of(row: TableRow) -> str:
-    """Returns the operator that a row without multiply-accumulates becomes; empty where that is not known."""
-    name = row.cost.operation
-    return _OPERATORS.get(name, name if name.isupper() else "")
+    """Returns the operator that a row without weights stands for; empty for those with weights.
+
+    Tables that were stored earlier name an operation's kind.
+    """
+    return OPERATORS_OF.get(row.cost.operation, (row.cost.operation,))[0]
 
 
 def reason_against(row: TableRow) -> str | None:

@@ -3,31 +3,12 @@
 from math import prod
 from pathlib import Path
 
+from ..spaces.errors import AtollError
 from ..spaces.layers.cost import FLOAT_BITS, Compute, OperationCost, OperationKind
 from .layer_table import LayerTable, Value, table_of_values
+from .operator_table import OPERATORS, UNKNOWN
 from .tflite_file import FileOperator, TfliteFile
 
-#: operators without arithmetic, that share their input's memory
-_VIEWS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
-#: run in place where their first input dies and is as large as the result
-_ELEMENTWISE = (
-    "ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE", "POW",
-    "RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1", "PRELU", "LEAKY_RELU", "ELU", "GELU",
-    "LOGISTIC", "TANH", "HARD_SWISH", "ABS", "NEG", "EXP", "LOG", "SQRT", "RSQRT", "SQUARE",
-    "FLOOR", "CEIL", "ROUND", "SIGN", "CAST", "SELECT", "SELECT_V2",
-    "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "EQUAL", "NOT_EQUAL",
-    "SOFTMAX", "LOG_SOFTMAX", "L2_NORMALIZATION", "QUANTIZE", "DEQUANTIZE",
-)  # fmt: skip
-_KINDS: dict[str, OperationKind] = {
-    **dict.fromkeys(_ELEMENTWISE, "elementwise"),
-    **dict.fromkeys(("MAX_POOL_2D", "AVERAGE_POOL_2D", "L2_POOL_2D"), "pool"),
-    **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD"), "pool"),
-    **dict.fromkeys(("CONCATENATION", "PACK", "UNPACK", "SPLIT", "SPLIT_V", "TILE"), "move"),
-    **dict.fromkeys(("PAD", "PADV2", "MIRROR_PAD", "SLICE", "STRIDED_SLICE", "GATHER"), "move"),
-    **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE"), "move"),
-    **dict.fromkeys(("SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "BROADCAST_TO", "REVERSE_V2"), "move"),
-    **dict.fromkeys(("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"), "move"),
-}
 _DENSE = "FULLY_CONNECTED"
 _WEIGHTED = (_DENSE, "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "BATCH_MATMUL")
 
@@ -47,11 +28,22 @@ def layer_table_of(file: TfliteFile, name: str) -> LayerTable:
     Args:
         file: of one image: its first input is [1, height, width, channels].
         name: for messages.
+
+    Raises:
+        AtollError: an operator's tensors do not fit it, or there is nothing to run.
     """
     values = [_input(file, index) for index in file.inputs]
-    for operator in file.operators:
+    for at, operator in enumerate(file.operators):
         if file.computed.intersection(operator.inputs):
-            values += _values(file, operator)
+            try:
+                values += _values(file, operator)
+            except (IndexError, ZeroDivisionError, ValueError) as error:
+                shapes = ", ".join(str(list(file.tensors[index].shape)) for index in operator.inputs)
+                raise AtollError(
+                    f"{name}: operator {at}, {operator.name}, cannot read shapes {shapes}"
+                ) from error
+    if not values:
+        raise AtollError(f"{name}: got a .tflite file without inputs, allowed is one with one at least")
     shape = _channels_first(file.tensors[file.inputs[0]].shape) if file.inputs else ()
     return table_of_values(name, shape, values)
 
@@ -74,12 +66,13 @@ def _channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
 def _values(file: TfliteFile, operator: FileOperator) -> list[Value]:
     """Returns an operator's outputs; the first one carries its cost."""
     sources = tuple(_name(index) for index in operator.inputs if index in file.computed)
-    costs = () if operator.name in _VIEWS else (_cost(file, operator),)
+    entry = OPERATORS.get(operator.name, UNKNOWN)
+    costs = () if entry.view else (_cost(file, operator),)
     values = []
     for position, index in enumerate(operator.outputs):
         tensor = file.tensors[index]
         first = position == 0
-        in_place = operator.name in _ELEMENTWISE and tensor.shape == file.tensors[operator.inputs[0]].shape
+        in_place = entry.in_place and tensor.shape == file.tensors[operator.inputs[0]].shape
         values.append(
             Value(
                 name=_name(index),
@@ -89,7 +82,7 @@ def _values(file: TfliteFile, operator: FileOperator) -> list[Value]:
                 bits=tensor.bits,
                 costs=costs if first else (),
                 in_place=in_place,
-                view=operator.name in _VIEWS,
+                view=entry.view,
                 output=index in file.outputs,
             )
         )
@@ -101,14 +94,15 @@ def _cost(file: TfliteFile, operator: FileOperator) -> OperationCost:
         return _weighted_cost(file, operator)
     output = file.tensors[operator.outputs[0]]
     read = sum(file.tensors[index].elements for index in operator.inputs if index in file.computed)
-    kind = _KINDS.get(operator.name, "unknown")
+    entry = OPERATORS.get(operator.name, UNKNOWN)
     return OperationCost(
-        kind=kind,
+        kind=entry.kind,
         input_elements=read,
         output_elements=sum(file.tensors[index].elements for index in operator.outputs),
         activation_bits=output.bits,
         compute="int8" if output.bits == 8 else "float32",
         moved_elements=output.elements if operator.name == "TRANSPOSE" else 0,
+        calibrated=entry.calibrated,
         operation=operator.name,
     )
 
@@ -166,10 +160,15 @@ def _train_rank(file: TfliteFile, operator: FileOperator) -> int:
         return 0  # the layer's bias comes behind the whole train
     index = operator.outputs[0]
     readers = file.readers(index)
-    while len(readers) == 1 and readers[0].name in _VIEWS:
+    while len(readers) == 1 and OPERATORS.get(readers[0].name, UNKNOWN).view:
         index = readers[0].outputs[0]
         readers = file.readers(index)
     if len(readers) != 1 or readers[0].name != "TRANSPOSE":
+        columns = output.shape[-1]
+        next_stage = len(readers) == 1 and readers[0].name == _DENSE and len(operator.inputs) == 2
+        if output.shape[0] > 1 and next_stage:
+            others = file.constant_behind(readers[0].inputs[1]).shape[1]
+            return 1 if others == columns else columns  # of a mode of 1 nothing is moved: [rows, rank]
         return int(output.shape[0] > 1)
     rows, shape = output.shape[0], file.tensors[index].shape
     return shape[1] if len(shape) == 3 else shape[0] if rows == 1 else 1
@@ -191,7 +190,7 @@ def _work(
         # 1x1 with one output a channel: the scale-and-shift that a norm becomes
         kind: OperationKind = "norm" if window == 1 and image[-1] == output[-1] else "depthwise"
         return kind, positions * prod(weight), 0
-    patch = window * image[-1]
+    patch = prod(weight[1:])  # of one group
     return (
         ("pointwise" if window == 1 else "conv"),
         positions * prod(weight),

@@ -25,8 +25,8 @@ _BITS = {
     "FLOAT16": 16, "BFLOAT16": 16, "FLOAT32": 32, "INT32": 32, "UINT32": 32, "FLOAT64": 64, "INT64": 64,
     "UINT64": 64, "COMPLEX64": 64, "COMPLEX128": 128,
 }  # fmt: skip
-#: most elements of one tensor: LiteRT counts them in 32 bits
-LARGEST_TENSOR = 2**31
+#: of one tensor: whole numbers up to here are exact as floats, with which costs are reckoned
+LARGEST_ELEMENTS = 2**53
 #: most axes of one tensor: LiteRT's kernels take eight at most
 MOST_AXES = 8
 
@@ -202,7 +202,9 @@ class TfliteFile:
     def constant_behind(self, index: int) -> FileTensor:
         """Returns the constant that a tensor was made of: a widened weight's stored one."""
         seen: set[int] = set()  # a graph that was not parsed may have a circle
-        while (maker := self._makers.get(index)) and maker.inputs and index not in self.computed | seen:
+        while (maker := self._makers.get(index)) and maker.inputs and index not in self.computed:
+            if index in seen:
+                break
             seen.add(index)
             index = maker.inputs[0]
         return self.tensors[index]
@@ -257,8 +259,8 @@ def _tensor(table: Table, buffers: Sequence[tuple[tuple[int, int], bool]], at: i
         scales=(0, 0) if grid is None else grid.vector(2, 4),
         zero_points=(0, 0) if grid is None else grid.vector(3, 8),
     )
-    if tensor.elements > LARGEST_TENSOR:
-        raise _damaged(f"tensor {at} of shape {list(shape)} has {tensor.elements} elements")
+    if tensor.elements > LARGEST_ELEMENTS:
+        raise _damaged(f"a tensor of more than {LARGEST_ELEMENTS:,} elements")
     sparse = table.table(6) is not None
     if data[1] and tensor.dtype in _BITS and not sparse and data[1] < tensor.bytes:
         raise _damaged(f"tensor {at} of shape {list(shape)} needs {tensor.bytes} bytes and has {data[1]}")

@@ -1,9 +1,10 @@
 """Which values of a network are integers, and on which value's grid each of them is."""
 
+from .fusion import fuses
 from .graph import Graph, Operation
 from .layers.cost import FLOAT_BITS
 from .layers.layer import Layer
-from .operation_kinds import ACTIVATIONS, TAKES_ACTIVATION, hands_on, has_integer_kernel
+from .operation_kinds import hands_on, has_integer_kernel
 
 
 class GridFlow:
@@ -121,13 +122,3 @@ class GridFlow:
         if not self.functions and has_integer_kernel(*known):
             return "the network does another thing in training than in evaluation"
         return "the runtime has no integer kernel for it"
-
-
-def fuses(graph: Graph, operation: Operation) -> bool:
-    """Whether the kernel before an operation carries it out too: fused activations, folded normalisations."""
-    source = graph[operation.inputs[0]]
-    if len(graph.consumers(source.name)) != 1:
-        return False
-    if operation.kind == "norm":
-        return isinstance(source.module, Layer) and source.module.sliceable
-    return operation.kind in ACTIVATIONS and source.kind in TAKES_ACTIVATION

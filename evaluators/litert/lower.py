@@ -15,10 +15,10 @@ from torch import nn
 from ...hw_models.run_order import run_order
 from ...spaces.channels.groups import reads_channels
 from ...spaces.errors import AtollError
+from ...spaces.fusion import activation_among, carried_out, written_grid
 from ...spaces.graph import Graph, Operation, trace
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
-from ...spaces.operation_kinds import ACTIVATIONS, TAKES_ACTIVATION, hands_on
 from . import operators
 from .lower_functions import (
     COMBINATIONS,
@@ -29,7 +29,6 @@ from .lower_functions import (
 )
 from .lower_layers import lower_layer, lower_norm
 from .lower_pooling import lower_pooling
-from .tensors import Grid
 from .values import Value, Workbench
 from .writer import TfliteModel
 
@@ -110,15 +109,13 @@ def _lower_operation(
     kind, module = operation.kind, operation.module
     if kind == "input":
         channels, height, width = operation.shape
-        grid = _own_grid(bench, [operation]) or _wanted_grid(bench, graph, operation)
+        grid = bench.grid(written_grid(graph, [operation]))
         index = bench.model.add_input((1, height, width, channels), grid)
         return Value(index, (height, width, channels)), operation
     if not sources:
         raise AtollError(f"{operation.described} cannot be written for LiteRT")
-    covered, activation = _covered(graph, operation)
-    target = _own_grid(bench, covered)
-    if target is None and not isinstance(module, Layer | Norm):
-        target = _wanted_grid(bench, graph, covered[-1])
+    covered = carried_out(graph, operation)
+    activation, target = activation_among(covered), bench.grid(written_grid(graph, covered))
     if isinstance(module, Layer):
         if not reads_channels(operation, graph.input_shapes(operation)[0]):
             raise AtollError("a dense layer on rows of maps cannot be written for LiteRT")
@@ -155,37 +152,3 @@ def _reshaped(bench: Workbench, operation: Operation, source: Value) -> Value:
     if kind == "reshape" and source.shape == (operation.shape[0],):  # features become maps of one position
         return replace(bench.in_torch_order(source), shape=(1, 1, operation.shape[0]))
     raise AtollError(f"{operation.described or kind} cannot be written for LiteRT")
-
-
-def _covered(graph: Graph, operation: Operation) -> tuple[list[Operation], str | None]:
-    """The operations that one kernel carries out, from the given one on, and the activation among them."""
-    covered, activation = [operation], None
-    reader = graph.only_reader(operation)
-    if reader and isinstance(reader.module, Norm) and _folds(operation):
-        covered.append(reader)
-        reader = graph.only_reader(reader)
-    if reader and reader.kind in ACTIVATIONS and operation.kind in TAKES_ACTIVATION:
-        covered.append(reader)
-        activation = reader.kind
-    return covered, activation
-
-
-def _folds(operation: Operation) -> bool:
-    """Whether a normalisation can be folded into a layer: into its last weight, and no rounding between."""
-    layer = operation.module
-    return isinstance(layer, Layer) and layer.sliceable and not operation.grids
-
-
-def _own_grid(bench: Workbench, covered: list[Operation]) -> Grid | None:
-    """The grid that a kernel writes to: the first one behind it; it is moved to any other."""
-    return next((bench.grid(grid) for operation in covered for grid in operation.grids), None)
-
-
-def _wanted_grid(bench: Workbench, graph: Graph, operation: Operation) -> Grid | None:
-    """The grid that the one reader of an operation puts on it, None where there is none."""
-    reader = graph.only_reader(operation)
-    while reader is not None and hands_on(reader.kind, reader.module) and not reader.grids:
-        reader = graph.only_reader(reader)
-    if reader is not None and isinstance(reader.module, Layer):
-        return bench.grid(reader.module.input_grid)
-    return None

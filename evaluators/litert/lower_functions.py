@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ...hw_models.operator_table import OPERATORS_OF
 from ...spaces.errors import AtollError
 from ...spaces.graph import Operation
 from . import operators
@@ -14,22 +15,14 @@ from .support import LARGEST_STEP_RATIOS
 from .tensors import Grid
 from .values import Value, Workbench
 
-#: functions of one value with an operator of their own -> its name in the schema
-_FUNCTIONS = {
-    "sigmoid": "LOGISTIC",
-    "tanh": "TANH",
-    "hard_swish": "HARD_SWISH",
-    "elu": "ELU",
-    "gelu": "GELU",
-    "leaky_relu": "LEAKY_RELU",
-    "softmax": "SOFTMAX",
-}
 _COMBINATIONS: dict[str, Callable[..., int]] = {
     "add": operators.add,
     "subtract": operators.subtract,
     "multiply": operators.mul,
     "divide": operators.mul,  # by a number
 }
+#: functions of one value that are one operator
+_FUNCTIONS = ("sigmoid", "tanh", "hard_swish", "elu", "gelu", "leaky_relu", "softmax")
 POINTWISE = (*_FUNCTIONS, "silu", "hard_sigmoid", "relu6")
 COMBINATIONS = (*_COMBINATIONS, "concatenate")
 
@@ -60,7 +53,7 @@ def lower_function(bench: Workbench, operation: Operation, source: Value, target
     kind = operation.kind
     (source,), target = on_int8(bench, kind, [source], target)
     if kind == "silu":  # x sigmoid(x)
-        gate = operators.function(bench.model, source.index, _FUNCTIONS["sigmoid"])
+        gate = operators.function(bench.model, source.index, OPERATORS_OF[kind][0])
         return replace(source, index=operators.mul(bench.model, source.index, gate), non_negative=False)
     if kind == "hard_sigmoid":
         index = operators.hard_sigmoid(bench.model, source.index, target)
@@ -71,7 +64,8 @@ def lower_function(bench: Workbench, operation: Operation, source: Value, target
     settings = _settings(operation, source)
     if kind == "softmax":
         source = bench.in_torch_order(source)
-    index = operators.function(bench.model, source.index, _FUNCTIONS[kind], target, **settings)
+    (name,) = OPERATORS_OF[kind]
+    index = operators.function(bench.model, source.index, name, target, **settings)
     return replace(source, index=index, non_negative=kind in ("sigmoid", "softmax"))
 
 

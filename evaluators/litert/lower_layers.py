@@ -15,7 +15,7 @@ from ...spaces.layers.dense import Dense
 from ...spaces.layers.factor import Factor
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
-from ...spaces.layers.same_padding import same_padding
+from ...spaces.layers.same_padding import window_padding
 from ...spaces.layers.tt_dense import TTDense
 from . import operators
 from .support import WeightedOperator
@@ -170,18 +170,9 @@ def padded(
     Returns:
         tensor index [1, height, width, channels] and ``same`` or ``valid``.
     """
-    same, pads = True, []
-    for size, kernel, stride, (before, behind), step in zip(
-        source.shape, window, strides, zeros, dilation, strict=False
-    ):
-        extent = step * (kernel - 1) + 1
-        steps = (size + before + behind - extent) // stride
-        after = max(0, steps * stride + extent - size - before)
-        alike = (before, after) == same_padding(size, kernel, stride, step)
-        same = same and steps == (size - 1) // stride and alike
-        pads.append((before, after))
+    pads = window_padding(source.shape[:2], window, strides, zeros, dilation)
     maps = bench.maps(source)
-    if same:
+    if pads is None:
         return maps, "same"
     if any(pads[0] + pads[1]):
         maps = operators.pad_2d(bench.model, maps, *pads)

@@ -5,6 +5,7 @@ their input. Versions are not chosen here: `versions` has LiteRT's rules.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -319,7 +320,7 @@ _FUNCTIONS: dict[str, str | None] = {
 }
 
 
-def function(model: TfliteModel, x: int, name: str, grid: Grid | None = None, **settings: float) -> int:
+def function(model: TfliteModel, x: int, name: str, grid: Grid | None = None, **settings: Any) -> int:
     """A function of every value of ``x``, or of its last axis: an operator with one input.
 
     Args:

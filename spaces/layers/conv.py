@@ -231,8 +231,8 @@ def convolution_cost(
     """
     positions = output_shape[1] * output_shape[2]
     elements, patch = weight.shape.numel(), weight.shape[1:].numel()
-    depthwise = window.groups > 1 and window.groups == input_shape[0] == output_shape[0]
-    pointwise = window.groups == 1 and window.size == (1, 1)
+    depthwise = window.groups > 1 and weight.shape[1] == 1
+    pointwise = window.size == (1, 1)
     kind: OperationKind = "depthwise" if depthwise else "pointwise" if pointwise else "conv"
     compute, calibrated = kernel(weight, True, activation_bits, dynamic)
     return OperationCost(

@@ -23,6 +23,33 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> Pair
     return total // 2, total - total // 2
 
 
+def window_padding(
+    sizes: tuple[int, ...],
+    window: tuple[int, ...],
+    strides: tuple[int, ...],
+    zeros: tuple[Pair, ...],
+    dilation: tuple[int, ...] = (1, 1),
+) -> tuple[Pair, ...] | None:
+    """Returns the zeros that a window really reads, (before, after) each axis; None where "SAME" puts these.
+
+    Args:
+        sizes: of the maps, (height, width).
+        window, strides, dilation: along each axis.
+        zeros: (before, behind) each axis as the network has them.
+    """
+    same, pads = True, []
+    for size, kernel, stride, (before, behind), step in zip(
+        sizes, window, strides, zeros, dilation, strict=True
+    ):
+        extent = step * (kernel - 1) + 1
+        steps = (size + before + behind - extent) // stride
+        after = max(0, steps * stride + extent - size - before)
+        alike = (before, after) == same_padding(size, kernel, stride, step)
+        same = same and steps == (size - 1) // stride and alike
+        pads.append((before, after))
+    return None if same else tuple(pads)
+
+
 class SameConv2d(nn.Conv2d):
     """A convolution with zeros as TensorFlow's "SAME" has them; torch knows that at stride 1 only."""
 

@@ -264,14 +264,17 @@ class TTDense(Layer):
     def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
         batch = torch.Size(input_shape[:-1]).numel()  # rows of features: 1 but for inputs of more dimensions
         elements, found = batch * self.inputs, []
-        for position, (factor, rank, _) in enumerate(self.stages()):
+        for position, (factor, rank, mode) in enumerate(self.stages()):
             outputs, inputs = factor.shape
             rows = elements // inputs
+            # two dense layers follow each other as they are, and so does what is moved in front of nothing
+            moves = not self.sliceable and mode > 1 and rows * rank > 1
+            train = moves or rows > 1
             compute, calibrated = kernel(factor, False, self.activation_bits, self.dynamic)
             last = position == len(self.in_modes) - 1
             found.append(
                 OperationCost(
-                    kind="contraction",
+                    kind="contraction" if rows > 1 else "dense",
                     macs=rows * inputs * outputs,
                     weight_elements=inputs * outputs,
                     weight_bits=storage_bits(factor, False),
@@ -280,8 +283,8 @@ class TTDense(Layer):
                     output_elements=rows * outputs,
                     activation_bits=self.activation_bits,
                     compute=compute,
-                    moved_elements=rows * outputs,
-                    rank_elements=rank * rows * outputs,
+                    moved_elements=rows * outputs if moves else 0,
+                    rank_elements=rank * rows * outputs if train else 0,
                     reduction=inputs,
                     columns=outputs,
                     calibrated=calibrated,

@@ -228,9 +228,11 @@ def test_the_price_is_that_of_the_operations_in_the_file() -> None:
     network, _, content = compressed("binarize(activations=binary)")
     table = layer_table(network, SHAPE)
     signs = [row for row in table.rows if row.cost.kind == "elementwise"]
-    assert [row.path for row in signs] == ["conv2", "dense1"]
-    assert operator_names(content).count("SELECT_V2") == len(signs)
-    assert [row.cost.input_elements for row in signs] == [8 * 4 * 4, 128]
+    # a comparison and a selection each
+    assert [row.path for row in signs] == ["conv2", "conv2", "dense1", "dense1"]
+    assert [row.cost.operation for row in signs] == 2 * ["GREATER_EQUAL", "SELECT_V2"]
+    assert operator_names(content).count("SELECT_V2") == 2
+    assert [row.cost.input_elements for row in signs] == [128, 128, 128, 128]
     assert not any(row.cost.calibrated for row in signs)
     binary, _, _ = compressed("binarize")
     assert table.macs == layer_table(binary, SHAPE).macs
