@@ -78,7 +78,7 @@ weights: $(VENV)/.installed ## Train the shipped baseline weights anew
 
 pairs: $(VENV)/.installed ## Write anew what later steps do to earlier ones (spaces/techniques/PAIRS.md)
 	@echo "== Comparing the plans of every ordered pair of techniques" >&2
-	$(BIN)/python -m atoll.spaces.pair_table
+	$(BIN)/python -m atoll.spaces.recipes.pair_table
 
 test: $(VENV)/.installed ## Run all tests
 	@echo "== Running all tests" >&2

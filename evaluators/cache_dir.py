@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from ..spaces.errors import AtollError
-from ..spaces.home import home_folder
+from ..spaces.machine.home import home_folder
 
 
 def cache_dir() -> Path:

@@ -65,7 +65,7 @@ def tiny_given(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Task, Path]":
     from atoll.evaluators.datasets.digits import load_digits
     from atoll.evaluators.tasks.given import save_given
     from atoll.evaluators.tasks.task import Task
-    from atoll.evaluators.training import fit
+    from atoll.evaluators.training.loop import fit
 
     digits = load_digits()
 

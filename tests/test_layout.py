@@ -109,7 +109,11 @@ def test_imports_follow_the_house(path: Path) -> None:
         ("search/a.py", "from ..tests.oracles import x", "imports tests"),
         ("search/a.py", "from ...other import x", "imports other from outside the package"),
         ("search/a.py", "import spaces.recipe", "imports spaces.recipe absolutely"),
-        ("search/a.py", "from atoll.spaces.recipe import Recipe", "imports atoll.spaces.recipe absolutely"),
+        (
+            "search/a.py",
+            "from atoll.spaces.recipes.recipe import Recipe",
+            "imports atoll.spaces.recipes.recipe absolutely",
+        ),
         ("evaluators/a.py", "import ray.tune", "imports ray"),
         ("hw_models/a.py", "from duckdb import connect", "imports duckdb"),
         ("spaces/a.py", "import optuna", "imports optuna"),
@@ -185,11 +189,11 @@ def test_a_machine_path_is_seen(place: str) -> None:
     assert not MACHINE_PATH.search(f'open("~/{place}")')
 
 
-@pytest.mark.skipif(not (ROOT / "search/cli.py").exists(), reason="no command line yet")
+@pytest.mark.skipif(not (ROOT / "search/commands/cli.py").exists(), reason="no command line yet")
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from atoll.search.cli import main\n"
+        "from atoll.search.commands.cli import main\n"
         "sys.argv = ['atoll', '--help']\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         f"print('heavy:', sorted({HEAVY!r} & sys.modules.keys()))\n"

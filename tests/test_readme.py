@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from atoll.spaces.order import check_order
-from atoll.spaces.recipe import Recipe
+from atoll.spaces.recipes.order import check_order
+from atoll.spaces.recipes.recipe import Recipe
 from atoll.spaces.techniques import TECHNIQUES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,7 +28,7 @@ def commands() -> list[list[str]]:
 
 def run(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "atoll.search.cli", *words],
+        [sys.executable, "-m", "atoll.search.commands.cli", *words],
         capture_output=True,
         text=True,
         cwd=folder,
@@ -38,7 +38,7 @@ def run(*words: str, folder: Path, **environment: str) -> subprocess.CompletedPr
 
 
 def test_every_command_of_the_readme_exists() -> None:
-    from atoll.search.cli import COMMANDS
+    from atoll.search.commands.cli import COMMANDS
 
     known = {name for name, _ in COMMANDS}
     named = {words[1] for words in commands()} | set(re.findall(r"`atoll ([a-z]+)", README))
@@ -59,7 +59,7 @@ def test_links_of_the_readme_lead_somewhere() -> None:
 
 
 def test_the_study_of_the_readme_is_read_and_its_space_can_be_narrowed(tmp_path: Path) -> None:
-    from atoll.search.study_file import find_study_file, read_study
+    from atoll.search.study.study_file import find_study_file, read_study
 
     text, space = blocks("yaml")
     assert yaml.safe_load(text)["task"] == "digits"
@@ -118,9 +118,9 @@ def test_the_tables_of_the_readme_are_the_committed_ones() -> None:
 
 @pytest.mark.slow
 def test_the_errors_of_the_predictors_are_those_of_the_readme() -> None:
-    from atoll.hw_models.calibration import fit
-    from atoll.hw_models.calibration_report import report_rows, summary
-    from atoll.hw_models.samples import samples
+    from atoll.hw_models.devices.samples import samples
+    from atoll.hw_models.fitting.calibration import fit
+    from atoll.hw_models.fitting.calibration_report import report_rows, summary
 
     for device, names in (
         ("coral-dev-board", ("`coral-dev-board`, latency", "`coral-dev-board`, peak memory")),

@@ -12,7 +12,7 @@ interpreter tells what a build really takes.
 from dataclasses import dataclass
 from math import prod
 
-from ...hw_models.tflite_file import TfliteFile
+from ...hw_models.tables.tflite_file import TfliteFile
 from ..litert.inspect import TensorRow, rows_of
 
 ALIGNMENT = 16  # bytes; MicroArenaBufferAlignment

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...spaces.errors import AtollError
-from ...spaces.foreign_file import damage_told, read_bytes
+from ...spaces.outside.foreign_file import damage_told, read_bytes
 from .arena import ALIGNMENT, tensor_arena
 from .delivery import Form, Source
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...spaces.errors import AtollError
-from ..artifact import zstd_packed
+from ..measuring.artifact import zstd_packed
 from .unpack import HEADER, LZMA, MAGIC, VERSION, ZSTD, UnpackError, unpack
 
 CODEC_NAMES = {LZMA: "lzma", ZSTD: "zstd-19"}

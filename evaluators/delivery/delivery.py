@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
 from ..datasets.dataset import to_float
-from ..training import predict_logits
+from ..training.loop import predict_logits
 from .quiet import hushed
 
 #: images of the validation split that a form is run on: some runtimes take a second an image

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...spaces.errors import AtollError
-from ...spaces.foreign_file import inside
 from ...spaces.nearest import known_names
+from ...spaces.outside.foreign_file import inside
 
 if TYPE_CHECKING:
     from .delivery import Delivery, Form, Source

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ...spaces.errors import AtollError
-from ...spaces.foreign_file import read_bytes
+from ...spaces.outside.foreign_file import read_bytes
 from .container import READERS, codec_of, content_size, pack_content, unpack_content
 from .delivery import Form, Source
 

@@ -4,7 +4,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 
-from ...hw_models.tflite_file import TfliteFile
+from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
 from .file_run import RuntimeCrash, run_file
 from .flatbuffer import FILE_IDENTIFIER

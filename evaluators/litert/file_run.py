@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...spaces.errors import AtollError
-from ...spaces.scratch import scratch_folder
+from ...spaces.machine.scratch import scratch_folder
 from .runtime import LiteRtRunner
 
 _MODEL, _IMAGES, _LOGITS, _ANSWER, _STAGE = "model.tflite", "images.npy", "logits.npy", "answer.json", "stage"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ...hw_models.tflite_file import TfliteFile
+from ...hw_models.tables.tflite_file import TfliteFile
 
 # Operators whose second input only steers them: axes, target shape, paddings.
 _STEERED = ("RESHAPE", "TRANSPOSE", "PAD", "MEAN", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")

@@ -12,11 +12,11 @@ from math import prod
 
 from torch import nn
 
-from ...hw_models.run_order import run_order
+from ...hw_models.tables.run_order import run_order
 from ...spaces.channels.groups import reads_channels
 from ...spaces.errors import AtollError
-from ...spaces.fusion import activation_among, carried_out, written_grid
-from ...spaces.graph import Graph, Operation, trace
+from ...spaces.graph.fusion import activation_among, carried_out, written_grid
+from ...spaces.graph.graph import Graph, Operation, trace
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
 from . import operators

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...hw_models.operator_table import OPERATORS_OF
+from ...hw_models.tables.operator_table import OPERATORS_OF
 from ...spaces.errors import AtollError
-from ...spaces.graph import Operation
+from ...spaces.graph.graph import Operation
 from . import operators
 from .support import LARGEST_STEP_RATIOS
 from .tensors import Grid

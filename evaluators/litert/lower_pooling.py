@@ -6,9 +6,9 @@ from dataclasses import replace
 from torch import nn
 
 from ...spaces.errors import AtollError
-from ...spaces.graph import Operation
+from ...spaces.graph.graph import Operation
+from ...spaces.graph.operation_kinds import averages
 from ...spaces.layers.same_padding import SameAvgPool2d, SameMaxPool2d
-from ...spaces.operation_kinds import averages
 from . import operators
 from .lower_functions import on_int8
 from .lower_layers import padded

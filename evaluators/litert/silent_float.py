@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from ...spaces.activation_grids import integer_throughout
+from ...spaces.quantization.activation_grids import integer_throughout
 from .inspect import float_tensors
 from .lower import operator_layers
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from ...spaces.networks import build_network
 from ..datasets.dataset import Dataset, Split
-from ..training import evaluate_quality
+from ..training.loop import evaluate_quality
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ...spaces.context import Batch
 from ...spaces.errors import AtollError
 from ...spaces.networks import initialize
-from ..training import fit
+from ...spaces.technique.context import Batch
+from ..training.loop import fit
 from . import TASKS, load_task
 from .given import given_network, save_given, weights_path
 from .task import Task

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ...spaces.errors import AtollError
-from ..said import say, tell
-from ..tables import Column, FormatOption, print_json, print_table
+from ..terminal.said import say, tell
+from ..terminal.tables import Column, FormatOption, print_json, print_table
 
 #: the device of this machine
 HOST = "host"
@@ -70,10 +70,10 @@ def calibrate(
     id, setup, network, recipe, input_shape (HEIGHTxWIDTHxCHANNELS), num_classes, latency_ms, peak_memory_mib,
     latency_credible, memory_credible (yes or no); family, model_size and model_size_unit, notes if you like.
     """
-    from ...hw_models.calibration_report import report_rows, summary
-    from ...hw_models.device import fit_all
-    from ...hw_models.own_device import Calibration
-    from ...hw_models.processor import this_processor
+    from ...hw_models.devices.device import fit_all
+    from ...hw_models.devices.own_device import Calibration
+    from ...hw_models.fitting.calibration_report import report_rows, summary
+    from ...spaces.machine.processor import this_processor
 
     if file is None and device is None and not measure:
         raise AtollError("calibrate: got neither FILE nor --device, allowed is either or both")
@@ -134,8 +134,8 @@ def _measured(file: Path | None) -> Path:
     """Times this machine and returns the file with its rows: FILE, or the one of the user's own device."""
     import csv
 
-    from ...hw_models.device_folder import new_device_folder
-    from ..host_measuring import measure_this_machine
+    from ...hw_models.devices.device_folder import new_device_folder
+    from .host_measuring import measure_this_machine
 
     path = file or new_device_folder(HOST) / "measurements.csv"
     if file is not None and file.exists():

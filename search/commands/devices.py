@@ -3,7 +3,7 @@
 from typing import Any
 
 from ...spaces.errors import AtollError
-from ..tables import Column, FormatOption, print_table
+from ..terminal.tables import Column, FormatOption, print_table
 
 COLUMNS = (
     Column("device"),
@@ -21,9 +21,9 @@ def devices(format: FormatOption = "table") -> None:
     Yours are below the folder ATOLL_DEVICES (~/.config/atoll/devices if not set) and come before built-in
     ones of the same name; `atoll calibrate FILE --device NAME` makes one.
     """
-    from ...hw_models.device import Device
-    from ...hw_models.device_folder import device_folder, device_names
-    from ...hw_models.samples import measurements_of
+    from ...hw_models.devices.device import Device
+    from ...hw_models.devices.device_folder import device_folder, device_names
+    from ...hw_models.devices.samples import measurements_of
 
     rows: list[dict[str, Any]] = []
     for name in device_names():

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ...spaces.errors import AtollError
-from ...spaces.home import home_folder
-from ...spaces.scratch import scratch_place
-from ..store_option import DEFAULT_STORE, StoreOption
-from ..tables import Column, FormatOption, print_table
+from ...spaces.machine.home import home_folder
+from ...spaces.machine.scratch import scratch_place
+from ..terminal.store_option import DEFAULT_STORE, StoreOption
+from ..terminal.tables import Column, FormatOption, print_table
 
 COLUMNS = (Column("what"), Column("found"), Column("wanted"), Column("ok"))
 #: Distributions without which a command fails, and what for.
@@ -38,7 +38,7 @@ def doctor(store: StoreOption = DEFAULT_STORE, format: FormatOption = "table") -
 
 def doctor_rows(store: Path) -> list[dict[str, Any]]:
     """Returns one row a check."""
-    from ..machine import cores, memory
+    from ...spaces.machine.resources import cores, memory
 
     free, total = (amount / 1e9 for amount in (memory().free_bytes, memory().total_bytes))
     python = platform.python_version()
@@ -78,7 +78,7 @@ def _cache_row() -> dict[str, Any]:
 
 
 def _temporary_row() -> dict[str, Any]:
-    from ..ray_cluster import RAY_FOLDER_CHARACTERS
+    from ..driver.ray_cluster import RAY_FOLDER_CHARACTERS
 
     wanted = "writable and of a short path, for Ray's sockets (TMPDIR names another)"
     try:

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 import typer
 
 from ...spaces.errors import AtollError
-from ..said import say
-from ..store_option import DEFAULT_STORE, StoreOption
-from ..tables import Column, FormatOption, print_record
+from ..terminal.said import say
+from ..terminal.store_option import DEFAULT_STORE, StoreOption
+from ..terminal.tables import Column, FormatOption, print_record
 
 COLUMNS = (
     Column("study"),
@@ -41,12 +41,12 @@ def evaluate(
     format: FormatOption = "table",
 ) -> None:
     """Train and measure one recipe as a trial of a study; a finished one is not run again."""
-    from ...spaces.order import check_order
-    from ...spaces.recipe import Recipe
-    from ..ending import advise
-    from ..runner import run_here
-    from ..single import evaluate_single
-    from ..store import Store
+    from ...spaces.recipes.order import check_order
+    from ...spaces.recipes.recipe import Recipe
+    from ..driver.runner import run_here
+    from ..driver.single_trial import evaluate_single
+    from ..store.store import Store
+    from ..terminal.ending import advise
 
     wanted = check_order(Recipe.parse(recipe))
     place = Store(store)
@@ -61,9 +61,9 @@ def evaluate(
 
 def _study(store: Any, name: str | None, task: str, seed: int | None, epochs: float | None) -> Any:
     """Returns the named study of the store, or the built-in one of the task with seed and epochs set."""
-    from ..selection import choose_study
-    from ..study import Study
-    from ..study_file import create_study, task_study
+    from ..store.selection import choose_study
+    from ..study.study import Study
+    from ..study.study_file import create_study, task_study
 
     if name is not None:
         row = choose_study(store, name)

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from ...spaces.file_names import file_name
-from ..said import say
-from ..store_option import DEFAULT_STORE, StoreOption
-from ..tables import Column, FormatOption, print_record
+from ...spaces.outside.file_names import file_name
+from ..terminal.said import say
+from ..terminal.store_option import DEFAULT_STORE, StoreOption
+from ..terminal.tables import Column, FormatOption, print_record
 
 
 def export(
@@ -43,9 +43,9 @@ def export(
     format: FormatOption = "table",
 ) -> None:
     """Export a trial as a verified LiteRT file with its weights, recipe and model card."""
-    from ..export import export_trial
-    from ..selection import choose_study, choose_trial
-    from ..store import Store
+    from ..export.export import export_trial
+    from ..store.selection import choose_study, choose_trial
+    from ..store.store import Store
 
     place = Store(store)
     row = choose_study(place, study)

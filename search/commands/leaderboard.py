@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..said import say
-from ..store_option import DEFAULT_STORE, StoreOption
-from ..tables import Column, FormatOption, print_table
+from ..terminal.said import say
+from ..terminal.store_option import DEFAULT_STORE, StoreOption
+from ..terminal.tables import Column, FormatOption, print_table
 
 if TYPE_CHECKING:
-    from ...evaluators.constraints import Constraint
+    from ...evaluators.ranking.constraints import Constraint
 
 Row = dict[str, Any]
 # What the ranking and the table need of a trial: its JSON columns would be most of a large study's bytes.
@@ -60,10 +60,10 @@ def leaderboard(
     One row a recipe: the mean over its seeds at its largest budget. Only recipes that meet the study's
     constraints are ranked, unless --all is given. Scores compare the rows of one table, not tables.
     """
-    from ...evaluators.constraints import parse_constraints
-    from ...evaluators.leaderboard import leaderboard as ranked
-    from ..selection import baseline_figures, choose_study
-    from ..store import Store
+    from ...evaluators.ranking.constraints import parse_constraints
+    from ...evaluators.ranking.leaderboard import leaderboard as ranked
+    from ..store.selection import baseline_figures, choose_study
+    from ..store.store import Store
 
     place = Store(store)
     chosen = choose_study(place, study)
@@ -94,7 +94,7 @@ def _notes(
     all: bool,
 ) -> list[str]:
     """Returns what the table alone would leave unsaid."""
-    from ...evaluators.leaderboard import BASELINE, nearest_miss
+    from ...evaluators.ranking.leaderboard import BASELINE, nearest_miss
 
     name, recipes = study["study"], len({row["recipe"] for row in trials} - {BASELINE})
     if recipes == 0:

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from ...spaces.errors import AtollError
-from ..said import say, tell
-from ..store_option import DEFAULT_STORE, StoreOption
-from ..tables import Column, FormatOption, print_json, print_table
+from ..terminal.said import say, tell
+from ..terminal.store_option import DEFAULT_STORE, StoreOption
+from ..terminal.tables import Column, FormatOption, print_json, print_table
 
 #: the papers' network and images, with the classes of PUB-III
 NETWORK, INPUT, CLASSES = "baseline_cnn", "64x64x3", 35
@@ -65,8 +65,8 @@ def predict(
     Nothing is trained: the structure alone is priced. Where a step's structure depends on data, the figures
     are a lower bound.
     """
-    from ...hw_models.device import Device
-    from ..priced import priced_file, priced_recipe, priced_trial
+    from ...hw_models.devices.device import Device
+    from .pricing import priced_file, priced_recipe, priced_trial
 
     if sum(given is not None for given in (recipe, artifact, trial)) != 1:
         raise AtollError("predict: give one of RECIPE, --artifact FILE.tflite and --trial TRIAL")

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from ...spaces.errors import AtollError
-from ..said import say
-from ..tables import Column, FormatOption, print_table
+from ..terminal.said import say
+from ..terminal.tables import Column, FormatOption, print_table
 
 DEFAULT_PROFILE = "balanced"  # equal weights: the profile of someone who states no preference
 
@@ -49,8 +49,8 @@ def rank(
     inference_time_ms, latency_ms, computational_cost_mflops, macs, accuracy_pct, quality, peak_memory_kb and
     peak_memory_bytes; other columns are ignored.
     """
-    from ...evaluators.model_table import column_weights, rank_table, read_model_table, role_weights
-    from ...evaluators.ranking import check_scoring, check_weights, profile_weights
+    from ...evaluators.ranking.model_table import column_weights, rank_table, read_model_table, role_weights
+    from ...evaluators.ranking.ranking import check_scoring, check_weights, profile_weights
 
     if profile is not None and weights is not None:
         raise AtollError("--profile and --weights are both given: use one of them")

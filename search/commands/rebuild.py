@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from ...spaces.errors import AtollError
-from ..said import say
-from ..tables import Column, FormatOption, print_record
+from ..terminal.said import say
+from ..terminal.tables import Column, FormatOption, print_record
 
 DIFFERENT = 1  # exit status where another file comes out; 2 is wrong input
 
@@ -24,7 +24,7 @@ def rebuild(
     The .tflite file is written anew from it, and its SHA-256 compared with the one in the folder's card (exit
     status 1 if another comes out).
     """
-    from ...evaluators.rebuild import rebuild as rebuild_folder
+    from ...evaluators.card.rebuild import rebuild as rebuild_folder
 
     found = rebuild_folder(folder)
     if output is not None:

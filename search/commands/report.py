@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from ...spaces.file_names import file_name
-from ..said import tell
-from ..store_option import DEFAULT_STORE, StoreOption
+from ...spaces.outside.file_names import file_name
+from ..terminal.said import tell
+from ..terminal.store_option import DEFAULT_STORE, StoreOption
 
 
 def report(
@@ -23,9 +23,9 @@ def report(
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Write a study's leaderboard as Markdown and CSV, its trials and steps as Parquet."""
-    from ..report import write_report
-    from ..selection import choose_study
-    from ..store import Store
+    from ..export.report import write_report
+    from ..store.selection import choose_study
+    from ..store.store import Store
 
     place = Store(store)
     row = choose_study(place, study)

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from ..store_option import DEFAULT_STORE, StoreOption
-from ..tables import FormatOption
+from ..terminal.store_option import DEFAULT_STORE, StoreOption
+from ..terminal.tables import FormatOption
 from .search import (
     AddressOption,
     EnsemblesOption,
@@ -30,10 +30,10 @@ def resume(
     format: FormatOption = "table",
 ) -> None:
     """Go on with a study: interrupted trials run again, larger limits extend it."""
-    from ..launch import launch
-    from ..selection import choose_study
-    from ..store import Store
-    from ..study import Study
+    from ..driver.launch import launch
+    from ..store.selection import choose_study
+    from ..store.store import Store
+    from ..study.study import Study
 
     place = Store(store)
     row = choose_study(place, study)

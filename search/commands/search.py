@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..store_option import DEFAULT_STORE, StoreOption
-from ..tables import FormatOption
+from ..terminal.store_option import DEFAULT_STORE, StoreOption
+from ..terminal.tables import FormatOption
 
 INTERRUPTED = 130  # shell convention: 128 + SIGINT
 
@@ -53,20 +53,20 @@ def search(
 
     The same study again continues it. The first limit that is reached ends it; Ctrl-C keeps everything.
     """
-    from ..study_file import find_study_file, read_study
+    from ..study.study_file import find_study_file, read_study
 
     limits = limits_of(workers, trials, ensembles, time)
     given = {"seed": seed, "name": name}
     overrides: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     chosen = read_study(find_study_file(study), overrides | ({"limits": limits} if limits else {}))
     if dry_run:
-        from ..dry_run import dry_run as preview
+        from .dry_run import dry_run as preview
 
         preview(chosen, store, format)
         return
 
-    from ..launch import launch
-    from ..store import Store
+    from ..driver.launch import launch
+    from ..store.store import Store
 
     finish(launch(chosen, Store(store), address), store, format)
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...spaces.errors import AtollError
-from ..store_option import DEFAULT_STORE, StoreOption
-from ..tables import Column, FormatOption, print_table
+from ..terminal.store_option import DEFAULT_STORE, StoreOption
+from ..terminal.tables import Column, FormatOption, print_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,8 +30,8 @@ def sql(
     format: FormatOption = "table",
 ) -> None:
     """Ask the trials with SQL (read-only; works while a search runs)."""
-    from ..opening import QueryLimits
-    from ..store import Store
+    from ..store.opening import QueryLimits
+    from ..store.store import Store
 
     usual = QueryLimits()
     limits = QueryLimits(memory_limit or usual.memory_mb, time_limit or usual.seconds)

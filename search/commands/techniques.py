@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ..tables import FormatOption
+from ..terminal.tables import FormatOption
 
 
 def techniques(
@@ -18,7 +18,7 @@ def techniques(
 ) -> None:
     """List the techniques with their settings: what is allowed, the default and what a search tries."""
     from ...spaces.techniques import TECHNIQUES, technique_named
-    from ..technique_list import print_pairs, print_techniques
+    from .technique_list import print_pairs, print_techniques
 
     chosen = TECHNIQUES if name is None else (technique_named(name),)
     if pairs:

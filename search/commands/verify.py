@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from ..said import say, tell
-from ..store_option import DEFAULT_STORE, StoreOption
-from ..tables import Column, Format, FormatOption, print_json, print_table
+from ..terminal.said import say, tell
+from ..terminal.store_option import DEFAULT_STORE, StoreOption
+from ..terminal.tables import Column, Format, FormatOption, print_json, print_table
 
 DIFFERENT = 1  # exit status where a figure differs or an operator does not map; 2 is wrong input
 
@@ -50,9 +50,9 @@ def verify(
     if device is not None:
         _pre_check(folder, device, format)
         return
-    from ..second_look import look_again
-    from ..store import Store
-    from ..verification import other_versions, verify_export
+    from ..export.quality_on_test import look_again
+    from ..export.verification import other_versions, verify_export
+    from ..store.store import Store
 
     rows = verify_export(folder, trust)
     looked_at = test and all(row.verdict != "differs" for row in rows)
@@ -78,7 +78,7 @@ def verify(
 
 
 def _pre_check(folder: Path, device: str, format: Format) -> None:
-    from ..pre_check import pre_check
+    from ..export.pre_check import pre_check
 
     found = pre_check(folder, device)
     if format == "json":

@@ -7,14 +7,14 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from ..graph import Graph, Operation, trace
+from ..graph.graph import Graph, Operation, trace
+from ..graph.operation_kinds import COMBINING, POINTWISE, Shape
 from ..kernels.importance import channel_l1
 from ..layers.conv import Conv
 from ..layers.dense import Dense
 from ..layers.layer import Layer
 from ..layers.norm import Norm
 from ..layers.tt_dense import TTDense
-from ..operation_kinds import COMBINING, POINTWISE, Shape
 from .layout import Channels, Concatenated, Layout, Spread, counterparts
 
 #: operations that hand each channel on by itself

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from ..context import Context
+from ..importance.saliency import IMAGES, channel_saliency
 from ..kernels.importance import channel_l1, relative
 from ..kernels.nni_criteria import channel_geometric_median, channel_l2
 from ..layers.norm import Norm
-from ..saliency import IMAGES, channel_saliency
+from ..technique.context import Context
 from .groups import ChannelGroup, group_importance
 
 #: rates the channels of a group: [size], larger matters more

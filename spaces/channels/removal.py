@@ -5,13 +5,13 @@ from collections.abc import Collection, Iterable
 import torch
 from torch import Tensor, nn
 
-from ..graph import trace
+from ..graph.graph import trace
 from ..kernels.layer_fit import MAP_BATCH, MAP_IMAGES, fit_layer
-from ..kernels.statistics import layer_inputs, reestimate
 from ..layers.layer import Layer
+from ..layers.statistics import layer_inputs, reestimate
 from ..layers.structure import input_shape_of
-from ..reconstruction import reconstruct
 from .groups import ChannelGroup, keep_channels
+from .reconstruction import reconstruct
 
 #: Adam steps of the fit of a decomposed layer that lost inputs or outputs
 FIT_STEPS = 150

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..context import Context
-from ..gates import gated_inputs
+from ..importance.gates import gated_inputs
 from ..layers.layer import Layer
+from ..technique.context import Context
 from .removal import Cut
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..carried_over import check_own_behaviour, check_replaceable, check_same_outputs
 from ..errors import AtollError
-from ..heads import heads
-from ..wiring import wired
+from ..graph.carried_over import check_own_behaviour, check_replaceable, check_same_outputs
+from ..graph.heads import heads
+from ..graph.wiring import wired
 from .conv import Conv
 from .conv_chain import ConvChain
 from .dense import Dense

@@ -12,7 +12,7 @@ def text_recognition_unidentified(
 
     Chosen without looking at times or memory. Convolutions of 18, 32, 32 channels and a dense layer of 25
     units: at 64x64x3 with 35 classes 0.883 MB of float weights, and by the papers' own rule for the baseline
-    (`hw_models/flop_count.py`) 20.07 MFLOP.
+    (`hw_models/tables/flop_count.py`) 20.07 MFLOP.
 
     Args:
         num_classes: number of logits; 35 in PUB-III.

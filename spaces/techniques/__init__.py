@@ -2,7 +2,7 @@
 
 from ..errors import AtollError
 from ..nearest import known_names
-from ..technique import Technique
+from ..technique.technique import Technique
 from .binarize import Binarize
 from .cluster import Cluster
 from .cp import CP

@@ -7,18 +7,18 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from ..context import Context
-from ..domains import Choice, Float
 from ..errors import AtollError
-from ..kernels.statistics import reestimate
+from ..graph.non_negative import layers_with_unsigned_inputs
 from ..layers.binary import Binary
 from ..layers.codebook import Codebook
 from ..layers.factor import Factor
 from ..layers.sign import InputSign
+from ..layers.statistics import reestimate
 from ..layers.structure import settle, to_meta
-from ..non_negative import layers_with_unsigned_inputs
-from ..targets import end_layers, targeted_layers
-from ..technique import Decisions, Technique, layers_setting, setting
+from ..technique.context import Context
+from ..technique.domains import Choice, Float
+from ..technique.targets import end_layers, targeted_layers
+from ..technique.technique import Decisions, Technique, layers_setting, setting
 
 #: images on which statistics are measured again
 IMAGES = 512

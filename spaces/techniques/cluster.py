@@ -6,8 +6,6 @@ from typing import ClassVar
 
 from torch import nn
 
-from ..context import Context
-from ..domains import Choice, Int, OrWord
 from ..kernels.affine import symmetric_levels
 from ..layers.binary import Binary
 from ..layers.codebook import Codebook
@@ -15,8 +13,10 @@ from ..layers.factor import Factor
 from ..layers.grid import Grid
 from ..layers.mask import Mask
 from ..layers.structure import settle, to_meta
-from ..targets import targeted_layers
-from ..technique import Decisions, Technique, layers_setting, setting
+from ..technique.context import Context
+from ..technique.domains import Choice, Int, OrWord
+from ..technique.targets import targeted_layers
+from ..technique.technique import Decisions, Technique, layers_setting, setting
 
 #: a codebook must be this much smaller than the weights that share it
 WEIGHTS_PER_CLUSTER = 4

@@ -6,15 +6,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..decomposable import not_smaller, unsuited_conv
-from ..decomposed_form import chain_of
-from ..decomposition import Decomposition, fit_steps_setting, max_error_setting, start_setting
-from ..domains import Int, OrWord
+from ..decomposition.decomposable import not_smaller, unsuited_conv
+from ..decomposition.decomposed_form import chain_of
+from ..decomposition.decomposition import Decomposition, fit_steps_setting, max_error_setting, start_setting
 from ..kernels.conv_factors import cp, relative_error
 from ..layers.conv import Conv
 from ..layers.conv_chain import ConvChain
 from ..layers.layer import Layer
-from ..technique import layers_setting, setting
+from ..technique.domains import Int, OrWord
+from ..technique.technique import layers_setting, setting
 
 #: largest rank that is tried; alternating least squares takes minutes from there on
 LARGEST_RANK = 512

@@ -8,17 +8,17 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..context import Batch, Context
-from ..domains import Choice, Float
+from ..channels.student import cut_student
 from ..errors import AtollError
-from ..feature_maps import FeatureMaps, comparable_layers, with_features
-from ..heads import single_head
+from ..graph.feature_maps import FeatureMaps, comparable_layers, with_features
+from ..graph.heads import single_head
 from ..kernels.distillation import feature_loss, relation_loss, response_loss
-from ..kernels.statistics import BATCH, reestimate
+from ..layers.statistics import BATCH, reestimate
 from ..layers.structure import adopt, input_shape_of, to_meta
 from ..networks import NETWORKS, build_network
-from ..student import cut_student
-from ..technique import Decisions, Technique, setting
+from ..technique.context import Batch, Context
+from ..technique.domains import Choice, Float
+from ..technique.technique import Decisions, Technique, setting
 
 #: images on which the statistics of a cut-out student are measured, and the losses of two that learn together
 IMAGES = 1024

@@ -6,18 +6,18 @@ from typing import ClassVar
 
 from torch import nn
 
-from ..context import Context
-from ..domains import Choice, Float
 from ..errors import AtollError
 from ..kernels.affine import symmetric_levels
 from ..kernels.allocation import allocate_bits
-from ..kernels.statistics import reestimate
 from ..layers.layer import Layer
+from ..layers.statistics import reestimate
 from ..layers.structure import settle, to_meta
-from ..sensitivity import layer_sensitivities
-from ..targets import targeted_layers
-from ..technique import Decisions, Technique, layers_setting, setting
-from ..weight_grids import WeightGrids, quantize_layers
+from ..quantization.sensitivity import layer_sensitivities
+from ..quantization.weight_grids import WeightGrids, quantize_layers
+from ..technique.context import Context
+from ..technique.domains import Choice, Float
+from ..technique.targets import targeted_layers
+from ..technique.technique import Decisions, Technique, layers_setting, setting
 
 #: widths that the runtime stores as they are (int8, int4, int2); layers begin at their `narrowest_bits`
 WIDTHS = (8, 4, 2)

@@ -12,14 +12,14 @@ from ..channels.groups import ChannelGroup, channel_groups, keep_channels
 from ..channels.importance import CRITERIA, has_norm, scorer
 from ..channels.removal import Cut, remove_channels
 from ..channels.zero_groups import drive_to_zero
-from ..context import Context
-from ..domains import Choice, Float, matches
-from ..gates import gated_inputs
+from ..importance.gates import gated_inputs
 from ..kernels.importance import largest
 from ..kernels.schedules import SCHEDULES, cumulative_shares
 from ..layers.structure import input_shape_of, to_meta
-from ..targets import targeted_layers
-from ..technique import Decisions, Technique, layers_setting, setting
+from ..technique.context import Context
+from ..technique.domains import Choice, Float, matches
+from ..technique.targets import targeted_layers
+from ..technique.technique import Decisions, Technique, layers_setting, setting
 
 #: images for statistics and for the fit of decomposed layers (own measurement, 2026: more bring nothing)
 IMAGES = 1024

@@ -7,17 +7,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..context import Context
-from ..domains import Choice, Float, OrWord
+from ..importance.weight_importance import CRITERIA, weight_scores
 from ..kernels.importance import largest_together
 from ..kernels.schedules import SCHEDULES, cumulative_shares
 from ..layers.factor import Factor
 from ..layers.layer import Layer
 from ..layers.mask import Mask
 from ..layers.structure import settle, to_meta
-from ..targets import targeted_layers
-from ..technique import Decisions, Technique, layers_setting, setting
-from ..weight_importance import CRITERIA, weight_scores
+from ..technique.context import Context
+from ..technique.domains import Choice, Float, OrWord
+from ..technique.targets import targeted_layers
+from ..technique.technique import Decisions, Technique, layers_setting, setting
 
 #: weights that compete under one threshold, and the share of them that goes
 Pool = tuple[float, dict[str, Factor]]

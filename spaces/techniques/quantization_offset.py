@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..context import Batch, Context
-from ..domains import Float
 from ..errors import AtollError
-from ..heads import matched_targets, single_head
-from ..kernels.statistics import BATCH
+from ..graph.heads import matched_targets, single_head
+from ..layers.statistics import BATCH
 from ..layers.structure import to_meta
-from ..technique import Decisions, Technique, setting
+from ..technique.context import Batch, Context
+from ..technique.domains import Float
+from ..technique.technique import Decisions, Technique, setting
 
 #: images on which the error is measured
 IMAGES = 1024

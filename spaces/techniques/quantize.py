@@ -6,15 +6,15 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from ..context import Context
-from ..domains import Choice
 from ..errors import AtollError
-from ..kernels.statistics import reestimate
 from ..layers.half import BITS as HALF_BITS
+from ..layers.statistics import reestimate
 from ..layers.structure import settle, to_meta
-from ..targets import end_layers, targeted_layers
-from ..technique import Decisions, Technique, layers_setting, setting
-from ..weight_grids import WeightGrids, quantize_layers
+from ..quantization.weight_grids import WeightGrids, quantize_layers
+from ..technique.context import Context
+from ..technique.domains import Choice
+from ..technique.targets import end_layers, targeted_layers
+from ..technique.technique import Decisions, Technique, layers_setting, setting
 
 #: images on which activation ranges are observed
 IMAGES = 512

@@ -5,12 +5,12 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..decomposable import unsuited_dense
-from ..decomposition import Decomposition, fit_steps_setting, max_error_setting, start_setting
-from ..domains import Int, OrWord
+from ..decomposition.decomposable import unsuited_dense
+from ..decomposition.decomposition import Decomposition, fit_steps_setting, max_error_setting, start_setting
 from ..layers.layer import Layer
 from ..layers.tt_dense import TTDense
-from ..technique import layers_setting, setting
+from ..technique.domains import Int, OrWord
+from ..technique.technique import layers_setting, setting
 
 
 @dataclass(frozen=True)

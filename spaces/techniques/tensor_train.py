@@ -6,17 +6,17 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from ..context import Context
-from ..decomposable import unsuited_conv, unsuited_dense
-from ..decomposed_form import chain_of
-from ..decomposition import Decomposition, fit_steps_setting, max_error_setting, start_setting
-from ..domains import Choice, Int, Modes, OrWord, mode_product, mode_sizes
+from ..decomposition.decomposable import unsuited_conv, unsuited_dense
+from ..decomposition.decomposed_form import chain_of
+from ..decomposition.decomposition import Decomposition, fit_steps_setting, max_error_setting, start_setting
 from ..errors import AtollError
 from ..kernels.conv_factors import train, train_ranks
 from ..layers.conv import Conv
 from ..layers.layer import Layer
 from ..layers.tt_dense import TTDense
-from ..technique import Decisions, layers_setting, setting
+from ..technique.context import Context
+from ..technique.domains import Choice, Int, Modes, OrWord, mode_product, mode_sizes
+from ..technique.technique import Decisions, layers_setting, setting
 
 
 @dataclass(frozen=True)

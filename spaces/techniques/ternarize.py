@@ -7,16 +7,16 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from ..context import Context
-from ..domains import Choice, Float
-from ..kernels.statistics import reestimate
 from ..layers.binary import Binary
 from ..layers.codebook import Codebook
 from ..layers.factor import Factor
+from ..layers.statistics import reestimate
 from ..layers.structure import settle, to_meta
 from ..layers.ternary import TWN_THRESHOLD, Ternary
-from ..targets import end_layers, targeted_layers
-from ..technique import Decisions, Technique, layers_setting, setting
+from ..technique.context import Context
+from ..technique.domains import Choice, Float
+from ..technique.targets import end_layers, targeted_layers
+from ..technique.technique import Decisions, Technique, layers_setting, setting
 
 #: images on which statistics are measured again
 IMAGES = 512

@@ -5,14 +5,14 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..decomposable import unsuited_conv
-from ..decomposed_form import chain_of
-from ..decomposition import Decomposition, fit_steps_setting, max_error_setting, start_setting
-from ..domains import CountOrShare, OrWord
+from ..decomposition.decomposable import unsuited_conv
+from ..decomposition.decomposed_form import chain_of
+from ..decomposition.decomposition import Decomposition, fit_steps_setting, max_error_setting, start_setting
 from ..kernels.conv_factors import tucker, tucker_ranks
 from ..layers.conv import Conv
 from ..layers.layer import Layer
-from ..technique import layers_setting, setting
+from ..technique.domains import CountOrShare, OrWord
+from ..technique.technique import layers_setting, setting
 
 
 @dataclass(frozen=True)

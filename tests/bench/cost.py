@@ -4,17 +4,17 @@ import random
 from dataclasses import replace
 from statistics import mean, median
 
-from atoll.evaluators.evaluate import price_recipe
-from atoll.hw_models.calibration import Sample, fit
-from atoll.hw_models.calibration_report import leave_one_out_errors as leave_one_out_errors_of
-from atoll.hw_models.calibration_report import report_rows, summary
-from atoll.hw_models.device import Device
-from atoll.hw_models.estimate import Estimate, log_error
-from atoll.hw_models.layer_table import layer_table
-from atoll.hw_models.samples import samples
+from atoll.evaluators.steps.evaluate import price_recipe
+from atoll.hw_models.devices.device import Device
+from atoll.hw_models.devices.samples import samples
+from atoll.hw_models.fitting.calibration import Sample, fit
+from atoll.hw_models.fitting.calibration_report import leave_one_out_errors as leave_one_out_errors_of
+from atoll.hw_models.fitting.calibration_report import report_rows, summary
+from atoll.hw_models.fitting.estimate import Estimate, log_error
+from atoll.hw_models.tables.layer_table import layer_table
 from atoll.spaces.layers.structure import adopt
 from atoll.spaces.networks import build_network
-from atoll.spaces.recipe import Recipe
+from atoll.spaces.recipes.recipe import Recipe
 from figures import median_seconds, report
 from regressors import REGRESSORS, leave_one_out_errors
 

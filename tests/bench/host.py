@@ -11,17 +11,17 @@ from math import exp
 from pathlib import Path
 from statistics import mean
 
-from atoll.evaluators.host import ROUNDS, measure_host
-from atoll.evaluators.host_networks import CALIBRATION, HELD_OUT
+from atoll.evaluators.host.networks import CALIBRATION, HELD_OUT
+from atoll.evaluators.host.timing import ROUNDS, measure_host
 from atoll.hw_models.board import bench
-from atoll.hw_models.calibration import Sample
-from atoll.hw_models.device import Device, fit_all, fitted_text
-from atoll.hw_models.device_folder import About, device_folder
-from atoll.hw_models.estimate import Estimate, log_error
-from atoll.hw_models.measured_table import measured_table
-from atoll.hw_models.measurements import Measurement, read_measurements
-from atoll.hw_models.processor import this_processor
-from atoll.hw_models.samples import samples
+from atoll.hw_models.devices.device import Device, fit_all, fitted_text
+from atoll.hw_models.devices.device_folder import About, device_folder
+from atoll.hw_models.devices.samples import samples
+from atoll.hw_models.fitting.calibration import Sample
+from atoll.hw_models.fitting.estimate import Estimate, log_error
+from atoll.hw_models.fitting.measured_table import measured_table
+from atoll.hw_models.fitting.measurements import Measurement, read_measurements
+from atoll.spaces.machine.processor import this_processor
 from figures import report
 
 DEVICE = "host"

@@ -6,8 +6,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from atoll.search.events import Ended, Event, Proposed, Started, StudyDescribed
-from atoll.search.store import Store
+from atoll.search.store.events import Ended, Event, Proposed, Started, StudyDescribed
+from atoll.search.store.store import Store
 from figures import median_seconds, report
 
 TRIALS = 5_000  # far more than a week of searching on two cores

@@ -8,8 +8,8 @@ from statistics import mean
 from typing import Literal
 
 from atoll.evaluators.tasks.task import Task
-from atoll.search.report import machine
-from atoll.spaces.recipe import Recipe
+from atoll.search.export.report import machine
+from atoll.spaces.recipes.recipe import Recipe
 from technique_rows import Row
 from technique_runs import Run
 

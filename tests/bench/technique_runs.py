@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from atoll.spaces.errors import AtollError
-from atoll.spaces.recipe import Recipe
-from atoll.spaces.technique import Technique
+from atoll.spaces.recipes.recipe import Recipe
+from atoll.spaces.technique.technique import Technique
 from atoll.spaces.techniques import TECHNIQUES, technique_named
 
 #: technique -> steps from mild to strong; others take theirs from the search grid of their first setting

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from atoll.evaluators.cache_dir import cache_dir
-from atoll.evaluators.evaluate import EvaluationRequest, evaluate
+from atoll.evaluators.steps.evaluate import EvaluationRequest, evaluate
 from atoll.evaluators.tasks import load_task
-from atoll.search.study import DEFAULT_DEVICE
+from atoll.search.study.study import DEFAULT_DEVICE
 from atoll.spaces.errors import AtollError
-from atoll.spaces.recipe import Recipe
+from atoll.spaces.recipes.recipe import Recipe
 from figures import report
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn

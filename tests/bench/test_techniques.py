@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from atoll.evaluators.evaluate import price_recipe
+from atoll.evaluators.steps.evaluate import price_recipe
 from atoll.evaluators.tasks import load_task
-from atoll.search.study import DEFAULT_DEVICE
+from atoll.search.study.study import DEFAULT_DEVICE
 from atoll.spaces.errors import AtollError
-from atoll.spaces.order import is_legal
-from atoll.spaces.recipe import Recipe
+from atoll.spaces.recipes.order import is_legal
+from atoll.spaces.recipes.recipe import Recipe
 from atoll.spaces.techniques import TECHNIQUES, technique_named
 
 BENCH = Path(__file__).parent
@@ -42,7 +42,7 @@ def row(quality: float, **sizes: float) -> dict[str, Any]:
 
 
 def test_every_technique_has_strengths_of_its_own() -> None:
-    from atoll.search.study_file import task_study
+    from atoll.search.study.study_file import task_study
     from technique_runs import DEMO, MOST_STRENGTHS, STRENGTHS, strengths
 
     assert set(STRENGTHS) <= {technique.name for technique in TECHNIQUES}

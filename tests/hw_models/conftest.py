@@ -1,9 +1,9 @@
 """The device and its samples, made once: they are frozen."""
 
 import pytest
-from atoll.hw_models.device import Device
-from atoll.hw_models.device_folder import About, device_folder
-from atoll.hw_models.samples import samples
+from atoll.hw_models.devices.device import Device
+from atoll.hw_models.devices.device_folder import About, device_folder
+from atoll.hw_models.devices.samples import samples
 
 NAME = "coral-dev-board"
 
@@ -27,5 +27,5 @@ def coral_fits(coral):
 def processor_of_the_fit(monkeypatch):
     """As if this machine had the processor on which the device `host` was measured."""
     fitted_on = About.read(device_folder("host")).processor
-    monkeypatch.setattr("atoll.hw_models.device_folder.this_processor", lambda: fitted_on)
-    monkeypatch.setattr("atoll.hw_models.device.this_processor", lambda: fitted_on)
+    monkeypatch.setattr("atoll.hw_models.devices.device_folder.this_processor", lambda: fitted_on)
+    monkeypatch.setattr("atoll.hw_models.devices.device.this_processor", lambda: fitted_on)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from atoll.evaluators.delivery.arena import tensor_arena
-from atoll.evaluators.edge_tpu_check import check_edge_tpu
+from atoll.evaluators.edge_tpu.check import check_edge_tpu
 from atoll.evaluators.litert import operators
 from atoll.evaluators.litert.inspect import float_tensors, overhead_bytes, peak_tensor_bytes
 from atoll.evaluators.litert.tensors import Grid
 from atoll.evaluators.litert.writer import TfliteModel
-from atoll.hw_models.file_table import layer_table_of
-from atoll.hw_models.tflite_file import TfliteFile
+from atoll.hw_models.tables.file_table import layer_table_of
+from atoll.hw_models.tables.tflite_file import TfliteFile
 from atoll.spaces.errors import AtollError
 from flatbuffers import Builder
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from atoll.evaluators.litert.lower import lower
-from atoll.hw_models.device import Device
-from atoll.hw_models.file_table import layer_table_of
-from atoll.hw_models.layer_table import layer_table
-from atoll.hw_models.tflite_file import TfliteFile
+from atoll.hw_models.devices.device import Device
+from atoll.hw_models.tables.file_table import layer_table_of
+from atoll.hw_models.tables.layer_table import layer_table
+from atoll.hw_models.tables.tflite_file import TfliteFile
 from atoll.spaces.layers.structure import adopt
-from atoll.spaces.recipe import Recipe
+from atoll.spaces.recipes.recipe import Recipe
 from torch import Tensor, nn
 
 SHAPE = (3, 12, 12)

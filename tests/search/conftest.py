@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from atoll.evaluators.metrics import Metrics
-from atoll.evaluators.replay import Effect, Replay
-from atoll.search.store import Store
-from atoll.search.study import Study
+from atoll.evaluators.ranking.metrics import Metrics
+from atoll.evaluators.steps.replay import Effect, Replay
+from atoll.search.store.store import Store
+from atoll.search.study.study import Study
 
 BASELINE = Metrics(
     quality=0.95,

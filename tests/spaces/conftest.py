@@ -6,9 +6,9 @@ from functools import partial
 
 import pytest
 import torch
-from atoll.spaces.context import AfterStep, Batch, Objective
 from atoll.spaces.layers.flatten import ChannelsLastFlatten
 from atoll.spaces.layers.structure import adopt
+from atoll.spaces.technique.context import AfterStep, Batch, Objective
 from torch import Tensor, nn
 
 INPUT_SHAPE = (1, 16, 16)

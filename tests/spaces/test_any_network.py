@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from atoll.evaluators.artifact import model_bytes
-from atoll.evaluators.measure import parameter_count, payload_bytes
-from atoll.hw_models.layer_table import layer_table
-from atoll.spaces.context import Batch
+from atoll.evaluators.measuring.artifact import model_bytes
+from atoll.evaluators.measuring.measure import parameter_count, payload_bytes
+from atoll.hw_models.tables.layer_table import layer_table
 from atoll.spaces.errors import AtollError
-from atoll.spaces.heads import heads
+from atoll.spaces.graph.heads import heads
 from atoll.spaces.layers.structure import adopt, structure
-from atoll.spaces.targets import end_layers, targeted_layers
-from atoll.spaces.technique import Decisions, Technique
+from atoll.spaces.technique.context import Batch
+from atoll.spaces.technique.targets import end_layers, targeted_layers
+from atoll.spaces.technique.technique import Decisions, Technique
 from atoll.spaces.techniques import TECHNIQUES
 from torch import Tensor, nn
 

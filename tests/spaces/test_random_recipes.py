@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from atoll.hw_models.layer_table import layer_table
-from atoll.spaces.domains import Choice
+from atoll.hw_models.tables.layer_table import layer_table
 from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.codebook import Codebook
 from atoll.spaces.layers.mask import Mask
 from atoll.spaces.layers.structure import adopt, named_factors, structure, to_meta
-from atoll.spaces.order import repair, sample
-from atoll.spaces.recipe import Recipe
-from atoll.spaces.technique import Technique
+from atoll.spaces.recipes.order import repair, sample
+from atoll.spaces.recipes.recipe import Recipe
+from atoll.spaces.technique.domains import Choice
+from atoll.spaces.technique.technique import Technique
 from atoll.spaces.techniques import TECHNIQUES
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st

@@ -6,18 +6,18 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
-from atoll.evaluators.artifact import artifact_bytes
 from atoll.evaluators.delivery import delivery, executorch_file, packed_file
 from atoll.evaluators.delivery.delivery import Source
 from atoll.evaluators.delivery.forms import FORMS, check_forms, deliver, form_of, measure_again
 from atoll.evaluators.delivery.pairs import carried_on
 from atoll.evaluators.delivery.plain import PlainFactor, plain_network
 from atoll.evaluators.delivery.quiet import quiet
-from atoll.evaluators.training import predict_logits
+from atoll.evaluators.measuring.artifact import artifact_bytes
+from atoll.evaluators.training.loop import predict_logits
 from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.structure import adopt, weight_factors
 from atoll.spaces.networks import build_network
-from atoll.spaces.recipe import Recipe
+from atoll.spaces.recipes.recipe import Recipe
 from torch import nn
 
 SHAPE = (3, 8, 8)

@@ -10,7 +10,7 @@ from atoll.evaluators.litert.inspect import operator_names, tensor_rows
 from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.spaces.layers.structure import adopt, to_meta
-from atoll.spaces.recipe import Recipe
+from atoll.spaces.recipes.recipe import Recipe
 from torch import Tensor, nn
 
 SHAPE = (3, 12, 12)

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
-from atoll.hw_models.layer_table import layer_table
+from atoll.hw_models.tables.layer_table import layer_table
 from atoll.spaces.errors import AtollError
-from atoll.spaces.heads import heads
+from atoll.spaces.graph.heads import heads
 from atoll.spaces.layers.structure import adopt
 from torch import Tensor, nn
 

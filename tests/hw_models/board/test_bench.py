@@ -11,7 +11,7 @@ import pytest
 from atoll.evaluators.litert import operators
 from atoll.evaluators.litert.writer import TfliteModel
 from atoll.hw_models.board import bench
-from atoll.hw_models.measurements import COLUMNS, read_measurements
+from atoll.hw_models.fitting.measurements import COLUMNS, read_measurements
 
 SOURCE = Path(bench.__file__).read_text(encoding="utf-8")
 

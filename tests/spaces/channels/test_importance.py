@@ -8,8 +8,8 @@ import pytest
 import torch
 from atoll.spaces.channels.groups import ChannelGroup, channel_groups
 from atoll.spaces.channels.importance import CRITERIA, has_norm, scorer
+from atoll.spaces.importance.saliency import IMAGES, channel_saliency
 from atoll.spaces.layers.norm import Norm
-from atoll.spaces.saliency import IMAGES, channel_saliency
 from torch import Tensor, nn
 
 SHAPE = (1, 16, 16)

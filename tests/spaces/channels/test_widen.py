@@ -8,7 +8,7 @@ from atoll.spaces.channels.widen import widened
 from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.norm import Norm
 from atoll.spaces.layers.structure import adopt, named_layers
-from atoll.spaces.recipe import Recipe
+from atoll.spaces.recipes.recipe import Recipe
 from torch import Tensor, nn
 
 SHAPE = (1, 16, 16)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from atoll.spaces.decomposed_form import chain_of
+from atoll.spaces.decomposition.decomposed_form import chain_of
 from atoll.spaces.kernels.conv_factors import cp, train, train_ranks, tucker, tucker_ranks
 from atoll.spaces.layers.conv import Conv
 from atoll.spaces.layers.conv_chain import ConvChain

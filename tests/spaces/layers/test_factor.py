@@ -6,7 +6,6 @@ from itertools import permutations
 import pytest
 import torch
 from atoll.spaces.errors import AtollError
-from atoll.spaces.fates import fates
 from atoll.spaces.kernels.affine import symmetric_levels
 from atoll.spaces.kernels.importance import largest
 from atoll.spaces.layers.binary import Binary
@@ -17,6 +16,7 @@ from atoll.spaces.layers.factor import Factor
 from atoll.spaces.layers.grid import Grid
 from atoll.spaces.layers.mask import Mask
 from atoll.spaces.layers.ternary import Ternary
+from atoll.spaces.technique.fates import fates
 from torch import Tensor, nn
 
 KINDS = ("codebook", "binary", "ternary", "grid", "mask")

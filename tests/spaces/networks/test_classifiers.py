@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
-from atoll.hw_models.layer_table import layer_table
+from atoll.hw_models.tables.layer_table import layer_table
 from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.structure import adopt
 from atoll.spaces.networks import build_network
-from atoll.spaces.recipe import Recipe
+from atoll.spaces.recipes.recipe import Recipe
 from torch import Tensor, nn
 
 #: each with the least height and width that it takes

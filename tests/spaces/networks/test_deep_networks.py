@@ -13,8 +13,8 @@ from functools import cache
 
 import pytest
 import torch
-from atoll.hw_models.flop_count import FlopCount
-from atoll.hw_models.layer_table import LayerTable, layer_table
+from atoll.hw_models.tables.flop_count import FlopCount
+from atoll.hw_models.tables.layer_table import LayerTable, layer_table
 from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.structure import adopt
 from atoll.spaces.networks import SURROGATES, build_network

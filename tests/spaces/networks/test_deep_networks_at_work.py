@@ -11,13 +11,13 @@ import pytest
 import torch
 from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
-from atoll.hw_models.file_table import layer_table_of
-from atoll.hw_models.layer_table import LayerTable, layer_table
-from atoll.hw_models.tflite_file import TfliteFile
-from atoll.spaces.heads import heads
+from atoll.hw_models.tables.file_table import layer_table_of
+from atoll.hw_models.tables.layer_table import LayerTable, layer_table
+from atoll.hw_models.tables.tflite_file import TfliteFile
+from atoll.spaces.graph.heads import heads
 from atoll.spaces.layers.structure import adopt
 from atoll.spaces.networks import build_network
-from atoll.spaces.recipe import Recipe
+from atoll.spaces.recipes.recipe import Recipe
 from torch import nn
 
 #: each with a small input, not square where it need not be, and odd, so that windows reach over the border;

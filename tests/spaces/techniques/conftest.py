@@ -8,7 +8,7 @@ import pytest
 import torch
 from atoll.spaces.layers.factor import Factor
 from atoll.spaces.layers.structure import structure
-from atoll.spaces.recipe import Recipe
+from atoll.spaces.recipes.recipe import Recipe
 from torch import Tensor, nn
 
 

@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from atoll.hw_models.layer_table import layer_table
-from atoll.spaces.domains import Choice, Domain, OrWord
+from atoll.hw_models.tables.layer_table import layer_table
 from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.structure import (
     input_shape_of,
@@ -23,10 +22,11 @@ from atoll.spaces.layers.structure import (
     structure_changes,
     to_meta,
 )
-from atoll.spaces.order import grid_steps
-from atoll.spaces.recipe import Recipe
-from atoll.spaces.targets import targeted_layers
-from atoll.spaces.technique import Decisions, Technique
+from atoll.spaces.recipes.order import grid_steps
+from atoll.spaces.recipes.recipe import Recipe
+from atoll.spaces.technique.domains import Choice, Domain, OrWord
+from atoll.spaces.technique.targets import targeted_layers
+from atoll.spaces.technique.technique import Decisions, Technique
 from atoll.spaces.techniques import TECHNIQUES, technique_named
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn

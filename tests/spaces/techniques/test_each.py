@@ -11,7 +11,7 @@ from atoll.spaces.layers.factor import Factor
 from atoll.spaces.layers.structure import adopt, named_factors, named_layers
 from atoll.spaces.layers.tt_dense import TTDense
 from atoll.spaces.networks import build_network
-from atoll.spaces.recipe import Recipe
+from atoll.spaces.recipes.recipe import Recipe
 from atoll.spaces.techniques.prune_channels import PruneChannels
 from torch import nn
 

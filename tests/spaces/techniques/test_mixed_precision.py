@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from atoll.hw_models.layer_table import layer_table
+from atoll.hw_models.tables.layer_table import layer_table
 from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.grid import Grid
 from atoll.spaces.layers.structure import named_factors, named_layers
-from atoll.spaces.sensitivity import output_change
+from atoll.spaces.quantization.sensitivity import output_change
 from atoll.spaces.techniques.mixed_precision import MixedPrecision
 from atoll.spaces.techniques.quantize import Quantize
 from torch import nn

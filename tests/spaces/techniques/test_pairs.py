@@ -18,10 +18,10 @@ from atoll.spaces.layers.grid import Grid
 from atoll.spaces.layers.layer import Layer
 from atoll.spaces.layers.mask import Mask
 from atoll.spaces.layers.structure import named_factors, named_layers, structure, weight_factors
-from atoll.spaces.order import refusal
-from atoll.spaces.pair_table import fates_of_all
-from atoll.spaces.recipe import Recipe
-from atoll.spaces.technique import Decisions, Technique
+from atoll.spaces.recipes.order import refusal
+from atoll.spaces.recipes.pair_table import fates_of_all
+from atoll.spaces.recipes.recipe import Recipe
+from atoll.spaces.technique.technique import Decisions, Technique
 from atoll.spaces.techniques import TECHNIQUES
 from torch import Tensor, nn
 

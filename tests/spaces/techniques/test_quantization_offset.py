@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from atoll.spaces.context import AfterStep, Batch, Objective
 from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.structure import adopt
-from atoll.spaces.order import refusal
-from atoll.spaces.recipe import Recipe
+from atoll.spaces.recipes.order import refusal
+from atoll.spaces.recipes.recipe import Recipe
+from atoll.spaces.technique.context import AfterStep, Batch, Objective
 from atoll.spaces.techniques.quantization_offset import QuantizationOffset
 from torch import Tensor, nn
 

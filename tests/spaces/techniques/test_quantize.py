@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from atoll.evaluators.measure import payload_bytes
+from atoll.evaluators.measuring.measure import payload_bytes
 from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.activation_grid import ActivationGrid
 from atoll.spaces.layers.grid import Grid
 from atoll.spaces.layers.half import Half
 from atoll.spaces.layers.layer import Layer
 from atoll.spaces.layers.structure import named_factors, named_layers, structure
-from atoll.spaces.recipe import Recipe
+from atoll.spaces.recipes.recipe import Recipe
 from atoll.spaces.techniques.quantize import AFFINE_NOTE, Quantize
 from torch import nn
 

@@ -9,8 +9,8 @@ import torch
 from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.structure import adopt, named_factors, named_layers
 from atoll.spaces.layers.ternary import Ternary
-from atoll.spaces.order import refusal
-from atoll.spaces.recipe import Recipe
+from atoll.spaces.recipes.order import refusal
+from atoll.spaces.recipes.recipe import Recipe
 from torch import nn
 
 Carry = Callable[..., tuple[nn.Module, dict[str, Any]]]

@@ -1,0 +1,152 @@
+"""The native bundle: a compressed network as safetensors, recipe and decisions, without pickle."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from ...hw_models.tables.layer_table import layer_table
+from ...spaces.errors import AtollError
+from ...spaces.layers.structure import adopt, input_shape_of
+from ...spaces.networks import build_network
+from ...spaces.outside.foreign_file import LARGEST_BYTES, damage_told, inside, read_bytes, read_json
+from ...spaces.recipes.recipe import Recipe
+from ...spaces.technique.technique import Decisions
+from ..digests import digest_tensors
+from ..tasks.task import Task
+
+#: version of the files' form
+FORMAT = 1
+TENSORS, RECIPE = "model.safetensors", "recipe.json"
+#: of a network that somebody else made; ImageNet-21k has 21,841 classes, and a camera of 200 megapixels sides
+#: of 16,384
+LARGEST_CLASSES, LARGEST_SIDE = 10**6, 2**14
+#: a search tries four, people have tried eight
+LARGEST_STEPS = 64
+#: compression leaves no network so many times as large or dear as it was; and how much any may be: bytes or
+#: multiply-accumulates
+LARGEST_GROWTH, ALWAYS = 4, 2**22
+
+
+def save_bundle(
+    folder: Path, network: nn.Module, task: Task, recipe: Recipe, decisions: Sequence[Decisions]
+) -> dict[str, Any]:
+    """Writes `model.safetensors` and `recipe.json`, from which `load_bundle` gives the network bit for bit.
+
+    Args:
+        folder: must exist.
+        network: the compressed network.
+        task: names the base network.
+        recipe, decisions: how the structure came about, one entry of decisions a step.
+
+    Returns:
+        what `recipe.json` holds.
+    """
+    # copies: a network may hold one layer under two names, and safetensors wants no shared memory
+    state = {name: tensor.clone().contiguous() for name, tensor in network.state_dict().items()}
+    about = {
+        "format": FORMAT,
+        "task": task.name,
+        "network": task.network,
+        "num_classes": task.num_classes,
+        "input_shape": list(input_shape_of(network)),
+        "recipe": str(recipe),
+        "steps": recipe.to_json(),
+        "decisions": list(decisions),
+        "weights_digest": digest_tensors(state),
+    }
+    (folder / TENSORS).write_bytes(save(state))
+    (folder / RECIPE).write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return about
+
+
+def load_bundle(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Returns the network of a bundle, in evaluation mode, and what `recipe.json` holds.
+
+    Structures are put together without memory; only what the tensors' file really holds is read into it.
+
+    Raises:
+        AtollError: a file is missing, of another format, or its weights do not fit or are not those that were
+            saved, or the structure is larger than any that compression leaves.
+    """
+    try:
+        about = read_json(inside(folder, RECIPE))
+        state = load(read_bytes(inside(folder, TENSORS)))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise AtollError(f"no bundle in {folder}: {error}") from error
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        got = about.get("format") if isinstance(about, dict) else about
+        raise AtollError(
+            f"{folder / RECIPE}: got format {repr(got)[:80]}, allowed is {FORMAT}; a newer Atoll may have "
+            "written it"
+        )
+    with damage_told(f"{folder / RECIPE} holds no network"):
+        if digest_tensors(state) != about["weights_digest"]:
+            raise AtollError(f"{folder / TENSORS}: the weights are not those that {RECIPE} was written with")
+        found = list(structures(about))
+        network = found[-1].eval()
+        _check_size(found[0], network)
+    _fill(network, state, folder)
+    return network, about
+
+
+def _check_size(given: nn.Module, network: nn.Module) -> None:
+    """Refuses a structure that would take more memory or time than any compression of the given one.
+
+    Args:
+        given, network: on the meta device.
+    """
+    shape = input_shape_of(network)
+    least, found = (layer_table(structure, shape) for structure in (given, network))
+    for what in ("weight_bytes", "arena_bytes", "macs"):
+        most = LARGEST_GROWTH * getattr(least, what) + ALWAYS
+        if getattr(found, what) > min(most, LARGEST_BYTES if what != "macs" else most):
+            raise AtollError(
+                f"{RECIPE}: got a structure of {getattr(found, what):,} {what}, allowed are {most:,}"
+            )
+
+
+def _fill(network: nn.Module, state: dict[str, Tensor], folder: Path) -> None:
+    """Gives a structure on the meta device its tensors, in place."""
+    wanted = network.state_dict()
+    other = [name for name in wanted if name in state and state[name].dtype != wanted[name].dtype]
+    try:
+        if other:
+            name = other[0]
+            raise RuntimeError(f"{name} has the type {state[name].dtype}, allowed is {wanted[name].dtype}")
+        network.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        why = f"{' '.join(str(error).split()):.500}"
+        raise AtollError(f"{folder / TENSORS} does not fit the structure in {RECIPE}: {why}") from error
+
+
+def structures(about: Mapping[str, Any]) -> Iterator[nn.Module]:
+    """Gives the structure of the base network and then that after every step, on the meta device.
+
+    Args:
+        about: what `recipe.json` holds.
+
+    Raises:
+        AtollError: its figures are no network's; other errors where they are of another type.
+    """
+    classes, sizes = about["num_classes"], tuple(about["input_shape"])
+    whole = [size for size in (classes, *sizes) if type(size) is int]
+    if len(whole) != 4 or not 1 <= min(whole) <= max(sizes) <= LARGEST_SIDE or classes > LARGEST_CLASSES:
+        raise AtollError(
+            f"{RECIPE}: got {classes!r:.80} classes and images of {sizes!r:.80}, allowed are a whole number "
+            f"up to {LARGEST_CLASSES:,}, and three up to {LARGEST_SIDE:,}"
+        )
+    if len(about["steps"]) > LARGEST_STEPS:
+        raise AtollError(f"{RECIPE}: got {len(about['steps'])} steps, allowed are {LARGEST_STEPS} at most")
+    with torch.device("meta"):
+        given = build_network(about["network"], classes, sizes)
+    network = adopt(given, sizes)
+    yield network
+    for step, decisions in zip(Recipe.from_json(about["steps"]), about["decisions"], strict=True):
+        network = step.rebuild(network, decisions)
+        yield network

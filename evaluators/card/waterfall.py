@@ -1,0 +1,123 @@
+"""The waterfall of a recipe: what the network was worth and what it cost before and after every step."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...hw_models.devices.device import Device
+from ...hw_models.devices.device_folder import DEVICES, About, device_folder
+from ...hw_models.tables.layer_table import layer_table
+from ...spaces.errors import AtollError
+from ...spaces.layers.structure import input_shape_of, to_meta
+from ..edge_tpu.check import check_edge_tpu
+from ..measuring.artifact import artifact_bytes, model_bytes
+from ..measuring.measure import parameter_count, price
+from .bundle import structures
+
+Row = dict[str, Any]
+
+#: what only training and the trained weights tell: written down when it happened
+_RECORDED = ("quality", "payload_bytes", "packed_bytes")
+
+
+def waterfall(
+    about: Mapping[str, Any], baseline: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], device: str
+) -> list[Row]:
+    """Returns one row for the baseline and one after every step.
+
+    Args:
+        about: what `recipe.json` holds.
+        baseline: its metrics, under the names of `Metrics`.
+        steps: records of the steps, under the names of `StepRecord`.
+        device: name of the device that latency and memory are predicted for.
+
+    Returns:
+        rows with `position`, `step`, `stage`, `epochs`, `notes`, the recorded figures and those of `prices`.
+    """
+    begin = {"step": "baseline", "stage": "", "epochs": baseline["train_epochs"], "notes": {}}
+    records = [{**baseline, **begin}, *steps]
+    rows = []
+    for position, (record, priced) in enumerate(zip(records, prices(about, device), strict=True)):
+        told = {name: record[name] for name in ("step", "stage", "epochs", "notes", *_RECORDED)}
+        rows.append({"position": position, **told, **priced})
+    return rows
+
+
+def prices(about: Mapping[str, Any], device: str) -> list[Row]:
+    """Returns what follows from the structure alone, for the baseline and after every step.
+
+    Returns:
+        rows with `macs`, `parameters`, `model_bytes` and, predicted, `latency_ms` and `peak_memory_bytes`
+        with the ends of their intervals (`…_low`, `…_high`) and their statuses.
+    """
+    loaded = Device.load(device)
+    return [price(to_meta(network).eval(), loaded).to_metrics() for network in structures(about)]
+
+
+def counts(about: Mapping[str, Any]) -> list[Row]:
+    """Returns of `prices` what is counted, the same for every device.
+
+    Returns:
+        rows with `macs`, `model_bytes`, `edge_tpu_mappable` and `parameters`.
+    """
+    rows = []
+    for structure in structures(about):
+        network = to_meta(structure).eval()
+        shape = input_shape_of(network)
+        content = artifact_bytes(network, shape)
+        row = {
+            "macs": layer_table(network, shape).macs,
+            "model_bytes": len(content),
+            "edge_tpu_mappable": check_edge_tpu(content).mappable,
+            "parameters": parameter_count(network),
+        }
+        rows.append(row)
+    return rows
+
+
+def predictions(about: Mapping[str, Any], devices: Sequence[str]) -> list[Row]:
+    """Returns what the finished network is predicted to cost on devices.
+
+    Returns:
+        rows with `device`, `quantity`, `setup`, `value`, `low`, `high` and `status`; values in the unit that
+        the quantity's name ends in; one row an own quantity of each device.
+    """
+    *_, structure = structures(about)
+    network = to_meta(structure).eval()
+    shape = input_shape_of(network)
+    table, size = layer_table(network, shape), model_bytes(network, shape)
+    return [
+        {"device": device, "quantity": quantity, **prediction.to_json()}
+        for device in devices
+        for quantity, prediction in Device.load(device).predict(table, model_bytes=size).items()
+    ]
+
+
+def fit_digest(device: str) -> str | None:
+    """Returns the SHA-256 of what predictions for a device are made from, hexadecimal.
+
+    Args:
+        device: NAME or NAME:SETUP.
+
+    Returns:
+        that of its `fitted.json`, followed by that of the CPU that it leaves the rest to, where it names one,
+        and another on a processor that the fit never saw; None where there is no such device, or a file of it
+        cannot be read.
+    """
+    content, name = b"", device.partition(":")[0]
+    try:
+        while name:
+            folder = device_folder(name)
+            content += (folder / "fitted.json").read_bytes()
+            about = About.read(folder)
+            if about.other_processor:  # the same fit gives other intervals here
+                content += b"another processor"
+            name = about.cpu
+    except (AtollError, OSError):
+        return None
+    return hashlib.sha256(content).hexdigest()
+
+
+def card_devices(device: str) -> list[str]:
+    """Returns the devices that a card has predictions for: that of the study, and those of the package."""
+    return list(dict.fromkeys([device, *(name for name, _ in DEVICES)]))

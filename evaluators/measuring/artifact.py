@@ -1,0 +1,175 @@
+"""The file that ships: its bytes, its size before training, the proof that it computes what was trained."""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import zstandard
+from torch import Tensor, nn
+
+from ...spaces.errors import AtollError
+from ...spaces.layers.structure import input_shape_of
+from ..datasets.dataset import to_float
+from ..training.loop import predict_logits
+
+if TYPE_CHECKING:
+    from ..litert.file_run import FileRun
+
+# `packed_bytes` is defined by this level (design: the artifact after zstd-19).
+ZSTD_LEVEL = 19
+# Images that are float at a time; the runtime sees one after the other. Any number gives the same result.
+BATCH = 256
+
+
+def artifact_bytes(network: nn.Module, input_shape: tuple[int, int, int]) -> bytes:
+    """Returns the `.tflite` file of a network; the same network always gives the same bytes.
+
+    Args:
+        network: adopted or compressed; on the meta device the file has its exact size and zeros inside.
+        input_shape: (channels, height, width).
+
+    Raises:
+        AtollError: an operation cannot be written; the message names it.
+    """
+    from ..litert.lower import lower  # the schema takes a moment to import, and `atoll --help` must not wait
+
+    return lower(network, input_shape)
+
+
+def model_bytes(network: nn.Module, input_shape: tuple[int, int, int]) -> int:
+    """Returns the exact size of the artifact in bytes; it depends on the structure alone."""
+    return len(artifact_bytes(network, input_shape))
+
+
+def packed_bytes(artifact: bytes) -> int:
+    """Returns the size of an artifact after zstd at level 19, in bytes."""
+    return len(zstd_packed(artifact))
+
+
+def zstd_packed(content: bytes) -> bytes:
+    """Returns bytes after zstd at level 19."""
+    return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(content)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What running an artifact showed beside its network.
+
+    Args:
+        count: images that both saw.
+        agreement: share of images on which both choose the same class, in [0, 1]; of positions, where the
+            network chooses one for each.
+        largest_difference: between two logits, absolute.
+        largest_difference_lsb: the same in steps of the artifact's int8 output; None for a float output.
+        quality: share of images on which the artifact is right; None without labels.
+        network_quality: the same for the network.
+        latency_ms: median time of one run of the artifact here, one thread; None where it was not timed.
+    """
+
+    count: int
+    agreement: float
+    largest_difference: float
+    largest_difference_lsb: float | None
+    quality: float | None
+    network_quality: float | None
+    latency_ms: float | None = None
+
+
+def run_artifact(content: bytes, images: Tensor, timed_runs: int = 0) -> "FileRun":
+    """Runs an artifact in a fresh process, one image at a time.
+
+    Maps come out channels first, as the network gives them; the file has channels last.
+
+    Args:
+        content: the bytes of the file.
+        images: (N, C, H, W), uint8.
+        timed_runs: runs for its median time, 0 for none.
+
+    Raises:
+        AtollError: there are no images, or the runtime refuses the file or crashes.
+    """
+    from ..litert.file_run import run_file
+
+    if not len(images):
+        raise AtollError("an artifact is run on at least one image, got none")
+    batches = (to_float(part).permute(0, 2, 3, 1).numpy() for part in images.split(BATCH))
+    run = run_file(content, len(images), batches, timed_runs)
+    return replace(run, logits=np.moveaxis(run.logits, -1, 1))
+
+
+def verify_artifact(
+    artifact: bytes | Path,
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor | None = None,
+    timed_runs: int = 0,
+) -> Verification:
+    """Runs an artifact beside its network on real images.
+
+    Args:
+        artifact: the bytes of the file, or its path.
+        network: what it was written from.
+        images: (N, C, H, W), uint8; of the validation split.
+        labels: (N,), int, or (N, H, W), one a position; None where only agreement is asked for.
+        timed_runs: runs for the artifact's median time, 0 for none.
+
+    Raises:
+        AtollError: there are no images, outputs or labels are of another shape, or the runtime refuses the
+            file or crashes; the message names the operation and the layer that it comes from, where the
+            runtime says which.
+    """
+    content = artifact if isinstance(artifact, bytes) else artifact.read_bytes()
+    try:
+        run = run_artifact(content, images, timed_runs)
+    except AtollError as error:
+        raise AtollError(f"{error}{_place(error, content, network)}") from error
+    found, step = torch.from_numpy(run.logits), run.output_step
+    expected = predict_logits(network, images)
+    if found.shape != expected.shape:
+        raise AtollError(
+            f"the file gives {_sizes(found)}, allowed is what its network gives, {_sizes(expected)}"
+        )
+    difference = float((found - expected).abs().max())
+    classes, wanted = found.argmax(dim=1), expected.argmax(dim=1)
+
+    if labels is not None and labels.shape != wanted.shape:
+        raise AtollError(f"got labels of {_sizes(labels)}, allowed is one a choice, {_sizes(wanted)}")
+
+    def share(hits: Tensor) -> float:
+        return float(np.mean(hits.numpy()))
+
+    return Verification(
+        count=len(images),
+        agreement=share(classes == wanted),
+        largest_difference=difference,
+        largest_difference_lsb=None if step is None else difference / step,
+        quality=None if labels is None else share(classes == labels),
+        network_quality=None if labels is None else share(wanted == labels),
+        latency_ms=run.latency_ms,
+    )
+
+
+def _sizes(values: Tensor) -> str:
+    return "x".join(str(size) for size in values.shape)
+
+
+def _place(error: AtollError, content: bytes, network: nn.Module) -> str:
+    """Returns which operation of which layer an error of the runtime is about, as far as it can be told."""
+    from ..litert.crash import crashing_operator
+    from ..litert.file_run import RuntimeCrash
+    from ..litert.inspect import operator_names
+    from ..litert.lower import operator_layers
+
+    said = re.search(r"Node number (\d+)", str(error))
+    if said is None and not isinstance(error, RuntimeCrash):
+        return ""
+    index = crashing_operator(content) if said is None else int(said[1])
+    names = operator_names(content)
+    if index >= len(names):  # a delegate's own node
+        return ""
+    layers = operator_layers(network, input_shape_of(network))
+    layer = f" of layer {layers[index]}" if len(layers) == len(names) else ""
+    return f" (operation {index}, {names[index]}{layer})"

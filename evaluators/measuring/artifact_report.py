@@ -1,0 +1,90 @@
+"""What an artifact is worth, read off its own bytes: size, agreement, quality, time on this machine."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..datasets.dataset import Split
+from ..litert.inspect import overhead_bytes, peak_tensor_bytes
+from .artifact import packed_bytes, run_artifact, verify_artifact
+
+#: runs of one file for its median time
+RUNS = 50
+
+
+@dataclass(frozen=True)
+class ArtifactReport:
+    """Figures measured from a file.
+
+    Args:
+        model_bytes: of the file.
+        packed_bytes: of the file after zstd level 19.
+        structure_bytes: of the file beside weights, biases, scales and zero points.
+        peak_tensor_bytes: tensors alive at once, by the file's own graph.
+        images: how many validation images file and network were compared on.
+        agreement: share of them, or of their positions, with the same label.
+        largest_difference: of any output, in the output's unit; `largest_difference_lsb` in steps of the
+            file's output grid, None for a float output.
+        quality: of the file on those images, the share of right answers.
+        latency_host_ms: median of one run on this machine, one thread.
+    """
+
+    model_bytes: int
+    packed_bytes: int
+    structure_bytes: int
+    peak_tensor_bytes: int
+    images: int
+    agreement: float
+    largest_difference: float
+    largest_difference_lsb: float | None
+    quality: float
+    latency_host_ms: float
+
+    def to_event(self) -> dict[str, Any]:
+        """Returns the figures under the names of the store's measured columns."""
+        return {
+            "model_bytes_measured": self.model_bytes,
+            "packed_bytes_measured": self.packed_bytes,
+            "peak_memory_bytes_measured": self.peak_tensor_bytes,
+            "latency_host_ms_measured": self.latency_host_ms,
+            "agreement": self.agreement,
+            "quality_of_file": self.quality,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns every field."""
+        return asdict(self)
+
+
+def report_artifact(content: bytes, network: nn.Module, split: Split) -> ArtifactReport:
+    """Runs a file, in a fresh process, over a split beside its network and reads its figures off.
+
+    Args:
+        content: the bytes of a `.tflite` file.
+        network: what it was written from.
+        split: validation images; all of them are used.
+
+    Raises:
+        AtollError: the runtime refuses the file or crashes.
+    """
+    found = verify_artifact(content, network, split.images, split.labels, RUNS)
+    return ArtifactReport(
+        model_bytes=len(content),
+        packed_bytes=packed_bytes(content),
+        structure_bytes=overhead_bytes(content),
+        peak_tensor_bytes=peak_tensor_bytes(content),
+        images=len(split),
+        agreement=found.agreement,
+        largest_difference=found.largest_difference,
+        largest_difference_lsb=found.largest_difference_lsb,
+        quality=float(found.quality or 0.0),
+        latency_host_ms=float(found.latency_ms or 0.0),
+    )
+
+
+def file_quality(content: bytes, split: Split) -> float:
+    """Returns the accuracy of a file on a split: for the test split, once, when a study ends."""
+    labels = torch.from_numpy(run_artifact(content, split.images).logits).argmax(dim=1)
+    return float((labels == split.labels).float().mean())

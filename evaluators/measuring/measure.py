@@ -1,0 +1,161 @@
+"""Measures a network: quality, sizes, work, and what the device model predicts for it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...hw_models.devices.device import Device
+from ...hw_models.tables.layer_table import LayerTable, layer_table
+from ...spaces.errors import AtollError
+from ...spaces.layers.layer import Layer
+from ...spaces.layers.norm import Norm
+from ...spaces.layers.structure import input_shape_of, named_factors, running_parts, to_meta, weight_factors
+from ..edge_tpu.check import check_edge_tpu
+from ..ranking.metrics import Metrics, label_loyalty, probability_loyalty
+from ..tasks.task import Task
+from ..training.loop import predict_logits
+from .artifact import artifact_bytes, packed_bytes
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a structure costs, known without training.
+
+    Args:
+        macs: multiply-accumulates for one image.
+        model_bytes: exact size of the artifact.
+        edge_tpu_mappable: share of its operators that the Edge TPU takes, by the documented rules.
+        parameters: weights, biases and normalisation.
+        latency_ms, peak_memory_bytes: predictions as (value, low, high, status).
+    """
+
+    macs: int
+    model_bytes: int
+    edge_tpu_mappable: float
+    parameters: int
+    latency_ms: tuple[float, float, float, str]
+    peak_memory_bytes: tuple[float, float, float, str]
+
+    def to_metrics(self) -> dict[str, Any]:
+        """Returns the figures under the names that `Metrics` has for them."""
+        found: dict[str, Any] = {
+            "macs": self.macs,
+            "model_bytes": self.model_bytes,
+            "edge_tpu_mappable": self.edge_tpu_mappable,
+            "parameters": self.parameters,
+        }
+        for name in ("latency_ms", "peak_memory_bytes"):
+            value, low, high, status = getattr(self, name)
+            found |= {name: value, f"{name}_low": low, f"{name}_high": high}
+            found[name.removesuffix("_ms").removesuffix("_bytes") + "_status"] = status
+        return found
+
+
+def price(network: nn.Module, device: Device) -> Price:
+    """Prices a structure; the network may be on the meta device."""
+    shape = input_shape_of(network)
+    table: LayerTable = layer_table(network, shape)
+    content = artifact_bytes(network, shape)
+    mappable = check_edge_tpu(content).mappable
+    predictions = device.predict(table, model_bytes=len(content))
+
+    def quad(name: str) -> tuple[float, float, float, str]:
+        if name not in predictions:
+            raise AtollError(f"device {device.name}: {name} was never measured there; trials need it")
+        p = predictions[name]
+        return (p.value, p.low, p.high, p.status)
+
+    return Price(
+        macs=table.macs,
+        model_bytes=len(content),
+        edge_tpu_mappable=mappable,
+        parameters=parameter_count(network),
+        latency_ms=quad("latency_ms"),
+        peak_memory_bytes=quad("peak_memory_bytes"),
+    )
+
+
+def check_priced(network: nn.Module, device: Device) -> None:
+    """Refuses a network that no trial could be measured of, from its structure alone: before any training.
+
+    Args:
+        network: as it is to be compressed, adopted.
+        device: predicts latency and memory.
+
+    Raises:
+        AtollError: operations have no price, or no form in the file; the message names them and their layers.
+    """
+    try:
+        price(to_meta(network), device)
+    except AtollError as error:
+        raise AtollError(f"the network cannot be searched, nothing was trained: {error}") from error
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Returns the stored weights, biases and normalisation values, whatever their type."""
+    weights = sum(factor.shape.numel() for factor in weight_factors(network))
+    return weights + _other_parameters(network)
+
+
+def nonzero_parameter_count(network: nn.Module) -> int:
+    """Returns how many parameters are not zero; the effective weights count."""
+    return sum(factor.nonzero() for _, factor in named_factors(network)) + _other_parameters(network)
+
+
+def _other_parameters(network: nn.Module) -> int:
+    parts = [part for _, part in running_parts(network)]
+    biases = sum(m.bias.numel() for m in parts if isinstance(m, Layer) and m.bias is not None)
+    norms = sum(2 * m.num_features for m in parts if isinstance(m, Norm))
+    return biases + norms
+
+
+def payload_bytes(network: nn.Module) -> int:
+    """Returns exactly what must be stored of the network, in whole bytes."""
+    bits = sum(part.payload_bits() for _, part in running_parts(network))
+    return (bits + 7) // 8
+
+
+@torch.no_grad()
+def measure(
+    network: nn.Module,
+    task: Task,
+    images: Tensor,
+    labels: Tensor,
+    device: Device,
+    baseline_logits: Tensor | None,
+    epochs: float,
+    seconds: float,
+) -> tuple[Metrics, Tensor]:
+    """Measures a trained network on the validation split.
+
+    Args:
+        network: in its final state.
+        task: names the quality.
+        images, labels: uint8 [N, C, H, W] and [N].
+        device: predicts latency and memory.
+        baseline_logits: [N, K], None for the baseline itself.
+        epochs, seconds: what was spent on it.
+
+    Returns:
+        the metrics and the network's logits [N, K].
+    """
+    logits = predict_logits(network, images)
+    reference = logits if baseline_logits is None else baseline_logits
+    found, theirs = np.asarray(logits), np.asarray(reference)
+    quality = float((logits.argmax(dim=1) == labels).float().mean())
+    metrics = Metrics(
+        quality=quality,
+        quality_name=task.quality_name,
+        nonzero_parameters=nonzero_parameter_count(network),
+        payload_bytes=payload_bytes(network),
+        packed_bytes=packed_bytes(artifact_bytes(network, input_shape_of(network))),
+        label_loyalty=label_loyalty(found, theirs),
+        probability_loyalty=probability_loyalty(found, theirs),
+        train_epochs=epochs,
+        train_seconds=seconds,
+        **price(network, device).to_metrics(),
+    )
+    return metrics, logits

@@ -1,0 +1,4 @@
+"""Metrics, what a study demands of them, and the papers' weighted ranking over them.
+
+Nothing here trains or measures.
+"""

@@ -1,0 +1,171 @@
+"""What a study demands of a candidate: `quality_drop <= 0.02`, `latency_ms <= 10`, `ratio >= 20`."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self, cast, get_args
+
+from ...spaces.errors import AtollError
+from ...spaces.nearest import known_names
+from .metrics import METRIC_BY_NAME, METRICS, Metrics
+
+Comparison = Literal["<=", ">=", "="]
+Figures = Mapping[str, Any] | Metrics
+
+# Figures that refer to the baseline, with the resolution by which a bound of 0 is scaled.
+_DERIVED = {"quality_drop": 0.001, "compression_ratio": 0.01}
+_ALIASES = {"ratio": "compression_ratio"}
+KNOWN: tuple[str, ...] = (*_DERIVED, *(info.name for info in METRICS))
+_FORM = re.compile(r"\s*([A-Za-z_]\w*)\s*(<=|>=|=)\s*(\S+)\s*")
+# 0.90 - 0.88 is a hair more than 0.02 in binary, and qualities are float32 means: their rounding, 1.2e-7, is
+# 6e-6 of a bound of 0.02. Less than this, relative, is no violation.
+_NOISE = 1e-5
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """One bound on one metric.
+
+    Args:
+        metric: a metric of `Metrics`, or quality_drop (baseline's quality minus the candidate's) or
+            compression_ratio (baseline's model_bytes divided by the candidate's; `ratio` for short).
+        comparison: "<=", ">=" or "=".
+        bound: in the metric's unit, finite.
+
+    Raises:
+        AtollError: unknown metric or comparison, or a bound that is not a finite number.
+    """
+
+    metric: str
+    comparison: Comparison
+    bound: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metric", _ALIASES.get(self.metric, self.metric))
+        if self.metric not in KNOWN:
+            raise AtollError(
+                f"constraint on unknown metric {self.metric!r}: {known_names(self.metric, KNOWN)}"
+            )
+        if self.comparison not in get_args(Comparison):
+            raise AtollError(f"constraint on {self.metric} compares by {self.comparison!r}: use <=, >= or =")
+        if not math.isfinite(self.bound):
+            raise AtollError(f"constraint on {self.metric} has the bound {self.bound}: it must be finite")
+        object.__setattr__(self, "bound", float(self.bound))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads the text form: METRIC, one of <=, >= and =, NUMBER.
+
+        Raises:
+            AtollError: the text has another form; or as the class.
+        """
+        match = _FORM.fullmatch(text)
+        if match is None:
+            raise AtollError(
+                f"constraint {text!r} is not of the form METRIC <= NUMBER; >= and = are allowed too"
+            )
+        metric, comparison, number = match.groups()
+        try:
+            bound = float(number)
+        except ValueError:
+            raise AtollError(f"constraint {text!r}: {number!r} is not a number") from None
+        return cls(metric, cast(Comparison, comparison), bound)
+
+    def __str__(self) -> str:
+        whole = self.bound.is_integer() and abs(self.bound) < 1e15
+        return f"{self.metric} {self.comparison} {int(self.bound) if whole else repr(self.bound)}"
+
+    @property
+    def needs_training(self) -> bool:
+        """Whether only a trained candidate can be held against it."""
+        if self.metric in _DERIVED:
+            return self.metric == "quality_drop"
+        return METRIC_BY_NAME[self.metric].needs_training
+
+    def figure(self, metrics: Figures, baseline: Figures, favourable: bool = False) -> float:
+        """Returns the constrained figure of a candidate.
+
+        Args:
+            metrics: the candidate's.
+            baseline: the uncompressed network's, to which drops and ratios refer.
+            favourable: take the end of a predicted interval that is kindest to the candidate, as for a
+                rejection before training.
+
+        Raises:
+            AtollError: the metric is missing or not finite.
+        """
+        if self.metric == "quality_drop":
+            return figure_of(baseline, "quality", "baseline") - figure_of(metrics, "quality")
+        if self.metric == "compression_ratio":
+            low = favourable and self.comparison == ">="
+            size = _end(metrics, "model_bytes", "low" if low else None)
+            return figure_of(baseline, "model_bytes", "baseline") / size if size > 0 else math.inf
+        end = {"<=": "low", ">=": "high"}.get(self.comparison) if favourable else None
+        return _end(metrics, self.metric, end)
+
+    def violation(self, metrics: Figures, baseline: Figures, favourable: bool = False) -> float:
+        """Returns by how much a candidate misses the bound, relative to it; <= 0 is met. See `figure`."""
+        resolution = _DERIVED.get(self.metric) or METRIC_BY_NAME[self.metric].resolution
+        excess = self.figure(metrics, baseline, favourable) - self.bound
+        missed = {"<=": excess, ">=": -excess, "=": abs(excess)}[self.comparison]
+        relative = missed / max(abs(self.bound), resolution)
+        return 0.0 if abs(relative) <= _NOISE else relative
+
+    def explain(self, metrics: Figures, baseline: Figures, favourable: bool = False) -> str:
+        """Returns what a candidate has and what is demanded: `latency_ms 12.3, demanded <= 10`."""
+        got = self.figure(metrics, baseline, favourable)
+        return f"{self.metric} {got:.4g}, demanded {self.comparison} {str(self).split()[-1]}"
+
+
+# design.md, "Objective": more than plain 8 bit costs (PUB-I table 2: 77.23 to 76.95 %), less than a wreck.
+DEFAULT_CONSTRAINTS: tuple[Constraint, ...] = (Constraint("quality_drop", "<=", 0.02),)
+
+
+def parse_constraints(texts: Iterable[str]) -> tuple[Constraint, ...]:
+    """Reads several constraints.
+
+    Raises:
+        AtollError: as `Constraint.parse`, or two bounds on one metric in one direction.
+    """
+    constraints: dict[tuple[str, str], Constraint] = {}
+    for text in texts:
+        constraint = Constraint.parse(text)
+        key = (constraint.metric, constraint.comparison)
+        if key in constraints:
+            raise AtollError(f"two constraints {constraints[key]} and {constraint}: give one of them")
+        constraints[key] = constraint
+    return tuple(constraints.values())
+
+
+def violations(
+    constraints: Iterable[Constraint], metrics: Figures, baseline: Figures, favourable: bool = False
+) -> dict[str, float]:
+    """Returns the violation of each constraint under its text form; all <= 0 means that all are met."""
+    return {str(one): one.violation(metrics, baseline, favourable) for one in constraints}
+
+
+def figure_of(metrics: Figures, name: str, whose: str = "candidate") -> float:
+    """Returns one figure as a float.
+
+    Raises:
+        AtollError: it is missing or not a finite number.
+    """
+    value = metrics.get(name) if isinstance(metrics, Mapping) else getattr(metrics, name, None)
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        raise AtollError(f"{name} of the {whose} is {value!r}: it must be a number") from None
+    if not math.isfinite(number):
+        raise AtollError(f"{name} of the {whose} is {value!r}: it must be a finite number")
+    return number
+
+
+def _end(metrics: Figures, name: str, end: str | None) -> float:
+    """Returns a figure, or the named end of its interval where it has one."""
+    if end is not None:
+        key = f"{name}_{end}"
+        found = metrics.get(key) if isinstance(metrics, Mapping) else getattr(metrics, key, None)
+        if found is not None:
+            return figure_of(metrics, key)
+    return figure_of(metrics, name)

@@ -1,0 +1,130 @@
+"""The leaderboard: the papers' ranking over a study's finished trials, one row a recipe."""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ...spaces.errors import AtollError
+from .constraints import DEFAULT_CONSTRAINTS, Constraint, figure_of
+from .metrics import METRIC_BY_NAME, METRICS
+from .ranking import OUR_METRICS, profile_weights, rank_models
+
+BASELINE = "baseline"
+_AVERAGED = tuple(info.name for info in METRICS) + tuple(
+    f"{info.name}_{end}" for info in METRICS if info.predicted for end in ("low", "high")
+)
+Row = dict[str, Any]
+
+
+def leaderboard(
+    rows: Iterable[Mapping[str, Any]],
+    baseline: Mapping[str, Any],
+    profile: str | Mapping[str, float] = "balanced",
+    constraints: Sequence[Constraint] = DEFAULT_CONSTRAINTS,
+    all: bool = False,
+    scoring: str = "linear",
+) -> list[Row]:
+    """Ranks the recipes that meet the constraints, together with the baseline, by eqs. 11-17.
+
+    Args:
+        rows: trials: the keys of `Metrics` and `recipe`, `seed`, `epochs_per_step`; a `status` other than
+            finished is left out; further keys are kept.
+        baseline: the uncompressed network's metrics, to which drops and ratios refer; it stands for rows
+            whose recipe is `baseline`.
+        profile: a weight profile of THESIS table 4, or own weights by role.
+        constraints: what a recipe must meet; the baseline is ranked in any case.
+        all: rank everything, exactly as the papers would.
+        scoring: scoring rule, see `ranking.metric_scores`.
+
+    Returns:
+        one row a recipe, best first: `rank`, `score` (unrounded), `recipe`, `n` seeds at its largest budget,
+        the means of its metrics over them, `quality_std` (None for one seed), `quality_drop`,
+        `compression_ratio`, `meets` and `misses` (what it misses, in words), and the further keys.
+
+    Raises:
+        AtollError: unknown profile or scoring, or a ranked or constrained figure that is missing.
+    """
+    candidates = [_judged(row, baseline, constraints) for row in recipe_rows(rows)]
+    first = _judged({"n": 1, "quality_std": None, **baseline, "recipe": BASELINE}, baseline, constraints)
+    ranked = [first, *(row for row in candidates if all or row["meets"])]
+    weights = profile_weights(profile)
+    ranking = rank_models(
+        values={metric: [_figure(row, metric) for row in ranked] for metric in OUR_METRICS.values()},
+        weights={metric: weights[role] for role, metric in OUR_METRICS.items()},
+        higher_is_better={metric: METRIC_BY_NAME[metric].higher_is_better for metric in OUR_METRICS.values()},
+        scoring=scoring,
+    )
+    return [{"rank": ranking.ranks[i], "score": ranking.scores[i], **ranked[i]} for i in ranking.order()]
+
+
+def nearest_miss(
+    rows: Iterable[Mapping[str, Any]],
+    baseline: Mapping[str, Any],
+    constraints: Sequence[Constraint] = DEFAULT_CONSTRAINTS,
+) -> Row | None:
+    """Returns the recipe that misses the constraints by least, with `misses` in words.
+
+    It is what a command names when nothing meets them. The largest relative violation decides.
+
+    Returns:
+        its row as in `leaderboard`, without rank and score; None where no trial finished or one meets all.
+    """
+    judged = [_judged(row, baseline, constraints) for row in recipe_rows(rows)]
+    if not judged or any(row["meets"] for row in judged):
+        return None
+    return min(judged, key=lambda row: max(one.violation(row, baseline) for one in constraints))
+
+
+def recipe_rows(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """Merges the finished trials of each recipe at its largest budget: the mean over its seeds.
+
+    A trial given twice (same recipe, seed and budget) counts once, the later one. Rows of the baseline are
+    left out.
+
+    Returns:
+        one row a recipe, in the order of first appearance.
+    """
+    by_recipe: dict[str, dict[tuple[float, Any], Mapping[str, Any]]] = {}
+    for row in rows:
+        if row.get("status", "finished") != "finished" or row["recipe"] == BASELINE:
+            continue
+        key = (float(row.get("epochs_per_step") or 0), row.get("seed"))
+        by_recipe.setdefault(row["recipe"], {})[key] = row
+    merged = []
+    for trials in by_recipe.values():
+        largest = max(budget for budget, _ in trials)
+        merged.append(_mean([row for (budget, _), row in trials.items() if budget == largest]))
+    return merged
+
+
+def _mean(seeds: Sequence[Mapping[str, Any]]) -> Row:
+    """Returns the first seed's row with every metric replaced by the mean over the seeds."""
+    row = dict(seeds[0])
+    row["n"] = len(seeds)
+    for name in _AVERAGED:
+        figures = [seed[name] for seed in seeds if seed.get(name) is not None]
+        if len(set(figures)) > 1:  # equal figures stay what they are, whole numbers above all
+            row[name] = statistics.fmean(figures)
+    qualities = [_figure(seed, "quality") for seed in seeds]
+    row["quality_std"] = statistics.stdev(qualities) if len(seeds) > 1 else None
+    return row
+
+
+def _judged(row: Mapping[str, Any], baseline: Mapping[str, Any], constraints: Sequence[Constraint]) -> Row:
+    """Adds what refers to the baseline and whether the constraints are met."""
+    misses = [one.explain(row, baseline) for one in constraints if one.violation(row, baseline) > 0]
+    size = _figure(row, "model_bytes")
+    return {
+        **row,
+        "quality_drop": _figure(baseline, "quality") - _figure(row, "quality"),
+        "compression_ratio": _figure(baseline, "model_bytes") / size if size else None,
+        "meets": not misses,
+        "misses": "; ".join(misses),
+    }
+
+
+def _figure(row: Mapping[str, Any], metric: str) -> float:
+    try:
+        return figure_of(row, metric)
+    except AtollError as error:
+        raise AtollError(f"{row.get('recipe', BASELINE)}: {error}") from None

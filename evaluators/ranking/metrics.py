@@ -1,0 +1,246 @@
+"""The raw metrics of one evaluated candidate, with units in their names, and how two networks agree."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...spaces.errors import AtollError
+from ...spaces.nearest import known_names
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """What is known about a metric.
+
+    Args:
+        name: field of `Metrics`; its ending is the unit.
+        unit: for people; "" where the figure is a share or a count of itself.
+        higher_is_better: direction.
+        across: how several networks of one task make one figure: their "sum", their "max", or "task": it is
+            measured on the task as a whole.
+        resolution: the smallest difference that means anything (ε of the objective; design.md, "Objective").
+        whole: whether the figure is a whole number.
+        predicted: whether it comes from a cost model and so carries an interval.
+        needs_training: whether it is known only after the candidate was trained.
+    """
+
+    name: str
+    unit: str
+    higher_is_better: bool
+    across: Literal["sum", "max", "task"]
+    resolution: float
+    whole: bool = False
+    predicted: bool = False
+    needs_training: bool = False
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether several networks of a task add up."""
+        return self.across == "sum"
+
+
+METRICS: tuple[MetricInfo, ...] = (
+    MetricInfo("quality", "", True, "task", 0.001, needs_training=True),
+    MetricInfo("macs", "MAC", False, "sum", 1, whole=True),
+    MetricInfo("latency_ms", "ms", False, "sum", 0.001, predicted=True),
+    # Networks of a task run one after the other: the largest decides.
+    MetricInfo("peak_memory_bytes", "B", False, "max", 1, predicted=True),
+    MetricInfo("parameters", "", False, "sum", 1, whole=True),
+    MetricInfo("nonzero_parameters", "", False, "sum", 1, whole=True),
+    MetricInfo("payload_bytes", "B", False, "sum", 1, whole=True),
+    MetricInfo("model_bytes", "B", False, "sum", 1, whole=True, predicted=True),
+    MetricInfo("packed_bytes", "B", False, "sum", 1, whole=True, needs_training=True),
+    MetricInfo("label_loyalty", "", True, "task", 0.001, needs_training=True),
+    MetricInfo("probability_loyalty", "", True, "task", 0.001, needs_training=True),
+    # Documented rules alone decide; the weakest network of a task counts.
+    MetricInfo("edge_tpu_mappable", "", True, "task", 0.001),
+    MetricInfo("train_epochs", "epochs", False, "sum", 0.001, needs_training=True),
+    MetricInfo("train_seconds", "s", False, "sum", 0.001, needs_training=True),
+)
+METRIC_BY_NAME: dict[str, MetricInfo] = {info.name: info for info in METRICS}
+_SHARES = ("label_loyalty", "probability_loyalty", "edge_tpu_mappable")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """What one evaluation found; raw figures, never scores.
+
+    Args:
+        quality: the task's own metric on the validation split, higher is better; accuracy lies in [0, 1].
+        quality_name: what the task calls it.
+        macs: multiply-accumulates for one sample.
+        latency_ms, latency_ms_low, latency_ms_high: predicted time for one sample and its interval.
+        latency_status: `interpolated`, `extrapolated` or `unknown operation: …`.
+        peak_memory_bytes, peak_memory_bytes_low, peak_memory_bytes_high: predicted peak and its interval.
+        peak_memory_status: as `latency_status`.
+        parameters, nonzero_parameters: counted in every layer, whatever its type.
+        payload_bytes: exactly what must be stored.
+        model_bytes, model_bytes_low, model_bytes_high: the artifact, predicted; an interval where it has one.
+        packed_bytes: the artifact after zstd level 19; None where it was not computed.
+        label_loyalty, probability_loyalty: agreement with the baseline, in [0, 1]; None without a baseline.
+        edge_tpu_mappable: share of the artifact's operators that the Edge TPU takes, by its documented rules
+            (`evaluators.edge_tpu_check`), in [0, 1]; None where nobody asked.
+        train_epochs, train_seconds: spent on the candidate; 0 for an untrained one.
+
+    Raises:
+        AtollError: a figure that is not a finite number, is negative (except quality), lies outside its own
+            interval, or a share outside [0, 1]; the message names the metric.
+    """
+
+    quality: float
+    quality_name: str
+    macs: int
+    latency_ms: float
+    latency_ms_low: float
+    latency_ms_high: float
+    latency_status: str
+    peak_memory_bytes: float
+    peak_memory_bytes_low: float
+    peak_memory_bytes_high: float
+    peak_memory_status: str
+    parameters: int
+    nonzero_parameters: int
+    payload_bytes: int
+    model_bytes: int
+    model_bytes_low: float | None = None
+    model_bytes_high: float | None = None
+    packed_bytes: int | None = None
+    label_loyalty: float | None = None
+    probability_loyalty: float | None = None
+    edge_tpu_mappable: float | None = None
+    train_epochs: float = 0.0
+    train_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if value is None and name in _OPTIONAL:
+                continue
+            info = METRIC_BY_NAME.get(name)
+            object.__setattr__(self, name, _number(name, value, whole=info is not None and info.whole))
+        for name in _TEXTS:
+            if not isinstance(getattr(self, name), str) or not getattr(self, name):
+                raise AtollError(f"{name} is {getattr(self, name)!r}: it must be a text that is not empty")
+        for name in _SHARES:
+            value = getattr(self, name)
+            if value is not None and value > 1:
+                raise AtollError(f"{name} is {value}: it must lie between 0 and 1")
+        for info in METRICS:
+            if info.predicted:
+                self._check_interval(info.name)
+        if self.nonzero_parameters > self.parameters:
+            raise AtollError(f"nonzero_parameters {self.nonzero_parameters} > parameters {self.parameters}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns every field in JSON's own types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Builds metrics from what `to_json` gave.
+
+        Raises:
+            AtollError: a field is missing or unknown, or its figure is not valid.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in value:
+            if name not in known:
+                raise AtollError(f"unknown metric {name!r}: {known_names(name, known)}")
+        missing = [name for name in known if name not in value and name not in _DEFAULTED]
+        if missing:
+            raise AtollError(f"metrics are missing: {', '.join(missing)}")
+        return cls(**value)
+
+    def _check_interval(self, name: str) -> None:
+        low, value, high = getattr(self, f"{name}_low"), getattr(self, name), getattr(self, f"{name}_high")
+        if (low is None) != (high is None):
+            raise AtollError(f"{name} has half an interval: low {low}, high {high}")
+        if low is not None and not low <= value <= high:
+            raise AtollError(f"{name} {value} lies outside its interval {low} to {high}")
+
+
+_TEXTS = ("quality_name", "latency_status", "peak_memory_status")
+_NUMBERS = tuple(field.name for field in fields(Metrics) if field.name not in _TEXTS)
+_OPTIONAL = ("model_bytes_low", "model_bytes_high", "packed_bytes", *_SHARES)
+_DEFAULTED = (*_OPTIONAL, "train_epochs", "train_seconds")
+
+
+def label_loyalty(logits_a: ArrayLike, logits_b: ArrayLike) -> float:
+    """Returns the share of samples for which two networks predict the same label (REVIEW §5).
+
+    Args:
+        logits_a, logits_b: outputs of the two networks, both of shape (samples, classes), finite.
+
+    Returns:
+        a share in [0, 1].
+
+    Raises:
+        AtollError: the shapes differ or are not (samples, classes), or an output is not finite.
+    """
+    a, b = _two_outputs(logits_a, logits_b)
+    return float(np.mean(a.argmax(axis=1) == b.argmax(axis=1)))
+
+
+def probability_loyalty(logits_a: ArrayLike, logits_b: ArrayLike) -> float:
+    """Returns 1 - sqrt(JSD(P||Q)), the mean over samples (REVIEW §5).
+
+    P and Q are the softmax of the logits; the Jensen-Shannon divergence is taken to base 2, so that it lies
+    in [0, 1].
+
+    Args:
+        logits_a, logits_b: outputs of the two networks, both of shape (samples, classes), finite.
+
+    Returns:
+        a figure in [0, 1]: 1 for equal distributions, 0 for disjoint ones.
+
+    Raises:
+        AtollError: as `label_loyalty`.
+    """
+    a, b = _two_outputs(logits_a, logits_b)
+    p, q = _softmax(a), _softmax(b)
+    middle = (p + q) / 2
+    divergence = (_entropy_gap(p, middle) + _entropy_gap(q, middle)) / 2
+    return float(np.mean(1 - np.sqrt(np.clip(divergence, 0, 1))))
+
+
+def _two_outputs(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.shape != second.shape or first.ndim != 2 or 0 in first.shape:
+        raise AtollError(
+            f"outputs of shape {first.shape} and {second.shape}: both must be (samples, classes), alike"
+        )
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise AtollError("a network's output is not finite (NaN or infinity)")
+    return first, second
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def _entropy_gap(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns KL(p||q) in bits per sample; q > 0 wherever p > 0."""
+    ratio = np.divide(p, q, out=np.ones_like(p), where=p > 0)  # 0 · log 0 = 0
+    return np.sum(p * np.log2(ratio), axis=1)
+
+
+def _number(name: str, value: Any, whole: bool) -> int | float:
+    """Returns the figure as a plain int or float."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise AtollError(f"{name} is {value!r}: it must be a number") from None
+    if isinstance(value, (bool, str)) or not math.isfinite(number):
+        raise AtollError(f"{name} is {value!r}: it must be a finite number")
+    if number < 0 and name != "quality":
+        raise AtollError(f"{name} is {value!r}: it must not be negative")
+    if not whole:
+        return number
+    if int(value) != value:
+        raise AtollError(f"{name} is {value!r}: it must be a whole number")
+    return int(value)

@@ -1,0 +1,152 @@
+"""Carries out recipes step by step, from the longest prefix that the cache already has."""
+
+import time
+from collections.abc import Sequence
+from functools import cached_property, partial
+from pathlib import Path
+
+from torch import Tensor
+
+from ...hw_models.devices.device import Device
+from ...spaces.recipes.order import check_order
+from ...spaces.recipes.recipe import Recipe
+from ..datasets.dataset import Dataset
+from ..digests import derived_seed
+from ..tasks.task import Task
+from ..training.loop import predict_logits
+from .baseline import make_baseline
+from .context import TrainingContext
+from .pipeline_result import PipelineResult
+from .step_cache import Entry, StepCache
+from .step_entries import StepEntries
+from .study_basis import StudyBasis
+from .teachers import Teachers
+
+
+class Pipeline:
+    """Everything that trials of one study share in one process.
+
+    Args:
+        task: network, data, fine-tuning.
+        device: predicts latency and memory.
+        cache_dir: folder of the step cache.
+        seed: of the trials.
+        epochs_per_step: what each step may spend on training.
+        baseline_epochs: what the baseline may spend.
+        threads: of torch; part of the key.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        device: Device,
+        cache_dir: Path,
+        seed: int,
+        epochs_per_step: float,
+        baseline_epochs: float,
+        threads: int,
+    ) -> None:
+        self.basis = StudyBasis(task, device, seed, epochs_per_step, baseline_epochs, threads)
+        self.cache = StepCache(cache_dir)
+        self._entries = StepEntries(self.basis)
+
+    @property
+    def task(self) -> Task:
+        """Network, data, fine-tuning."""
+        return self.basis.task
+
+    @property
+    def dataset(self) -> Dataset:
+        """The task's data."""
+        return self.basis.dataset
+
+    @cached_property
+    def baseline(self) -> PipelineResult:
+        """The baseline, made once and kept in the cache for good."""
+        key = self.basis.key(baseline_epochs=self.basis.baseline_epochs)
+        entry, cached = self.cache.get_or_make(key, self._make_baseline)
+        self.cache.pin(key)
+        return self._entries.result(key, entry, Recipe(), int(cached))
+
+    @cached_property
+    def teachers(self) -> Teachers:
+        """What students learn from."""
+        return Teachers(self.basis, self.cache, self.baseline)
+
+    def run(self, recipe: Recipe, keep: bool = False) -> PipelineResult:
+        """Carries out a recipe and returns the network with its metrics and the record of every step.
+
+        Args:
+            recipe: legal, or refused with the reason.
+            keep: whether the result is pinned in the cache.
+
+        Raises:
+            AtollError: the order is refused, a step cannot be applied, or training diverged.
+        """
+        check_order(recipe)
+        if not recipe.steps:
+            return self.baseline
+        prefixes = recipe.prefixes()[1:]
+        cached_steps, entry = self._longest_cached(prefixes)
+        for prefix in prefixes[cached_steps:]:
+            key = self.basis.step_key(prefix)
+            entry, cached = self.cache.get_or_make(key, partial(self._make_step, prefix, entry))
+            if cached:
+                cached_steps = len(prefix)
+        assert entry is not None
+        key = self.basis.step_key(recipe)
+        if keep:
+            self.cache.pin(key)
+        return self._entries.result(key, entry, recipe, cached_steps)
+
+    def is_cached(self, recipe: Recipe) -> bool:
+        """Whether the recipe's result is in the cache."""
+        return not recipe.steps or self.cache.has(self.basis.step_key(recipe))
+
+    def _longest_cached(self, prefixes: Sequence[Recipe]) -> tuple[int, Entry | None]:
+        """Returns how many steps the longest prefix in the cache has, and its entry."""
+        for prefix in reversed(prefixes):
+            entry = self.cache.get(self.basis.step_key(prefix))
+            if entry is not None:
+                return len(prefix), entry
+        return 0, None
+
+    def _make_baseline(self) -> Entry:
+        started = time.perf_counter()
+        basis = self.basis
+        network, qualities = make_baseline(
+            basis.given, basis.task, basis.dataset, basis.baseline_epochs, basis.seed
+        )
+        seconds = time.perf_counter() - started
+        chosen = max(qualities, key=lambda name: qualities[name])
+        epochs = 0.0 if chosen == "given" else basis.baseline_epochs
+        return self._entries.of_baseline(network, epochs, seconds, {"chosen": chosen, "quality": qualities})
+
+    def _make_step(self, prefix: Recipe, before: Entry | None) -> Entry:
+        """Carries out the last step of a prefix on what those before it gave."""
+        step, basis = prefix.steps[-1], self.basis
+        started = time.perf_counter()
+        network = basis.given
+        if before is not None:
+            network = self._entries.network(Recipe(prefix.steps[:-1]), before)
+        context = TrainingContext(
+            basis.task,
+            basis.dataset,
+            self.baseline.network,
+            derived_seed(basis.seed, prefix.digest),
+            basis.epochs_per_step,
+            lambda: self.teachers.logits,
+            lambda: self.teachers.bigger,
+        )
+        compressed, decided = step.apply(network, context)
+        if step.fine_tuned and context.epochs_left > 0:
+            context.fit(compressed)
+        seconds = time.perf_counter() - started
+        return self._entries.of_step(
+            compressed, step, decided, before, context.epochs_spent, seconds, self._baseline_logits
+        )
+
+    @cached_property
+    def _baseline_logits(self) -> Tensor:
+        """The baseline's outputs on the validation split."""
+        return predict_logits(self.baseline.network, self.dataset.validation.images)

@@ -1,0 +1,93 @@
+"""What all trials of a study stand on in one process: task, device, seed and budget."""
+
+from functools import cached_property
+from typing import Any
+
+from torch import nn
+
+from ...hw_models.devices.device import Device
+from ...spaces.layers.structure import adopt
+from ...spaces.recipes.recipe import Recipe
+from ..datasets.dataset import Dataset
+from ..digests import digest_json, digest_tensors, library_versions
+from ..measuring.measure import check_priced
+from ..tasks.given import given_network
+from ..tasks.task import Task
+from .step_cache import FORMAT
+
+#: raised when the pipeline itself changes what a step gives
+PIPELINE_VERSION = 1
+
+
+class StudyBasis:
+    """What decides every result of a study, and the keys under which results are kept.
+
+    Args:
+        task: network, data, fine-tuning.
+        device: predicts latency and memory; part of no key.
+        seed: of the trials.
+        epochs_per_step: what each step may spend on training.
+        baseline_epochs: what the baseline may spend.
+        threads: of torch; part of the key.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        device: Device,
+        seed: int,
+        epochs_per_step: float,
+        baseline_epochs: float,
+        threads: int,
+    ) -> None:
+        self.task, self.device = task, device
+        self.seed, self.epochs_per_step, self.baseline_epochs = seed, epochs_per_step, baseline_epochs
+        self.threads = threads
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The task's data."""
+        return self.task.dataset()
+
+    @cached_property
+    def given(self) -> nn.Module:
+        """The network as it was given, adopted; not to be changed.
+
+        Raises:
+            AtollError: it has no price or no file, so that no trial of it can be measured.
+        """
+        network = self.new_given().eval()
+        check_priced(network, self.device)
+        return network
+
+    def new_given(self) -> nn.Module:
+        """Returns another copy of it."""
+        return adopt(given_network(self.task), self.task.input_shape)
+
+    def step_key(self, prefix: Recipe) -> str:
+        """Returns the key of what a recipe gives."""
+        return self.key(
+            recipe=prefix.identity(),
+            epochs_per_step=self.epochs_per_step,
+            baseline_epochs=self.baseline_epochs,  # the teacher
+        )
+
+    def key(self, **what: Any) -> str:
+        """Returns the key of something that is made of all this: what it is, as plain JSON."""
+        return digest_json({**self._common, **what})
+
+    @cached_property
+    def _common(self) -> dict[str, Any]:
+        """What belongs into every key."""
+        return {
+            "pipeline": PIPELINE_VERSION,
+            "entries": FORMAT,
+            "task": self.task.name,
+            "network": digest_tensors(self.given.state_dict()),
+            "data": self.dataset.version,
+            "learning_rate": self.task.learning_rate,
+            "batch_size": self.task.batch_size,
+            "seed": self.seed,
+            "threads": self.threads,
+            "libraries": library_versions(),
+        }

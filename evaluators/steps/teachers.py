@@ -1,0 +1,54 @@
+"""What students of a study learn from: the baseline's answers, and a teacher bigger than it."""
+
+from functools import cached_property
+
+from torch import Tensor, nn
+
+from ...spaces.channels.widen import widened
+from ..training.loop import predict_views
+from .bigger_teacher import make_bigger_teacher
+from .pipeline_result import PipelineResult
+from .step_cache import Entry, StepCache
+from .study_basis import StudyBasis
+
+
+class Teachers:
+    """Made when a step asks for them, once, and kept in the cache; outside the budget of the steps.
+
+    Args:
+        basis: of the study.
+        cache: where they are kept.
+        baseline: the network that they come from.
+    """
+
+    def __init__(self, basis: StudyBasis, cache: StepCache, baseline: PipelineResult) -> None:
+        self._basis, self._cache, self._baseline = basis, cache, baseline
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """The baseline's answers to all views of the training images, float32 [N, ...]."""
+        key = self._basis.key(teacher_logits_of=self._baseline.digest)
+        return self._cache.get_or_make(key, self._answer)[0].tensors["logits"]
+
+    @cached_property
+    def bigger(self) -> nn.Module:
+        """The baseline with twice the channels, trained with the baseline's budget, in evaluation mode."""
+        key = self._basis.key(bigger_teacher_of=self._baseline.digest, epochs=self._basis.baseline_epochs)
+        network = widened(self._baseline.network)
+        network.load_state_dict(self._cache.get_or_make(key, self._train)[0].tensors)
+        return network.eval()
+
+    def _answer(self) -> Entry:
+        images = self._basis.dataset.train.images
+        return Entry({"logits": predict_views(self._baseline.network, images)}, {})
+
+    def _train(self) -> Entry:
+        made = make_bigger_teacher(
+            self._baseline.network,
+            self._basis.task,
+            self._basis.dataset,
+            self._basis.baseline_epochs,
+            self._basis.seed,
+            self.logits,
+        )
+        return Entry(made.state_dict(), {})

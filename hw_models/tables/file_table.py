@@ -1,0 +1,211 @@
+"""The layer table of a ``.tflite`` file: its own operators, priced without the network it was made of."""
+
+from math import prod
+from pathlib import Path
+
+from ...spaces.errors import AtollError
+from ...spaces.layers.cost import FLOAT_BITS, Compute, OperationCost, OperationKind
+from .layer_table import LayerTable, Value, table_of_values
+from .operator_table import OPERATORS, UNKNOWN
+from .tflite_file import FileOperator, TfliteFile
+
+_DENSE = "FULLY_CONNECTED"
+_WEIGHTED = (_DENSE, "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "BATCH_MATMUL")
+
+
+def layer_table_of_file(path: Path) -> LayerTable:
+    """Returns the layer table of a ``.tflite`` file, named by its stem.
+
+    Raises:
+        AtollError: the file cannot be read, or holds no operators.
+    """
+    return layer_table_of(TfliteFile.read(path), Path(path).stem)
+
+
+def layer_table_of(file: TfliteFile, name: str) -> LayerTable:
+    """Returns the layer table of a file that was read; operators that are not known are named in it.
+
+    Args:
+        file: of one image: its first input is [1, height, width, channels].
+        name: for messages.
+
+    Raises:
+        AtollError: an operator's tensors do not fit it, or there is nothing to run.
+    """
+    values = [_input(file, index) for index in file.inputs]
+    for at, operator in enumerate(file.operators):
+        if file.computed.intersection(operator.inputs):
+            try:
+                values += _values(file, operator)
+            except (IndexError, ZeroDivisionError, ValueError) as error:
+                shapes = ", ".join(str(list(file.tensors[index].shape)) for index in operator.inputs)
+                raise AtollError(
+                    f"{name}: operator {at}, {operator.name}, cannot read shapes {shapes}"
+                ) from error
+    if not values:
+        raise AtollError(f"{name}: got a .tflite file without inputs, allowed is one with one at least")
+    shape = _channels_first(file.tensors[file.inputs[0]].shape) if file.inputs else ()
+    return table_of_values(name, shape, values)
+
+
+def _input(file: TfliteFile, index: int) -> Value:
+    tensor = file.tensors[index]
+    return Value(_name(index), "", (), _channels_first(tensor.shape), tensor.bits)
+
+
+def _name(index: int) -> str:
+    return f"tensor_{index}"
+
+
+def _channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns (channels, height, width) of a [1, height, width, channels], else the shape without batch."""
+    inner = shape[1:] if len(shape) > 1 and shape[0] == 1 else shape
+    return (inner[-1], *inner[:-1]) if len(inner) == 3 else inner
+
+
+def _values(file: TfliteFile, operator: FileOperator) -> list[Value]:
+    """Returns an operator's outputs; the first one carries its cost."""
+    sources = tuple(_name(index) for index in operator.inputs if index in file.computed)
+    entry = OPERATORS.get(operator.name, UNKNOWN)
+    costs = () if entry.view else (_cost(file, operator),)
+    values = []
+    for position, index in enumerate(operator.outputs):
+        tensor = file.tensors[index]
+        first = position == 0
+        in_place = entry.in_place and tensor.shape == file.tensors[operator.inputs[0]].shape
+        values.append(
+            Value(
+                name=_name(index),
+                path=operator.name,
+                inputs=sources,
+                shape=_channels_first(tensor.shape),
+                bits=tensor.bits,
+                costs=costs if first else (),
+                in_place=in_place,
+                view=entry.view,
+                output=index in file.outputs,
+            )
+        )
+    return values
+
+
+def _cost(file: TfliteFile, operator: FileOperator) -> OperationCost:
+    if operator.name in _WEIGHTED and len(operator.inputs) > 1:
+        return _weighted_cost(file, operator)
+    output = file.tensors[operator.outputs[0]]
+    read = sum(file.tensors[index].elements for index in operator.inputs if index in file.computed)
+    entry = OPERATORS.get(operator.name, UNKNOWN)
+    return OperationCost(
+        kind=entry.kind,
+        input_elements=read,
+        output_elements=sum(file.tensors[index].elements for index in operator.outputs),
+        activation_bits=output.bits,
+        compute="int8" if output.bits == 8 else "float32",
+        moved_elements=output.elements if operator.name == "TRANSPOSE" else 0,
+        calibrated=entry.calibrated,
+        operation=operator.name,
+    )
+
+
+def _weighted_cost(file: TfliteFile, operator: FileOperator) -> OperationCost:
+    """Returns the cost of an operator with weights; of a transposed convolution the image comes last."""
+    places = (2, 1) if operator.name == "TRANSPOSE_CONV" else (0, 1)
+    source, weight = (operator.inputs[place] for place in places)
+    biases = [index for index in operator.inputs[2:] if index != source and index not in file.computed]
+    image, output = file.tensors[source], file.tensors[operator.outputs[0]]
+    stored = file.constant_behind(weight)
+    kind, macs, patch = _work(operator.name, image.shape, stored.shape, output.shape)
+    constant = weight not in file.computed
+    reduction, columns = _matrix(operator.name, image.shape, stored.shape)
+    return OperationCost(
+        kind=kind,
+        macs=macs,
+        weight_elements=stored.elements if constant else 0,
+        weight_bits=stored.bits,
+        bias_elements=sum(file.tensors[index].elements for index in biases),
+        input_elements=image.elements if constant else image.elements + stored.elements,
+        output_elements=output.elements,
+        activation_bits=image.bits,
+        compute=_compute(kind, stored.bits, widened=file.tensors[weight].dtype == "FLOAT32"),
+        rank_elements=_train_rank(file, operator) * output.elements if operator.name == _DENSE else 0,
+        patch_elements=patch,
+        reduction=reduction,
+        columns=columns,
+        # as `spaces.layers.cost.kernel` says of the layers: float alone, or 8 bits on both sides
+        calibrated=stored.bits == FLOAT_BITS or (stored.bits == 8 and image.bits == 8),
+    )
+
+
+def _matrix(name: str, image: tuple[int, ...], weight: tuple[int, ...]) -> tuple[int, int]:
+    """Returns (products that are summed in an output element, output channels of a group)."""
+    if name == _DENSE:
+        return weight[1], weight[0]
+    if name == "BATCH_MATMUL":
+        return image[-1], weight[-1]
+    if name == "TRANSPOSE_CONV":
+        return weight[3], prod(weight[:3])
+    if name == "DEPTHWISE_CONV_2D":
+        return prod(weight[1:3]), 1
+    return prod(weight[1:]), weight[0] * weight[-1] // image[-1]
+
+
+def _train_rank(file: TfliteFile, operator: FileOperator) -> int:
+    """Returns the rank of a tensor-train stage, 0 for any other dense operator.
+
+    Behind a stage its mode moves in front: [rows, rank, mode] or, with one row, [rank, mode] is transposed;
+    [rows, mode] has rank 1 (`evaluators.litert.lower_layers`).
+    """
+    output = file.tensors[operator.outputs[0]]
+    if output.shape[0] == 1 and len(operator.inputs) > 2:
+        return 0  # the layer's bias comes behind the whole train
+    index = operator.outputs[0]
+    readers = file.readers(index)
+    while len(readers) == 1 and OPERATORS.get(readers[0].name, UNKNOWN).view:
+        index = readers[0].outputs[0]
+        readers = file.readers(index)
+    if len(readers) != 1 or readers[0].name != "TRANSPOSE":
+        columns = output.shape[-1]
+        next_stage = len(readers) == 1 and readers[0].name == _DENSE and len(operator.inputs) == 2
+        if output.shape[0] > 1 and next_stage:
+            others = file.constant_behind(readers[0].inputs[1]).shape[1]
+            return 1 if others == columns else columns  # of a mode of 1 nothing is moved: [rows, rank]
+        return int(output.shape[0] > 1)
+    rows, shape = output.shape[0], file.tensors[index].shape
+    return shape[1] if len(shape) == 3 else shape[0] if rows == 1 else 1
+
+
+def _work(
+    name: str, image: tuple[int, ...], weight: tuple[int, ...], output: tuple[int, ...]
+) -> tuple[OperationKind, int, int]:
+    """Returns kind, multiply-accumulates and elements of the patch matrix."""
+    if name == _DENSE:
+        rows = prod(output) // weight[0]
+        return ("contraction" if rows > 1 else "dense"), rows * prod(weight), 0
+    if name == "BATCH_MATMUL":
+        return "contraction", prod(output) * image[-1], 0
+    if name == "TRANSPOSE_CONV":
+        return "conv", prod(image[1:3]) * prod(weight), 0
+    positions, window = prod(output[1:3]), prod(weight[1:3])
+    if name == "DEPTHWISE_CONV_2D":
+        # 1x1 with one output a channel: the scale-and-shift that a norm becomes
+        kind: OperationKind = "norm" if window == 1 and image[-1] == output[-1] else "depthwise"
+        return kind, positions * prod(weight), 0
+    patch = prod(weight[1:])  # of one group
+    return (
+        ("pointwise" if window == 1 else "conv"),
+        positions * prod(weight),
+        positions * patch * (window > 1),
+    )
+
+
+def _compute(kind: str, weight_bits: int, widened: bool) -> Compute:
+    """Returns the arithmetic of the kernel, as `spaces.layers.cost.kernel` does for layers.
+
+    int4 and int2 convolutions run on integers widened as they go, at the price of float.
+    """
+    if widened or weight_bits > 8:
+        return "float32"
+    convolution = kind not in ("dense", "contraction")
+    if convolution and weight_bits < 8:
+        return "float32"
+    return "int8"

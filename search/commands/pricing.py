@@ -1,0 +1,116 @@
+"""What `atoll predict` prices: a recipe on a network of the zoo, a stored trial, or a file."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...spaces.errors import AtollError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ...hw_models.tables.flop_count import FlopCount
+    from ...hw_models.tables.layer_table import LayerTable
+    from ...spaces.recipes.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Priced:
+    """Something that can be priced.
+
+    Args:
+        title: what it is, for people.
+        table: its layer table.
+        model_bytes: size of its file.
+        size_status: `interpolated` where that is exact, else what it is: a lower bound, or of weights alone.
+        flops: its operations.
+        notes: what a reader of the figures should know.
+    """
+
+    title: str
+    table: "LayerTable"
+    model_bytes: int
+    flops: "FlopCount"
+    size_status: str = "interpolated"
+    notes: tuple[str, ...] = ()
+
+
+def priced_file(path: Path) -> Priced:
+    """Returns a `.tflite` file, priced by its own operators.
+
+    Raises:
+        AtollError: the file cannot be read.
+    """
+    from ...hw_models.tables.file_table import layer_table_of_file
+    from ...hw_models.tables.flop_count import FlopCount
+
+    table = layer_table_of_file(path)
+    return Priced(str(path), table, path.stat().st_size, FlopCount.of(table))
+
+
+def priced_trial(store: Path, study: str | None, trial: str) -> Priced:
+    """Returns a stored trial: its recipe on its task's network.
+
+    Raises:
+        AtollError: there is no such store, study or trial.
+    """
+    from ...evaluators.steps.evaluate import planned_for
+    from ...spaces.layers.structure import input_shape_of
+    from ...spaces.recipes.recipe import Recipe
+    from ..store.selection import choose_study, choose_trial
+    from ..store.store import Store
+
+    place = Store(store)
+    row = choose_study(place, study)
+    chosen = choose_trial(place, row, trial)
+    recipe = Recipe.parse(chosen["recipe"])
+    task = row["definition"]["task"]
+    structures = [planned_for(prefix, task) for prefix in recipe.prefixes()]
+    return _priced(f"{recipe} of {row['study']}", recipe, structures, input_shape_of(structures[0]))
+
+
+def priced_recipe(text: str, network: str, size: str, classes: int) -> Priced:
+    """Returns a recipe on a network of the zoo.
+
+    Raises:
+        AtollError: for a recipe that is not legal, an unknown network, or a size that does not fit it.
+    """
+    from ...hw_models.fitting.measurements import parse_size
+    from ...hw_models.tables.planned import planned_steps
+    from ...spaces.networks import SURROGATES
+    from ...spaces.recipes.order import check_order
+    from ...spaces.recipes.recipe import Recipe
+
+    recipe = check_order(Recipe.parse(text))
+    shape = parse_size(size, "--input")
+    structures = list(planned_steps(recipe, network, shape, classes))
+    priced = _priced(f"{recipe} of {network}", recipe, structures, shape)
+    if network not in SURROGATES:
+        return priced
+    note = f"{network} stands in for a network that its publication does not define"
+    return replace(priced, table=replace(priced.table, surrogate=True), notes=(*priced.notes, note))
+
+
+def _priced(
+    title: str, recipe: "Recipe", structures: "list[nn.Module]", shape: tuple[int, int, int]
+) -> Priced:
+    """Prices the last of the structures that a recipe's steps leave, the uncompressed network first."""
+    from ...evaluators.measuring.artifact import model_bytes
+    from ...hw_models.tables.flop_count import FlopCount
+    from ...hw_models.tables.layer_table import layer_table
+    from ...spaces.layers.structure import structure as describe
+
+    notes = [f"{step} is a lower bound" for step in recipe if not step.plan_is_exact]
+    size_status = "extrapolated" if notes else "interpolated"
+    described = [describe(structure) for structure in structures]
+    for step, before, after in zip(recipe, described, described[1:], strict=False):
+        if step.stage != "training" and before == after:
+            notes.append(f"{step} changes nothing in this network")
+    table = layer_table(structures[-1], shape, title)
+    try:
+        size = model_bytes(structures[-1], shape)
+    except AtollError as error:
+        size, size_status = table.weight_bytes, "unknown operation: no LiteRT file can be written"
+        notes.append(f"no LiteRT file can be written ({error}): model_bytes are the weights alone")
+    flops = FlopCount.of(layer_table(structures[-1], shape, title, as_written=True))
+    return Priced(title, table, size, flops, size_status, tuple(notes))

@@ -1,0 +1,259 @@
+"""The course of a study: what to run next, what came of it; durable before anyone hears of it.
+
+Knows neither Ray nor processes: `searcher.py` and `runner.py` carry out what it says. The order is: baseline;
+reference set and the papers' ensemble; once the reference set is complete the scales are frozen and the
+searcher's own proposals follow.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...evaluators.ranking.constraints import parse_constraints
+from ...spaces.errors import AtollError
+from ...spaces.recipes.recipe import Recipe
+from ..proposer.objective import Objective
+from ..proposer.trial_scores import Judge
+from ..store.events import INTERRUPTED
+from ..store.store import Store
+from ..study.reference import fixed_recipes, reference_recipes
+from ..study.study import Study, check_same
+from .proposals import Pricer, Proposals
+from .study_journal import StudyJournal
+from .trial import Trial
+from .trials import Trials
+from .work import STOPPED, TRIES, Outcome, Work
+
+_LOG = logging.getLogger(__name__)
+
+#: Proposals priced in one call: the driver's loop must go on meanwhile.
+_PRICED_AT_A_TIME = 20
+
+
+class Campaign:
+    """The driver's side of a study; the caller holds the store's lock and has called `store.recover`.
+
+    Args:
+        study: what is searched.
+        store: where it is written down.
+        pricer: gives the plan-only figures of a recipe; None rejects nothing.
+        threads: of a worker.
+        clock: seconds, for the time limit.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        store: Store,
+        pricer: Pricer | None = None,
+        threads: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.study = study
+        self.store = store
+        self.trials = Trials()
+        self.judge: Judge | None = None
+        self.end_reason: str | None = None
+        self.started = 0  # trials, by this command
+        self._threads = threads
+        self._clock = clock
+        self._started_at_s = clock()
+        self._journal = StudyJournal(study, store)
+        self._fixed = fixed_recipes()
+        self._proposals = Proposals(study, self.trials, tuple(self._fixed), pricer)
+        self._begin()
+
+    # What the caller asks ---------------------------------------------------------------------------
+
+    def next(self) -> Trial | None:
+        """Returns the next trial, now started, or None: wait (`is_over` tells whether for ever)."""
+        if self.end_reason is not None:
+            return None
+        if self._clock() - self._started_at_s >= self._time_limit_s:
+            self.end_reason = f"the time limit of {self.study.limits.time_minutes:g} minutes is reached"
+            return None
+        trial = self._next_fixed()
+        if trial is None and self.judge is not None and self.judge.objective is not None:
+            trial = self._next_proposed(self.judge)
+        if trial is not None:
+            self._start(trial)
+        return trial
+
+    def has_work(self) -> bool:
+        """Whether a trial would start now; sets `end_reason` where a limit is reached already."""
+        return self.end_reason is None and (self._next_fixed() is not None or not self._limit_reached())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no trial will follow and none is running."""
+        return self.end_reason is not None and not self.trials.running
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the command began."""
+        return self._clock() - self._started_at_s
+
+    def work(self, trial: Trial) -> Work:
+        """Returns the piece of work that a worker gets for a trial."""
+        return Work(
+            task=self.study.task,
+            recipe=trial.recipe.to_json(),
+            seed=self.study.seed,
+            epochs_per_step=self.study.budget_epochs,
+            device=self.study.device,
+            threads=self._threads,
+            baseline_epochs=self.study.baseline_epochs,
+            keep=trial.origin == "baseline",
+        )
+
+    def end(self, name: str, outcome: Outcome) -> Trial:
+        """Writes down what came of a trial, then learns from it; a second end of it is ignored.
+
+        One whose process was lost waits to be run again, at most twice.
+
+        Raises:
+            AtollError: the baseline failed, or the worker's machine cannot go on; the trial of the latter is
+                left running, so that the next start runs it again.
+        """
+        trial = self.trials[name]
+        if trial.is_over:
+            return trial
+        if outcome.status == STOPPED:
+            raise AtollError(f"study {self.study.study_name!r} stopped at trial {name}: {outcome.reason}")
+        if outcome.status == INTERRUPTED:
+            trial.interruptions += 1
+            if trial.interruptions < TRIES:
+                return self._try_again(trial)
+            outcome = Outcome.failed(f"killed its worker {trial.interruptions} times")
+        outcome = outcome.checked()
+        if trial.origin == "baseline" and outcome.status == "finished":
+            self.judge = Judge(parse_constraints(self.study.constraints), outcome.metrics or {})
+        trial.take(outcome)
+        if self.judge is not None:
+            trial.be_judged(self.judge)
+        self._journal.ended(trial)
+        if trial.origin == "baseline" and trial.status != "finished":
+            raise AtollError(f"study {self.study.study_name!r}: the baseline failed: {trial.reason}")
+        self._freeze_if_complete()
+        return trial
+
+    def add(self, recipe: Recipe, origin: str = "evaluate") -> Trial:
+        """Returns the trial of a recipe, started unless it is finished: for `atoll evaluate`."""
+        trial = self.trials.of(recipe) or self.trials.create(recipe, origin)
+        if trial.status != "finished":
+            self._start(trial)
+        return trial
+
+    # The beginning ----------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        name = self.study.study_name
+        row = self.store.study(name) if self.store.path.exists() else None
+        if row is not None and row.get("definition"):
+            check_same(name, row["definition"], self.study.definition(), "this search")
+        elif row is not None and row.get("digest") not in (None, self.study.digest):
+            raise AtollError(
+                f"study {name!r} is in the store with another definition than that of this search, which "
+                f"cannot be shown (its lines in the journal are damaged). Allowed are the same definition or "
+                f"another name"
+            )
+        self._journal.begun()
+        if row is None:
+            return
+        for stored in self.store.trials(name):
+            self._load(stored)
+        baseline = self.trials.of(Recipe())
+        if baseline is None or baseline.metrics is None:
+            return
+        self.judge = Judge(parse_constraints(self.study.constraints), baseline.metrics)
+        frozen = (row.get("reference") or {}).get("objective")
+        if frozen:
+            self.judge = Judge(self.judge.constraints, baseline.metrics, Objective.from_json(frozen))
+        self._freeze_if_complete()
+
+    def _load(self, row: Mapping[str, Any]) -> None:
+        """Takes a trial over from the store, unless it is of another seed or budget."""
+        self.trials.skip(row["trial"])
+        if row["seed"] == self.study.seed and row["epochs_per_step"] == self.study.budget_epochs:
+            try:
+                self.trials.add(Trial.from_row(row))
+            except AtollError as error:
+                _LOG.warning("trial %s of the store is left aside: %s", row["trial"], error)
+
+    # What comes next --------------------------------------------------------------------------------
+
+    @property
+    def _time_limit_s(self) -> float:
+        minutes = self.study.limits.time_minutes
+        return float("inf") if minutes is None else minutes * 60
+
+    def _next_fixed(self) -> Trial | None:
+        """Returns the next of baseline, reference set, papers and interrupted trials, if it may start."""
+        for recipe, origin in self._fixed.items():
+            trial = self.trials.of(recipe) or self.trials.create(recipe, origin)
+            if trial.status == "waiting":
+                return trial
+            if origin == "baseline" and not trial.is_over:
+                return None
+        return next((t for t in self.trials.searched if t.status == "waiting"), None)
+
+    def _next_proposed(self, judge: Judge) -> Trial | None:
+        if self._limit_reached():
+            return None
+        for _ in range(_PRICED_AT_A_TIME):
+            trial = self._proposals.next(judge)
+            if trial is None:
+                self.end_reason = self._proposals.end_reason
+                return None
+            if trial.status == "waiting":
+                return trial
+            self._announce(trial)
+            self._journal.ended(trial)
+        return None
+
+    def _limit_reached(self) -> bool:
+        """Whether no proposal may start now; sets the reason where none will any more."""
+        limits, trials = self.study.limits, self.trials
+        wanted = (
+            ("trials", limits.trials, trials.count("finished", "failed"), trials.count("running")),
+            ("ensembles", limits.ensembles, trials.ensembles("finished"), trials.ensembles("running")),
+        )
+        for what, limit, done, running in wanted:
+            if limit is not None and done >= limit:
+                self.end_reason = f"{done} {what} are done"
+            if limit is not None and done + running >= limit:
+                return True
+        return False
+
+    # Writing down -----------------------------------------------------------------------------------
+
+    def _start(self, trial: Trial) -> None:
+        self._announce(trial)
+        self._journal.started(trial)
+        trial.status = "running"
+        self.started += 1
+
+    def _try_again(self, trial: Trial) -> Trial:
+        """Lets a trial wait whose process was lost: that says nothing of its recipe."""
+        trial.status = "waiting"
+        self._journal.interrupted(trial)
+        self.end_reason = None  # it is found again when nothing waits any more
+        return trial
+
+    def _announce(self, trial: Trial) -> None:
+        self._journal.proposed(trial, self._proposals.parameters(trial))
+
+    def _freeze_if_complete(self) -> None:
+        """Freezes the scales once the reference set is over, and scores what ended before that."""
+        members = [self.trials.of(recipe) for recipe in reference_recipes()]
+        if self.judge is None or any(member is None or not member.is_over for member in members):
+            return
+        if self.judge.objective is None:
+            over = [member for member in members if member is not None]
+            self.judge = self.judge.frozen([m.metrics for m in over], self.study.profile)
+            self._journal.frozen(self.judge, over)
+        for trial in self.trials.values():
+            if trial.status == "finished" and trial.objective is None and trial.metrics is not None:
+                trial.be_judged(self.judge)
+                self._journal.ended(trial)

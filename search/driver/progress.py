@@ -1,0 +1,220 @@
+"""Shows a running search on stderr: live on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from ...spaces.outside.shown import shown
+from ...spaces.recipes.recipe import Recipe
+from ..study.reference import reference_recipes
+from ..terminal.said import tell
+from .campaign import Campaign
+from .trial import Trial
+
+#: A file or pipe gets a line when something ended, and at least so often.
+_PLAIN_EVERY_S = 30.0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Where a search stands.
+
+    Args:
+        done, running, failed, rejected: trials.
+        ensembles, ensembles_wanted: finished proposals of the searcher, and the limit on them.
+        doing: what everything else waits for now; None where trials run as they come.
+        feasible: finished compressed trials that meet the constraints.
+        reference_left: recipes of the reference set that are not over; without them nothing is ranked.
+        best: recipe of the best feasible trial, with its objective, ratio and quality.
+        seconds_left: until the first limit, as far as it can be told.
+    """
+
+    done: int
+    running: int
+    failed: int
+    rejected: int
+    ensembles: int
+    ensembles_wanted: int | None
+    doing: str | None
+    feasible: int
+    reference_left: int
+    best: str | None
+    best_objective: float | None
+    best_ratio: float | None
+    best_quality: float | None
+    elapsed_s: float
+    seconds_left: float | None
+
+    def __str__(self) -> str:
+        wanted = "" if self.ensembles_wanted is None else f" of {self.ensembles_wanted}"
+        counts = (
+            f"{self.done} done ({self.ensembles}{wanted} ensembles), {self.running} running, "
+            f"{self.failed} failed, {self.rejected} rejected"
+        )
+        left = ""
+        if self.seconds_left is not None:
+            left = f", about {_clock(self.seconds_left)} left" if self.seconds_left >= 1 else ", about to end"
+        best = "none meets the constraints yet"
+        if self.best is None and self.feasible:
+            best = (
+                f"not ranked yet, {self.feasible} meet{'s' * (self.feasible == 1)} the constraints "
+                f"({self.reference_left} of the reference set to come)"
+            )
+        if self.best is not None:
+            ratio = "" if self.best_ratio is None else f", {self.best_ratio:.1f}x smaller (predicted)"
+            best = (
+                f"{self.best} (objective {self.best_objective:.3f}{ratio}, "
+                f"validation quality {self.best_quality:.4f} measured)"
+            )
+        doing = f"{self.doing}; " if self.doing else ""
+        return f"{_clock(self.elapsed_s)} {doing}{counts}{left}; best: {best}"
+
+
+def snapshot(campaign: Campaign, workers: int) -> Snapshot:
+    """Returns where a campaign stands."""
+    best = campaign.trials.best
+    ratio = None
+    if best is not None and best.metrics and campaign.judge is not None:
+        ratio = campaign.judge.baseline["model_bytes"] / best.metrics["model_bytes"]
+    return Snapshot(
+        done=campaign.trials.count("finished"),
+        running=campaign.trials.count("running"),
+        failed=campaign.trials.count("failed"),
+        rejected=campaign.trials.count("rejected"),
+        ensembles=campaign.trials.ensembles("finished"),
+        ensembles_wanted=campaign.study.limits.ensembles,
+        doing=doing(campaign),
+        feasible=sum(trial.is_feasible and len(trial.recipe) > 0 for trial in campaign.trials.values()),
+        reference_left=sum(not (t and t.is_over) for t in map(campaign.trials.of, reference_recipes())),
+        best=None if best is None else str(best.recipe),
+        best_objective=None if best is None else best.objective,
+        best_ratio=ratio,
+        best_quality=None if best is None or best.metrics is None else best.metrics["quality"],
+        elapsed_s=campaign.elapsed_s,
+        seconds_left=_seconds_left(campaign, workers),
+    )
+
+
+def doing(campaign: Campaign) -> str | None:
+    """Returns what everything else waits for, None where trials run as they come."""
+    if campaign.end_reason is not None:
+        return None
+    if campaign.started == 0:
+        return "starting Ray and its workers"
+    baseline = campaign.trials.of(Recipe())
+    if baseline is not None and baseline.status == "running":
+        return "training the baseline, or loading it from the step cache: all others are compared with it"
+    return None
+
+
+def _seconds_left(campaign: Campaign, workers: int) -> float | None:
+    """Estimates the time to the first limit from the mean of the trials so far."""
+    limits = campaign.study.limits
+    found = []
+    if limits.time_minutes is not None:
+        found.append(max(0.0, limits.time_minutes * 60 - campaign.elapsed_s))
+    seconds = [t.seconds for t in campaign.trials.values() if t.status == "finished" and t.seconds]
+    if seconds:
+        each = sum(seconds) / len(seconds) / workers
+        done = campaign.trials.count("finished", "failed")
+        if limits.ensembles is not None:
+            fixed = sum(trial.status == "waiting" for trial in campaign.trials.values())
+            found.append((limits.ensembles - campaign.trials.ensembles("finished") + fixed) * each)
+        if limits.trials is not None:
+            found.append((limits.trials - done) * each)
+    return max(0.0, min(found)) if found else None
+
+
+class Progress:
+    """Context manager that shows a campaign while it runs.
+
+    Args:
+        campaign: what is shown.
+        workers: trials at a time.
+        stream: stderr when None.
+    """
+
+    def __init__(self, campaign: Campaign, workers: int, stream: TextIO | None = None) -> None:
+        self._campaign = campaign
+        self._workers = workers
+        self._stream = stream or sys.stderr
+        self._live: Live | None = None
+        self._ended: set[str] = {t.name for t in campaign.trials.values() if t.is_over}
+        self._interruptions = {t.name: t.interruptions for t in campaign.trials.values()}
+        self._said_at_s = time.monotonic()
+        self._doing: str | None = None
+
+    def __enter__(self) -> Self:
+        console = Console(file=self._stream)
+        if console.is_terminal:
+            self._live = Live(self._picture(), console=console, refresh_per_second=2, transient=True)
+            self._live.start()
+        self._tell_doing()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+    ) -> None:
+        self.tick()
+        if self._live is not None:
+            self._live.stop()
+        self._say(str(snapshot(self._campaign, self._workers)))
+
+    def tick(self) -> None:
+        """Shows what changed; cheap, to be called often."""
+        for trial in self._campaign.trials.values():
+            if trial.interruptions > self._interruptions.get(trial.name, 0) and not trial.is_over:
+                self._say(
+                    f"{trial.name} {trial.recipe}: interrupted, its worker is gone (killed, out of memory, "
+                    f"or its machine is lost); it runs again"
+                )
+            self._interruptions[trial.name] = trial.interruptions
+            if trial.is_over and trial.name not in self._ended:
+                self._ended.add(trial.name)
+                if trial.status != "rejected":
+                    self._tell(trial)
+        self._tell_doing()
+        if self._live is not None:
+            self._live.update(self._picture())
+        elif time.monotonic() - self._said_at_s >= _PLAIN_EVERY_S:
+            self._say(str(snapshot(self._campaign, self._workers)))
+
+    def _tell_doing(self) -> None:
+        """Says at once what takes long before the first trial can end."""
+        now = doing(self._campaign)
+        if now is not None and now != self._doing:
+            self._say(f"{_clock(self._campaign.elapsed_s)} {now}")
+        self._doing = now
+
+    def _tell(self, trial: Trial) -> None:
+        if trial.status == "finished" and trial.metrics is not None:
+            bytes_, quality = trial.metrics["model_bytes"], trial.metrics["quality"]
+            what = f"quality {quality:.4f} measured, {bytes_ / 1000:.1f} kB predicted"
+            what += f", {trial.seconds or 0:.1f} s measured"
+        else:
+            what = f"{trial.status}: {trial.reason}"
+        self._say(f"{trial.name} {trial.recipe}: {what}")
+
+    def _say(self, line: str) -> None:
+        self._said_at_s = time.monotonic()
+        if self._live is not None and self._live.is_started:
+            self._live.console.print(Text(shown(line)))
+        else:
+            tell(line, self._stream)
+
+    def _picture(self) -> Any:
+        now = snapshot(self._campaign, self._workers)
+        running = [f"  running {trial.name} {trial.recipe}" for trial in self._campaign.trials.running]
+        return Text("\n".join(shown(line) for line in [str(now), *running]))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,110 @@
+"""The searcher's part of a study: what it proposes, and what is rejected before it costs a trial."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ...spaces.errors import AtollError
+from ...spaces.recipes.recipe import Recipe
+from ..proposer.proposer import RANDOM_ATTEMPTS, Proposer, Told
+from ..proposer.trial_scores import FAILED_VIOLATION, Judge, Verdict, total_violation
+from ..study.study import Study
+from .trial import Trial
+from .trials import Trials
+from .work import Outcome
+
+#: After so many in a row the study ends and names the constraint (design.md, "Technique").
+REJECTIONS_IN_A_ROW = 1000
+
+Pricer = Callable[[Recipe], Mapping[str, Any]]
+
+
+class Proposals:
+    """Makes trials of the searcher's proposals, one after the other.
+
+    Args:
+        study: what is searched.
+        trials: of the study; proposals are added to them.
+        fixed: the recipes that the study runs first, in their order.
+        pricer: gives the plan-only figures of a recipe; None rejects nothing.
+    """
+
+    def __init__(
+        self, study: Study, trials: Trials, fixed: Sequence[Recipe], pricer: Pricer | None = None
+    ) -> None:
+        #: why there will be no more of them
+        self.end_reason: str | None = None
+        self._trials = trials
+        self._pricer = pricer
+        self._order = {recipe: position for position, recipe in enumerate(fixed)}
+        self._rejections_in_a_row = 0
+        self._proposer = Proposer(
+            study.technique_types, study.min_steps, study.max_steps, study.seed, study.settings
+        )
+
+    def next(self, judge: Judge) -> Trial | None:
+        """Returns the next proposal as a trial, waiting or rejected; None, with `end_reason`, is the end."""
+        if self._rejections_in_a_row >= REJECTIONS_IN_A_ROW:
+            self.end_reason = self._why_rejected()
+            return None
+        n = 1 + max((t.proposal for t in self._trials.searched if t.proposal is not None), default=-1)
+        pending = [trial.recipe for trial in self._trials.running]
+        known = [trial.recipe for trial in self._trials.values()]
+        recipe = self._proposer.propose(n, self.history(judge), pending, known)
+        if recipe is None:
+            rejected = f"; {self._why_rejected()}" if self._rejections_in_a_row else ""
+            self.end_reason = f"no recipe is left that was not tried (in {RANDOM_ATTEMPTS} draws){rejected}"
+            return None
+        trial = self._trials.create(recipe, "search", proposal=n)
+        verdict = self._verdict(recipe, judge)
+        if verdict is None:
+            self._rejections_in_a_row = 0
+            return trial
+        self._rejections_in_a_row += 1
+        trial.take(Outcome("rejected", verdict.reason))
+        trial.violation = verdict.violation
+        return trial
+
+    def parameters(self, trial: Trial) -> dict[str, Any] | None:
+        """Returns a proposal as the optimiser knows it, None for other trials."""
+        return None if trial.proposal is None else self._proposer.parameters(trial.recipe)
+
+    def history(self, judge: Judge) -> list[Told]:
+        """Returns what the optimiser knows: fixed recipes in their order, then proposals in theirs."""
+        last = len(self._order)
+        over = [t for t in self._trials.values() if t.is_over and len(t.recipe) and t.origin != "evaluate"]
+        over.sort(
+            key=lambda t: (t.proposal is not None, t.proposal or 0, self._order.get(t.recipe, last), t.name)
+        )
+        told = [_told(trial, judge) for trial in over]
+        return [one for one in told if one is not None]
+
+    def _verdict(self, recipe: Recipe, judge: Judge) -> Verdict | None:
+        """Prices a recipe; what cannot even be planned is rejected too."""
+        if self._pricer is None:
+            return None
+        try:
+            return judge.rejection(self._pricer(recipe))
+        except AtollError as error:
+            return Verdict(str(error), {"plan": FAILED_VIOLATION})
+
+    def _why_rejected(self) -> str:
+        counts: dict[str, int] = {}
+        for trial in self._trials.searched[-self._rejections_in_a_row :]:
+            for constraint in trial.violation or {}:
+                counts[constraint] = counts.get(constraint, 0) + 1
+        worst = max(counts, key=lambda constraint: counts[constraint], default="?")
+        return (
+            f"{self._rejections_in_a_row} proposals in a row cannot meet the constraints; "
+            f"{worst!r} rejects the most ({counts.get(worst, 0)}): loosen it or choose another device"
+        )
+
+
+def _told(trial: Trial, judge: Judge) -> Told | None:
+    objective = judge.objective
+    if objective is None:
+        return None
+    if trial.status == "finished":
+        score = objective.lowest_reference if trial.objective is None else trial.objective
+        return Told(trial.recipe, score, total_violation(trial.violation))
+    violation = total_violation(trial.violation) or FAILED_VIOLATION
+    return Told(trial.recipe, objective.lowest_reference, violation)

@@ -1,0 +1,155 @@
+"""Runs a study: Ray Tune carries out what the campaign says, the store keeps it."""
+
+import os
+from collections.abc import Callable
+from contextlib import redirect_stdout
+
+from ...spaces.errors import AtollError
+from ...spaces.machine.resources import cores
+from ...spaces.machine.scratch import scratch_folder
+from ..store.folding import Folder
+from ..store.store import Store
+from ..study.study import Study
+from .campaign import Campaign
+from .progress import Progress
+from .proposals import Pricer
+from .ray_cluster import RAY_FOLDER_CHARACTERS, cluster, ray_environment
+from .work import Evaluator, Outcome, carry_out
+
+
+def threads_of(workers: int) -> int:
+    """Returns the threads of one worker of this machine: workers times threads never exceed the cores."""
+    return max(1, cores() // workers)
+
+
+def run_study(
+    study: Study,
+    store: Store,
+    *,
+    pricer: Pricer | None = None,
+    evaluator: Evaluator | None = None,
+    address: str | None = None,
+    on_begin: Callable[[Campaign], None] | None = None,
+    at_end: Callable[[Campaign], object] | None = None,
+) -> Campaign:
+    """Searches until a limit is reached or Ctrl-C; everything that ended is in the store.
+
+    Args:
+        study: what to search.
+        store: where trials live.
+        pricer: prices a recipe before it costs a trial; None rejects nothing.
+        evaluator: what a worker runs; `evaluators.evaluate.evaluate` when None.
+        address: of a Ray cluster; one on this machine is started and ended when None.
+        on_begin: called once when the campaign is known, before any trial.
+        at_end: called when a limit was reached, with everything in the store and the lock still held.
+
+    Returns:
+        the campaign; its `end_reason` is None where the user interrupted it.
+
+    Raises:
+        AtollError: another driver holds the store, the definition differs, the baseline failed, no cluster
+            answers, the disk is full.
+    """
+    workers = study.limits.workers or cores()
+    threads = threads_of(workers) if address is None else 1
+    with store.lock():
+        _recover(store)
+        folder = Folder(store)
+        campaign = Campaign(study, store, pricer, threads)
+        if on_begin is not None:
+            on_begin(campaign)
+        try:
+            with Progress(campaign, workers) as progress:
+
+                def tick() -> None:
+                    folder.tick()
+                    progress.tick()
+
+                if campaign.has_work():
+                    _run_by_ray(campaign, workers, threads, evaluator, address, tick)
+            if campaign.is_over and at_end is not None:
+                folder.close()
+                at_end(campaign)
+        finally:
+            folder.close()
+            store.recover()  # what was still running is interrupted now
+    return campaign
+
+
+def run_here(study: Study, store: Store, choose: Callable[[Campaign], None]) -> Campaign:
+    """Runs trials in this process, one after the other: for single recipes and for tests.
+
+    Args:
+        study: what they belong to.
+        store: where trials live.
+        choose: carries out what it wants of the campaign.
+    """
+    with store.lock():
+        _recover(store)
+        # The threads that a worker of a search would have: they belong to the key of the step cache.
+        threads = threads_of(study.limits.workers or cores())
+        campaign = Campaign(study, store, threads=threads)
+        try:
+            choose(campaign)
+        finally:
+            Folder(store).close()
+            store.recover()
+    return campaign
+
+
+def _recover(store: Store) -> None:
+    """Brings the store up to its journal; a search that does not know all its trials would repeat some."""
+    if not store.recover():
+        raise AtollError(
+            f"the store {store.path} is held by another process: close what has it open and try again"
+        )
+
+
+def drive_here(campaign: Campaign, evaluator: Evaluator | None = None) -> None:
+    """Carries a whole campaign out in this process, one trial at a time."""
+    while not campaign.is_over:
+        trial = campaign.next()
+        if trial is not None:
+            found = carry_out(campaign.work(trial).to_json(), evaluator)
+            campaign.end(trial.name, Outcome(**found))
+
+
+def _run_by_ray(
+    campaign: Campaign,
+    workers: int,
+    threads: int,
+    evaluator: Evaluator | None,
+    address: str | None,
+    tick: Callable[[], None],
+) -> None:
+    with ray_environment(address):
+        # Imported late: half a second, and the environment must be set before.
+        from ray import tune
+        from ray.tune import RunConfig, TuneConfig, Tuner
+
+        from .searcher import RecipeSearcher
+        from .trainable import TrialTrainable
+
+        with (
+            scratch_folder(RAY_FOLDER_CHARACTERS) as scratch,
+            cluster(address, workers * threads, scratch) as check,
+        ):
+            searcher = RecipeSearcher(campaign, workers, tick, check)
+            trainable = tune.with_parameters(TrialTrainable, evaluator=evaluator)
+            tuner = Tuner(
+                tune.with_resources(trainable, {"cpu": threads}),
+                tune_config=TuneConfig(
+                    search_alg=searcher,
+                    num_samples=-1,  # the searcher says when it is finished
+                    max_concurrent_trials=workers,
+                    reuse_actors=True,
+                    trial_dirname_creator=lambda trial: trial.trial_id,
+                ),
+                run_config=RunConfig(name="trials", storage_path=str(scratch), verbose=0),
+            )
+            # Ray prints news of its nodes on stdout, which is for results.
+            with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+                tuner.fit()
+            check()
+        if searcher.error is not None:
+            raise searcher.error

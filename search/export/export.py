@@ -1,0 +1,198 @@
+"""Exports a trial: the file that ships, proven against its network, with everything that is known of it."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ...evaluators.cache_dir import cache_dir
+from ...evaluators.card.bundle import RECIPE, TENSORS, save_bundle
+from ...evaluators.card.model_card import WATERFALL, card_markdown
+from ...evaluators.card.waterfall_figure import draw_waterfall
+from ...evaluators.datasets.dataset import Split
+from ...evaluators.delivery.delivery import Source
+from ...evaluators.delivery.forms import check_forms, deliver
+from ...evaluators.host.figures import host_figures
+from ...evaluators.litert.silent_float import silent_floats
+from ...evaluators.measuring.artifact import artifact_bytes
+from ...evaluators.measuring.artifact_report import file_quality, report_artifact
+from ...evaluators.steps.evaluate import EvaluationRequest, pipeline_for
+from ...evaluators.steps.pipeline import Pipeline
+from ...spaces.errors import AtollError
+from ...spaces.layers.structure import input_shape_of
+from ...spaces.recipes.recipe import Recipe
+from ..store.events import LookedAtTest, Measured
+from ..store.selection import Row, ranked_trials
+from ..store.store import READ_WAIT_S, Store
+from ..study.study import Study
+from .card import card_digest, file_digests, make_card
+from .whole_folder import check_replaceable, whole_folder
+
+#: below this share of equal labels a file is not the network that was trained
+LEAST_AGREEMENT = 0.99
+ARTIFACT, CARD, CARD_JSON = "model.tflite", "MODEL_CARD.md", "card.json"
+
+Say = Callable[[str], None]
+
+
+def export_trial(
+    store: Store,
+    study_row: Row,
+    trial: Row,
+    out: Path,
+    *,
+    any_agreement: bool = False,
+    any_float: bool = False,
+    also: Sequence[str] = (),
+    say: Say = print,
+) -> dict[str, Any]:
+    """Writes a trial's folder: `.tflite`, safetensors with recipe, model card as Markdown, JSON and picture.
+
+    The weights come from the step cache; where they were evicted the recipe is trained again with its seed
+    and threads, and the card says whether quality and weights equal the stored ones.
+
+    Args:
+        store: where the trial lives.
+        study_row, trial: rows of the store.
+        out: the folder to write; an earlier export there is replaced as a whole, another folder refused.
+        any_agreement: whether a file that disagrees with its network is written all the same.
+        any_float: whether a file is written that computes in float though integers were asked for.
+        also: further forms to write beside, of `evaluators.delivery.forms.FORMS`.
+        say: hears about what takes time.
+
+    Returns:
+        the card.
+
+    Raises:
+        AtollError: the network cannot be written, a form is unknown or lacks a package, a file disagrees
+            with the network, or computes in float what was quantized.
+    """
+    check_forms(also)  # before any training
+    check_replaceable(out, CARD_JSON, (CARD,))
+    study = Study.create({"name": study_row["study"], **_defined(study_row)})
+    recipe = Recipe.parse(trial["recipe"])
+    pipeline = trial_pipeline(study, trial)
+    if not pipeline.is_cached(recipe):
+        expected = sum(step["seconds"] or 0 for step in store.steps(study_row["study"], trial["trial"]))
+        say(f"{recipe} is no longer in the step cache: it is trained again, about {expected:.0f} s")
+    result = pipeline.run(recipe, keep=True)
+    content = artifact_bytes(result.network, input_shape_of(result.network))
+    report = report_artifact(content, result.network, pipeline.dataset.validation)
+    if report.agreement < LEAST_AGREEMENT and not any_agreement:
+        raise AtollError(
+            f"trial {trial['trial']}: the file agrees with its network on {100 * report.agreement:.2f} % of "
+            f"{report.images} validation images, allowed are {100 * LEAST_AGREEMENT:.0f} % at least "
+            "(--any-agreement writes it all the same)"
+        )
+    floats = silent_floats(result.network, input_shape_of(result.network), content)
+    if floats and not any_float:
+        raise AtollError(
+            f"trial {trial['trial']}: integers were asked for everywhere, and the file has float tensors: "
+            f"{'; '.join(floats)} (--any-float writes it all the same)"
+        )
+    with whole_folder(out) as folder:
+        (folder / ARTIFACT).write_bytes(content)
+        about = save_bundle(folder, result.network, pipeline.task, recipe, result.decisions)
+        card = make_card(store, study, trial, pipeline, result, report, about)
+        source = source_of(card, result.network, content, pipeline.dataset.validation)
+        deliveries = deliver(also, folder, source)
+        card["deliveries"] = [delivery.to_json() for delivery in deliveries]
+        picture = draw_waterfall(card["waterfall"], card["metrics"]["quality_name"], card["device"])
+        (folder / WATERFALL).write_bytes(picture)
+        beside = [name for delivery in deliveries for name in (delivery.file, *delivery.beside)]
+        card["files"] = file_digests(folder, (ARTIFACT, TENSORS, RECIPE, WATERFALL, *beside))
+        write_card(folder, card)
+    return card
+
+
+def source_of(card: Mapping[str, Any], network: nn.Module, artifact: bytes, validation: Split) -> Source:
+    """Returns what further forms of an export are made from.
+
+    Args:
+        card: of the export.
+        network, artifact: what is exported, and its file.
+        validation: real images.
+    """
+    return Source(f"{card['task']}_{card['trial']}", network, artifact, validation.images)
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """Writes a card as JSON, sealed with its digest, and as Markdown."""
+    card["card_digest"] = card_digest(card)
+    (folder / CARD_JSON).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    (folder / CARD).write_text(card_markdown(card), encoding="utf-8")
+
+
+def trial_pipeline(study: Study, trial: Mapping[str, Any]) -> Pipeline:
+    """Returns the pipeline that made a trial: the same seed, budget and threads."""
+    return pipeline_for(
+        EvaluationRequest(
+            task=study.task,
+            recipe=Recipe.parse(trial["recipe"]),
+            seed=trial["seed"],
+            epochs_per_step=trial["epochs_per_step"],
+            baseline_epochs=study.baseline_epochs,
+            device=study.device,
+            cache_dir=cache_dir(),
+            threads=trial["threads"] or 1,
+        )
+    )
+
+
+def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]:
+    """Measures the best few and the baseline from their files, test quality included, and writes it down.
+
+    Called by the driver when a study ends; a finalist that was measured before is left as it is, so that the
+    test split is looked at once. Then the files are timed in turns on this machine, beside its predictions.
+
+    Args:
+        store: held by the caller as its driver.
+        study: the study that ended.
+        say: hears what is measured.
+
+    Returns:
+        names of the trials that were measured now.
+    """
+    row = store.study(study.study_name)
+    if row is None:
+        return []
+    trials = store.trials(study.study_name)
+    baseline = [t for t in trials if t["origin"] == "baseline" and t["status"] == "finished"]
+    rows = {trial["trial"]: trial for trial in trials}
+    finalists = [*baseline, *ranked_trials(store, row)[: study.finalists]] if baseline else []
+    measured = []
+    contents: dict[str, bytes] = {}
+    for trial in finalists:
+        name = trial["trial"]
+        if trial["latency_host_ms"] is not None:
+            continue
+        pipeline = trial_pipeline(study, trial)
+        result = pipeline.run(Recipe.parse(trial["recipe"]), keep=True)
+        contents[name] = artifact_bytes(result.network, input_shape_of(result.network))
+        if trial["model_bytes_measured"] is not None:
+            continue  # by an Atoll that did not time it beside the others
+        say(f"measuring {name} from its file: {trial['recipe']}")
+        report = report_artifact(contents[name], result.network, pipeline.dataset.validation)
+        quality = file_quality(contents[name], pipeline.dataset.test)
+        now = datetime.now(UTC).isoformat()
+        figures = {**report.to_event(), "test_quality": quality, "test_quality_at": now}
+        store.journal.append(Measured.of_row(rows[name], figures=figures))
+        store.journal.append(
+            LookedAtTest.of_row(rows[name], command="search", quality=quality, looked_at=now)
+        )
+        measured.append(name)
+    if contents:
+        say(f"timing {len(contents)} files in turns on this machine")
+        for name, timed in zip(contents, host_figures(list(contents.values())), strict=True):
+            store.journal.append(Measured.of_row(rows[name], figures=dict(timed.to_event())))
+    store.fold(READ_WAIT_S)
+    return measured
+
+
+def _defined(study_row: Row) -> dict[str, Any]:
+    """Returns those keys of a stored definition that a study file may hold."""
+    known = Study.model_fields
+    return {name: value for name, value in (study_row["definition"] or {}).items() if name in known}

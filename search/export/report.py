@@ -1,0 +1,184 @@
+"""Writes a study down: leaderboard as Markdown and CSV, trials and steps as Parquet."""
+
+import csv
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as parquet
+
+from ...evaluators.ranking.constraints import parse_constraints
+from ...evaluators.ranking.leaderboard import leaderboard
+from ...spaces.errors import AtollError
+from ...spaces.machine.resources import cores
+from ...spaces.outside.shown import markdown, markdown_code
+from ..store.selection import Row, baseline_figures
+from ..store.store import Store
+from ..terminal.amounts import duration
+
+#: (column of the leaderboard, heading with unit, format, divisor)
+_SHOWN: tuple[tuple[str, str, str, float], ...] = (
+    ("rank", "", "d", 1),
+    ("score", "score", ".2f", 1),
+    ("recipe", "recipe", "", 1),
+    ("quality", "{quality}, %", ".2f", 0.01),
+    ("model_bytes", "file, kB", ",.1f", 1000),
+    ("compression_ratio", "smaller", ".1f", 1),
+    ("macs", "M MAC", ".2f", 1e6),
+    ("latency_ms", "latency, ms", ".2f", 1),
+    ("peak_memory_bytes", "memory, MiB", ".2f", 2**20),
+    ("test_quality", "test, %", ".2f", 0.01),
+)
+_LEFT_OUT = ("metrics", "measured", "proposal_parameters", "node")
+LEGEND = (
+    "Quality on the validation split, measured; test quality of the file, measured once when the study "
+    "ended. File size, latency and memory ({device}) are predicted for every trial; the files of the "
+    "finalists were measured."
+)
+
+
+def write_report(store: Store, study: Row, folder: Path, commit: str | None = None) -> list[Path]:
+    """Writes `README.md`, `leaderboard.csv`, `trials.parquet` and `steps.parquet` of a study into a folder.
+
+    Args:
+        store: where the study lives.
+        study: its row.
+        folder: made if need be; earlier reports in it are replaced.
+        commit: what was run, for the reader; None leaves it out.
+
+    Returns:
+        the files written.
+
+    Raises:
+        AtollError: the folder cannot be written, or the study has no finished baseline.
+    """
+    rows = ranked_rows(store, study)
+    name = study["study"]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "leaderboard.csv").open("w", newline="", encoding="utf-8") as handle:
+            columns = [key for key in rows[0] if key not in _LEFT_OUT]
+            writer = csv.DictWriter(handle, columns, extrasaction="ignore", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        for view in ("trials", "steps"):
+            # a report is for others: it names no machine of its owner's network
+            hidden = "EXCLUDE (node)" if view == "trials" else ""
+            table = store.query(f"SELECT * {hidden} FROM {view} WHERE study = ? ORDER BY trial", [name])
+            parquet.write_table(table, folder / f"{view}.parquet", compression="zstd")
+        (folder / "README.md").write_text(
+            _markdown(study, rows, commit, _work(store, name)), encoding="utf-8"
+        )
+    except OSError as error:
+        raise AtollError(f"cannot write the report to {folder}: {error.strerror or error}") from error
+    return [folder / file for file in ("README.md", "leaderboard.csv", "trials.parquet", "steps.parquet")]
+
+
+def ranked_rows(store: Store, study: Row) -> list[Row]:
+    """Returns the study's leaderboard by its own profile and constraints, the baseline among it."""
+    definition = study["definition"] or {}
+    trials = [row for row in store.trials(study["study"]) if row["status"] == "finished"]
+    constraints = parse_constraints(definition.get("constraints") or ())
+    profile = definition.get("profile") or "balanced"
+    return leaderboard(trials, baseline_figures(study, trials), profile, constraints)
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]], quality_name: str) -> str:
+    """Returns leaderboard rows as a Markdown table with units in its head."""
+    heads = [head.format(quality=markdown(quality_name)) for _, head, _, _ in _SHOWN]
+    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    lines += [
+        "| " + " | ".join(_cell(row.get(key), spec, per) for key, _, spec, per in _SHOWN) + " |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _cell(value: Any, spec: str, per: float) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return markdown_code(value)
+    return format(value if spec == "d" else value / per, spec)
+
+
+_WORK = """
+    WITH made AS (
+        SELECT array_to_string(string_split(recipe, ' -> ')[1:position], ' -> ') AS prefix,
+            any_value(seconds) AS seconds, bool_and(cached) AS cached
+        FROM steps WHERE study = ? GROUP BY prefix
+    )
+    SELECT count(*) AS steps, coalesce(sum(seconds), 0) AS seconds,
+        count(*) FILTER (NOT cached) AS steps_here,
+        coalesce(sum(seconds) FILTER (NOT cached), 0) AS seconds_here
+    FROM made
+"""
+
+
+def _work(store: Store, study: str) -> Row:
+    """Returns how many different steps the trials took, and the worker seconds of making them."""
+    return store.query(_WORK, [study]).to_pylist()[0]
+
+
+def _work_words(steps: int, seconds: float, steps_here: int, seconds_here: float) -> str:
+    """Says what a study's steps took, and how many of them lay in the cache before it."""
+    said = f"{steps} different step{'s' * (steps != 1)} took {duration(seconds)} of a worker's time"
+    if steps_here == steps:
+        return f"{said}, all of it in this study"
+    before = "the others were" if steps_here else "all were"
+    here = f"{steps_here} of them were made in this study ({duration(seconds_here)}), " if steps_here else ""
+    return f"{said}; {here}{before} cached before"
+
+
+def _markdown(study: Row, rows: Sequence[Row], commit: str | None, work: Row) -> str:
+    definition = study["definition"] or {}
+    constraints = ", ".join(definition.get("constraints") or ["no constraint"])
+    facts = [
+        f"- study {markdown_code(study['study'])}: task {markdown(definition.get('task'))}, "
+        f"device {markdown(definition.get('device'))}, "
+        f"seed {definition.get('seed')}, {definition.get('epochs_per_step'):g} epochs after every step",
+        f"- {study['finished']} trials finished, {study['failed']} failed, {study['rejected']} rejected; "
+        f"{len(rows) - 1} recipes meet {markdown(constraints)}",
+        f"- {_work_words(**work)}",
+        f"- begun {str(study['created_at'])[:16]} UTC, written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        f"- machine: {machine()}",
+        f"- versions: atoll {version('atoll')}"
+        + (f" at commit {markdown(commit)}" if commit else "")
+        + f", torch {version('torch')}",
+    ]
+    quality = rows[0].get("quality_name") or "quality"
+    return (
+        "\n\n".join(
+            [
+                f"# {markdown(study['study'])}",
+                "\n".join(facts),
+                f"Ranked by the papers' weighted score, profile {markdown(definition.get('profile'))}.",
+                markdown_table(rows, quality),
+                LEGEND.format(device=markdown(definition.get("device"))),
+                "Every trial is in `trials.parquet`, every step of it in `steps.parquet` "
+                "(`SELECT * FROM 'trials.parquet'` in any DuckDB).",
+            ]
+        )
+        + "\n"
+    )
+
+
+def machine() -> str:
+    """Returns processor, cores and memory of this machine, without its name."""
+    model = next(
+        (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.processor() or platform.machine(),
+    )
+    gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{cores()} cores of {model}, {gib:.0f} GiB, {platform.system()}"
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,288 @@
+"""Recomputes the figures of an export's card from its files and says which differ."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ...evaluators.card.bundle import RECIPE, load_bundle, structures
+from ...evaluators.card.model_card import WATERFALL, card_markdown
+from ...evaluators.card.waterfall import counts, fit_digest, predictions, prices
+from ...evaluators.card.waterfall_figure import draw_waterfall
+from ...evaluators.delivery.delivery import Source
+from ...evaluators.delivery.forms import measure_again
+from ...evaluators.measuring.artifact import artifact_bytes
+from ...evaluators.measuring.artifact_report import report_artifact
+from ...evaluators.measuring.measure import nonzero_parameter_count, payload_bytes
+from ...evaluators.tasks import load_task
+from ...evaluators.training.loop import evaluate_quality
+from ...spaces.errors import AtollError
+from ...spaces.layers.structure import input_shape_of
+from ...spaces.outside.foreign_file import damage_told, inside, read_bytes, read_json, sha256_of
+from .card import Card, card_digest, file_digests, versions
+from .export import ARTIFACT, CARD, CARD_JSON, source_of
+
+Verdict = Literal["same", "differs", "not compared"]
+
+#: another machine's float kernels may round the last bits otherwise
+TOLERANCE = 1e-4
+#: parts of a card that hold figures
+_SECTIONS = (
+    "metrics", "baseline", "waterfall", "predictions", "artifact", "deliveries", "test_looks",
+    "baseline_test_looks",
+)  # fmt: skip
+#: figures of these sections, by how their names begin, are predicted for the study's device
+_PRICED = ("metrics", "baseline", "waterfall")
+_PREDICTED = ("latency_", "peak_memory_")
+#: another every time
+_TIMES = ("artifact.latency_host_ms",)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One figure of a card.
+
+    Args:
+        figure: its place in `card.json`, or what was digested.
+        card: what the card says.
+        recomputed: what the files give; None where they cannot tell.
+        verdict: `not compared` for what only training or a look at the test split tells, for times, and for
+            predictions of a device that has another fit here.
+        why: a sentence, where the verdict alone does not tell it.
+    """
+
+    figure: str
+    card: Any
+    recomputed: Any
+    verdict: Verdict
+    why: str = ""
+
+    @classmethod
+    def of(cls, figure: str, card: Any, recomputed: Any) -> "Checked":
+        """Compares the two; floats within `TOLERANCE`."""
+        same = card == recomputed
+        if isinstance(card, float) and isinstance(recomputed, float):
+            same = abs(card - recomputed) <= TOLERANCE * max(1.0, abs(card))
+        return cls(figure, card, recomputed, "same" if same else "differs")
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns every field."""
+        return asdict(self)
+
+
+def read_card(folder: Path) -> Card:
+    """Returns the card of an export.
+
+    Raises:
+        AtollError: there is none, or it is something else.
+    """
+    try:
+        card = read_json(inside(folder, CARD_JSON))
+    except (OSError, ValueError) as error:
+        raise _no_export(folder, error) from error
+    whole = isinstance(card, dict) and all(name in card for name in ("task", "device", "files", *_SECTIONS))
+    if not whole or not isinstance(card["files"], dict):
+        raise _no_export(folder, f"{CARD_JSON} is no card of this version of Atoll")
+    return card
+
+
+def verify_export(folder: Path, trust: bool = False) -> list[Checked]:
+    """Returns every figure of a card beside what the files of its folder give.
+
+    Figures are computed only where the files are those of the card. Somebody else may have written them all:
+    none is run but the LiteRT file, and that only where Atoll writes the same bytes from the weights.
+
+    Args:
+        folder: what `atoll export` wrote.
+        trust: whether to run whatever lies there, as the reader of the folder would.
+
+    Raises:
+        AtollError: a file is missing or unreadable, or holds figures that cannot be.
+    """
+    card = read_card(folder)
+    try:
+        with damage_told(f"no export in {folder}: {CARD_JSON} names no files"):
+            found = file_digests(folder, card["files"])
+        text = sha256_of(inside(folder, CARD))
+    except OSError as error:
+        raise _no_export(folder, error) from error
+    rows = [Checked.of(f"SHA-256 of {name}", wanted, found[name]) for name, wanted in card["files"].items()]
+    figures = f"SHA-256 of {CARD_JSON}'s figures"
+    with damage_told(f"no export in {folder}: {CARD_JSON} is damaged"):
+        rows.append(Checked.of(figures, card.get("card_digest"), card_digest(card)))
+        rows.append(Checked.of(f"SHA-256 of {CARD}", _digest(card_markdown(card).encode()), text))
+        if all(card["files"][name] == digest for name, digest in found.items()):
+            rows += _computed(folder, card, trust)
+    return rows
+
+
+def other_versions(folder: Path) -> list[str]:
+    """Returns in words what an export was made with that is another version here."""
+    made, here = read_card(folder).get("versions"), versions()
+    if not isinstance(made, dict):
+        return []
+    return [
+        f"made with {name} {made[name]!s:.40}, here is {number}: the last bits of figures may differ"
+        for name, number in here.items()
+        if name in made and made[name] != number
+    ]
+
+
+def _no_export(folder: Path, why: object) -> AtollError:
+    return AtollError(f"no export in {folder}: {why}; allowed is a folder that `atoll export` wrote")
+
+
+def _computed(folder: Path, card: Card, trust: bool) -> Iterator[Checked]:
+    """Compares what the weights give: the file, and with it every number of the card."""
+    network, about = load_bundle(folder)
+    _check_task(folder, card, about)
+    yield Checked.of("SHA-256 of the weights", card["weights_digest"], about["weights_digest"])
+    artifact = artifact_bytes(network, input_shape_of(network))
+    anew = Checked.of(f"{ARTIFACT} written anew from the weights", card["files"][ARTIFACT], _digest(artifact))
+    yield anew
+    yield _drawn_anew(card)
+    if trust:
+        artifact = read_bytes(inside(folder, ARTIFACT))
+    source = source_of(card, network, artifact, load_task(card["task"]).dataset().validation)
+    yield from _figures(folder, card, about, source, trust, trust or anew.verdict == "same")
+
+
+def _check_task(folder: Path, card: Card, about: Mapping[str, Any]) -> None:
+    """Refuses a network that is not the task's, for which the task's images may be of any size."""
+    task = load_task(card["task"])
+    known = {"network": task.network, "num_classes": task.num_classes, "input_shape": list(task.input_shape)}
+    named = {name: about[name] for name in known}
+    if named != known:
+        raise _no_export(folder, f"{RECIPE} names {named!s:.200}, the task {task.name} has {known}")
+    rows = len(card["waterfall"])
+    if rows != 1 + len(about["steps"]):
+        raise _no_export(
+            folder, f"the waterfall of {CARD_JSON} has {rows} rows for {len(about['steps'])} steps"
+        )
+
+
+def _drawn_anew(card: Card) -> Checked:
+    """Draws the waterfall from the card and compares the bytes."""
+    picture = draw_waterfall(card["waterfall"], card["metrics"]["quality_name"], card["device"])
+    drawn = Checked.of(f"{WATERFALL} drawn anew from the card", card["files"][WATERFALL], _digest(picture))
+    if card["versions"].get("matplotlib") == versions()["matplotlib"]:
+        return drawn
+    return Checked(drawn.figure, drawn.card, drawn.recomputed, "not compared")  # it draws the same otherwise
+
+
+def _figures(
+    folder: Path, card: Card, about: Mapping[str, Any], source: Source, trust: bool, run: bool
+) -> Iterator[Checked]:
+    """Compares every number of the card with what the files give, in the order of the card.
+
+    Args:
+        folder, card, about: what is verified.
+        source: the network, and the file that is run.
+        trust: whether forms are run that can run code.
+        run: whether the file is; else its figures, and those of the forms beside it, are not compared.
+    """
+    other = _other_fits(card)
+    recomputed = _recomputed(card, about, source, other, run)
+    delivered = measure_again(card["deliveries"], folder, source, trust) if run else []
+    now = dict(_flat(recomputed | {"deliveries": delivered}))
+    sections = {name: card[name] for name in _SECTIONS}
+    for figure, value in _flat(sections | {"predictions": _by_device(card["predictions"])}):
+        if why := other.get(_device_of(figure, card), ""):
+            yield Checked(figure, value, None, "not compared", why)
+        elif figure in now and figure not in _TIMES:
+            yield Checked.of(figure, value, now[figure])
+        else:
+            why = _looked_at(figure, card) or _unrun(figure, delivered, run)
+            yield Checked(figure, value, now.get(figure), "not compared", why)
+    for entry, found in zip(card["deliveries"], delivered, strict=run):
+        if "failure" in found:
+            yield Checked(f"deliveries: {entry['form']}", "agrees", None, "differs", found["failure"])
+
+
+def _unrun(figure: str, delivered: Sequence[Mapping[str, Any]], run: bool) -> str:
+    """Returns why a figure of a file was not computed: the file is somebody else's; "" for any other one."""
+    section, *place = figure.split(".")
+    if not run and (section in ("artifact", "deliveries") or figure.endswith("packed_bytes")):
+        return f"{ARTIFACT}: not compared (the weights give another file; --trust runs it)"
+    return delivered[int(place[0])].get("untried", "") if section == "deliveries" else ""
+
+
+def _looked_at(figure: str, card: Card) -> str:
+    """Returns when the test split was looked at, for its quality; "" for any other figure."""
+    section, *place = figure.split(".")
+    if section not in ("test_looks", "baseline_test_looks") or place[-1] != "quality":
+        return ""
+    return f"{section}: quality on the test split, looked at on {card[section][int(place[0])]['at']}"
+
+
+def _other_fits(card: Card) -> dict[str, str]:
+    """Returns the devices that have another fit here than the card's, or none, each with a sentence."""
+    then = card.get("fit_digests", {})
+    found = {}
+    for device in dict.fromkeys([card["device"], *(row["device"] for row in card["predictions"])]):
+        now = fit_digest(device)
+        if now is None:
+            found[device] = f"{device} is no device here: its predictions are not compared"
+        elif now != then.get(device):
+            found[device] = f"{device} has another fit here than the card's: its predictions are not compared"
+    return found
+
+
+def _by_device(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Returns predictions by device and quantity, so that one that is missing moves no other."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        found.setdefault(row["device"], {})[row["quantity"]] = row
+    return found
+
+
+def _device_of(figure: str, card: Card) -> str:
+    """Returns the device that a figure is predicted for; "" for any other figure."""
+    section, *place, name = figure.split(".")
+    if section == "predictions":
+        return ".".join(place[:-1])  # behind it the quantity
+    return card["device"] if section in _PRICED and name.startswith(_PREDICTED) else ""
+
+
+def _recomputed(
+    card: Card, about: Mapping[str, Any], source: Source, other: Mapping[str, str], run: bool
+) -> dict[str, Any]:
+    """Returns the figures that the files can tell, in places as the card's.
+
+    Args:
+        card, about: what is verified.
+        source: the network, and the file that is run.
+        other: devices that cannot predict here what the card says.
+        run: whether the file is.
+    """
+    network, split = source.network, load_task(card["task"]).dataset().validation
+    report = report_artifact(source.artifact, network, split).to_json() if run else {}
+    of_network = {"quality": evaluate_quality(network, split), "payload_bytes": payload_bytes(network)}
+    of_network |= {name: report[name] for name in ("packed_bytes",) if run}
+    rows = counts(about) if card["device"] in other else prices(about, card["device"])
+    devices = dict.fromkeys(row["device"] for row in card["predictions"] if row["device"] not in other)
+    rows[0] |= {"payload_bytes": payload_bytes(next(structures(about)))}
+    rows[-1] |= of_network
+    return {
+        "metrics": {**rows[-1], "nonzero_parameters": nonzero_parameter_count(network)},
+        "baseline": rows[0],
+        "waterfall": rows,
+        "predictions": _by_device(predictions(about, list(devices))),
+        "artifact": report,
+    }
+
+
+def _flat(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Gives every number, and every status of a prediction, with its place: `waterfall.2.latency_ms`."""
+    if isinstance(value, Mapping | list):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for name, item in items:
+            if name != "notes":
+                yield from _flat(item, f"{place}.{name}" if place else str(name))
+    elif (isinstance(value, int | float) and not isinstance(value, bool)) or place.endswith("status"):
+        yield place, value
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

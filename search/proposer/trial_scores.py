@@ -1,0 +1,81 @@
+"""Judges trials of one study: the objective on its frozen scales, and its constraints."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...evaluators.ranking.constraints import Constraint, violations
+from ...spaces.errors import AtollError
+from .objective import Objective
+
+#: Violation with which a failed trial is told: as bad as twice the bound.
+FAILED_VIOLATION = 1.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Why a recipe is not worth a trial.
+
+    Args:
+        reason: for the reader.
+        violation: by constraint, relative to its bound, > 0 where it is broken.
+    """
+
+    reason: str
+    violation: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What a study demands.
+
+    Args:
+        constraints: of the study.
+        baseline: metrics of the baseline, to which drops and ratios refer.
+        objective: None until the reference set is complete.
+    """
+
+    constraints: tuple[Constraint, ...]
+    baseline: Mapping[str, Any]
+    objective: Objective | None = None
+
+    def frozen(self, reference: Sequence[Mapping[str, Any] | None], profile: Any) -> "Judge":
+        """Returns the judge with its scales frozen; a member without metrics takes the baseline's."""
+        members = [self.baseline if metrics is None else metrics for metrics in reference]
+        objective = Objective.from_reference(members, profile)
+        # As the store will give it back, keys in its order: sums then agree to the last bit after a restart.
+        stored = json.loads(json.dumps(objective.to_json(), sort_keys=True))
+        return Judge(self.constraints, self.baseline, Objective.from_json(stored))
+
+    def score(self, metrics: Mapping[str, Any]) -> float | None:
+        """Returns the objective, None before the scales are frozen."""
+        return None if self.objective is None else self.objective(metrics)
+
+    def violation(self, metrics: Mapping[str, Any]) -> dict[str, float]:
+        """Returns by how much each constraint is broken."""
+        return violations(self.constraints, metrics, self.baseline)
+
+    def rejection(self, price: Mapping[str, Any]) -> Verdict | None:
+        """Returns why a priced recipe cannot meet the constraints, even at the favourable end; else None."""
+        priced = [one for one in self.constraints if not one.needs_training and _has_price(one, price)]
+        broken = {str(one): one.violation(price, self.baseline, favourable=True) for one in priced}
+        broken = {text: value for text, value in broken.items() if value > 0}
+        if not broken:
+            return None
+        said = [one.explain(price, self.baseline, favourable=True) for one in priced if str(one) in broken]
+        return Verdict("; ".join(said), broken)
+
+
+def total_violation(violation: Mapping[str, float] | None) -> float:
+    """Returns the sum of what is broken; 0 where everything is met."""
+    return math.fsum(max(0.0, value) for value in (violation or {}).values())
+
+
+def _has_price(constraint: Constraint, price: Mapping[str, Any]) -> bool:
+    try:
+        constraint.figure(price, {"model_bytes": 1.0, "quality": 1.0}, favourable=True)
+    except AtollError:
+        return False  # a figure that only training gives
+    return True

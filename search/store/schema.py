@@ -1,0 +1,183 @@
+"""The version of the store's tables, what they must look like, and how an older store becomes a newer one."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from ...spaces.errors import AtollError
+from .opening import MEMORY, STORAGE_VERSION, STORE
+
+SCHEMA_VERSION = 4
+#: what rows are in; their columns are those of schema.sql
+TABLES = ("journal_state", "study_rows", "trial_rows", "step_rows", "test_look_rows")
+#: what views.sql makes: a table of such a name is somebody else's and has no place
+VIEWS = ("trials", "steps", "studies", "test_looks")
+_VERSION_TABLE = "schema_version"
+
+Columns = dict[str, tuple[str, bool]]  # name -> type and whether it may be null
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What lies in an attached store.
+
+    Args:
+        tables: columns of every table, views not among them.
+        version: of the tables, None for a file without tables.
+        storage_version: of the file, as numbers.
+    """
+
+    tables: dict[str, Columns]
+    version: int | None
+    storage_version: tuple[int, ...]
+
+    @property
+    def has_our_tables(self) -> bool:
+        """Whether this Atoll can read it as it is."""
+        return self.version == SCHEMA_VERSION
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this Atoll writes it as it is."""
+        return self.has_our_tables and self.storage_version <= _numbers(STORAGE_VERSION)
+
+
+def contents(connection: duckdb.DuckDBPyConnection, place: Path) -> Contents:
+    """Returns what lies in the attached store.
+
+    Args:
+        connection: open.
+        place: the file, for error messages.
+
+    Raises:
+        AtollError: it is from a newer Atoll, no store of Atoll at all, or its tables have other columns than
+            its version says.
+    """
+    tables: dict[str, Columns] = {}
+    found = connection.execute(
+        "SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns() "
+        "SEMI JOIN duckdb_tables() USING (database_name, schema_name, table_name) "
+        "WHERE database_name = ? AND schema_name = 'main'",
+        [STORE],
+    )
+    for table, column, kind, nullable in found.fetchall():
+        tables.setdefault(table, {})[column] = (kind, nullable)
+    version = _version(connection, tables, place)
+    if version == SCHEMA_VERSION:
+        _check(tables, place)
+    [(tags,)] = connection.execute(
+        "SELECT tags FROM duckdb_databases() WHERE database_name = ?", [STORE]
+    ).fetchall()
+    return Contents(tables, version, _numbers(tags.get("storage_version", STORAGE_VERSION)))
+
+
+def create(connection: duckdb.DuckDBPyConnection, database: str) -> None:
+    """Makes tables and views in an empty database.
+
+    Args:
+        connection: open.
+        database: name of the attached database.
+    """
+    connection.execute(f"USE {database}")
+    connection.execute(_sql("schema.sql"))
+    connection.execute(_sql("views.sql"))
+    connection.execute(f"INSERT INTO {_VERSION_TABLE} VALUES (?)", [SCHEMA_VERSION])
+
+
+def copy(connection: duckdb.DuckDBPyConnection, found: Contents, target: str) -> None:
+    """Copies the attached store into an empty database, by the names of tables and columns.
+
+    Tables that somebody added are copied too; views are made anew, macros and triggers left behind. Columns
+    that an older store lacks are null; its times, which were UTC without saying so, become moments.
+
+    Args:
+        connection: open.
+        found: what lies in the store.
+        target: name of the attached database.
+    """
+    create(connection, target)
+    for table, columns in found.tables.items():
+        name = f"{STORE}.main.{_quoted(table)}"
+        if table in TABLES:
+            shared = ", ".join(column for column in expected_columns()[table] if column in columns)
+            if shared:
+                connection.execute(f"INSERT INTO {table} BY NAME SELECT {shared} FROM {name}")
+        elif table.lower() not in (_VERSION_TABLE, *VIEWS):
+            connection.execute(f"CREATE TABLE {_quoted(table)} AS FROM {name}")
+
+
+def make_views(connection: duckdb.DuckDBPyConnection, found: Contents) -> None:
+    """Makes our views in memory, over the tables of the attached store.
+
+    Args:
+        connection: open.
+        found: what lies in the store.
+    """
+    connection.execute(f"USE {MEMORY}")
+    for table in found.tables:
+        connection.execute(f"CREATE VIEW {_quoted(table)} AS FROM {STORE}.main.{_quoted(table)}")
+    connection.execute(_sql("views.sql"))
+
+
+@functools.cache
+def expected_columns() -> dict[str, Columns]:
+    """Returns the columns of every table of schema.sql."""
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(_sql("schema.sql"))
+        columns: dict[str, Columns] = {}
+        found = connection.execute(
+            "SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns() WHERE NOT internal"
+        )
+        for table, column, kind, nullable in found.fetchall():
+            columns.setdefault(table, {})[column] = (kind, nullable)
+        return columns
+
+
+def _version(connection: duckdb.DuckDBPyConnection, tables: dict[str, Columns], place: Path) -> int | None:
+    if not tables:
+        return None
+    if _VERSION_TABLE not in tables:
+        raise AtollError(
+            f"{place} is a DuckDB file, but no store of Atoll (it has no table {_VERSION_TABLE}): name "
+            f"another file with --store"
+        )
+    found = connection.execute(f"SELECT max(TRY_CAST(version AS BIGINT)) FROM {STORE}.main.{_VERSION_TABLE}")
+    [(version,)] = found.fetchall()
+    if version is not None and version > SCHEMA_VERSION:
+        raise AtollError(
+            f"the store {place} has schema version {version}, this Atoll supports up to {SCHEMA_VERSION}: "
+            f"update Atoll, or name another store with --store"
+        )
+    return version
+
+
+def _check(tables: dict[str, Columns], place: Path) -> None:
+    for table, expected in expected_columns().items():
+        for column, wanted in expected.items():
+            got = tables.get(table, {}).get(column)
+            if got != wanted:
+                raise AtollError(
+                    f"{place} is no store of Atoll: column {column} of table {table} has to be "
+                    f"{_words(wanted)}, got {'none' if got is None else _words(got)}: name another file with "
+                    f"--store"
+                )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Returns (1, 2, 0) for `v1.2.0+`, as DuckDB writes a version of its files, or the oldest of a range."""
+    return tuple(int(part) for part in version.split(" ")[0].strip("v+").split("."))
+
+
+def _words(column: tuple[str, bool]) -> str:
+    kind, nullable = column
+    return kind if nullable else f"{kind} NOT NULL"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _sql(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")

@@ -1,0 +1,111 @@
+"""Which trial a command means: a study by name or the newest, a trial by name or the best."""
+
+from collections.abc import Mapping
+from shlex import quote
+from typing import Any
+
+from ...evaluators.ranking.constraints import parse_constraints
+from ...evaluators.ranking.leaderboard import leaderboard, nearest_miss
+from ...spaces.errors import AtollError
+from ...spaces.nearest import known_names
+from .store import Store
+
+Row = dict[str, Any]
+BEST = "best"
+
+
+def choose_study(store: Store, name: str | None) -> Row:
+    """Returns the row of a study: that of the name, or the newest.
+
+    Raises:
+        AtollError: there is none, or the definition of it is lost.
+    """
+    studies = store.studies()
+    if not studies:
+        raise AtollError(f"no study in {store.path}: run `atoll search` first")
+    for row in reversed(studies):
+        if name in (None, row["study"]):
+            if row["definition"] is None and row["digest"] is not None:
+                raise AtollError(
+                    f"the definition of study {row['study']!r} cannot be read (its lines in "
+                    f"{store.journal_path} are damaged): the command that began it, given again, writes it "
+                    "anew and goes on"
+                )
+            return row
+    known = known_names(str(name), [row["study"] for row in studies])
+    raise AtollError(f"no study {name!r} in {store.path}: {known}")
+
+
+def baseline_figures(study: Mapping[str, Any], trials: list[Row]) -> Row:
+    """Returns the baseline's figures, with the name of its trial where the study ran it.
+
+    Raises:
+        AtollError: the study has no finished baseline yet.
+    """
+    baselines = (row for row in trials if row["origin"] == "baseline" and row["status"] == "finished")
+    trial = dict(next(baselines, {}))
+    figures = trial | (study["baseline"] or {})
+    if not figures:
+        raise AtollError(
+            f"study {study['study']!r} has no finished baseline yet, to which all ratios refer: "
+            f"wait for it, or continue the study with `atoll resume {quote(study['study'])}`"
+        )
+    return figures
+
+
+def ranked_trials(store: Store, study: Mapping[str, Any], profile: str | None = None) -> list[Row]:
+    """Returns the finished trials that meet the study's constraints, best first, the baseline left out.
+
+    The score is the papers', over the whole table (baseline included), by the study's profile.
+    """
+    trials = [row for row in store.trials(study["study"]) if row["status"] == "finished"]
+    definition = study["definition"] or {}
+    constraints = parse_constraints(definition.get("constraints") or ())
+    weights = profile or definition.get("profile") or "balanced"
+    rows = leaderboard(trials, baseline_figures(study, trials), weights, constraints)
+    return [row for row in rows if row["recipe"] != "baseline"]
+
+
+def choose_trial(store: Store, study: Mapping[str, Any], name: str, profile: str | None = None) -> Row:
+    """Returns the row of a trial: that of the name, that of the recipe, or the best.
+
+    The best is the leaderboard's first among the finalists, which were measured from their files; where
+    there are none yet, the leaderboard's first.
+
+    Raises:
+        AtollError: no such trial, it is not finished, or nothing meets the constraints (the nearest is
+            named).
+    """
+    trials = store.trials(study["study"])
+    if name != BEST:
+        return _named(trials, study, name)
+    ranked = ranked_trials(store, study, profile)
+    if ranked:
+        finalists = [row for row in ranked if row["model_bytes_measured"] is not None]
+        best = (finalists or ranked)[0]["trial"]
+        # the trial itself: the leaderboard's row holds the means over a recipe's seeds
+        return next(row for row in trials if row["trial"] == best)
+    finished = [row for row in trials if row["status"] == "finished"]
+    constraints = parse_constraints((study["definition"] or {}).get("constraints") or ())
+    nearest = nearest_miss(finished, baseline_figures(study, trials), constraints)
+    hint = (
+        f"the nearest is trial {nearest['trial']}, {nearest['recipe']}, which misses: {nearest['misses']}; "
+        f"`atoll export {quote(nearest['trial'])}` exports it all the same"
+        if nearest
+        else "no recipe is finished yet"
+    )
+    raise AtollError(f"no trial of study {study['study']!r} meets its constraints; {hint}")
+
+
+def _named(trials: list[Row], study: Mapping[str, Any], name: str) -> Row:
+    found = [row for row in trials if name in (row["trial"], row["recipe"])]
+    for row in found:
+        if row["status"] == "finished":
+            return row
+    if found:
+        raise AtollError(
+            f"trial {found[0]['trial']} of study {study['study']!r} is {found[0]['status']} "
+            f"({found[0]['reason'] or 'no reason'}): only a finished one can be exported"
+        )
+    known = [row["trial"] for row in trials if row["status"] == "finished"]
+    raise AtollError(f"no trial {name!r} in study {study['study']!r}; {known_names(name, [*known, BEST])}")

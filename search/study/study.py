@@ -1,0 +1,211 @@
+"""A study: one search, as the user's YAML defines it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ...evaluators.ranking.constraints import DEFAULT_CONSTRAINTS
+from ...evaluators.ranking.ranking import check_weights, profile_weights
+from ...evaluators.tasks import load_task
+from ...spaces.errors import AtollError
+from ...spaces.recipes.order import MAX_STEPS, check_order, searched_values
+from ...spaces.technique.technique import Technique
+from ...spaces.techniques import TECHNIQUES, technique_named
+from .reference import PAPERS, REFERENCE, REFERENCE_VERSION, fixed_recipes
+from .study_checks import StudyMistake, at, check_device, checked_constraints, checked_grids
+
+#: An ensemble has two steps or more; single techniques are compared by the reference set.
+MIN_STEPS = 2
+#: Best trials that are exported and measured at the end; three show whether the first stands alone.
+FINALISTS = 3
+DEFAULT_DEVICE = "coral-dev-board"  # the papers' device (PUB-I §5.2)
+DEFAULT_PROFILE = "balanced"  # equal weights: the profile of someone who states no preference
+
+_Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+
+
+class Limits(BaseModel):
+    """When a search ends: at the first of these that is reached; they are no part of a study's identity.
+
+    Args:
+        ensembles: finished recipes of two steps or more that the searcher proposed.
+        trials: finished and failed trials of the study, the reference set included.
+        time_minutes: since the command began; running trials are finished.
+        workers: trials at a time; all cores when None.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ensembles: _Count | None = None
+    trials: _Count | None = None
+    time_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    workers: Annotated[int, Field(ge=1, le=4096, strict=True)] | None = None
+
+
+class Study(BaseModel):
+    """One search: what is compressed, for which device, over which space, for what and until when.
+
+    Args:
+        name: at most 100 letters, digits, `.`, `_` and `-`; TASK-SEED-digest when None, see `study_name`.
+        task: name of a task.
+        device: name of a device with a calibrated cost model.
+        techniques: names of those that may be proposed; all when None.
+        settings: values that the search tries, by technique and setting, where these are not the technique's
+            own (`atoll techniques` lists both).
+        min_steps, max_steps: length of the proposed recipes.
+        epochs_per_step: passes over the training split after every step; the task's own when None.
+        profile: weight profile of THESIS table 4, or weights by role.
+        constraints: what a winner must meet.
+        finalists: how many of the best are exported and measured at the end.
+        seed: of everything random.
+        limits: when it ends.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] | None = None
+    task: str
+    device: str = DEFAULT_DEVICE
+    techniques: tuple[str, ...] | None = None
+    settings: dict[str, dict[str, tuple[Any, ...]]] = {}
+    min_steps: Annotated[int, Field(ge=1, le=12, strict=True)] = MIN_STEPS
+    max_steps: Annotated[int, Field(ge=1, le=12, strict=True)] = MAX_STEPS
+    epochs_per_step: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None = None
+    profile: str | dict[str, float] = DEFAULT_PROFILE
+    constraints: tuple[str, ...] = tuple(str(constraint) for constraint in DEFAULT_CONSTRAINTS)
+    finalists: Annotated[int, Field(ge=1, le=100, strict=True)] = FINALISTS
+    seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
+    limits: Limits = Limits()
+
+    @classmethod
+    def create(cls, values: Mapping[str, Any]) -> "Study":
+        """Builds a study with everything that was left open filled in.
+
+        Args:
+            values: as the YAML holds them.
+
+        Raises:
+            pydantic.ValidationError: unknown keys, wrong types, out of range.
+            StudyMistake: unknown task, technique, device, profile or metric; lengths that exclude each other.
+        """
+        study = cls.model_validate(dict(values))
+        with at("task"):
+            task = load_task(study.task)
+        with at("device"):
+            check_device(study.device)
+        with at("profile"):
+            check_weights(profile_weights(study.profile))
+        chosen = [t.name for t in TECHNIQUES] if study.techniques is None else list(study.techniques)
+        for position, name in enumerate(chosen):
+            with at("techniques", position):
+                technique_named(name)
+        if not chosen or len(set(chosen)) < len(chosen):
+            raise StudyMistake(
+                f"techniques: got {chosen}, allowed are one or more names, each once", ("techniques",)
+            )
+        settings = checked_grids(study.settings, chosen)
+        if study.min_steps > study.max_steps:
+            raise StudyMistake(
+                f"min_steps: got {study.min_steps}, allowed is at most max_steps, which is {study.max_steps}",
+                ("min_steps" if "min_steps" in study.model_fields_set else "max_steps",),
+            )
+        for recipe in fixed_recipes():
+            check_order(recipe)
+        return study.model_copy(
+            update={
+                "techniques": tuple(t.name for t in TECHNIQUES if t.name in chosen),
+                "settings": settings,
+                "epochs_per_step": float(study.epochs_per_step or task.epochs_per_step),
+                "constraints": checked_constraints(study.constraints),
+            }
+        )
+
+    @property
+    def technique_types(self) -> tuple[type[Technique], ...]:
+        """The techniques that may be proposed, in the order of the package."""
+        return tuple(technique_named(name) for name in self.techniques or ())
+
+    @property
+    def budget_epochs(self) -> float:
+        """Passes over the training split after every step: the budget in a trial's key."""
+        if self.epochs_per_step is None:
+            raise ValueError("a study made by Study.create has a budget")
+        return self.epochs_per_step
+
+    @property
+    def baseline_epochs(self) -> float:
+        """The largest budget that any candidate may spend, which is the baseline's."""
+        longest = max(len(recipe) for recipe in fixed_recipes())
+        return max(self.max_steps, longest) * self.budget_epochs
+
+    def definition(self) -> dict[str, Any]:
+        """Returns what decides the outcome, in JSON's own types: everything but name and limits.
+
+        The space is spelt out: other versions or grids of a technique make another study.
+        """
+        fields = self.model_dump(mode="json", exclude={"name", "limits"})
+        space = {
+            technique.name: {
+                "version": technique.version,
+                **{name: list(tried) for name, tried in searched_values(technique, self.settings).items()},
+            }
+            for technique in self.technique_types
+        }
+        reference = {"version": REFERENCE_VERSION, "recipes": list(REFERENCE), "papers": list(PAPERS)}
+        return json.loads(json.dumps({**fields, "space": space, "reference": reference}))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the definition, hexadecimal: two studies with the same one are the same."""
+        text = json.dumps(self.definition(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def study_name(self) -> str:
+        """Its own name, or TASK-SEED-first six digits of its digest."""
+        return self.name or f"{self.task}-{self.seed}-{self.digest[:6]}"
+
+    @classmethod
+    def from_stored(
+        cls, name: str, definition: Mapping[str, Any], limits: Mapping[str, Any] | None
+    ) -> "Study":
+        """Builds the study that a store holds.
+
+        Raises:
+            AtollError: this Atoll would run another study under that definition; the difference is shown.
+        """
+        values = {key: value for key, value in definition.items() if key in cls.model_fields}
+        study = cls.create({**values, "name": name, "limits": dict(limits or {})})
+        check_same(name, definition, study.definition(), "this version of Atoll")
+        return study
+
+
+def check_same(name: str, stored: Mapping[str, Any], wanted: Mapping[str, Any], whose: str) -> None:
+    """Refuses another definition under a name that the store knows.
+
+    Raises:
+        AtollError: they differ; the message lists where.
+    """
+    differences = _differences(stored, wanted)
+    if differences:
+        shown = "; ".join(differences[:5]) + ("; …" if len(differences) > 5 else "")
+        raise AtollError(
+            f"study {name!r} is in the store with another definition than that of {whose}: {shown}. "
+            f"Allowed are the same definition or another name"
+        )
+
+
+def _differences(stored: Any, wanted: Any, where: str = "") -> list[str]:
+    if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
+        keys = [*stored, *(key for key in wanted if key not in stored)]
+        return [
+            line
+            for key in keys
+            for line in _differences(
+                stored.get(key), wanted.get(key), f"{where}.{key}" if where else str(key)
+            )
+        ]
+    return [] if stored == wanted else [f"{where} was {json.dumps(stored)}, is now {json.dumps(wanted)}"]

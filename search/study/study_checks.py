@@ -1,0 +1,92 @@
+"""What a study may say, value by value: a mistake is named with the way to the value that holds it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ...evaluators.ranking.constraints import Constraint, parse_constraints
+from ...spaces.errors import AtollError
+from ...spaces.nearest import known_names
+from ...spaces.recipes.order import grid_steps
+from ...spaces.technique.technique import Technique
+from ...spaces.techniques import technique_named
+
+_ONE_OR_MORE = "allowed are one or more values, each once"
+
+
+class StudyMistake(AtollError):
+    """A value that no study may have; `where` is the way to it, keys and positions."""
+
+    def __init__(self, message: str, where: tuple[str | int, ...]) -> None:
+        super().__init__(message)
+        self.where = where
+
+
+@contextmanager
+def at(*where: str | int) -> Iterator[None]:
+    """Says of an error which value of the study it is about."""
+    try:
+        yield
+    except AtollError as error:
+        raise StudyMistake(str(error), where) from error
+
+
+def checked_constraints(texts: Sequence[str]) -> tuple[str, ...]:
+    """Returns constraints in their canonical form."""
+    for position, text in enumerate(texts):
+        with at("constraints", position):
+            Constraint.parse(text)
+    with at("constraints"):
+        return tuple(str(constraint) for constraint in parse_constraints(texts))
+
+
+def checked_grids(
+    settings: Mapping[str, Mapping[str, Sequence[Any]]], chosen: Sequence[str]
+) -> dict[str, dict[str, tuple[Any, ...]]]:
+    """Returns the values that a search tries in their canonical types.
+
+    Raises:
+        StudyMistake: an unknown technique or setting, one that is not searched, a value that is not allowed,
+            none or one twice, or values that exclude each other whatever is drawn.
+    """
+    checked: dict[str, dict[str, tuple[Any, ...]]] = {}
+    for name, grids in settings.items():
+        with at("settings", name):
+            technique = technique_named(name)
+            if name not in chosen:
+                raise AtollError(f"settings: got {name!r}, which is not among the techniques of the study")
+        checked[name] = {key: _checked_grid(technique, key, values) for key, values in grids.items()}
+        with at("settings", name):
+            if not grid_steps(technique, checked):
+                raise AtollError(f"settings: {name}: no combination of {checked[name]} is allowed")
+    return checked
+
+
+def _checked_grid(technique: type[Technique], key: str, values: Sequence[Any]) -> tuple[Any, ...]:
+    """Returns the values that a search tries for one setting."""
+    domains, place = technique.domains(), f"settings: {technique.name}"
+    where = ("settings", technique.name, key)
+    found: list[Any] = []
+    with at(*where):
+        if key not in domains:
+            raise AtollError(f"{place}: unknown setting {key!r}; {known_names(key, domains)}")
+        if not values:
+            raise AtollError(f"{place}: {key}: got [], {_ONE_OR_MORE}")
+    for position, value in enumerate(values):
+        with at(*where, position):
+            found.append(domains[key].check(f"{place}: {key}", value))
+            if found[-1] in found[:-1]:
+                raise AtollError(f"{place}: {key}: got {value!r} again, {_ONE_OR_MORE}")
+    return tuple(found)
+
+
+def check_device(name: str) -> None:
+    """Refuses a device that no cost model knows, or that prices only a part of what trials are ranked by."""
+    from ...hw_models.devices.device import Device
+
+    lacking = Device.load(name).lacking()
+    if lacking:
+        raise AtollError(
+            f"device {name}: {', '.join(lacking)} was never measured there; allowed are devices and set-ups "
+            "with latency and memory"
+        )

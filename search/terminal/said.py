@@ -1,0 +1,37 @@
+"""The one place that prints lines: `say` for the person, on stderr; `tell` for results, on stdout."""
+
+import logging
+import sys
+from typing import TextIO
+
+from ...spaces.outside.shown import shown, shown_lines
+
+
+def say(text: object) -> None:
+    """Says something beside the result: one line on stderr.
+
+    Args:
+        text: what; names in it may come from outside.
+    """
+    print(f"atoll: {shown(text)}", file=sys.stderr, flush=True)
+
+
+def tell(text: object, stream: TextIO | None = None) -> None:
+    """Prints a line, or several, of a result.
+
+    Args:
+        text: lines; names in them may come from outside.
+        stream: where to; stdout if None.
+    """
+    print(shown_lines(text), file=stream or sys.stdout, flush=stream is not None)
+
+
+def show_logs() -> None:
+    """Lets what is logged be shown like everything else, where nobody set up another way."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_Shown())
+
+
+class _Shown(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return shown_lines(super().format(record))

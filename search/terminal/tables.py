@@ -1,0 +1,225 @@
+"""Tables on stdout in the three formats that every command speaks: table, json, csv."""
+
+import csv
+import json
+import math
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
+from typing import Annotated, Any, Literal, get_args
+
+import typer
+
+from ...spaces.errors import AtollError
+from ...spaces.nearest import known_names
+from ...spaces.outside.shown import shown, shown_lines
+from .plain_text import says_everything
+from .said import tell
+from .table_layout import TextColumn, laid_out, wrapped
+
+Format = Literal["table", "json", "csv"]
+FORMATS: tuple[str, ...] = get_args(Format)
+# The annotation of a command's `format` argument, so that all commands say the same.
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print the rows.")]
+
+# A pipe or file has no width of its own: what a wide terminal has; long recipes are folded.
+_WIDTH_OF_PIPES = 160
+# What a value beside its label must have; else it gets lines of its own.
+_LEAST_VALUE = 20
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: the key in the rows and what the header says about it.
+
+    Args:
+        name: key in the rows, in JSON and in CSV.
+        unit: shown in the header, "" for none (names, ratios may say "x").
+        kind: whether the figures are "measured" or "predicted"; "" for what is neither (names, settings).
+        spec: format specification of a number in the table, such as ".2f"; JSON and CSV keep all digits.
+        title: header in the table, the name unless given.
+        shown_unit, per_unit: unit in which the table shows the figure, and how many of `unit` make one of it
+            (`kB`, 1000); JSON and CSV keep `unit`.
+    """
+
+    name: str
+    unit: str = ""
+    kind: Literal["", "measured", "predicted"] = ""
+    spec: str = ""
+    title: str = ""
+    shown_unit: str = ""
+    per_unit: float = 1.0
+
+    @property
+    def header(self) -> str:
+        """Title and unit, a line each; which figures are predicted stands below the table."""
+        return "\n".join(
+            shown(part) for part in (self.title or self.name, self.shown_unit or self.unit) if part
+        )
+
+    @property
+    def label(self) -> str:
+        """Title, with unit and kind behind it."""
+        about = ", ".join(part for part in (self.shown_unit or self.unit, self.kind) if part)
+        return shown((self.title or self.name) + (f" [{about}]" if about else ""))
+
+    def cell(self, row: Mapping[str, Any]) -> str:
+        """Returns the figure of a row as the table shows it."""
+        value = _plain(row.get(self.name))
+        text = _cell(value / self.per_unit if self.per_unit != 1 and _is_number(value) else value, self.spec)
+        return shown_lines(text)
+
+
+def print_table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[Column],
+    format: str = "table",
+    title: str | None = None,
+) -> None:
+    """Prints rows to stdout.
+
+    Args:
+        rows: one mapping a row; a missing key is an empty cell. Keys without a column are not printed.
+        columns: what to print, in this order.
+        format: "table" for people, "json" one list of objects with the column names as keys, "csv".
+        title: line above the table; json and csv print rows alone.
+
+    Raises:
+        AtollError: unknown format.
+    """
+    if format == "json":
+        print_json([{column.name: row.get(column.name) for column in columns} for row in rows])
+    elif format == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow([shown(column.name) for column in columns])
+        for row in rows:
+            writer.writerow([_csv_cell(row.get(column.name)) for column in columns])
+    elif format == "table":
+        _print_text(rows, columns, title)
+    else:
+        raise AtollError(f"unknown format {format!r}: {known_names(format, FORMATS)}")
+
+
+def print_record(
+    row: Mapping[str, Any], columns: Sequence[Column], format: str = "table", title: str | None = None
+) -> None:
+    """Prints one row, in a table as one line a figure; JSON and CSV as `print_table` does.
+
+    Raises:
+        AtollError: unknown format.
+    """
+    if format != "table":
+        print_table([row], columns, format)
+        return
+    screen = screen_width()
+    lines = wrapped(title, screen) if title else []
+    known = [column for column in columns if _plain(row.get(column.name)) is not None]
+    width = max(len(column.label) for column in known)
+    for column in known:
+        first, *others = wrapped(column.cell(row), max(_LEAST_VALUE, screen - width - 4))
+        lines.append(f"  {column.label:<{width}}  {first}")
+        lines += [f"{'':<{width}}    {other}" for other in others]
+    tell("\n".join(lines))
+
+
+def print_json(value: Any) -> None:
+    """Prints one JSON value to stdout; NaN and infinities become null, since JSON has none."""
+    text = json.dumps(
+        _plain(value),
+        indent=1,
+        ensure_ascii=not says_everything(sys.stdout),
+        allow_nan=False,
+        default=_json_number,
+    )
+    tell("\n".join(line if line.isprintable() else _escaped(line) for line in text.split("\n")))
+
+
+def _print_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], title: str | None) -> None:
+    width = screen_width()
+    texts = [
+        TextColumn(
+            tuple(column.header.split("\n")),
+            tuple(column.cell(row) for row in rows),
+            numeric=any(_is_number(row.get(column.name)) for row in rows),
+        )
+        for column in columns
+    ]
+    lines = wrapped(title, width) if title else []
+    unicode = (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
+    lines += laid_out(texts, width, "─" if unicode else "-") if texts else []
+    for kind in ("measured", "predicted"):
+        titles = [column.title or column.name for column in columns if column.kind == kind]
+        lines += wrapped(f"{kind}: {', '.join(titles)}", width) if titles else []
+    tell("\n".join(lines))
+
+
+def screen_width() -> int:
+    """Returns how many characters a line may have: as the terminal, else COLUMNS, else as a wide one."""
+    if sys.stdout.isatty():
+        return shutil.get_terminal_size().columns
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isdecimal() and int(columns) > 0 else _WIDTH_OF_PIPES
+
+
+def _cell(value: Any, spec: str) -> str:
+    value = _plain(value)
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Decimal):
+        return format(value, spec or "f")
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False, default=_json_number)
+    if _is_number(value):
+        return format(value, spec) if spec else (f"{value:.4g}" if isinstance(value, float) else str(value))
+    return str(value)
+
+
+def _csv_cell(value: Any) -> Any:
+    value = _plain(value)
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, (dict, list)):
+        value = json.dumps(value, ensure_ascii=False, default=_json_number)
+    return shown_lines(value) if isinstance(value, str) else value
+
+
+def _json_number(value: Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def _escaped(line: str) -> str:
+    """Returns a line of JSON in which what does not print stands as JSON escapes it: a reader has it back."""
+    return "".join(
+        one
+        if one.isprintable()
+        else re.sub("....", r"\\u\g<0>", one.encode("utf-16-be", "surrogatepass").hex())
+        for one in line
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(_plain(value), (int, float, Decimal)) and not isinstance(_plain(value), bool)
+
+
+def _plain(value: Any) -> Any:
+    """Returns the value in JSON's own types, or a decimal: NaN and infinities None, dates ISO 8601."""
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, str, Decimal)):
+        return value
+    if isinstance(value, (date, time)):  # a moment is a date too
+        return value.isoformat()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value)

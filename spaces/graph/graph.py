@@ -1,0 +1,228 @@
+"""The graph of a network: one traced pass, one operation a node, shapes without the batch.
+
+What modules, functions and methods mean is read off one table (`operation_kinds.py`); what depends on sizes
+(a view that flattens, a mean over all positions) is decided by the shapes before and after. Numbers computed
+from sizes are no operations. What has no kind is `other`: it is left as it is, and nobody needs to understand
+it.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from ..errors import AtollError
+from ..layers.activation_grid import ActivationGrid
+from ..layers.layer import Layer
+from ..layers.norm import Norm
+from ..layers.program import Program
+from ..layers.structure import to_meta
+from .heads import heads
+from .operation_kinds import COMBINING, STAND_INS, Shape, kind_by_shape, names_sizes, unread
+from .tracing import trace_calls, writes_over_input
+
+#: images in the traced batch: with two, what lost its batch dimension shows
+_BATCH = 2
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of the network.
+
+    Args:
+        name: name of the value that it makes, unique.
+        kind: a key of the table above, `reshape` (channels stay channels), `input`, `parameter`, `output`,
+            or `other`.
+        path: dotted name of the module, empty for functions.
+        module: the module that runs; for functions with settings one that does the same, else None.
+        inputs: names of the values that it reads, in the order of its arguments.
+        shape: shape of its value without the batch: (C, H, W) or (features,).
+        described: what it is, for messages about kinds that are not supported.
+        rigid: whether the network's code names the number of channels of its result.
+        numbers: what two values are combined of: numbers, and None for each of `inputs`.
+        grids: what its value is rounded to as it is made, one after the other.
+    """
+
+    name: str
+    kind: str
+    path: str
+    module: nn.Module | None
+    inputs: tuple[str, ...]
+    shape: Shape
+    described: str = ""
+    rigid: bool = False
+    numbers: tuple[float | None, ...] = ()
+    grids: tuple[ActivationGrid, ...] = ()
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Operations in the order of execution."""
+
+    operations: tuple[Operation, ...]
+    _by_name: dict[str, Operation] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        self._by_name.update({operation.name: operation for operation in self.operations})
+
+    def __getitem__(self, name: str) -> Operation:
+        return self._by_name[name]
+
+    def consumers(self, name: str) -> list[Operation]:
+        """Returns the operations that read a value."""
+        return [operation for operation in self.operations if name in operation.inputs]
+
+    def only_reader(self, operation: Operation) -> Operation | None:
+        """Returns the operation that alone reads another one's value, None where there are others."""
+        readers = self.consumers(operation.name)
+        return readers[0] if len(readers) == 1 else None
+
+    def input_shapes(self, operation: Operation) -> list[Shape]:
+        """Returns the shapes of the values that an operation reads."""
+        return [self[name].shape for name in operation.inputs]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the values that the network returns, in its order."""
+        return self.operations[-1].inputs
+
+
+def trace(network: nn.Module, input_shape: tuple[int, int, int]) -> Graph:
+    """Traces a network once and returns its graph.
+
+    Args:
+        network: adopted (`layers.structure.adopt`) or compressed; any device.
+        input_shape: (channels, height, width).
+
+    Raises:
+        AtollError: where the network's forward depends on its data, or the input does not fit.
+    """
+    traced = network.calls if isinstance(network, Program) else trace_calls(network)
+    return _Reading(traced, _values(network, traced, input_shape), network).graph()
+
+
+class _Reading:
+    """From fx's nodes, with the value of each, to operations."""
+
+    def __init__(self, traced: fx.Graph, values: dict[str, Any], network: nn.Module) -> None:
+        self.traced, self.values, self.modules = traced, values, dict(network.named_modules())
+        self.grids = network.value_grids if isinstance(network, Program) else None
+        #: values that are computed from the images, not from parameters alone
+        self.batched: set[str] = set()
+        #: value -> the one that overwrote it
+        self.overwritten: dict[str, str] = {}
+
+    def graph(self) -> Graph:
+        return Graph(tuple(self._operation(node) for node in self.traced.nodes if self._is_tensor(node)))
+
+    def _is_tensor(self, node: fx.Node) -> bool:
+        """Whether a node gives a tensor, or several; sizes and numbers are no operations."""
+        value = self.values[node.name]
+        several = isinstance(value, tuple | list) and any(isinstance(part, Tensor) for part in value)
+        return node.op == "output" or several or isinstance(value, Tensor)
+
+    def _operation(self, node: fx.Node) -> Operation:
+        own = self.modules[str(node.target)] if node.op == "call_module" else None
+        module = self._stand_in(node) if own is None else own
+        inputs = self._inputs(node)
+        if node.op == "placeholder" or self.batched.intersection(inputs):
+            self.batched.add(node.name)
+        if inputs and writes_over_input(node, module):
+            self.overwritten[inputs[0]] = node.name
+        kind = self._kind(node, own, inputs)
+        return Operation(
+            name=node.name,
+            kind=kind,
+            path=str(node.target) if own is not None else "",
+            module=module,
+            inputs=inputs,
+            shape=self._shape(node.name),
+            described=_described(node, own),
+            rigid=kind in ("flatten", "reshape") and names_sizes(node),
+            numbers=self._numbers(node) if kind in COMBINING else (),
+            grids=self._grids_behind(node, own),
+        )
+
+    def _grids_behind(self, node: fx.Node, module: nn.Module | None) -> tuple[ActivationGrid, ...]:
+        of_module = module.output_grid if isinstance(module, Layer | Norm) else None
+        of_value = None if self.grids is None else self.grids.grid_of(node.name)
+        return tuple(grid for grid in (of_module, of_value) if grid is not None)
+
+    def _numbers(self, node: fx.Node) -> tuple[float | None, ...]:
+        return tuple(float(given) if isinstance(given, int | float) else None for given in node.args)
+
+    def _inputs(self, node: fx.Node) -> tuple[str, ...]:
+        """Returns what a node reads, in the order of its arguments, twice what it reads twice."""
+        read: list[fx.Node] = []
+        arguments = heads(node.args[0], fx.Node) if node.op == "output" else (node.args, node.kwargs)
+        fx.node.map_arg(arguments, read.append)
+        return tuple(self._latest(source.name) for source in read if self._is_tensor(source))
+
+    def _latest(self, name: str) -> str:
+        while name in self.overwritten:
+            name = self.overwritten[name]
+        return name
+
+    def _shape(self, name: str) -> Shape:
+        """Returns the shape of a value without the batch; a parameter's, as it meets values of one image."""
+        value = self.values[name]
+        if not isinstance(value, Tensor):
+            return ()
+        batch = name in self.batched or (value.dim() > 1 and value.shape[0] == 1)
+        return tuple(value.shape[1:]) if batch else tuple(value.shape)
+
+    def _stand_in(self, node: fx.Node) -> nn.Module | None:
+        """Returns a module that does what a function call with settings does."""
+        if node.target not in STAND_INS:
+            return None
+        module, names = STAND_INS[node.target]
+        given = {**dict(zip(names, node.args[1:], strict=False)), **node.kwargs}
+        settings = {name: value for name, value in given.items() if name in names}
+        return module(**fx.node.map_arg(settings, lambda source: self.values[source.name]))
+
+    def _kind(self, node: fx.Node, module: nn.Module | None, inputs: tuple[str, ...]) -> str:
+        if node.op in ("placeholder", "output"):
+            return "input" if node.op == "placeholder" else "output"
+        if node.name not in self.batched:
+            return "parameter"
+        value = self.values[node.name]
+        if not isinstance(value, Tensor) or value.dim() == 0 or value.shape[0] != _BATCH:
+            return "other"
+        return kind_by_shape(node, module, [self._shape(name) for name in inputs], self._shape(node.name))
+
+
+def _described(node: fx.Node, module: nn.Module | None) -> str:
+    if node.op == "get_attr":
+        return f"the parameter {node.target}"
+    name = type(module).__name__ if module is not None else str(getattr(node.target, "__name__", node.target))
+    option = unread(node, module)
+    return f"{name} with {option}" if option else name
+
+
+# Values on the meta device ---------------------------------------------------------------------------
+
+
+class _Values(fx.Interpreter):
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.found: dict[str, Any] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        self.found[n.name] = super().run_node(n)
+        return self.found[n.name]
+
+
+def _values(network: nn.Module, traced: fx.Graph, input_shape: tuple[int, int, int]) -> dict[str, Any]:
+    planned = next(network.parameters(), torch.empty(0)).is_meta
+    structure = network if planned else to_meta(network)
+    interpreter = _Values(fx.GraphModule(structure, traced))
+    try:
+        with torch.no_grad():
+            interpreter.run(torch.empty(_BATCH, *input_shape, device="meta"))
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        size = "x".join(str(n) for n in (*input_shape[1:], input_shape[0]))
+        raise AtollError(
+            f"the network does not take an input of {size} (height x width x channels): {error}"
+        ) from error
+    return interpreter.found

@@ -1,0 +1,71 @@
+"""From a network's forward to its calls: symbolic tracing, and what overwrites its input."""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from torch import fx, nn
+
+from ..errors import AtollError
+from .operation_kinds import has_kind
+
+#: augmented assignments, which change their left side for whoever has it -> the function without that
+ASSIGNMENTS: dict[Any, Callable[..., Any]] = {
+    operator.iadd: operator.add,
+    operator.isub: operator.sub,
+    operator.imul: operator.mul,
+    operator.itruediv: operator.truediv,
+}
+
+
+class _Proxy(fx.Proxy):
+    """Tells `a += b`, which changes `a` for whoever has it, from `a = a + b`; torch's own proxy does not."""
+
+    def __iadd__(self, other: Any) -> fx.Proxy:
+        return self._in_place(operator.iadd, other)
+
+    def __isub__(self, other: Any) -> fx.Proxy:
+        return self._in_place(operator.isub, other)
+
+    def __imul__(self, other: Any) -> fx.Proxy:
+        return self._in_place(operator.imul, other)
+
+    def __itruediv__(self, other: Any) -> fx.Proxy:
+        return self._in_place(operator.itruediv, other)
+
+    def _in_place(self, function: Callable[..., Any], other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", function, (self, other), {})
+
+
+class _Tracer(fx.Tracer):
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
+
+    def is_leaf_module(self, module: nn.Module, path: str) -> bool:
+        return has_kind(module) or super().is_leaf_module(module, path)
+
+
+def trace_calls(network: nn.Module) -> fx.Graph:
+    """Returns the calls of a network's forward, in the mode (training or evaluation) that it is in.
+
+    Raises:
+        AtollError: where the forward depends on its data, or takes other than one tensor.
+    """
+    try:
+        traced = _Tracer().trace(network)
+    except Exception as error:  # the network's own code, which may raise anything where it meets no tensor
+        raise AtollError(
+            f"the network cannot be traced: its forward depends on the data it sees ({error}); "
+            "allowed is a forward without control flow over tensors"
+        ) from error
+    placeholders = sum(node.op == "placeholder" for node in traced.nodes)
+    if placeholders != 1:
+        raise AtollError(f"got a network with {placeholders} inputs, allowed is one image tensor in")
+    return traced
+
+
+def writes_over_input(node: fx.Node, module: nn.Module | None) -> bool:
+    """Whether an operation writes over its first input: who reads that later reads the result."""
+    method = node.op == "call_method" and str(node.target).endswith("_")
+    inplace = getattr(module, "inplace", node.kwargs.get("inplace", False))
+    return method or node.target in ASSIGNMENTS or bool(inplace)

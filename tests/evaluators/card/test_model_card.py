@@ -1,0 +1,256 @@
+"""The model card: every figure with its unit and source, and a load snippet that runs."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from atoll.evaluators.card.bundle import save_bundle
+from atoll.evaluators.card.model_card import card_markdown
+from atoll.evaluators.card.waterfall import predictions, waterfall
+from atoll.evaluators.datasets.dataset import to_float
+from atoll.evaluators.measuring.artifact import artifact_bytes
+from atoll.evaluators.measuring.artifact_report import report_artifact
+from atoll.evaluators.steps.pipeline import Pipeline
+from atoll.evaluators.tasks.task import Task
+from atoll.evaluators.training.loop import predict_logits
+from atoll.hw_models.devices.device import Device
+from atoll.spaces.recipes.recipe import Recipe
+
+Card = dict[str, Any]
+Made = Callable[[str], tuple[Card, bytes, Any]]
+
+LOOK = {"quality": 0.875, "at": "2026-11-21T10:00:00+00:00", "command": "search"}
+
+
+@pytest.fixture(scope="module")
+def pipeline(tiny_task: Task, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    return Pipeline(tiny_task, Device.load("coral-dev-board"), tmp_path_factory.mktemp("c"), 0, 0.1, 0.1, 1)
+
+
+@pytest.fixture(scope="module")
+def made(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Gives a recipe's card, file and network."""
+
+    def make(text: str) -> tuple[Card, bytes, Any]:
+        recipe = Recipe.parse(text)
+        result = pipeline.run(recipe)
+        content = artifact_bytes(result.network, pipeline.task.input_shape)
+        folder = tmp_path_factory.mktemp("bundle")
+        about = save_bundle(folder, result.network, pipeline.task, recipe, result.decisions)
+        steps = [asdict(step) for step in result.steps if step.position]
+        baseline = pipeline.baseline.metrics.to_json()
+        card = {
+            "study": "tiny-0-abcdef",
+            "trial": "t0007",
+            "task": "tiny",
+            "network": "compact_cnn",
+            "input_shape": list(pipeline.task.input_shape),
+            "recipe": str(recipe),
+            "seed": 0,
+            "device": "coral-dev-board",
+            "metrics": result.metrics.to_json(),
+            "baseline": baseline,
+            "waterfall": waterfall(about, baseline, steps, "coral-dev-board"),
+            "predictions": predictions(about, ["coral-dev-board"]),
+            "epochs_per_step": 0.1,
+            "threads": 1,
+            "artifact": report_artifact(content, result.network, pipeline.dataset.validation).to_json(),
+            "test_looks": [],
+            "baseline_test_looks": [LOOK],
+            "weights_digest": result.digest,
+            "files": {"model.tflite": "f" * 64},
+            "dropped": ["names of tensors", "metadata"],
+            "deliveries": [],
+            "remarks": ["quality equals the stored trial's"],
+            "versions": {"atoll": "0.1.0"},
+            "data": "1",
+            "commands": ['atoll evaluate "x"'],
+        }
+        return card, content, result.network
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def card(made: Made) -> Card:
+    return made("prune_channels(ratio=0.5) -> quantize(bits=8)")[0]
+
+
+def cells(text: str, label: str) -> list[str]:
+    """Returns the cells of the table row that begins with a label."""
+    row = next(line for line in text.splitlines() if line.startswith(f"| {label} |"))
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def test_the_same_card_gives_the_same_text(card: Card) -> None:
+    assert card_markdown(card) == card_markdown({name: card[name] for name in reversed(card)})
+
+
+def test_every_figure_names_its_source_and_unit(card: Card) -> None:
+    text = card_markdown(card)
+    table = text.split("## Figures")[1].split("##")[0].strip().splitlines()[2:]
+    assert len(table) >= 12
+    for row in table:
+        assert re.search(r"\((measured|predicted|counted)\b", row), row
+    units = {"file": "B", "payload": "B", "latency": "ms", "peak memory": "KiB", "multiply": "MAC"}
+    for begin, unit in units.items():
+        assert all(f", {unit} " in row for row in table if row.startswith(f"| {begin}")), begin
+
+
+def test_figures_are_those_of_the_card(card: Card) -> None:
+    text = card_markdown(card)
+    ours, base, file = card["metrics"], card["baseline"], card["artifact"]
+    assert cells(text, "file, B (measured)")[1:] == [
+        f"{base['model_bytes']:,}",
+        f"{file['model_bytes']:,}",
+    ]
+    assert cells(text, "accuracy, validation (measured, network)")[1:] == [
+        f"{100 * base['quality']:.2f} %",
+        f"{100 * ours['quality']:.2f} %",
+    ]
+    assert cells(text, "accuracy, test (measured, file)")[1:] == ["87.50 % (2026-11-21)", "not looked at"]
+    latency = cells(text, "latency, ms (predicted, coral-dev-board)")[2]
+    assert latency.startswith(f"{ours['latency_ms']:,.2f} ({ours['latency_ms_low']:,.2f} to ")
+    assert ours["latency_status"] in latency
+    assert f"over {file['images']:,} validation images" in text
+    assert f"{100 * file['agreement']:.2f} % of them" in text
+    assert f"{base['model_bytes'] / file['model_bytes']:.1f} times smaller" in text
+    for digest in (card["weights_digest"], *card["files"].values()):
+        assert f"`{digest}`" in text
+
+
+def test_every_step_has_its_row(card: Card) -> None:
+    text = card_markdown(card)
+    for row in card["waterfall"][1:]:
+        found = cells(text, str(row["position"]))
+        assert found[1:7] == [
+            f"`{row['step']}`",
+            row["stage"],
+            f"{100 * row['quality']:.2f} %",
+            f"{row['model_bytes']:,}",
+            f"{row['payload_bytes']:,}",
+            f"{row['packed_bytes']:,}",
+        ]
+        low, high = row["latency_ms_low"], row["latency_ms_high"]
+        assert found[8] == f"{row['latency_ms']:,.2f} ({low:,.2f} to {high:,.2f})"
+        assert found[-1] == f"{row['epochs']:.1f}"
+    assert cells(text, "0")[1] == "baseline"
+
+
+def test_predictions_name_device_set_up_unit_and_status(card: Card) -> None:
+    table = card_markdown(card).split("## On devices")[1].split("##")[0]
+    for row, name, divisor, unit in zip(
+        card["predictions"], ("latency", "peak memory"), (1, 1024), ("ms", "KiB"), strict=True
+    ):
+        (line,) = [line for line in table.splitlines() if f"| {name} |" in line]
+        assert line.startswith(f"| coral-dev-board | {row['setup'] or 'default'} |")
+        low, high = row["low"] / divisor, row["high"] / divisor
+        assert f"| {row['value'] / divisor:,.2f} ({low:,.2f} to {high:,.2f}) {unit} |" in line
+        assert line.endswith(f"| {row['status']} |")
+
+
+@pytest.mark.parametrize(
+    ("looks", "said"),
+    [
+        ([], "test split: not looked at"),
+        ([LOOK], "test split: looked at once with this model: 87.50 % (2026-11-21) by `atoll search`"),
+        (
+            [LOOK, {**LOOK, "quality": 0.88, "command": "verify"}],
+            "looked at 2 times with this model: 87.50 %",
+        ),
+    ],
+)
+def test_looks_at_the_test_split_are_counted_and_the_first_is_shown(
+    card: Card, looks: list[dict[str, Any]], said: str
+) -> None:
+    text = card_markdown({**card, "test_looks": looks})
+    assert said in text
+    shown = "87.50 % (2026-11-21)" if looks else "not looked at"
+    assert cells(text, "accuracy, test (measured, file)")[2] == shown
+
+
+def opening(card: Card, drop: float, **more: Any) -> str:
+    metrics = {**card["metrics"], "quality": card["baseline"]["quality"] - drop}
+    return card_markdown({**card, "metrics": metrics, **more}).split("\n\n")[1]
+
+
+@pytest.mark.parametrize(
+    ("drop", "said"),
+    [(0.0123, "1.23 points worse"), (-0.02, "2.00 points better"), (0.0, "neither better nor worse")],
+)
+def test_a_drop_is_said_in_points(card: Card, drop: float, said: str) -> None:
+    assert f"{said} in accuracy" in opening(card, drop)
+
+
+def test_a_model_that_lost_a_point_on_test_is_not_called_as_good(card: Card) -> None:
+    looks = {"baseline_test_looks": [{**LOOK, "quality": 0.885}], "test_looks": [LOOK], "test_images": 1000}
+    said = opening(card, 0.0, **looks)
+    assert "neither" not in said and "0.00 points apart in accuracy on the validation split" in said
+    # sqrt((0.885 x 0.115 + 0.875 x 0.125) / 1000) = 0.0145
+    assert "On the test split it is 1.00 points worse (within the noise of both, 2.91 points" in said
+    assert "neither" in opening(card, 0.0, baseline_test_looks=[LOOK], test_looks=[LOOK], test_images=1000)
+
+
+def test_a_card_of_before_says_nothing_of_noise_on_test(card: Card) -> None:
+    said = opening(card, 0.0, baseline_test_looks=[{**LOOK, "quality": 0.9}], test_looks=[LOOK])
+    assert "On the test split it is 2.50 points worse. Trial" in said
+
+
+def test_fates_and_layers_left_alone_are_told(card: Card) -> None:
+    notes = {"fates": {"conv1": [["mask", "dropped"]]}, "left_alone": {"dense2": "too small"}}
+    base, first, second = card["waterfall"]
+    rows = [base, {**first, "notes": notes}, {**second, "notes": {"left_alone": ["conv2"]}}]
+    text = card_markdown({**card, "waterfall": rows})
+    assert "- step 1, `conv1`: mask dropped" in text
+    assert "- step 1 left `dense2` alone: too small" in text
+    assert "- step 2 left alone: `conv2`" in text
+
+
+@pytest.mark.parametrize("text", ["quantize(bits=8)", "prune_channels(ratio=0.5)"])
+def test_the_snippet_gives_the_network_s_label(
+    made: Made, pipeline: Pipeline, text: str, tmp_path: Path
+) -> None:
+    """As a reader would run it, beside the file, with an image of their own in place of the example."""
+    card, content, network = made(text)
+    (tmp_path / "model.tflite").write_bytes(content)
+    image = pipeline.dataset.validation.images[:1]
+    np.save(tmp_path / "image.npy", to_float(image).permute(0, 2, 3, 1).numpy())
+    snippet = card_markdown(card).split("```python\n")[1].split("```")[0]
+    assert len(snippet.splitlines()) == 5
+    own, count = re.subn(r"np\.zeros\(.*?np\.float32\)", 'np.load("image.npy")', snippet)
+    assert count == 1
+    compile(snippet, "snippet", "exec")
+    found = subprocess.run(
+        [sys.executable, "-c", own], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert int(found.stdout) == int(predict_logits(network, image).argmax())
+
+
+def test_the_snippet_s_example_has_the_file_s_shape(card: Card) -> None:
+    assert "np.zeros((1, 8, 8, 1), np.float32)" in card_markdown(card)
+
+
+def test_other_forms_stand_beside_the_file_s_bytes_and_the_payload_s(card: Card) -> None:
+    text = card_markdown(card)
+    assert "## Other forms" not in text
+    structure = f"{card['artifact']['structure_bytes']:,} bytes are structure"
+    assert structure in text and "Dropped: names of tensors, metadata." in text
+    compared = {"images": 100, "agreement": 0.99, "largest_difference": 0.0125}
+    forms = [
+        {"form": "pack", "file": "model.tflite.packed", "bytes": 1234, "holds": "it", "figures": {}},
+        {"form": "onnx", "file": "model.onnx", "bytes": 5678, "holds": "QDQ", "figures": compared},
+    ]
+    lines = card_markdown({**card, "deliveries": forms}).splitlines()
+    file, payload = card["artifact"]["model_bytes"], card["metrics"]["payload_bytes"]
+    sizes = f"{file:,} | {{}} | {payload:,.0f}"
+    assert (
+        f"| `model.tflite.packed` | {sizes.format('1,234')} | it | holds the bytes of model.tflite |" in lines
+    )
+    (onnx,) = [line for line in lines if line.startswith("| `model.onnx`")]
+    assert sizes.format("5,678") in onnx and "99.00 % of 100 images, largest difference 0.0125" in onnx

@@ -1,0 +1,84 @@
+"""The baseline: the best on validation of given, plain and self-distilled; never worse than the given one."""
+
+import pytest
+import torch
+from atoll.evaluators.steps import baseline as baseline_module
+from atoll.evaluators.steps.baseline import make_baseline
+from atoll.evaluators.steps.pipeline import Pipeline
+from atoll.evaluators.tasks.given import given_network
+from atoll.evaluators.tasks.task import Task
+from atoll.evaluators.training.loop import evaluate_quality
+from atoll.hw_models.devices.device import Device
+from atoll.spaces.layers.structure import adopt
+from atoll.spaces.recipes.recipe import Recipe
+from torch import nn
+
+
+@pytest.fixture
+def given(tiny_task: Task) -> nn.Module:
+    return adopt(given_network(tiny_task), tiny_task.input_shape).eval()
+
+
+def test_it_is_the_best_of_three_and_never_worse_than_given(tiny_task: Task, given: nn.Module) -> None:
+    before = {name: tensor.clone() for name, tensor in given.state_dict().items()}
+    dataset = tiny_task.dataset()
+    network, qualities = make_baseline(given, tiny_task, dataset, epochs=0.5, seed=0)
+    assert set(qualities) == {"given", "plain", "self_distilled"}
+    assert evaluate_quality(network, dataset.validation) == max(qualities.values()) >= qualities["given"]
+    assert qualities["given"] == evaluate_quality(given, dataset.validation)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in given.state_dict().items())
+
+
+@pytest.mark.parametrize("best", ["given", "plain", "self_distilled"])
+def test_whichever_validates_best_is_taken_and_recorded(
+    tiny_task: Task,
+    best: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """The judge is told what to say, in the order in which the networks are made."""
+    order = ["given", "plain", "self_distilled"]
+    seen: list[nn.Module] = []
+
+    def judge(network: nn.Module, split: object) -> float:
+        seen.append(network)
+        return 0.9 if order[len(seen) - 1] == best else 0.5
+
+    monkeypatch.setattr(baseline_module, "evaluate_quality", judge)
+    pipeline = Pipeline(
+        tiny_task,
+        Device.load("coral-dev-board"),
+        tmp_path_factory.mktemp("cache"),
+        seed=0,
+        epochs_per_step=0.1,
+        baseline_epochs=0.2,
+        threads=1,
+    )
+    result = pipeline.run(Recipe())
+    chosen = seen[order.index(best)]
+    assert all(
+        torch.equal(tensor, chosen.state_dict()[name]) for name, tensor in result.network.state_dict().items()
+    )
+    assert result.steps[0].notes["chosen"] == best
+    assert result.steps[0].notes["quality"] == {name: 0.9 if name == best else 0.5 for name in order}
+    assert result.steps[0].epochs == result.metrics.train_epochs == (0.0 if best == "given" else 0.2)
+
+
+def test_where_nothing_improves_the_given_network_stays(
+    tiny_task: Task, given: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baseline_module, "evaluate_quality", lambda network, split: 0.5)
+    network, _ = make_baseline(given, tiny_task, tiny_task.dataset(), epochs=0.1, seed=0)
+    assert network is given
+
+
+def test_the_seed_decides_it(tiny_task: Task, given: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(seed: int) -> torch.Tensor:
+        network, _ = make_baseline(given, tiny_task, tiny_task.dataset(), 0.1, seed)
+        return network.state_dict()["classifier.dense2.weight.raw"]
+
+    qualities = iter([0.1, 0.9, 0.5] * 3)
+    monkeypatch.setattr(baseline_module, "evaluate_quality", lambda network, split: next(qualities))
+    first = made(0)
+    assert torch.equal(first, made(0))
+    assert not torch.equal(first, made(1))

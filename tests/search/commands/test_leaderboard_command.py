@@ -1,0 +1,227 @@
+"""`atoll leaderboard`: which study, which rows, in which order, and what is said when nothing qualifies."""
+
+import csv
+import io
+import json
+
+import duckdb
+import pytest
+from atoll.evaluators.ranking.leaderboard import leaderboard
+from atoll.evaluators.ranking.ranking import PROFILES
+from atoll.search.commands import cli
+from atoll.search.store.events import event_from_json
+from atoll.search.store.store import Store
+
+BASELINE = {
+    "quality": 0.90,
+    "quality_name": "accuracy",
+    "model_bytes": 4_400_000,
+    "payload_bytes": 4_400_000,
+    "latency_ms": 22.0,
+    "latency_ms_low": 20.0,
+    "latency_ms_high": 24.0,
+    "macs": 32_000_000,
+    "peak_memory_bytes": 9_000_000,
+}
+
+
+def metrics(quality, shrink):
+    """The baseline's figures at another quality, bytes divided by `shrink`, other costs by its root."""
+    root = shrink**0.5
+    costs = {"latency_ms": 22.0 / root, "latency_ms_low": 20.0 / root, "latency_ms_high": 24.0 / root}
+    return BASELINE | costs | {
+        "quality": quality,
+        "model_bytes": round(4_400_000 / shrink),
+        "macs": round(32_000_000 / root),
+        "peak_memory_bytes": round(9_000_000 / root),
+    }  # fmt: skip
+
+
+SOUND = {"quantize(bits=8)": metrics(0.90, 4), "binarize": metrics(0.885, 29)}
+WRECK = {"tensor_train(rank=1) -> binarize": metrics(0.09, 800)}
+
+
+class Study:
+    """Writes a study's events."""
+
+    def __init__(self, store, name="s", created_at="2026-11-05T12:00:00Z", **definition):
+        self.store, self.name, self.trials = store, name, 0
+        definition = {"profile": "balanced", "constraints": ["quality_drop <= 0.02"]} | definition
+        self.append(type="study", created_at=created_at, definition=definition)
+        self.finished("baseline", BASELINE, origin="baseline")
+
+    def append(self, **event):
+        self.store.journal.append(event_from_json({"study": self.name, **event}))
+
+    def finished(self, recipe, figures, seed=0, origin="search"):
+        key = self.proposed(recipe, seed, origin)
+        self.append(type="ended", status="finished", metrics=figures, **key)
+        return self
+
+    def proposed(self, recipe, seed=0, origin="search"):
+        self.trials += 1
+        key = {"trial": f"t{self.trials:04d}", "recipe_digest": recipe, "seed": seed, "epochs_per_step": 1.0}
+        self.append(type="proposed", recipe=recipe, origin=origin, **key)
+        return key
+
+    def all(self, recipes):
+        for recipe, figures in recipes.items():
+            self.finished(recipe, figures)
+        return self
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "atoll.duckdb")
+
+
+@pytest.fixture
+def command(store, capsys):
+    """Runs `atoll leaderboard`; returns exit status, stdout and stderr."""
+
+    def run(*options):
+        status = cli.main(["leaderboard", "--store", str(store.path), *options])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+def rows(command, *options):
+    status, out, _ = command("--format", "json", *options)
+    assert status == 0
+    return json.loads(out)
+
+
+@pytest.mark.parametrize("scoring", ["linear", "rank", "dense"])
+@pytest.mark.parametrize("profile", PROFILES)
+def test_ranks_as_the_papers_scheme_over_the_same_trials(store, command, profile, scoring):
+    Study(store).all(SOUND)
+    trials = [{"recipe": recipe, **figures} for recipe, figures in SOUND.items()]
+    expected = leaderboard(trials, BASELINE, profile, scoring=scoring)
+    got = rows(command, "--profile", profile, "--scoring", scoring)
+    assert [(row["recipe"], row["rank"], row["score"]) for row in got] == [
+        (row["recipe"], row["rank"], pytest.approx(row["score"])) for row in expected
+    ]
+
+
+def test_a_wreck_is_left_out_and_said_unless_all_are_asked_for(store, command):
+    Study(store).all(SOUND | WRECK)
+    _, out, err = command("--format", "json")
+    assert {row["recipe"] for row in json.loads(out)} == {"baseline", *SOUND}
+    assert "1 of 3 recipes miss the constraints and are not ranked (--all ranks them)" in err
+    everything = {row["recipe"]: row for row in rows(command, "--all")}
+    assert set(everything) == {"baseline", *SOUND, *WRECK}
+    [wreck] = WRECK
+    assert everything[wreck]["misses"] == "quality_drop 0.81, demanded <= 0.02"
+    assert everything["binarize"]["meets"] is True
+
+
+def test_when_nothing_meets_the_constraints_the_nearest_trial_is_named(store, command):
+    Study(store).all(WRECK).finished("cluster(clusters=2)", metrics(0.85, 9))
+    status, out, err = command("--format", "json")
+    assert status == 0
+    assert [row["recipe"] for row in json.loads(out)] == ["baseline"]
+    assert (
+        "no recipe of study 's' meets its constraints; the nearest is trial t0003, cluster(clusters=2), "
+        "which misses: quality_drop 0.05, demanded <= 0.02"
+    ) in err
+
+
+def test_one_row_a_recipe_the_mean_over_its_seeds(store, command):
+    study = Study(store)
+    for seed, quality in enumerate((0.88, 0.90, 0.92)):
+        study.finished("binarize", metrics(quality, 29), seed)
+    [row] = [row for row in rows(command) if row["recipe"] == "binarize"]
+    assert (row["n"], row["quality"], row["quality_std"]) == (3, pytest.approx(0.90), pytest.approx(0.02))
+    assert row["quality_drop"] == pytest.approx(0.0)
+
+
+def test_the_newest_study_unless_another_is_named(store, command):
+    Study(store, "new", "2026-11-06T00:00:00Z").finished("binarize", SOUND["binarize"])
+    Study(store, "old", "2026-11-05T00:00:00Z").finished("quantize(bits=8)", SOUND["quantize(bits=8)"])
+    assert {row["recipe"] for row in rows(command)} == {"baseline", "binarize"}
+    assert {row["recipe"] for row in rows(command, "--study", "old")} == {"baseline", "quantize(bits=8)"}
+
+
+def test_profile_and_constraints_are_the_studys_own(store, command):
+    by_accuracy = {"accuracy": 1.0, "compression": 0.0, "time": 0.0, "cost": 0.0, "memory": 0.0}
+    Study(store, profile=by_accuracy, constraints=["compression_ratio >= 20"]).all(SOUND | WRECK)
+    # By accuracy alone the baseline leads, and the wreck, small enough, is last.
+    assert [row["recipe"] for row in rows(command)] == ["baseline", "binarize", *WRECK]
+    assert rows(command, "--profile", "efficiency")[0]["recipe"] != "baseline"
+
+
+def test_a_limit_cuts_the_rows_and_not_the_ranking(store, command):
+    Study(store).all(SOUND)
+    assert rows(command, "--limit", "1") == rows(command)[:1]
+
+
+def test_the_table_says_units_and_measured_or_predicted(store, command):
+    Study(store, device="coral-dev-board").all(SOUND)
+    status, out, _ = command()
+    assert status == 0
+    assert "s: profile balanced, scoring linear, quality_drop <= 0.02; latency and memory on coral" in out
+    for unit in ("accuracy", "kB", "M MAC", "ms", "MiB", "1 to 3"):
+        assert unit in out
+    assert "measured: quality, drop, work\n" in out
+    assert "predicted: file, smaller, latency, memory\n" in out
+    assert "4,400.0" in out  # kB
+    # Nothing was exported and every recipe ran once: no empty columns.
+    assert "test" not in out
+    assert "+-" not in out
+
+
+def test_csv_has_the_intervals_and_the_measured_columns(store, command):
+    study = Study(store).all(SOUND)
+    study.append(type="measured", trial="t0003", model_bytes_measured=150_000, test_quality=0.875)
+    rows = {row["recipe"]: row for row in csv.DictReader(io.StringIO(command("--format", "csv")[1]))}
+    assert rows["binarize"]["model_bytes_measured"] == "150000"
+    assert rows["binarize"]["test_quality"] == "0.875"
+    assert rows["baseline"]["latency_ms_low"] == "20.0"
+    assert rows["baseline"]["trial"] == "t0001"
+
+
+def test_failed_running_and_rejected_trials_are_no_rows(store, command):
+    study = Study(store)
+    for status in ("failed", "rejected"):
+        study.append(type="ended", status=status, reason="r", **study.proposed(f"{status}()"))
+    study.proposed("running()")
+    with store.lock():
+        _, out, err = command("--format", "json")
+    assert [row["recipe"] for row in json.loads(out)] == ["baseline"]
+    assert "has finished no recipe yet (1 running, 1 failed, 1 rejected): the baseline stands alone" in err
+
+
+def test_a_baseline_that_is_not_there_yet_is_said(store, command):
+    store.journal.append(event_from_json({"type": "study", "study": "s"}))
+    status, out, err = command()
+    assert (status, out) == (2, "")
+    assert "study 's' has no finished baseline yet" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--study", "t"), "no study 't' in"),
+        (("--profile", "balance"), "unknown profile 'balance': did you mean 'balanced'?"),
+        (("--scoring", "lines"), "unknown scoring 'lines'"),
+        (("--limit", "0"), "limit"),
+    ],
+)
+def test_wrong_options_end_with_one_message(store, command, options, message):
+    Study(store).all(SOUND)
+    status, out, err = command(*options)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_no_study_is_said(store, command):
+    Study(store)
+    store.fold()
+    with duckdb.connect(str(store.path)) as connection:
+        connection.execute("DELETE FROM study_rows")
+    status, _, err = command()
+    assert status == 2
+    assert f"no study in {store.path}" in err

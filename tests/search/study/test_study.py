@@ -1,0 +1,248 @@
+"""Tests of studies and their files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from atoll.search.proposer.proposer import Proposer
+from atoll.search.study.reference import PAPERS, REFERENCE, fixed_recipes, reference_recipes
+from atoll.search.study.study import Limits, Study, check_same
+from atoll.search.study.study_file import (
+    built_in_studies,
+    create_study,
+    find_study_file,
+    read_study,
+    task_study,
+)
+from atoll.spaces.errors import AtollError
+from atoll.spaces.recipes.order import count_recipes, is_legal
+from atoll.spaces.recipes.recipe import Recipe
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_what_was_left_open_is_filled_in() -> None:
+    study = Study.create({"task": "digits"})
+    assert study.techniques == tuple(technique.name for technique in study.technique_types)
+    assert study.epochs_per_step == study.budget_epochs > 0
+    assert study.constraints == ("quality_drop <= 0.02",)
+    assert study.baseline_epochs == 4 * study.budget_epochs
+
+
+def test_a_study_without_a_name_is_called_after_its_definition() -> None:
+    study = Study.create({"task": "digits", "seed": 7})
+    assert study.study_name == f"digits-7-{study.digest[:6]}"
+
+
+@pytest.mark.parametrize(
+    ("values", "same"),
+    [
+        ({"limits": {"trials": 9, "workers": 1, "time_minutes": 1, "ensembles": 5}}, True),
+        ({"name": "mine"}, True),
+        ({"techniques": ["tensor_train", "quantize"]}, False),
+        ({"seed": 1}, False),
+        ({"epochs_per_step": 1}, False),
+        ({"constraints": ["latency_ms <= 10"]}, False),
+        ({"profile": "memory"}, False),
+    ],
+)
+def test_identity_is_the_definition_without_name_and_limits(values: dict[str, Any], same: bool) -> None:
+    plain = Study.create({"task": "digits"})
+    assert (Study.create({"task": "digits", **values}).digest == plain.digest) is same
+
+
+def test_the_order_in_which_techniques_are_listed_means_nothing() -> None:
+    one = Study.create({"task": "digits", "techniques": ["quantize", "cluster"]})
+    other = Study.create({"task": "digits", "techniques": ["cluster", "quantize"]})
+    assert one.digest == other.digest
+
+
+def test_a_stored_definition_gives_the_study_again() -> None:
+    study = Study.create({"task": "digits", "seed": 2, "profile": "cost", "limits": {"trials": 30}})
+    again = Study.from_stored("mine", study.definition(), {"trials": 40})
+    assert again.definition() == study.definition()
+    assert (again.study_name, again.limits) == ("mine", Limits(trials=40))
+
+
+def test_another_definition_under_a_known_name_is_refused_with_the_difference() -> None:
+    stored = Study.create({"task": "digits"}).definition()
+    wanted = Study.create({"task": "digits", "max_steps": 3}).definition()
+    with pytest.raises(AtollError, match=r"'mine'.*max_steps was 4, is now 3.*another name"):
+        check_same("mine", stored, wanted, "this search")
+
+
+def test_a_grid_that_changed_is_a_difference() -> None:
+    study = Study.create({"task": "digits"})
+    stored = study.definition()
+    stored["space"]["tensor_train"]["rank"] = [1, 2]
+    with pytest.raises(AtollError, match=r"space.tensor_train.rank was \[1, 2\]"):
+        Study.from_stored("mine", stored, None)
+
+
+def test_reference_and_papers_are_legal_and_the_baseline_comes_first() -> None:
+    assert len(reference_recipes()) == len(REFERENCE) == 6
+    assert reference_recipes()[0] == Recipe()
+    assert list(fixed_recipes().values()) == ["baseline"] + 5 * ["reference"] + len(PAPERS) * ["paper"]
+    assert all(is_legal(recipe.steps) for recipe in fixed_recipes())
+
+
+def test_the_built_in_studies_can_be_read() -> None:
+    assert built_in_studies() == ["characters", "demo"]
+    assert read_study(find_study_file(None)).task == "digits"
+    assert read_study(find_study_file("characters")).task == "characters"
+    assert task_study("digits")["task"] == "digits"
+
+
+def test_the_command_line_comes_before_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "task: digits\nseed: 1\nlimits:\n  trials: 30\n  workers: 2\n")
+    study = read_study(path, {"seed": 4, "limits": {"trials": 50}})
+    assert (study.seed, study.limits) == (4, Limits(trials=50, workers=2))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("task: digits\ntrails: 5\n", r"line 2: unknown key 'trails'; .*Known: .*constraints"),
+        ("task: digits\nlimits:\n  trails: 5\n", r"line 3: unknown key 'trails'; did you mean 'trials'"),
+        (
+            "task: digits\nlimits:\n  trials: many\n",
+            r"line 3: limits.trials: got 'many', it should be a whole number",
+        ),
+        (
+            "task: digits\nmax_steps: 0\n",
+            r"line 2: max_steps: got 0, it should be greater than",
+        ),
+        ("task: digits\ntechniques: [quantise]\n", r"line 2: .*'quantise'.*did you mean 'quantize'"),
+        ("task: digts\n", r"line 1: .*'digts'.*did you mean 'digits'"),
+        ("task: digits\nprofile: fast\n", r"line 2: unknown profile 'fast'"),
+        ("task: digits\ndevice: coral\n", r"line 2: .*'coral'.*coral-dev-board"),
+        ("name: nano\ntask: digits\ndevice: nano\n", r"line 3: unknown device 'nano'"),
+        ("name: &n nano\ntask: digits\n\ndevice: *n\n", r"line 4: unknown device 'nano'"),
+        (
+            "task: digits\nsettings:\n  quantize:\n    bits:\n    - 8\n    - 7\n",
+            r"line 6: .*got 7, allowed is",
+        ),
+        ("task: digits\nsettings:\n  quantize:\n    bit: [8]\n", r"line 4: .*unknown setting 'bit'"),
+        (
+            "task: digits\nsettings: {quantize: {bits: 8}}\n",
+            r"line 2: settings.quantize.bits: got 8, .*a list",
+        ),
+        (
+            "task: digits\nprofile:\n  accuracy: high\n",
+            r"line 3: profile.accuracy: got 'high', .*a valid number",
+        ),
+        ("task: digits\nconstraints:\n- macs <= 3\n- foo <= 3\n", r"line 4: .*unknown metric 'foo'"),
+        ("task: digits\nmax_steps: 1\n", r"line 2: min_steps: got 2"),
+        ("task: digits\ndevice:\n  nano\n", r"line 3: unknown device 'nano'"),
+        ("task: digits\nwrong:\n  nano\n", r"line 2: unknown key 'wrong'"),
+        ("", r"got nothing, allowed is a YAML mapping"),
+        ("task: digits\nconstraints: ['latency <= 3']\n", r"line 2: .*unknown metric 'latency'.*latency_ms"),
+        ("task: digits\nconstraints: latency_ms <= 3\n", r"line 2: constraints: got .*, it should be a list"),
+        ("task: digits\nprofile: {}\n", r"no weight is above 0"),
+        ("task: digits\nprofile: {accuracy: -1}\n", r"weight of accuracy is -1.0"),
+        ("task: digits\nname: a/b\n", r"line 2: name: got 'a/b'"),
+        ("task: digits\nseed: 1\nseed: 2\n", r"line 3: key 'seed' is given twice"),
+        ("task: digits\nmin_steps: 5\n", r"min_steps: got 5, allowed is at most max_steps, which is 4"),
+        ("device: host\n", r"task is missing"),
+        ("- task\n", r"got a list, allowed is a YAML mapping"),
+        ("task: [\n", r"line 2: "),
+        (
+            "task: !!python/object/apply:os.getcwd []\n",
+            r"line 1: got the tag !!python/object/apply:os.getcwd",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_file_and_line(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(AtollError, match=message) as error:
+        read_study(path)
+    assert str(error.value).startswith(str(path))
+
+
+def test_a_mistake_of_the_command_line_is_not_blamed_on_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "task: digits\nlimits:\n  trials: 30\n")
+    with pytest.raises(AtollError, match=r"^command line: limits.time_minutes: got -1.0"):
+        read_study(path, {"limits": {"time_minutes": -1.0}})
+
+
+def test_the_command_line_hides_no_mistake_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "task: digits\nlimits: 5\n")
+    with pytest.raises(AtollError, match=r"line 2: limits: got 5, it should be a mapping"):
+        read_study(path, {"limits": {"trials": 3}})
+
+
+@pytest.mark.parametrize("text", ["task: {word}\n", "task: digits\nname: {word}\n", "{word}: 1\n"])
+def test_a_message_stays_short_whatever_the_file_holds(tmp_path: Path, text: str) -> None:
+    with pytest.raises(AtollError) as error:
+        read_study(write(tmp_path, text.format(word="x" * 50_000)))
+    assert len(str(error.value)) < 1200
+
+
+def test_a_mistake_of_the_command_line_that_the_file_has_too_is_the_command_lines(tmp_path: Path) -> None:
+    path = write(tmp_path, "task: digits\ndevice: host\n")
+    with pytest.raises(AtollError, match=r"^command line: unknown device 'nano'"):
+        read_study(path, {"device": "nano"})
+
+
+def test_a_missing_file_is_named_with_what_is_allowed() -> None:
+    with pytest.raises(AtollError, match=r"'nowhere.yaml'.*no such file.*characters, demo"):
+        find_study_file("nowhere.yaml")
+
+
+def test_values_without_a_file_are_checked_too() -> None:
+    with pytest.raises(AtollError, match=r"^here: seed: got -1"):
+        create_study({"task": "digits", "seed": -1}, "here")
+
+
+WIDER = {
+    "task": "digits",
+    "techniques": ["prune_channels", "quantize"],
+    "settings": {
+        "prune_channels": {"ratio": [0.5], "criterion": ["l1", "taylor"]},
+        "quantize": {"bits": [16, 4], "scheme": ["symmetric", "affine"]},
+    },
+}
+
+
+def test_a_study_says_which_values_are_tried() -> None:
+    study = Study.create(WIDER)
+    proposer = Proposer(study.technique_types, 1, 2, 0, study.settings)
+    proposed: list[Recipe] = []
+    while (recipe := proposer.propose(len(proposed), [], known=proposed)) is not None:
+        proposed.append(recipe)
+    # half precision has no scheme: three of four combinations, each with two kinds of ends
+    channels, widths = 2, 3 * 2
+    assert len(proposed) == channels + widths + 2 * channels * widths
+    assert count_recipes(study.technique_types, 2, study.settings) == len(proposed)
+    steps = [step for recipe in proposed for step in recipe]
+    assert {step.settings().get("criterion") for step in steps} == {None, "l1", "taylor"}
+
+
+def test_other_values_are_another_study_and_come_back_from_the_store() -> None:
+    study = Study.create(WIDER)
+    plain = Study.create({**WIDER, "settings": {}})
+    assert study.digest != plain.digest
+    stored = json.loads(json.dumps(study.definition()))
+    assert Study.from_stored("mine", stored, None).settings == study.settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"quantise": {}}, "quantise.*did you mean 'quantize'"),
+        ({"cluster": {"clusters": [8]}}, "'cluster', which is not among the techniques"),
+        ({"quantize": {"bit": [8]}}, "unknown setting 'bit'; did you mean 'bits'"),
+        ({"quantize": {"bits": [5]}}, "settings: quantize: bits: got 5, allowed is one of 16, 8, 4, 3, 2"),
+        ({"quantize": {"bits": []}}, "allowed are one or more values, each once"),
+        ({"quantize": {"bits": [8, 8.0]}}, "allowed are one or more values, each once"),
+        ({"quantize": {"bits": [16], "scheme": ["affine"]}}, "no combination of"),
+    ],
+)
+def test_values_that_cannot_be_tried_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(AtollError, match=message):
+        Study.create({**WIDER, "settings": settings})
