@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from ...hw_models.tables.layer_table import layer_table
 from ...spaces.errors import AtollError
-from ...spaces.layers.structure import adopt, input_shape_of
+from ...spaces.graph.adopt import adopt
+from ...spaces.layers.structure import input_shape_of
 from ...spaces.networks import build_network
 from ...spaces.outside.foreign_file import LARGEST_BYTES, damage_told, inside, read_bytes, read_json
 from ...spaces.recipes.recipe import Recipe

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from ...hw_models.devices.device import Device
-from ...spaces.layers.structure import adopt, to_meta
+from ...spaces.graph.adopt import adopt
+from ...spaces.layers.structure import to_meta
 from ...spaces.recipes.recipe import Recipe
 from ..measuring.measure import Price, price
 from ..ranking.metrics import Metrics

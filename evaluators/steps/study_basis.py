@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from ...hw_models.devices.device import Device
-from ...spaces.layers.structure import adopt
+from ...spaces.graph.adopt import adopt
 from ...spaces.recipes.recipe import Recipe
 from ..datasets.dataset import Dataset
 from ..digests import digest_json, digest_tensors, library_versions

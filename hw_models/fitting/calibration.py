@@ -2,33 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ...spaces.errors import AtollError
 from ..formulas.cost_model import CostModel
 from ..formulas.setup import Setup
 from ..tables.layer_table import LayerTable
 from .coverage import Coverage
-from .estimate import Estimate, log_error
+from .estimate import Estimate, Point, log_error
 from .fitted import Fitted, LeftOut
 from .measured_table import measured_table
 from .measurements import Measurement
-
-
-@dataclass(frozen=True)
-class Point:
-    """One measured figure that can be priced.
-
-    Args:
-        measurement: where it comes from.
-        measured: in the quantity's unit.
-        table, work: of the network.
-    """
-
-    measurement: Measurement
-    measured: float
-    table: LayerTable
-    work: Any
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from math import exp
 from statistics import mean
 from typing import Any, Literal
 
-from .calibration import Point, Sample, fit
-from .estimate import Estimate, log_error
+from .calibration import Sample, fit
+from .estimate import Estimate, Point, log_error
 from .fitted import Fitted
 from .measurements import Measurement
 

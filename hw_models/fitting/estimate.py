@@ -7,16 +7,32 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..formulas.cost_model import CostModel
 from ..formulas.setup import Setup
+from ..tables.layer_table import LayerTable
+from .measurements import Measurement
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from .calibration import Point
 
 #: step of the logarithms in central differences: the third order is then below 1e-8
 _STEP = 1e-4
 #: correlations below this are differences' noise; without them the stored file is the same everywhere
 _LEAST_CORRELATION = 1e-6
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measured figure that can be priced.
+
+    Args:
+        measurement: where it comes from.
+        measured: in the quantity's unit.
+        table, work: of the network.
+    """
+
+    measurement: Measurement
+    measured: float
+    table: LayerTable
+    work: Any
 
 
 @dataclass(frozen=True)
@@ -36,7 +52,7 @@ class Estimate:
         cls,
         model: CostModel,
         setups: tuple[Setup, ...],
-        points: "Sequence[Point]",
+        points: Sequence[Point],
         near: Mapping[str, float] | None = None,
     ) -> Self:
         """Fits: least squares of log(predicted / measured) / noise and of log(coefficient / prior) / spread.
@@ -114,6 +130,6 @@ class Estimate:
         return cls(stored["coefficients"], tuple(tuple(row) for row in stored["covariance"]))
 
 
-def log_error(model: CostModel, point: "Point", coefficients: Mapping[str, float]) -> float:
+def log_error(model: CostModel, point: Point, coefficients: Mapping[str, float]) -> float:
     """Returns log(predicted / measured) of one point."""
     return log(model.price(point.work, coefficients, point.measurement.setup) / point.measured)

@@ -58,7 +58,7 @@ def _artifact_table(measurement: Measurement, path: Path) -> LayerTable:
 def _zoo_table(measurement: Measurement, steps: "list[Technique]", as_written: bool) -> LayerTable:
     import torch
 
-    from ...spaces.layers.structure import adopt
+    from ...spaces.graph.adopt import adopt
     from ...spaces.networks import build_network
 
     with torch.device("meta"):

@@ -4,7 +4,8 @@ from math import prod
 from pathlib import Path
 
 from ...spaces.errors import AtollError
-from ...spaces.layers.cost import FLOAT_BITS, Compute, OperationCost, OperationKind
+from ...spaces.layers.bits import FLOAT_BITS
+from ...spaces.layers.cost import Compute, OperationCost, OperationKind
 from .layer_table import LayerTable, Value, table_of_values
 from .operator_table import OPERATORS, UNKNOWN
 from .tflite_file import FileOperator, TfliteFile

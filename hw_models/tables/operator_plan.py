@@ -10,7 +10,8 @@ from itertools import count
 from math import prod
 
 from ...spaces.layers.activation_grid import ActivationGrid
-from ...spaces.layers.cost import FLOAT_BITS, OperationCost
+from ...spaces.layers.bits import FLOAT_BITS
+from ...spaces.layers.cost import OperationCost
 from .layer_table import Value
 from .operator_table import OPERATORS
 

@@ -33,7 +33,7 @@ def planned_steps(
     """Yields the network of the zoo, then what each step of a recipe makes of it; see `planned`."""
     import torch
 
-    from ...spaces.layers.structure import adopt
+    from ...spaces.graph.adopt import adopt
     from ...spaces.networks import build_network
 
     with torch.device("meta"):

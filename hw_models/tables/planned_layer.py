@@ -5,9 +5,10 @@ from itertools import zip_longest
 
 from ...spaces.graph.graph import Operation
 from ...spaces.layers.activation_grid import ActivationGrid
+from ...spaces.layers.bits import FLOAT_BITS
 from ...spaces.layers.conv import Conv, Window
 from ...spaces.layers.conv_chain import ConvChain
-from ...spaces.layers.cost import FLOAT_BITS, Compute, OperationCost, kernel
+from ...spaces.layers.cost import Compute, OperationCost, kernel
 from ...spaces.layers.factor import Factor
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm

@@ -16,7 +16,7 @@ from ...evaluators.tasks import load_task
 from ...evaluators.tasks.given import given_network
 from ...hw_models.devices.device import Device
 from ...spaces.errors import AtollError
-from ...spaces.layers.structure import adopt
+from ...spaces.graph.adopt import adopt
 from ...spaces.machine.resources import cores, memory
 from ...spaces.recipes.order import Grids, count_recipes, sample, searched_values
 from ...spaces.recipes.recipe import Recipe

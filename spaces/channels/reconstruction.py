@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from ..kernels.least_squares import least_squares
+from ..layers.bits import FLOAT_BITS
 from ..layers.conv import Conv
-from ..layers.cost import FLOAT_BITS
 from ..layers.dense import Dense
 from ..layers.layer import Layer
 

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from ..kernels.conv_factors import relative_error
 from ..layers.activation_grid import ActivationGrid
+from ..layers.bits import FLOAT_BITS
 from ..layers.constraint import Constraint
 from ..layers.conv import Conv, Window
 from ..layers.conv_chain import ConvChain
-from ..layers.cost import FLOAT_BITS
 from ..layers.layer import Layer
 
 #: root mean square of the random weights that a layer of zeros gets

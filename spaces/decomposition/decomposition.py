@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from ..errors import AtollError
 from ..kernels.layer_fit import BATCH, MAP_BATCH, MAP_IMAGES, fit_layer
+from ..layers.bits import FLOAT_BITS
 from ..layers.conv_chain import ConvChain
-from ..layers.cost import FLOAT_BITS
 from ..layers.layer import Layer
 from ..layers.statistics import layer_inputs, reestimate
 from ..layers.structure import replace, to_meta

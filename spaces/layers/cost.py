@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from .bits import FLOAT_BITS
+
 if TYPE_CHECKING:  # a stored layer table is priced without torch
     from .factor import Factor
-
-FLOAT_BITS = 32
 
 OperationKind = Literal[
     "conv", "pointwise", "depthwise", "dense", "contraction", "norm", "elementwise", "pool", "move", "unknown"

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from ..errors import AtollError
 from .binary import Binary
+from .bits import FLOAT_BITS
 from .codebook import Codebook
 from .constraint import Constraint
-from .cost import FLOAT_BITS
 from .grid import Grid
 from .half import BITS as HALF_BITS
 from .half import Half

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .activation_grid import ActivationGrid
-from .cost import FLOAT_BITS, OperationCost
+from .bits import FLOAT_BITS
+from .cost import OperationCost
 
 
 class Norm(_BatchNorm):

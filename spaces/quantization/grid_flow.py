@@ -3,7 +3,7 @@
 from ..graph.fusion import fuses
 from ..graph.graph import Graph, Operation
 from ..graph.operation_kinds import hands_on, has_integer_kernel
-from ..layers.cost import FLOAT_BITS
+from ..layers.bits import FLOAT_BITS
 from ..layers.layer import Layer
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from ..kernels.affine import Calibration, symmetric_levels
+from ..layers.bits import FLOAT_BITS
 from ..layers.codebook import Codebook
-from ..layers.cost import FLOAT_BITS
 from ..layers.grid import Grid, Scheme
 from ..layers.half import BITS as HALF_BITS
 from ..layers.half import Half

@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..layers.cost import FLOAT_BITS
+from ..graph.adopt import adopt
+from ..layers.bits import FLOAT_BITS
 from ..layers.layer import Layer
-from ..layers.structure import adopt, named_layers
+from ..layers.structure import named_layers
 from ..networks import build_network
 from ..technique.fates import every_fate
 from ..technique.technique import Technique

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from ..channels.student import cut_student
 from ..errors import AtollError
+from ..graph.adopt import adopt
 from ..graph.feature_maps import FeatureMaps, comparable_layers, with_features
 from ..graph.heads import single_head
 from ..kernels.distillation import feature_loss, relation_loss, response_loss
 from ..layers.statistics import BATCH, reestimate
-from ..layers.structure import adopt, input_shape_of, to_meta
+from ..layers.structure import input_shape_of, to_meta
 from ..networks import NETWORKS, build_network
 from ..technique.context import Batch, Context
 from ..technique.domains import Choice, Float

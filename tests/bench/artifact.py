@@ -9,8 +9,9 @@ from atoll.evaluators.litert.inspect import overhead_bytes, peak_tensor_bytes
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.measuring.artifact import artifact_bytes, verify_artifact
 from atoll.evaluators.steps.evaluate import EvaluationRequest, pipeline_for
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.flatten import ChannelsLastFlatten
-from atoll.spaces.layers.structure import adopt, input_shape_of
+from atoll.spaces.layers.structure import input_shape_of
 from atoll.spaces.networks import build_network
 from atoll.spaces.recipes.recipe import Recipe
 from atoll.spaces.techniques import TECHNIQUES

@@ -12,7 +12,7 @@ from atoll.hw_models.fitting.calibration_report import leave_one_out_errors as l
 from atoll.hw_models.fitting.calibration_report import report_rows, summary
 from atoll.hw_models.fitting.estimate import Estimate, log_error
 from atoll.hw_models.tables.layer_table import layer_table
-from atoll.spaces.layers.structure import adopt
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.networks import build_network
 from atoll.spaces.recipes.recipe import Recipe
 from figures import median_seconds, report

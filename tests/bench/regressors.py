@@ -5,7 +5,8 @@ from math import exp, log
 from statistics import mean
 
 import numpy as np
-from atoll.hw_models.fitting.calibration import Point, Sample
+from atoll.hw_models.fitting.calibration import Sample
+from atoll.hw_models.fitting.estimate import Point
 from sklearn.base import RegressorMixin
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor

@@ -11,7 +11,7 @@ from atoll.hw_models.devices.device import Device
 from atoll.hw_models.tables.file_table import layer_table_of
 from atoll.hw_models.tables.layer_table import layer_table
 from atoll.hw_models.tables.tflite_file import TfliteFile
-from atoll.spaces.layers.structure import adopt
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.recipes.recipe import Recipe
 from torch import Tensor, nn
 

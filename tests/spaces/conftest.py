@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 import torch
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.flatten import ChannelsLastFlatten
-from atoll.spaces.layers.structure import adopt
 from atoll.spaces.technique.context import AfterStep, Batch, Objective
 from torch import Tensor, nn
 

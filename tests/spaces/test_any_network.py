@@ -11,8 +11,9 @@ from atoll.evaluators.measuring.artifact import model_bytes
 from atoll.evaluators.measuring.measure import parameter_count, payload_bytes
 from atoll.hw_models.tables.layer_table import layer_table
 from atoll.spaces.errors import AtollError
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.graph.heads import heads
-from atoll.spaces.layers.structure import adopt, structure
+from atoll.spaces.layers.structure import structure
 from atoll.spaces.technique.context import Batch
 from atoll.spaces.technique.targets import end_layers, targeted_layers
 from atoll.spaces.technique.technique import Decisions, Technique

@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from atoll.hw_models.tables.layer_table import layer_table
 from atoll.spaces.errors import AtollError
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.codebook import Codebook
 from atoll.spaces.layers.mask import Mask
-from atoll.spaces.layers.structure import adopt, named_factors, structure, to_meta
+from atoll.spaces.layers.structure import named_factors, structure, to_meta
 from atoll.spaces.recipes.order import repair, sample
 from atoll.spaces.recipes.recipe import Recipe
 from atoll.spaces.technique.domains import Choice

@@ -15,7 +15,8 @@ from atoll.evaluators.delivery.quiet import quiet
 from atoll.evaluators.measuring.artifact import artifact_bytes
 from atoll.evaluators.training.loop import predict_logits
 from atoll.spaces.errors import AtollError
-from atoll.spaces.layers.structure import adopt, weight_factors
+from atoll.spaces.graph.adopt import adopt
+from atoll.spaces.layers.structure import weight_factors
 from atoll.spaces.networks import build_network
 from atoll.spaces.recipes.recipe import Recipe
 from torch import nn

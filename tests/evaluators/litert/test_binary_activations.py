@@ -14,10 +14,11 @@ from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.litert.tensors import Grid
 from atoll.evaluators.litert.writer import TfliteModel
 from atoll.hw_models.tables.layer_table import layer_table
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.activation_grid import ActivationGrid
 from atoll.spaces.layers.layer import Layer
 from atoll.spaces.layers.sign import InputSign
-from atoll.spaces.layers.structure import adopt, named_factors, named_layers, to_meta
+from atoll.spaces.layers.structure import named_factors, named_layers, to_meta
 from atoll.spaces.recipes.recipe import Recipe
 from torch import Tensor, nn
 

@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.litert.tensors import TYPE_NAMES, unpack_elements
-from atoll.spaces.layers.structure import adopt
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.networks import build_network
 from atoll.spaces.techniques.quantize import Quantize
 from atoll.spaces.techniques.tensor_train import TensorTrain

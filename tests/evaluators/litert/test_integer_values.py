@@ -18,9 +18,10 @@ from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.litert.silent_float import silent_floats
 from atoll.evaluators.litert.values import Value
 from atoll.hw_models.tables.layer_table import layer_table
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.combine import Add, Concatenate, Multiply
 from atoll.spaces.layers.program import Program
-from atoll.spaces.layers.structure import adopt, to_meta
+from atoll.spaces.layers.structure import to_meta
 from atoll.spaces.networks import NETWORKS as ZOO
 from atoll.spaces.networks import build_network
 from atoll.spaces.quantization.activation_grids import integer_throughout

@@ -12,10 +12,11 @@ from atoll.evaluators.litert.inspect import operator_names, overhead_bytes, tens
 from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.spaces.errors import AtollError
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.dense import Dense
 from atoll.spaces.layers.flatten import ChannelsLastFlatten
 from atoll.spaces.layers.norm import Norm
-from atoll.spaces.layers.structure import adopt, to_meta
+from atoll.spaces.layers.structure import to_meta
 from atoll.spaces.networks import build_network
 from atoll.spaces.techniques.binarize import Binarize
 from atoll.spaces.techniques.cluster import Cluster

@@ -9,7 +9,8 @@ import torch
 from atoll.evaluators.litert.inspect import operator_names, tensor_rows
 from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
-from atoll.spaces.layers.structure import adopt, to_meta
+from atoll.spaces.graph.adopt import adopt
+from atoll.spaces.layers.structure import to_meta
 from atoll.spaces.recipes.recipe import Recipe
 from torch import Tensor, nn
 

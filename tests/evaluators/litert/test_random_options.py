@@ -11,8 +11,8 @@ from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.hw_models.tables.layer_table import layer_table
 from atoll.spaces.errors import AtollError
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.graph.heads import heads
-from atoll.spaces.layers.structure import adopt
 from torch import Tensor, nn
 
 SHAPE = (4, 9, 8)

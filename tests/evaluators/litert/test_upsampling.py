@@ -9,7 +9,7 @@ from atoll.evaluators.litert.inspect import operator_names
 from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.spaces.errors import AtollError
-from atoll.spaces.layers.structure import adopt
+from atoll.spaces.graph.adopt import adopt
 from torch import nn
 
 SHAPE = (3, 5, 4)

@@ -7,7 +7,8 @@ from ai_edge_litert import schema_py_generated as schema
 from atoll.evaluators.measuring.artifact import artifact_bytes, model_bytes, packed_bytes, verify_artifact
 from atoll.evaluators.training.loop import predict_logits
 from atoll.spaces.errors import AtollError
-from atoll.spaces.layers.structure import adopt, to_meta
+from atoll.spaces.graph.adopt import adopt
+from atoll.spaces.layers.structure import to_meta
 from flatbuffers import Builder
 from torch import nn
 

@@ -7,7 +7,7 @@ from atoll.evaluators.measuring.artifact import artifact_bytes, packed_bytes
 from atoll.evaluators.measuring.artifact_report import ArtifactReport, file_quality, report_artifact
 from atoll.evaluators.training.loop import predict_logits
 from atoll.search.store.rows import MEASURED
-from atoll.spaces.layers.structure import adopt
+from atoll.spaces.graph.adopt import adopt
 from torch import nn
 
 SHAPE = (1, 4, 4)

@@ -15,7 +15,8 @@ from atoll.evaluators.tasks.given import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.hw_models.devices.device import Device
 from atoll.hw_models.tables.planned import planned
-from atoll.spaces.layers.structure import adopt, input_shape_of, named_factors, to_meta
+from atoll.spaces.graph.adopt import adopt
+from atoll.spaces.layers.structure import input_shape_of, named_factors, to_meta
 from atoll.spaces.recipes.recipe import Recipe
 from torch import nn
 

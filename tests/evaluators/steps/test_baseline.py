@@ -9,7 +9,7 @@ from atoll.evaluators.tasks.given import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.loop import evaluate_quality
 from atoll.hw_models.devices.device import Device
-from atoll.spaces.layers.structure import adopt
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.recipes.recipe import Recipe
 from torch import nn
 

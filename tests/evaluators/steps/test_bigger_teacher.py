@@ -11,7 +11,8 @@ from atoll.evaluators.tasks.given import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.loop import evaluate_quality, predict_logits, predict_views
 from atoll.hw_models.devices.device import Device
-from atoll.spaces.layers.structure import adopt, named_layers
+from atoll.spaces.graph.adopt import adopt
+from atoll.spaces.layers.structure import named_layers
 from atoll.spaces.recipes.recipe import Recipe
 from torch import Tensor, nn
 

@@ -10,10 +10,10 @@ import torch
 from atoll.hw_models.tables.layer_table import LayerTable, Value, layer_table, table_of_values
 from atoll.hw_models.tables.planned import planned
 from atoll.spaces.errors import AtollError
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.combine import Add
 from atoll.spaces.layers.cost import OperationCost
 from atoll.spaces.layers.flatten import ChannelsLastFlatten
-from atoll.spaces.layers.structure import adopt
 from atoll.spaces.layers.tt_dense import TTDense
 from atoll.spaces.recipes.recipe import Recipe
 from torch import nn

@@ -143,7 +143,7 @@ def test_a_lower_bound_of_the_file_has_no_upper_end(atoll):
 def test_a_file_without_priced_work_takes_next_to_nothing(atoll, tmp_path):
     import torch
     from atoll.evaluators.measuring.artifact import artifact_bytes
-    from atoll.spaces.layers.structure import adopt
+    from atoll.spaces.graph.adopt import adopt
 
     path = tmp_path / "relu.tflite"
     network = adopt(torch.nn.Sequential(torch.nn.ReLU()), (3, 8, 8)).eval()

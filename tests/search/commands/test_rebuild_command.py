@@ -14,7 +14,7 @@ from atoll.evaluators.card.rebuild import rebuild
 from atoll.evaluators.measuring.artifact import artifact_bytes
 from atoll.evaluators.tasks.task import Task
 from atoll.search.commands.cli import main
-from atoll.spaces.layers.structure import adopt
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.networks import build_network
 from atoll.spaces.recipes.recipe import Recipe
 from torch import nn

@@ -13,7 +13,8 @@ from atoll.evaluators.tasks.task import Task
 from atoll.search.commands.cli import main
 from atoll.search.export.pre_check import pre_check
 from atoll.spaces.errors import AtollError
-from atoll.spaces.layers.structure import adopt, input_shape_of
+from atoll.spaces.graph.adopt import adopt
+from atoll.spaces.layers.structure import input_shape_of
 from atoll.spaces.recipes.recipe import Recipe
 
 DEVICE = "coral-edge-tpu"

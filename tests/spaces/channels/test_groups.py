@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 import torch
 from atoll.spaces.channels.groups import ChannelGroup, channel_groups, keep_channels
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.conv import Conv
 from atoll.spaces.layers.dense import Dense
 from atoll.spaces.layers.flatten import ChannelsLastFlatten
 from atoll.spaces.layers.layer import Layer
 from atoll.spaces.layers.norm import Norm
-from atoll.spaces.layers.structure import adopt
 from torch import Tensor, nn
 
 SHAPE = (2, 8, 8)

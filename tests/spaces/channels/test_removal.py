@@ -7,9 +7,10 @@ import pytest
 import torch
 from atoll.spaces.channels import removal
 from atoll.spaces.channels.reconstruction import reconstruct
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.kernels.layer_fit import fit_layer
 from atoll.spaces.layers.layer import Layer
-from atoll.spaces.layers.structure import adopt, named_layers
+from atoll.spaces.layers.structure import named_layers
 from atoll.spaces.recipes.recipe import Recipe
 from torch import Tensor, nn
 

@@ -2,7 +2,7 @@
 
 import torch
 from atoll.spaces.channels.student import cut_student
-from atoll.spaces.layers.structure import adopt
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.networks import build_network
 from torch import nn
 

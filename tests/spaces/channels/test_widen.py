@@ -6,8 +6,9 @@ import pytest
 import torch
 from atoll.spaces.channels.widen import widened
 from atoll.spaces.errors import AtollError
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.norm import Norm
-from atoll.spaces.layers.structure import adopt, named_layers
+from atoll.spaces.layers.structure import named_layers
 from atoll.spaces.recipes.recipe import Recipe
 from torch import Tensor, nn
 

@@ -9,8 +9,8 @@ import torch
 from atoll.spaces.channels.groups import channel_groups, keep_channels
 from atoll.spaces.channels.removal import Cut
 from atoll.spaces.channels.zero_groups import ZeroGroups, drive_to_zero
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.importance.gates import gated_inputs
-from atoll.spaces.layers.structure import adopt
 from atoll.spaces.recipes.recipe import Recipe
 from torch import Tensor, nn
 

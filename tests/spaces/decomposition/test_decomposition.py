@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import torch
 from atoll.spaces.errors import AtollError
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.kernels.tensor_train import automatic_modes, parameter_count
 from atoll.spaces.layers.conv_chain import ConvChain
 from atoll.spaces.layers.layer import Layer
-from atoll.spaces.layers.structure import adopt, named_layers, structure, to_meta
+from atoll.spaces.layers.structure import named_layers, structure, to_meta
 from atoll.spaces.layers.tt_dense import TTDense
 from atoll.spaces.networks import build_network
 from atoll.spaces.recipes.recipe import Recipe

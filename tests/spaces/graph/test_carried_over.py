@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from atoll.spaces.errors import AtollError
-from atoll.spaces.layers.structure import adopt
+from atoll.spaces.graph.adopt import adopt
 from torch import Tensor, nn
 
 SHAPE = (3, 8, 8)

@@ -1,9 +1,10 @@
 """Which values are never negative, against what a network really computes."""
 
 import torch
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.graph.graph import trace
 from atoll.spaces.graph.non_negative import layers_with_unsigned_inputs, never_negative
-from atoll.spaces.layers.structure import adopt, named_layers
+from atoll.spaces.layers.structure import named_layers
 from torch import Tensor, nn
 
 SHAPE = (2, 8, 8)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.graph.graph import trace
 from atoll.spaces.layers.program import Program
-from atoll.spaces.layers.structure import adopt, input_shape_of, to_meta
+from atoll.spaces.layers.structure import input_shape_of, to_meta
 from torch import Tensor, nn
 
 SHAPE = (3, 8, 8)

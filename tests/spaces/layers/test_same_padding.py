@@ -12,13 +12,14 @@ from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.spaces.channels.reconstruction import reconstruct
 from atoll.spaces.decomposition.decomposed_form import chain_of
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.graph.graph import trace
 from atoll.spaces.kernels.conv_factors import cp, train, train_ranks, tucker, tucker_ranks
 from atoll.spaces.kernels.least_squares import least_squares
 from atoll.spaces.layers.conv import Conv
 from atoll.spaces.layers.conv_chain import ConvChain
 from atoll.spaces.layers.same_padding import SameAvgPool2d, SameConv2d, SameMaxPool2d, same_padding
-from atoll.spaces.layers.structure import adopt, apply_structure, structure, to_meta
+from atoll.spaces.layers.structure import apply_structure, structure, to_meta
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn

@@ -3,11 +3,11 @@
 import pytest
 import torch
 from atoll.spaces.errors import AtollError
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.conv import Conv
 from atoll.spaces.layers.dense import Dense
 from atoll.spaces.layers.norm import Norm
 from atoll.spaces.layers.structure import (
-    adopt,
     apply_structure,
     input_shape_of,
     named_layers,

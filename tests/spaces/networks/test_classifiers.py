@@ -10,7 +10,7 @@ from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.hw_models.tables.layer_table import layer_table
 from atoll.spaces.errors import AtollError
-from atoll.spaces.layers.structure import adopt
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.networks import build_network
 from atoll.spaces.recipes.recipe import Recipe
 from torch import Tensor, nn

@@ -16,7 +16,7 @@ import torch
 from atoll.hw_models.tables.flop_count import FlopCount
 from atoll.hw_models.tables.layer_table import LayerTable, layer_table
 from atoll.spaces.errors import AtollError
-from atoll.spaces.layers.structure import adopt
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.networks import SURROGATES, build_network
 from torch import nn
 

@@ -14,8 +14,8 @@ from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.hw_models.tables.file_table import layer_table_of
 from atoll.hw_models.tables.layer_table import LayerTable, layer_table
 from atoll.hw_models.tables.tflite_file import TfliteFile
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.graph.heads import heads
-from atoll.spaces.layers.structure import adopt
 from atoll.spaces.networks import build_network
 from atoll.spaces.recipes.recipe import Recipe
 from torch import nn

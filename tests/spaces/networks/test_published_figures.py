@@ -3,7 +3,7 @@
 import pytest
 import torch
 from atoll.hw_models.tables.layer_table import MAC_KINDS, LayerTable, layer_table
-from atoll.spaces.layers.structure import adopt
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.networks import build_network
 from torch import nn
 

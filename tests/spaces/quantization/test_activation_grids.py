@@ -5,11 +5,12 @@ from copy import deepcopy
 
 import torch
 import torch.nn.functional as F
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.activation_grid import ActivationGrid
 from atoll.spaces.layers.layer import Layer
 from atoll.spaces.layers.norm import Norm
 from atoll.spaces.layers.program import Program, ValueGrids
-from atoll.spaces.layers.structure import adopt, apply_structure, named_layers, structure
+from atoll.spaces.layers.structure import apply_structure, named_layers, structure
 from atoll.spaces.layers.tt_dense import TTDense
 from atoll.spaces.quantization.activation_grids import place_grids
 from torch import Tensor, nn

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 from atoll.spaces.errors import AtollError
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.graph.feature_maps import comparable_layers, with_features
 from atoll.spaces.kernels.distillation import feature_loss, relation_loss, response_loss
-from atoll.spaces.layers.structure import adopt
 from atoll.spaces.networks import NETWORKS, build_network
 from atoll.spaces.recipes.recipe import Recipe
 from atoll.spaces.technique.context import Batch

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import torch
 from atoll.spaces.errors import AtollError
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.binary import Binary
 from atoll.spaces.layers.factor import Factor
-from atoll.spaces.layers.structure import adopt, named_factors, named_layers
+from atoll.spaces.layers.structure import named_factors, named_layers
 from atoll.spaces.layers.tt_dense import TTDense
 from atoll.spaces.networks import build_network
 from atoll.spaces.recipes.recipe import Recipe

@@ -8,12 +8,13 @@ import pytest
 import torch
 from atoll.spaces.channels.groups import channel_groups
 from atoll.spaces.errors import AtollError
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.importance.saliency import IMAGES, channel_saliency, weight_saliency
 from atoll.spaces.kernels.schedules import STAGES
 from atoll.spaces.layers.factor import Factor
 from atoll.spaces.layers.layer import Layer
 from atoll.spaces.layers.mask import Mask
-from atoll.spaces.layers.structure import adopt, named_factors, named_layers, structure
+from atoll.spaces.layers.structure import named_factors, named_layers, structure
 from atoll.spaces.recipes.recipe import Recipe
 from atoll.spaces.technique.technique import Decisions, Technique
 from torch import Tensor, nn

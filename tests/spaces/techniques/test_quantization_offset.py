@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from atoll.spaces.errors import AtollError
-from atoll.spaces.layers.structure import adopt
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.recipes.order import refusal
 from atoll.spaces.recipes.recipe import Recipe
 from atoll.spaces.technique.context import AfterStep, Batch, Objective

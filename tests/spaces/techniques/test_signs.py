@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 from atoll.spaces.errors import AtollError
-from atoll.spaces.layers.structure import adopt, named_factors, named_layers
+from atoll.spaces.graph.adopt import adopt
+from atoll.spaces.layers.structure import named_factors, named_layers
 from atoll.spaces.layers.ternary import Ternary
 from atoll.spaces.recipes.order import refusal
 from atoll.spaces.recipes.recipe import Recipe

@@ -1,0 +1,136 @@
+"""Adoption: a copy of a user's network in which the layers that techniques compress are ours."""
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import AtollError
+from ..layers.conv import Conv
+from ..layers.dense import Dense
+from ..layers.layer import Layer
+from ..layers.norm import Norm
+from ..layers.same_padding import SameConv2d
+from ..layers.structure import replace, to_meta
+from .carried_over import check_own_behaviour, check_replaceable, check_same_outputs
+from .heads import heads
+from .wiring import wired
+
+_CONVOLVES = ("in_channels", "out_channels", "kernel_size", "stride", "dilation", "groups", "bias")
+_NORMALISES = ("num_features", "eps", "momentum", "affine")
+#: torch's module -> (ours, the options of the constructor that ours reads, parameters that may be frozen)
+_ADOPTED: dict[type[nn.Module], tuple[Any, tuple[str, ...], tuple[str, ...]]] = {
+    nn.Linear: (Dense, ("in_features", "out_features", "bias"), ()),
+    nn.Conv2d: (Conv, (*_CONVOLVES, "padding"), ()),
+    SameConv2d: (Conv, _CONVOLVES, ()),
+    nn.BatchNorm1d: (Norm, _NORMALISES, ("weight",)),
+    nn.BatchNorm2d: (Norm, _NORMALISES, ("weight",)),
+}
+#: modules of torch's that only hold others
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+def adopt(network: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
+    """Returns a copy of a torch network in which linear, convolution and BatchNorm layers are ours.
+
+    Names stay; other modules (activations, pooling, attention with the linear layers inside it) are kept as
+    they are, and so is the network's own forward where no value besides those of layers may need a grid; else
+    the copy is a `Program`, which makes the same calls.
+
+    Args:
+        network: any network on (N, C, H, W) images.
+        input_shape: (channels, height, width); the copy remembers it (`input_shape_of`).
+
+    Raises:
+        AtollError: for a network that does not run on such images, or returns something other than tensors,
+            for whatever would be lost on the way (`carried_over`: hooks, replaced methods, options of layers
+            that have no counterpart, such as padding that is not zeros), and for two layers with one weight
+            tensor.
+    """
+    check_own_behaviour(network)
+    found = {name: module for name, module in _adoptable(network) if type(module) in _ADOPTED}
+    for name, module in found.items():
+        check_replaceable(name, module, *_ADOPTED[type(module)][1:])
+    _check_own_weights(network, list(found))
+    try:
+        copy = deepcopy(network)
+    except (RuntimeError, TypeError) as error:
+        raise AtollError(f"{type(network).__name__} cannot be copied: {error}") from error
+    channels, height, width = input_shape
+    size = f"{height}x{width}x{channels} (height x width x channels)"
+    _check_forward(copy, input_shape, f"does not run on images of {size}")
+    for name, module in found.items():
+        replace(copy, name, _ADOPTED[type(module)][0].adopt(module))
+    sentence = "does not run with layers of ours: its code reads what is inside them"
+    never_called = _check_forward(copy, input_shape, sentence)
+    copy = wired(copy)
+    copy.never_called = never_called  # type: ignore[assignment]
+    copy.input_shape = tuple(input_shape)  # type: ignore[assignment]
+    check_same_outputs(network, copy, input_shape)
+    return copy
+
+
+def _adoptable(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yields the modules by name, without those inside a module of torch's own, whose code reads them raw."""
+    inside: set[nn.Module] = set()
+    for name, module in network.named_modules():
+        if module in inside or not isinstance(module, _CONTAINERS):
+            theirs = type(module).__module__.startswith(("torch.nn", "torch.ao.nn"))
+            inside.update(module.children() if theirs or module in inside else ())
+        if module not in inside:
+            yield name, module
+
+
+def _check_own_weights(network: nn.Module, names: list[str]) -> None:
+    """Refuses a bare layer, and layers of which another module has the weight too.
+
+    A module that runs twice is no such case: it is one layer and stays one.
+    """
+    if "" in names:
+        raise AtollError(
+            f"got a bare {type(network).__name__}: allowed is a network that holds it, nn.Sequential for one"
+        )
+    owners: dict[int, str] = {}
+    for name, module in network.named_modules():
+        for part, parameter in module.named_parameters(recurse=False):
+            place = parameter.data_ptr() or id(parameter)  # 0 on the meta device
+            first = owners.setdefault(place, f"{name}.{part}")
+            if first != f"{name}.{part}" and {first.rpartition(".")[0], name} & set(names):
+                raise AtollError(
+                    f"{first} and {name}.{part} are one tensor: allowed are layers with weights of their "
+                    "own, and one module that runs twice"
+                )
+
+
+def _check_forward(network: nn.Module, input_shape: tuple[int, int, int], sentence: str) -> frozenset[str]:
+    """Runs the structure once: one image batch in, tensors out, or an AtollError says what else it is.
+
+    Returns:
+        the modules of ours that it does not call in evaluation.
+    """
+    name = type(network).__name__
+    structure = to_meta(network).eval()
+    parts = {path: part for path, part in structure.named_modules() if isinstance(part, Layer | Norm)}
+    never_called = set(parts)
+    for path, part in parts.items():
+        part.forward = partial(_noting, never_called, path, part.forward)  # type: ignore[method-assign]
+    try:
+        with torch.no_grad():
+            output = structure(torch.empty(2, *input_shape, device="meta"))
+    except Exception as error:  # the user's own code, which may raise anything
+        said = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise AtollError(f"{name} {sentence}: {said}") from error
+    try:
+        heads(output)
+    except AtollError as error:
+        raise AtollError(f"{name}: {error}") from error
+    return frozenset(never_called)
+
+
+def _noting(left: set[str], path: str, forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Runs a layer and takes its name off those that are left; a hook would miss a direct call of forward."""
+    left.discard(path)
+    return forward(x)
