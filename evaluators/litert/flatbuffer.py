@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .layout import BUFFER_ALIGNMENT, Layout, Part
+from .layout import BUFFER_ALIGNMENT, FileLayout, Part
 from .versions import versions_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ DROPPED = (
 
 def pack(model: "TfliteModel") -> bytes:
     """Bytes of the file for ``model``; equal models give equal bytes."""
-    layout = Layout()
+    layout = FileLayout()
     # The first buffer is empty by convention: it is the one of tensors that are computed.
     buffers = [layout.table("Buffer")]
     buffer_index: dict[bytes | int, int] = {b"": 0}
@@ -91,7 +91,7 @@ def pack(model: "TfliteModel") -> bytes:
     return layout.to_bytes(root, FILE_IDENTIFIER)
 
 
-def _operator_code(layout: Layout, code: int, version: int) -> Part:
+def _operator_code(layout: FileLayout, code: int, version: int) -> Part:
     """An operator's code in the narrow field, which every runtime reads, or else in the wide one."""
     wide = code if code >= _PLACEHOLDER_CODE else None
     return layout.table(
@@ -102,7 +102,7 @@ def _operator_code(layout: Layout, code: int, version: int) -> Part:
     )
 
 
-def _options(layout: Layout, name: str | None, code: int, settings: dict[str, Any]) -> dict[str, Any]:
+def _options(layout: FileLayout, name: str | None, code: int, settings: dict[str, Any]) -> dict[str, Any]:
     """The fields of an operator for its options; lists in it share the vectors of equal ones."""
     if name is None:
         return {}
@@ -113,7 +113,7 @@ def _options(layout: Layout, name: str | None, code: int, settings: dict[str, An
     return {"BuiltinOptions": layout.table(f"{name}Options", **fields), "BuiltinOptionsType": code}
 
 
-def _quantization(layout: Layout, tensor: "TensorEntry") -> Part | None:
+def _quantization(layout: FileLayout, tensor: "TensorEntry") -> Part | None:
     """A tensor's scales and zero points, None for tensors without."""
     if tensor.grid is not None:
         # Operators that only move values hand on the grid itself: one table for all of them.

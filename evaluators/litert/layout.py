@@ -47,7 +47,7 @@ class Vector(Part):
     alignment: int = WORD
 
 
-class Layout:
+class FileLayout:
     """A flatbuffer under construction: parts are declared first and written at the end.
 
     Equal parts are one part.

@@ -29,7 +29,7 @@ from .lower_functions import (
 )
 from .lower_layers import lower_layer, lower_norm
 from .lower_pooling import lower_pooling
-from .values import Value, Workbench
+from .values import LoweredValue, Workbench
 from .writer import TfliteModel
 
 
@@ -67,14 +67,14 @@ class Lowered:
 
     model: TfliteModel
     layers: list[str]
-    values: dict[str, Value]
+    values: dict[str, LoweredValue]
 
 
 def lowered(network: nn.Module, input_shape: tuple[int, int, int]) -> Lowered:
     """Writes a network and keeps where everything in the file comes from; else as `lower`."""
     graph = run_order(trace(network, input_shape))
     bench = Workbench()
-    values: dict[str, Value] = {}
+    values: dict[str, LoweredValue] = {}
     layers: list[str] = []
     for operation in graph.operations:
         if operation.name in values:
@@ -97,21 +97,21 @@ def lowered(network: nn.Module, input_shape: tuple[int, int, int]) -> Lowered:
     return Lowered(bench.model, layers, values)
 
 
-def _output(bench: Workbench, value: Value) -> int:
+def _output(bench: Workbench, value: LoweredValue) -> int:
     value = bench.in_torch_order(value)
     return bench.shaped(value, (1, *value.shape))
 
 
 def _lower_operation(
-    bench: Workbench, graph: Graph, operation: Operation, sources: list[Value]
-) -> tuple[Value, Operation]:
+    bench: Workbench, graph: Graph, operation: Operation, sources: list[LoweredValue]
+) -> tuple[LoweredValue, Operation]:
     """Writes an operation and what is fused behind it; returns its value and the last operation covered."""
     kind, module = operation.kind, operation.module
     if kind == "input":
         channels, height, width = operation.shape
         grid = bench.grid(written_grid(graph, [operation]))
         index = bench.model.add_input((1, height, width, channels), grid)
-        return Value(index, (height, width, channels)), operation
+        return LoweredValue(index, (height, width, channels)), operation
     if not sources:
         raise AtollError(f"{operation.described} cannot be written for LiteRT")
     covered = carried_out(graph, operation)
@@ -136,7 +136,7 @@ def _lower_operation(
     return value, covered[-1]
 
 
-def _reshaped(bench: Workbench, operation: Operation, source: Value) -> Value:
+def _reshaped(bench: Workbench, operation: Operation, source: LoweredValue) -> LoweredValue:
     """Writes what hands values on: cut off at zero, or in another shape."""
     kind = operation.kind
     if kind == "identity":

@@ -12,8 +12,8 @@ from ...spaces.errors import AtollError
 from ...spaces.graph.graph import Operation
 from . import operators
 from .support import LARGEST_STEP_RATIOS
-from .tensors import Grid
-from .values import Value, Workbench
+from .tensors import TensorGrid
+from .values import LoweredValue, Workbench
 
 _COMBINATIONS: dict[str, Callable[..., int]] = {
     "add": operators.add,
@@ -28,8 +28,8 @@ COMBINATIONS = (*_COMBINATIONS, "concatenate")
 
 
 def on_int8(
-    bench: Workbench, kind: str, sources: Sequence[Value], target: Grid | None
-) -> tuple[list[Value], Grid | None]:
+    bench: Workbench, kind: str, sources: Sequence[LoweredValue], target: TensorGrid | None
+) -> tuple[list[LoweredValue], TensorGrid | None]:
     """Returns what an operation reads, and the grid of its result: float and None unless it runs on int8."""
     grids = [bench.grid_of(source) for source in sources]
     largest = LARGEST_STEP_RATIOS.get(kind, float("inf"))
@@ -38,7 +38,9 @@ def on_int8(
     return [bench.to_float(source) for source in sources], None
 
 
-def lower_function(bench: Workbench, operation: Operation, source: Value, target: Grid | None) -> Value:
+def lower_function(
+    bench: Workbench, operation: Operation, source: LoweredValue, target: TensorGrid | None
+) -> LoweredValue:
     """Writes a function of one value.
 
     Args:
@@ -69,7 +71,7 @@ def lower_function(bench: Workbench, operation: Operation, source: Value, target
     return replace(source, index=index, non_negative=kind in ("sigmoid", "softmax"))
 
 
-def _settings(operation: Operation, source: Value) -> dict[str, Any]:
+def _settings(operation: Operation, source: LoweredValue) -> dict[str, Any]:
     """Returns the fields of a function's options in the schema."""
     kind, module = operation.kind, operation.module
     if kind == "leaky_relu":
@@ -88,10 +90,10 @@ def _settings(operation: Operation, source: Value) -> dict[str, Any]:
 def lower_combination(
     bench: Workbench,
     operation: Operation,
-    sources: Sequence[Value],
-    target: Grid | None,
+    sources: Sequence[LoweredValue],
+    target: TensorGrid | None,
     activation: str | None,
-) -> Value:
+) -> LoweredValue:
     """Writes a sum, difference, product or quotient of two values, or of one and a number.
 
     Args:
@@ -115,14 +117,16 @@ def lower_combination(
     left = [bench.shaped(source, (1, *source.shape)) for source in sources]
     operands = [left.pop(0) if number is None else _scalar(bench, kind, number, target) for number in numbers]
     index = _COMBINATIONS[kind](bench.model, *operands, grid=target, activation=activation)
-    return Value(index, bench.model.tensors[index].shape[1:], non_negative=activation is not None)
+    return LoweredValue(index, bench.model.tensors[index].shape[1:], non_negative=activation is not None)
 
 
-def _scalar(bench: Workbench, kind: str, number: float, target: Grid | None) -> int:
+def _scalar(bench: Workbench, kind: str, number: float, target: TensorGrid | None) -> int:
     return operators.scalar(bench.model, 1 / number if kind == "divide" else number, target is not None)
 
 
-def lower_concatenation(bench: Workbench, sources: Sequence[Value], target: Grid | None) -> Value:
+def lower_concatenation(
+    bench: Workbench, sources: Sequence[LoweredValue], target: TensorGrid | None
+) -> LoweredValue:
     """Writes channels of maps, or features, one after the other; int8 parts are moved to the same grid."""
     sources = [bench.in_torch_order(source) for source in sources]
     sources, target = on_int8(bench, "concatenate", sources, target)
@@ -130,4 +134,4 @@ def lower_concatenation(bench: Workbench, sources: Sequence[Value], target: Grid
     parts = [bench.shaped(source, (1, *source.shape)) for source in sources]
     index = operators.concatenation(bench.model, parts, len(sources[0].shape))
     non_negative = all(source.non_negative for source in sources)
-    return Value(index, bench.model.tensors[index].shape[1:], non_negative=non_negative)
+    return LoweredValue(index, bench.model.tensors[index].shape[1:], non_negative=non_negative)

@@ -19,23 +19,23 @@ from ...spaces.layers.same_padding import window_padding
 from ...spaces.layers.tt_dense import TTDense
 from . import operators
 from .support import WeightedOperator
-from .tensors import Grid
-from .values import Value, Workbench, channels_first_order
+from .tensors import TensorGrid
+from .values import LoweredValue, Workbench, channels_first_order
 from .weights import Weights, to_numpy
 
 #: -1 and +1 are -127 and 127 steps, exactly in float32 too; steps of 1 would round the layer's bias to whole
 #: weights
-SIGN_GRID = Grid(float(np.float32(1 / 127)))
+SIGN_GRID = TensorGrid(float(np.float32(1 / 127)))
 
 
 def lower_layer(
     bench: Workbench,
     layer: Layer,
-    source: Value,
+    source: LoweredValue,
     norm: Norm | None,
     activation: str | None,
-    target: Grid | None,
-) -> Value:
+    target: TensorGrid | None,
+) -> LoweredValue:
     """Writes a layer, a normalisation folded into it and a fused activation; returns the result.
 
     Args:
@@ -59,7 +59,7 @@ def lower_layer(
     return replace(bench.on_grid(value, target), non_negative=activation is not None)
 
 
-def _signs(bench: Workbench, source: Value, grid: Grid | None) -> Value:
+def _signs(bench: Workbench, source: LoweredValue, grid: TensorGrid | None) -> LoweredValue:
     """The signs of a value: int8 on ``grid``, which a DEQUANTIZE gives back exactly, or float for None."""
     return replace(source, index=operators.sign(bench.model, source.index, grid), non_negative=False)
 
@@ -95,10 +95,10 @@ def _lower_stages(
     bench: Workbench,
     layer: Layer,
     norm: Norm | None,
-    source: Value,
-    target: Grid | None,
+    source: LoweredValue,
+    target: TensorGrid | None,
     activation: str | None,
-) -> Value:
+) -> LoweredValue:
     """Writes a layer stage by stage; bias, normalisation and activation go into the last one."""
     *inner, last = _stages(layer)
     for stage in inner:
@@ -115,18 +115,18 @@ def _lower_stage(
     layer: Layer,
     stage: _Stage,
     weights: Weights,
-    source: Value,
-    target: Grid | None,
+    source: LoweredValue,
+    target: TensorGrid | None,
     activation: str | None,
-) -> Value:
+) -> LoweredValue:
     if stage.window is None:
         return _lower_dense(bench, weights, source, target, activation, layer.dynamic)
     return _lower_conv(bench, stage.window, weights, source, target, activation, layer.dynamic)
 
 
 def _kernel_grids(
-    bench: Workbench, weights: Weights, source: Value, target: Grid | None
-) -> tuple[Value, Grid | None, Grid | None]:
+    bench: Workbench, weights: Weights, source: LoweredValue, target: TensorGrid | None
+) -> tuple[LoweredValue, TensorGrid | None, TensorGrid | None]:
     """The input as the kernel takes it, and the kernel's two grids: both None where it runs in float."""
     grid = bench.grid_of(source)
     if weights.int8_kernel_fits(grid, target):
@@ -138,11 +138,11 @@ def _lower_conv(
     bench: Workbench,
     window: Window,
     weights: Weights,
-    source: Value,
-    target: Grid | None,
+    source: LoweredValue,
+    target: TensorGrid | None,
     activation: str | None,
     dynamic: bool,
-) -> Value:
+) -> LoweredValue:
     source, source_grid, target = _kernel_grids(bench, weights, source, target)
     depthwise = window.groups > 1 and weights.values.shape[1] == 1
     operator: WeightedOperator = "depthwise" if depthwise else "conv"
@@ -154,12 +154,12 @@ def _lower_conv(
     )
     build = operators.depthwise_conv_2d if depthwise else operators.conv_2d
     y = build(bench.model, x, *constants, **settings)
-    return Value(y, bench.model.tensors[y].shape[1:])
+    return LoweredValue(y, bench.model.tensors[y].shape[1:])
 
 
 def padded(
     bench: Workbench,
-    source: Value,
+    source: LoweredValue,
     window: tuple[int, ...],
     strides: tuple[int, int],
     zeros: tuple[tuple[int, int], tuple[int, int]],
@@ -182,22 +182,22 @@ def padded(
 def _lower_dense(
     bench: Workbench,
     weights: Weights,
-    source: Value,
-    target: Grid | None,
+    source: LoweredValue,
+    target: TensorGrid | None,
     activation: str | None,
     dynamic: bool,
-) -> Value:
+) -> LoweredValue:
     source, source_grid, target = _kernel_grids(bench, weights, source, target)
     if source.unflattened is not None:
         weights = weights.with_columns(channels_first_order(source.unflattened))
     constants = weights.add_to(bench.model, "dense", source_grid, dynamic)
     y = operators.fully_connected(bench.model, source.index, *constants, grid=target, activation=activation)
-    return Value(y, (len(weights.values),))
+    return LoweredValue(y, (len(weights.values),))
 
 
 def lower_norm(
-    bench: Workbench, norm: Norm, source: Value, activation: str | None, target: Grid | None
-) -> Value:
+    bench: Workbench, norm: Norm, source: LoweredValue, activation: str | None, target: TensorGrid | None
+) -> LoweredValue:
     """Writes a normalisation that nothing takes in, as a 1x1 depthwise convolution: y = gain x + shift."""
     gain, shift = (to_numpy(part).astype(np.float64) for part in norm.scale_and_shift())
     value = _scale_and_shift(bench, bench.in_torch_order(source), gain, shift, target, activation)
@@ -206,12 +206,12 @@ def lower_norm(
 
 def _scale_and_shift(
     bench: Workbench,
-    source: Value,
+    source: LoweredValue,
     gain: np.ndarray,
     shift: np.ndarray,
-    target: Grid | None,
+    target: TensorGrid | None,
     activation: str | None,
-) -> Value:
+) -> LoweredValue:
     """``gain`` x + ``shift`` per channel; on int8 grids with weights +-127 and scale |gain| / 127."""
     filters = gain.reshape(-1, 1, 1, 1)
     if target is not None and bench.grid_of(source) is not None:
@@ -225,12 +225,12 @@ def _scale_and_shift(
     constants = weights.add_to(bench.model, "depthwise", source_grid)
     maps = bench.shaped(source, (1, *(1, 1)[: 3 - len(source.shape)], *source.shape))
     y = operators.depthwise_conv_2d(bench.model, maps, *constants, grid=target, activation=activation)
-    return Value(y, source.shape)
+    return LoweredValue(y, source.shape)
 
 
 def _lower_tensor_train(
-    bench: Workbench, layer: TTDense, source: Value, target: Grid | None, activation: str | None
-) -> Value:
+    bench: Workbench, layer: TTDense, source: LoweredValue, target: TensorGrid | None, activation: str | None
+) -> LoweredValue:
     """Writes a tensor train as dense stages; each multiplies [rows, m r] and moves its mode in front."""
     stages = layer.stages()
     bias = None if layer.bias is None else to_numpy(layer.bias).astype(np.float64)
@@ -253,18 +253,18 @@ def _lower_tensor_train(
             shape, order = ((rows, mode), (1, 0)) if rank == 1 else ((rows, rank, mode), (2, 0, 1))
             if rows == 1:
                 shape, order = (rank, mode), (1, 0)
-            y = operators.transpose(bench.model, bench.shaped(Value(y, ()), shape), order)
-        value = bench.on_grid(Value(y, (size,)), grid)
+            y = operators.transpose(bench.model, bench.shaped(LoweredValue(y, ()), shape), order)
+        value = bench.on_grid(LoweredValue(y, (size,)), grid)
     if bias is not None:
         value = _scale_and_shift(bench, value, np.ones(layer.outputs), bias, target, activation)
     return value
 
 
-def _grid_before_shift(target: Grid | None, shift: np.ndarray) -> Grid | None:
+def _grid_before_shift(target: TensorGrid | None, shift: np.ndarray) -> TensorGrid | None:
     """A grid for x that loses nothing of what x + ``shift`` shows on ``target``."""
     if target is None:
         return None
     low = (-128 - target.zero_point) * target.scale - max(shift.max(), 0.0)
     high = (127 - target.zero_point) * target.scale - min(shift.min(), 0.0)
     scale = (high - low) / 255
-    return Grid(float(np.float32(scale)), int(np.clip(np.rint(-128 - low / scale), -128, 127)))
+    return TensorGrid(float(np.float32(scale)), int(np.clip(np.rint(-128 - low / scale), -128, 127)))

@@ -12,8 +12,8 @@ from ...spaces.layers.same_padding import SameAvgPool2d, SameMaxPool2d
 from . import operators
 from .lower_functions import on_int8
 from .lower_layers import padded
-from .tensors import Grid
-from .values import Value, Workbench
+from .tensors import TensorGrid
+from .values import LoweredValue, Workbench
 
 #: torch's interpolation -> (LiteRT's operator, whether positions are the middles of pixels)
 _RESIZES = {
@@ -23,7 +23,9 @@ _RESIZES = {
 }
 
 
-def lower_pooling(bench: Workbench, operation: Operation, source: Value, target: Grid | None) -> Value | None:
+def lower_pooling(
+    bench: Workbench, operation: Operation, source: LoweredValue, target: TensorGrid | None
+) -> LoweredValue | None:
     """Writes a pooling or an upsampling.
 
     Args:
@@ -53,22 +55,24 @@ def lower_pooling(bench: Workbench, operation: Operation, source: Value, target:
     return None
 
 
-def _mean(bench: Workbench, operation: Operation, source: Value, target: Grid | None) -> Value:
+def _mean(
+    bench: Workbench, operation: Operation, source: LoweredValue, target: TensorGrid | None
+) -> LoweredValue:
     """Global average pooling."""
     (source,), target = on_int8(bench, operation.kind, [source], target)
     keep = len(operation.shape) == 3
     index = operators.mean(bench.model, bench.maps(source), (1, 2), keep_dims=keep, grid=target)
     shape = (1, 1, source.shape[2]) if keep else (source.shape[2],)
-    return Value(index, shape, non_negative=source.non_negative)
+    return LoweredValue(index, shape, non_negative=source.non_negative)
 
 
-def _pool(bench: Workbench, module: nn.MaxPool2d | nn.AvgPool2d, source: Value) -> Value:
+def _pool(bench: Workbench, module: nn.MaxPool2d | nn.AvgPool2d, source: LoweredValue) -> LoweredValue:
     window, strides = _pair(module.kernel_size), _pair(module.stride)
     largest = isinstance(module, nn.MaxPool2d)
     kind = "max" if largest else "average"
     if isinstance(module, SameMaxPool2d | SameAvgPool2d):
         index = operators.pool_2d(bench.model, bench.maps(source), kind, window, strides, "same")
-        return Value(index, bench.model.tensors[index].shape[1:], non_negative=source.non_negative)
+        return LoweredValue(index, bench.model.tensors[index].shape[1:], non_negative=source.non_negative)
     padding = _pair(module.padding)
     if module.ceil_mode or _pair(getattr(module, "dilation", 1)) != (1, 1):
         raise AtollError("pooling with ceil_mode or dilation cannot be written for LiteRT")
@@ -88,10 +92,12 @@ def _pool(bench: Workbench, module: nn.MaxPool2d | nn.AvgPool2d, source: Value) 
     else:
         maps, mode = bench.maps(source), "valid"
     index = operators.pool_2d(bench.model, maps, kind, window, strides, mode)
-    return Value(index, bench.model.tensors[index].shape[1:], non_negative=source.non_negative)
+    return LoweredValue(index, bench.model.tensors[index].shape[1:], non_negative=source.non_negative)
 
 
-def _upsample(bench: Workbench, module: nn.Upsample, source: Value, shape: Sequence[int]) -> Value:
+def _upsample(
+    bench: Workbench, module: nn.Upsample, source: LoweredValue, shape: Sequence[int]
+) -> LoweredValue:
     """Interpolation; int8 maps keep their grid, on which LiteRT rounds what lies between."""
     size = (shape[1], shape[2])
     factors = module.scale_factor or tuple(new / old for new, old in zip(size, source.shape, strict=False))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...spaces.errors import AtollError
-from .tensors import Grid
+from .tensors import TensorGrid
 from .writer import TfliteModel
 
 NO_TENSOR = -1  # an optional input that is left out
@@ -31,7 +31,7 @@ def conv_2d(
     x: int,
     weight: int,
     bias: int = NO_TENSOR,
-    grid: Grid | None = None,
+    grid: TensorGrid | None = None,
     strides: tuple[int, int] = (1, 1),
     padding: str = "same",
     activation: str | None = None,
@@ -70,7 +70,7 @@ def depthwise_conv_2d(
     x: int,
     weight: int,
     bias: int = NO_TENSOR,
-    grid: Grid | None = None,
+    grid: TensorGrid | None = None,
     strides: tuple[int, int] = (1, 1),
     padding: str = "same",
     activation: str | None = None,
@@ -107,7 +107,7 @@ def fully_connected(
     x: int,
     weight: int,
     bias: int = NO_TENSOR,
-    grid: Grid | None = None,
+    grid: TensorGrid | None = None,
     activation: str | None = None,
     keep_num_dims: bool = False,
 ) -> int:
@@ -168,7 +168,7 @@ def pool_2d(
 
 
 def mean(
-    model: TfliteModel, x: int, axes: Sequence[int], keep_dims: bool = False, grid: Grid | None = None
+    model: TfliteModel, x: int, axes: Sequence[int], keep_dims: bool = False, grid: TensorGrid | None = None
 ) -> int:
     """Mean of ``x`` over ``axes``; int8 results are on ``grid``, by default that of the input."""
     shape = model.tensors[x].shape
@@ -229,13 +229,15 @@ def _broadcast(model: TfliteModel, a: int, b: int) -> tuple[int, ...]:
     return tuple(int(size) for size in np.broadcast_shapes(model.tensors[a].shape, model.tensors[b].shape))
 
 
-def add(model: TfliteModel, a: int, b: int, grid: Grid | None = None, activation: str | None = None) -> int:
+def add(
+    model: TfliteModel, a: int, b: int, grid: TensorGrid | None = None, activation: str | None = None
+) -> int:
     """Element-wise sum with broadcasting."""
     return _combination(model, "ADD", a, b, grid, activation)
 
 
 def subtract(
-    model: TfliteModel, a: int, b: int, grid: Grid | None = None, activation: str | None = None
+    model: TfliteModel, a: int, b: int, grid: TensorGrid | None = None, activation: str | None = None
 ) -> int:
     """Element-wise difference ``a`` - ``b`` with broadcasting."""
     return _combination(model, "SUB", a, b, grid, activation)
@@ -246,7 +248,7 @@ def _combination(
     name: str,
     a: int,
     b: int,
-    grid: Grid | None,
+    grid: TensorGrid | None,
     activation: str | None,
 ) -> int:
     y = model.add_activation(_broadcast(model, a, b), grid)
@@ -255,19 +257,21 @@ def _combination(
     return y
 
 
-def mul(model: TfliteModel, a: int, b: int, grid: Grid | None = None, activation: str | None = None) -> int:
+def mul(
+    model: TfliteModel, a: int, b: int, grid: TensorGrid | None = None, activation: str | None = None
+) -> int:
     """Element-wise product with broadcasting."""
     return _combination(model, "MUL", a, b, grid, activation)
 
 
-def relu(model: TfliteModel, x: int, kind: str = "relu", grid: Grid | None = None) -> int:
+def relu(model: TfliteModel, x: int, kind: str = "relu", grid: TensorGrid | None = None) -> int:
     """``relu`` or ``relu6`` as an operator; int8 results keep the input's grid unless given one."""
     y = model.add_activation(model.tensors[x].shape, grid or model.tensors[x].grid)
     model.add_operator(kind.upper(), (x,), (y,))
     return y
 
 
-def sign(model: TfliteModel, x: int, grid: Grid | None = None) -> int:
+def sign(model: TfliteModel, x: int, grid: TensorGrid | None = None) -> int:
     """-1 where ``x`` is negative, +1 elsewhere, zero included; float32, or int8 on ``grid`` (1 on its steps).
 
     SIGN has a third value, so it is a comparison and a selection; int8 values are compared as they lie.
@@ -295,7 +299,7 @@ def scalar(model: TfliteModel, value: float, int8: bool) -> int:
     return model.add_constant(np.array([127 * np.sign(value)]), "int8", abs(value) / 127 or 1.0)
 
 
-def hard_sigmoid(model: TfliteModel, x: int, grid: Grid | None = None) -> int:
+def hard_sigmoid(model: TfliteModel, x: int, grid: TensorGrid | None = None) -> int:
     """relu6(x + 3) / 6: there is no operator of that name, Keras writes these two.
 
     Args:
@@ -303,7 +307,7 @@ def hard_sigmoid(model: TfliteModel, x: int, grid: Grid | None = None) -> int:
         x: float32 or int8 tensor.
         grid: of the result, that of [0, 1]; what is divided by 6 has the same integers.
     """
-    cut = None if grid is None else Grid(6 * grid.scale, grid.zero_point)
+    cut = None if grid is None else TensorGrid(6 * grid.scale, grid.zero_point)
     three, sixth = (scalar(model, number, grid is not None) for number in (3.0, 1 / 6))
     return mul(model, add(model, x, three, cut, "relu6"), sixth, grid)
 
@@ -320,7 +324,7 @@ _FUNCTIONS: dict[str, str | None] = {
 }
 
 
-def function(model: TfliteModel, x: int, name: str, grid: Grid | None = None, **settings: Any) -> int:
+def function(model: TfliteModel, x: int, name: str, grid: TensorGrid | None = None, **settings: Any) -> int:
     """A function of every value of ``x``, or of its last axis: an operator with one input.
 
     Args:
@@ -347,7 +351,7 @@ def concatenation(model: TfliteModel, parts: Sequence[int], axis: int) -> int:
     return y
 
 
-def quantize(model: TfliteModel, x: int, grid: Grid) -> int:
+def quantize(model: TfliteModel, x: int, grid: TensorGrid) -> int:
     """Float ``x`` on an int8 ``grid``, or int8 ``x`` moved to another one."""
     y = model.add_activation(model.tensors[x].shape, grid)
     model.add_operator("QUANTIZE", (x,), (y,), options="Quantize")

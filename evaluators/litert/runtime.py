@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ...spaces.errors import AtollError
-from .tensors import Grid
+from .tensors import TensorGrid
 
 
 @contextlib.contextmanager
@@ -29,9 +29,9 @@ def _quiet_stderr() -> Iterator[list[str]]:
             lines.extend(sink.read().decode(errors="replace").splitlines())
 
 
-def _grid(details: dict) -> Grid | None:
+def _grid(details: dict) -> TensorGrid | None:
     scale, zero_point = details["quantization"]
-    return Grid(scale, zero_point) if scale else None
+    return TensorGrid(scale, zero_point) if scale else None
 
 
 class LiteRtRunner:
@@ -65,12 +65,12 @@ class LiteRtRunner:
         self.output = self.outputs[0]
 
     @property
-    def input_grid(self) -> Grid | None:
+    def input_grid(self) -> TensorGrid | None:
         """The int8 grid of the input, None where it is float."""
         return _grid(self.input)
 
     @property
-    def output_grid(self) -> Grid | None:
+    def output_grid(self) -> TensorGrid | None:
         """The int8 grid of the output, None where it is float."""
         return _grid(self.output)
 

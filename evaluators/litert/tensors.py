@@ -23,7 +23,7 @@ TYPE_NAMES = {code: name for name, (code, _, _) in TENSOR_TYPES.items()}
 
 
 @dataclass(frozen=True)
-class Grid:
+class TensorGrid:
     """A uniform integer grid for one activation tensor: real value = scale * (integer - zero_point).
 
     Args:

@@ -9,12 +9,12 @@ import numpy as np
 from ...spaces.errors import AtollError
 from ...spaces.layers.activation_grid import ActivationGrid
 from . import operators
-from .tensors import Grid
+from .tensors import TensorGrid
 from .writer import TfliteModel
 
 
 @dataclass(frozen=True)
-class Value:
+class LoweredValue:
     """One value of the network, without the batch.
 
     Args:
@@ -36,9 +36,9 @@ class Workbench:
     """The file under construction, and the moves between float and int8 that every operation may need."""
 
     model: TfliteModel = field(default_factory=TfliteModel)
-    _grids: dict[int, Grid] = field(default_factory=dict)
+    _grids: dict[int, TensorGrid] = field(default_factory=dict)
 
-    def grid(self, module: ActivationGrid | None) -> Grid | None:
+    def grid(self, module: ActivationGrid | None) -> TensorGrid | None:
         """The grid of an activation grid module, the same object every time; None for None.
 
         Raises:
@@ -49,20 +49,20 @@ class Workbench:
         if module.bits != 8:
             raise AtollError(f"an activation grid of {module.bits} bits cannot ship in LiteRT; allowed is 8")
         if id(module) not in self._grids:
-            self._grids[id(module)] = Grid(*module.scale_and_zero_point())
+            self._grids[id(module)] = TensorGrid(*module.scale_and_zero_point())
         return self._grids[id(module)]
 
-    def grid_of(self, value: Value) -> Grid | None:
+    def grid_of(self, value: LoweredValue) -> TensorGrid | None:
         """The int8 grid that a value is on, None for float."""
         return self.model.tensors[value.index].grid
 
-    def to_float(self, value: Value) -> Value:
+    def to_float(self, value: LoweredValue) -> LoweredValue:
         """The value as float32."""
         if self.grid_of(value) is None:
             return value
         return replace(value, index=operators.dequantize(self.model, value.index))
 
-    def on_grid(self, value: Value, grid: Grid | None) -> Value:
+    def on_grid(self, value: LoweredValue, grid: TensorGrid | None) -> LoweredValue:
         """The value as int8 on ``grid``; unchanged for None.
 
         Grids are told apart by identity: what is written must not depend on trained values.
@@ -71,22 +71,22 @@ class Workbench:
             return value
         return replace(value, index=operators.quantize(self.model, value.index, grid))
 
-    def shaped(self, value: Value, shape: Sequence[int]) -> int:
+    def shaped(self, value: LoweredValue, shape: Sequence[int]) -> int:
         """Index of a tensor of that shape with the value's elements in its order."""
         if self.model.tensors[value.index].shape == tuple(shape):
             return value.index
         return operators.reshape(self.model, value.index, shape)
 
-    def maps(self, value: Value) -> int:
+    def maps(self, value: LoweredValue) -> int:
         """Index of a tensor [1, height, width, channels]."""
         return self.shaped(value, (1, *value.shape))
 
-    def in_torch_order(self, value: Value) -> Value:
+    def in_torch_order(self, value: LoweredValue) -> LoweredValue:
         """The value with a pending channels-first flattening carried out."""
         if value.unflattened is None:
             return value
         maps = self.shaped(value, (1, *value.unflattened))
-        return Value(operators.transpose(self.model, maps, (0, 3, 1, 2)), (prod(value.shape),))
+        return LoweredValue(operators.transpose(self.model, maps, (0, 3, 1, 2)), (prod(value.shape),))
 
 
 def channels_first_order(shape: tuple[int, ...]) -> np.ndarray:

@@ -10,7 +10,7 @@ from ...spaces.layers.half import LARGEST, Half
 from ...spaces.layers.norm import Norm
 from . import operators
 from .support import LARGEST_RATIO, WeightedOperator, weight_type
-from .tensors import Grid
+from .tensors import TensorGrid
 from .writer import TfliteModel
 
 # A bias is int32; half of its range keeps room for the accumulated products.
@@ -84,7 +84,7 @@ class Weights:
         """The same dense weights for inputs that come in another order."""
         return replace(self, values=self.values[:, order])
 
-    def int8_kernel_fits(self, source: Grid | None, target: Grid | None) -> bool:
+    def int8_kernel_fits(self, source: TensorGrid | None, target: TensorGrid | None) -> bool:
         """Whether the layer can run on int8 activations from grid ``source`` to grid ``target``."""
         if self.scale is None or self.zero_point is not None or source is None or target is None:
             return False
@@ -92,7 +92,7 @@ class Weights:
         bias = np.zeros(1) if self.bias is None else np.abs(self.bias)
         return bool(np.all(steps < LARGEST_RATIO * target.scale) and np.all(bias < LARGEST_BIAS * steps))
 
-    def _scale_with_room(self, scale: np.ndarray, source: Grid) -> np.ndarray:
+    def _scale_with_room(self, scale: np.ndarray, source: TensorGrid) -> np.ndarray:
         """The scale, larger for channels of zeros so that their bias fits: they do not need it."""
         if self.bias is None or scale.size == 1:
             return scale
@@ -100,7 +100,7 @@ class Weights:
         return np.where(empty, np.maximum(scale, np.abs(self.bias) / (source.scale * 2**20)), scale)
 
     def add_to(
-        self, model: TfliteModel, operator: WeightedOperator, source: Grid | None, dynamic: bool = False
+        self, model: TfliteModel, operator: WeightedOperator, source: TensorGrid | None, dynamic: bool = False
     ) -> tuple[int, int]:
         """Adds weight and bias as constants; returns their indices, what the operator takes as inputs.
 

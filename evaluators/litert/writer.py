@@ -13,7 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ...spaces.errors import AtollError
 from .flatbuffer import pack
-from .tensors import Grid, pack_elements, type_row
+from .tensors import TensorGrid, pack_elements, type_row
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class TensorEntry:
     shape: tuple[int, ...]
     dtype: str
     data: bytes = b""
-    grid: Grid | None = None
+    grid: TensorGrid | None = None
     scales: np.ndarray | None = None
     channel_axis: int = 0
     structural: bool = False
@@ -86,7 +86,9 @@ class TfliteModel:
         self.tensors.append(entry)
         return len(self.tensors) - 1
 
-    def add_activation(self, shape: Sequence[int], grid: Grid | None = None, name: str | None = None) -> int:
+    def add_activation(
+        self, shape: Sequence[int], grid: TensorGrid | None = None, name: str | None = None
+    ) -> int:
         """Adds a computed tensor, float32 or int8 on ``grid``; returns its index."""
         dtype = "float32" if grid is None else "int8"
         return self._append(TensorEntry(tuple(int(size) for size in shape), dtype, grid=grid, name=name))
@@ -95,7 +97,7 @@ class TfliteModel:
         """Adds a computed tensor of truth values; returns its index."""
         return self._append(TensorEntry(tuple(int(size) for size in shape), "bool"))
 
-    def add_input(self, shape: Sequence[int], grid: Grid | None = None) -> int:
+    def add_input(self, shape: Sequence[int], grid: TensorGrid | None = None) -> int:
         """Adds a graph input, float32 or int8 on ``grid``; returns its index."""
         self.inputs.append(self.add_activation(shape, grid))
         return self.inputs[-1]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
-from ...spaces.technique.context import AfterStep, Objective
+from ...spaces.technique.context import AfterStep, Loss
 from ..datasets.dataset import Dataset, to_float
 from ..tasks.task import Task
 from ..training.loop import cross_entropy, fit
@@ -72,7 +72,7 @@ class TrainingContext:
         model: nn.Module,
         *,
         epochs: float | None = None,
-        objective: Objective | None = None,
+        objective: Loss | None = None,
         after_step: AfterStep | None = None,
         networks: int = 1,
     ) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
 from ...spaces.graph.heads import single_head
-from ...spaces.technique.context import AfterStep, Batch, Objective
+from ...spaces.technique.context import AfterStep, Batch, Loss
 from ..datasets.dataset import Split, to_float
 from .augmentation import VIEWS, shifted, view_shifts
 
@@ -66,7 +66,7 @@ def fit(
     generator: torch.Generator,
     learning_rate: float,
     batch_size: int,
-    objective: Objective = cross_entropy,
+    objective: Loss = cross_entropy,
     teacher: Teacher | None = None,
     after_step: AfterStep | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
@@ -235,7 +235,7 @@ def _check_answers(answers: Tensor, count: int) -> None:
         )
 
 
-def _step(model: nn.Module, batch: Batch, objective: Objective, optimizer: torch.optim.Optimizer) -> float:
+def _step(model: nn.Module, batch: Batch, objective: Loss, optimizer: torch.optim.Optimizer) -> float:
     """Makes one step and returns its loss."""
     value = objective(model, batch)
     optimizer.zero_grad(set_to_none=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from ...spaces.errors import AtollError
 from ...spaces.layers.bits import FLOAT_BITS
 from ...spaces.layers.cost import Compute, OperationCost, OperationKind
-from .layer_table import LayerTable, Value, table_of_values
+from .layer_table import LayerTable, TracedValue, table_of_values
 from .operator_table import OPERATORS, UNKNOWN
 from .tflite_file import FileOperator, TfliteFile
 
@@ -49,9 +49,9 @@ def layer_table_of(file: TfliteFile, name: str) -> LayerTable:
     return table_of_values(name, shape, values)
 
 
-def _input(file: TfliteFile, index: int) -> Value:
+def _input(file: TfliteFile, index: int) -> TracedValue:
     tensor = file.tensors[index]
-    return Value(_name(index), "", (), _channels_first(tensor.shape), tensor.bits)
+    return TracedValue(_name(index), "", (), _channels_first(tensor.shape), tensor.bits)
 
 
 def _name(index: int) -> str:
@@ -64,7 +64,7 @@ def _channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (inner[-1], *inner[:-1]) if len(inner) == 3 else inner
 
 
-def _values(file: TfliteFile, operator: FileOperator) -> list[Value]:
+def _values(file: TfliteFile, operator: FileOperator) -> list[TracedValue]:
     """Returns an operator's outputs; the first one carries its cost."""
     sources = tuple(_name(index) for index in operator.inputs if index in file.computed)
     entry = OPERATORS.get(operator.name, UNKNOWN)
@@ -75,7 +75,7 @@ def _values(file: TfliteFile, operator: FileOperator) -> list[Value]:
         first = position == 0
         in_place = entry.in_place and tensor.shape == file.tensors[operator.inputs[0]].shape
         values.append(
-            Value(
+            TracedValue(
                 name=_name(index),
                 path=operator.name,
                 inputs=sources,

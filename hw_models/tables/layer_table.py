@@ -150,7 +150,7 @@ def layer_table(
 
 
 @dataclass(frozen=True)
-class Value:
+class TracedValue:
     """One tensor of a network and the operations that make it, before memory is laid out.
 
     Args:
@@ -176,7 +176,7 @@ class Value:
     output: bool = False
 
 
-def table_of_values(name: str, input_shape: tuple[int, ...], values: Sequence[Value]) -> LayerTable:
+def table_of_values(name: str, input_shape: tuple[int, ...], values: Sequence[TracedValue]) -> LayerTable:
     """Lays out memory by liveness and returns the table.
 
     A buffer is alive from the operation that writes it to the last that reads it or a view of it; an

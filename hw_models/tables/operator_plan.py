@@ -12,7 +12,7 @@ from math import prod
 from ...spaces.layers.activation_grid import ActivationGrid
 from ...spaces.layers.bits import FLOAT_BITS
 from ...spaces.layers.cost import OperationCost
-from .layer_table import Value
+from .layer_table import TracedValue
 from .operator_table import OPERATORS
 
 Shape = tuple[int, ...]
@@ -55,7 +55,7 @@ class OperatorPlan:
 
     def __init__(self, zero_biases: bool = True) -> None:
         self.zero_biases = zero_biases
-        self.values: dict[str, Value] = {}
+        self.values: dict[str, TracedValue] = {}
         self._path = ""
 
     def at(self, path: str) -> None:
@@ -64,7 +64,7 @@ class OperatorPlan:
 
     def image(self, name: str, shape: Shape, grid: AnyGrid | None) -> Planned:
         """Adds the network's input."""
-        self.values[name] = Value(name, "", (), shape, _bits(grid))
+        self.values[name] = TracedValue(name, "", (), shape, _bits(grid))
         return Planned(name, shape, grid)
 
     def run(
@@ -119,7 +119,7 @@ class OperatorPlan:
         in_place: bool,
     ) -> Planned:
         name = next(free for free in _numbered(name) if free not in self.values)
-        self.values[name] = Value(name, self._path, tuple(inputs), shape, bits, (cost,), in_place)
+        self.values[name] = TracedValue(name, self._path, tuple(inputs), shape, bits, (cost,), in_place)
         return Planned(name, shape, grid)
 
     def on_grid(self, value: Planned, grid: AnyGrid | None) -> Planned:

@@ -17,7 +17,7 @@ from ...spaces.graph.operation_kinds import COMBINING, averages
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
 from ...spaces.layers.same_padding import SameAvgPool2d, SameMaxPool2d, window_padding
-from .layer_table import Value
+from .layer_table import TracedValue
 from .operator_plan import AnyGrid, OperatorPlan, Planned
 from .operator_table import OPERATORS_OF
 from .planned_layer import padded_maps, plan_layer, plan_norm
@@ -30,7 +30,7 @@ _KINDS = ("layer", "norm", *_VIEWS, *OPERATORS_OF)
 
 def traced_values(
     network: nn.Module, input_shape: tuple[int, int, int], as_written: bool = False
-) -> list[Value]:
+) -> list[TracedValue]:
     """Traces a network and returns its values as the runtime computes them, an operator each.
 
     Args:

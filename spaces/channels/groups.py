@@ -15,7 +15,7 @@ from ..layers.dense import Dense
 from ..layers.layer import Layer
 from ..layers.norm import Norm
 from ..layers.tt_dense import TTDense
-from .layout import Channels, Concatenated, Layout, Spread, counterparts
+from .layout import ChannelLayout, Channels, Concatenated, Spread, counterparts
 
 #: operations that hand each channel on by itself
 _PER_CHANNEL = (
@@ -32,7 +32,7 @@ class Reader:
 
     path: str
     group: "ChannelGroup" = field(repr=False)
-    layout: Layout = field(repr=False)
+    layout: ChannelLayout = field(repr=False)
 
     def features(self, channels: Tensor) -> Tensor:
         """Returns which input features of the module are left, in their new order.
@@ -97,7 +97,7 @@ class _Spaces:
             kept.fixed = kept.fixed or gone.fixed
             self.parent[second] = first
 
-    def fix(self, layout: Layout, reason: str) -> None:
+    def fix(self, layout: ChannelLayout, reason: str) -> None:
         """Says why the channels of a value cannot be removed; the first reason stays."""
         for space in layout.spaces():
             self.group(space).fixed = self.group(space).fixed or reason
@@ -116,11 +116,11 @@ class _Analysis:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.spaces = _Spaces()
-        self.values: dict[str, Layout] = {}
+        self.values: dict[str, ChannelLayout] = {}
         self.made_by: dict[str, Channels] = {}
         #: how what layers read, and what norms are over, is laid out
-        self.read: dict[str, Layout] = {}
-        self.over: dict[str, Layout] = {}
+        self.read: dict[str, ChannelLayout] = {}
+        self.over: dict[str, ChannelLayout] = {}
 
     def run(self) -> list[ChannelGroup]:
         for operation in self.graph.operations:
@@ -142,17 +142,17 @@ class _Analysis:
                     group.spread_norms.append(Reader(path, group, layout))
         return [group for group in self.spaces.roots() if group.makers]
 
-    def _groups(self, layout: Layout) -> list[ChannelGroup]:
+    def _groups(self, layout: ChannelLayout) -> list[ChannelGroup]:
         """Returns the groups in a layout, each once."""
         return list({id(group): group for group in map(self.spaces.group, layout.spaces())}.values())
 
-    def _opaque(self, operation: Operation, sources: list[Layout]) -> Channels:
+    def _opaque(self, operation: Operation, sources: list[ChannelLayout]) -> Channels:
         """An operation that is not understood: what it reads and what it makes stays as it is."""
         for source in sources:
             self.spaces.fix(source, f"read by {operation.described}")
         return self.spaces.new(operation.shape[0] if operation.shape else 1, f"made by {operation.described}")
 
-    def _visit(self, operation: Operation, sources: list[Layout]) -> Layout | None:
+    def _visit(self, operation: Operation, sources: list[ChannelLayout]) -> ChannelLayout | None:
         """Returns how the operation's value is laid out, None where that is not understood."""
         kind, shapes = operation.kind, self.graph.input_shapes(operation)
         if kind == "input":
@@ -176,7 +176,9 @@ class _Analysis:
             return sources[0] if positions == 1 else Spread(sources[0], positions, _FLATTENS[kind])
         return None
 
-    def _combined(self, operation: Operation, sources: list[Layout], shapes: list[Shape]) -> Layout | None:
+    def _combined(
+        self, operation: Operation, sources: list[ChannelLayout], shapes: list[Shape]
+    ) -> ChannelLayout | None:
         """Values added or multiplied element by element, spread over height and width where one has none."""
         whole = [(s, shape) for s, shape in zip(sources, shapes, strict=True) if prod(shape) > 1]
         if any(len(shape) != len(operation.shape) or shape[0] != operation.shape[0] for _, shape in whole):
@@ -188,7 +190,7 @@ class _Analysis:
             self._join(first, other, operation.described)
         return first
 
-    def _layer(self, operation: Operation, source: Layout) -> Layout:
+    def _layer(self, operation: Operation, source: ChannelLayout) -> ChannelLayout:
         layer, path = operation.module, operation.path
         assert isinstance(layer, Layer)
         if isinstance(layer, Conv) and layer.depthwise:
@@ -207,11 +209,11 @@ class _Analysis:
             self.spaces.group(space.space).makers.append(path)
         return self.made_by[path]
 
-    def _join_at(self, known: dict[str, Layout], path: str, layout: Layout) -> None:
+    def _join_at(self, known: dict[str, ChannelLayout], path: str, layout: ChannelLayout) -> None:
         """Notes what a module reads; one that runs twice reads the same channels each time."""
         self._join(known.setdefault(path, layout), layout, f"{path}, which runs twice")
 
-    def _join(self, first: Layout, second: Layout, reader: str) -> None:
+    def _join(self, first: ChannelLayout, second: ChannelLayout, reader: str) -> None:
         """Makes channels in the same places of two values one, or fixes all where they lie otherwise."""
         pairs = counterparts(first, second)
         if pairs is None:

@@ -22,7 +22,7 @@ class Owner(Protocol):
         """Returns the group of a space."""
 
 
-class Layout:
+class ChannelLayout:
     """Which features of a value belong to which channels of which groups."""
 
     @property
@@ -45,7 +45,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Channels(Layout):
+class Channels(ChannelLayout):
     """All channels of one space, a feature each."""
 
     space: int
@@ -63,10 +63,10 @@ class Channels(Layout):
 
 
 @dataclass(frozen=True)
-class Concatenated(Layout):
+class Concatenated(ChannelLayout):
     """One layout after the other."""
 
-    parts: tuple[Layout, ...]
+    parts: tuple[ChannelLayout, ...]
 
     @property
     def size(self) -> int:
@@ -85,7 +85,7 @@ class Concatenated(Layout):
 
 
 @dataclass(frozen=True)
-class Spread(Layout):
+class Spread(ChannelLayout):
     """Flattened maps: every channel has so many positions.
 
     Args:
@@ -94,7 +94,7 @@ class Spread(Layout):
         channels_fastest: whether the channel index runs fastest (Keras), else the position (torch).
     """
 
-    channels: Layout
+    channels: ChannelLayout
     positions: int
     channels_fastest: bool
 
@@ -112,7 +112,7 @@ class Spread(Layout):
         return self.channels.spaces()
 
 
-def counterparts(first: Layout, second: Layout) -> list[tuple[int, int]] | None:
+def counterparts(first: ChannelLayout, second: ChannelLayout) -> list[tuple[int, int]] | None:
     """Returns which spaces lie in the same places of two layouts, None where they lie otherwise."""
     if isinstance(first, Channels) and isinstance(second, Channels):
         return [(first.space, second.space)] if first.size == second.size else None

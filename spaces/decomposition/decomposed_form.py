@@ -8,10 +8,10 @@ from torch import Tensor
 from ..kernels.conv_factors import relative_error
 from ..layers.activation_grid import ActivationGrid
 from ..layers.bits import FLOAT_BITS
-from ..layers.constraint import Constraint
 from ..layers.conv import Conv, Window
 from ..layers.conv_chain import ConvChain
 from ..layers.layer import Layer
+from ..layers.weight_constraint import WeightConstraint
 
 #: root mean square of the random weights that a layer of zeros gets
 LEAST_SIZE = 1e-3
@@ -87,7 +87,7 @@ def under_constraints(layer: Layer, form: Layer) -> Layer:
         form: decomposed and unconstrained.
     """
     (weight,) = layer.factors().values()
-    constraints = [c for c in weight.constraints.values() if isinstance(c, Constraint)]
+    constraints = [c for c in weight.constraints.values() if isinstance(c, WeightConstraint)]
     quantized = layer.activation_bits < FLOAT_BITS
     if quantized or any(c.on_decomposition == "imposed anew" for c in constraints):
         form = form.settled()

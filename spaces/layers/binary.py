@@ -5,8 +5,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from .constraint import straight_through
 from .signs import Signs
+from .weight_constraint import straight_through
 
 
 class Binary(Signs):

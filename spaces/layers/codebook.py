@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from ..kernels.kmeans import kmeans_1d
-from .constraint import Constraint
+from .weight_constraint import WeightConstraint
 
 
-class Codebook(Constraint):
+class Codebook(WeightConstraint):
     """Replaces each weight by its centroid; the centroids are what training moves (CLUSTER; Han 2015).
 
     Args:

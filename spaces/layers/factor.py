@@ -11,18 +11,18 @@ from ..errors import AtollError
 from .binary import Binary
 from .bits import FLOAT_BITS
 from .codebook import Codebook
-from .constraint import Constraint
-from .grid import Grid
 from .half import BITS as HALF_BITS
 from .half import Half
 from .mask import Mask
 from .signs import Signs
 from .ternary import Ternary
+from .weight_constraint import WeightConstraint
+from .weight_grid import WeightGrid
 
-CONSTRAINTS: tuple[type[Constraint], ...] = (Codebook, Binary, Ternary, Grid, Half, Mask)
-#: evaluation order: see constraint.py
+CONSTRAINTS: tuple[type[WeightConstraint], ...] = (Codebook, Binary, Ternary, WeightGrid, Half, Mask)
+#: evaluation order: see weight_constraint.py
 ORDER = tuple(constraint.kind for constraint in CONSTRAINTS)
-C = TypeVar("C", bound=Constraint)
+C = TypeVar("C", bound=WeightConstraint)
 
 
 class Integers(NamedTuple):
@@ -102,7 +102,7 @@ class Factor(nn.Module):
 
     # Imposing ---------------------------------------------------------------------------------------
 
-    def impose(self, constraint: Constraint) -> None:
+    def impose(self, constraint: WeightConstraint) -> None:
         """Adds a constraint that was fitted to the effective weight; it replaces one of its own kind.
 
         Signs replace ternary values, and these replace signs.
@@ -125,24 +125,24 @@ class Factor(nn.Module):
 
         Between its ends such a grid is not the same on both sides of zero: two signs would get two sizes.
         """
-        signs, grid = self.signs, self.find(Grid)
+        signs, grid = self.signs, self.find(WeightGrid)
         if signs is not None or grid is not None:
             self._drop([Half.kind])
         if signs is not None and grid is not None and grid.affine:
-            self._drop([Grid.kind])
+            self._drop([WeightGrid.kind])
 
     def _share_steps(self) -> None:
         """Makes steps and scales one for all channels where values are shared across channels."""
         codebook = self.find(Codebook)
         if codebook is None:
             return
-        for constraint in (self.signs, self.find(Grid)):
+        for constraint in (self.signs, self.find(WeightGrid)):
             if constraint is not None and constraint.per_channel:
                 spec = {**constraint.spec(), "per_channel": False}
-                shared: Constraint
+                shared: WeightConstraint
                 if self.device.type == "meta":
                     shared = type(constraint).from_spec(spec, self.shape, self.device)
-                elif isinstance(constraint, Grid):
+                elif isinstance(constraint, WeightGrid):
                     shared = constraint.anew(codebook().detach(), per_channel=False)
                 else:
                     shared = type(constraint).fit(codebook().detach(), False, constraint.threshold)
@@ -151,7 +151,7 @@ class Factor(nn.Module):
     def inherit(self, source: "Factor") -> None:
         """Imposes the constraints of the layer that this factor was decomposed from, or drops them."""
         for module in source.constraints.values():
-            assert isinstance(module, Constraint)
+            assert isinstance(module, WeightConstraint)
             if module.on_decomposition == "imposed anew":
                 fresh = (
                     type(module).from_spec(module.spec(), self.shape, self.device)
@@ -165,7 +165,7 @@ class Factor(nn.Module):
         """Keeps the entries `index` of one dimension, in the weight and in every constraint."""
         size = self.shape[dim]
         for constraint in self.constraints.values():
-            assert isinstance(constraint, Constraint)
+            assert isinstance(constraint, WeightConstraint)
             constraint.keep(dim, size, index)
         if self.raw is not None:
             self.raw = nn.Parameter(self.raw.detach().index_select(dim, index.to(self.raw.device)))
@@ -177,7 +177,7 @@ class Factor(nn.Module):
         """Bits of the weight's grid, 1 for signs, 2 for signs and zero, 16 for half, None for float."""
         if self.signs is not None:
             return 1 if self.find(Binary) is not None else 2
-        grid = self.find(Grid)
+        grid = self.find(WeightGrid)
         if grid is None:
             return HALF_BITS if self.find(Half) is not None else None
         return grid.bits
@@ -187,26 +187,26 @@ class Factor(nn.Module):
         """How many values signs or a grid leave to a weight; None where neither is there."""
         if self.signs is not None:
             return 2 if self.find(Binary) is not None else 3
-        grid = self.find(Grid)
+        grid = self.find(WeightGrid)
         return None if grid is None else grid.levels
 
     @property
     def affine(self) -> bool:
         """Whether the weight's integers have a zero point, which no integer kernel takes."""
-        grid = self.find(Grid)
+        grid = self.find(WeightGrid)
         return grid is not None and grid.affine
 
     @property
     def least(self) -> bool:
         """Whether its grid stands in a plan for itself and wider ones."""
-        grid = self.find(Grid)
+        grid = self.find(WeightGrid)
         return grid is not None and grid.least
 
     def payload_bits(self) -> int:
         """Returns exactly what must be stored: values at their bits, mask, indices, codebook, scales."""
         count = self.shape.numel()
         mask, codebook = self.find(Mask), self.find(Codebook)
-        signs, grid = self.signs, self.find(Grid)
+        signs, grid = self.signs, self.find(WeightGrid)
         overhead = 0
         if grid is not None:
             # a zero point is one of the grid's integers
@@ -231,7 +231,7 @@ class Factor(nn.Module):
     @torch.no_grad()
     def integers(self) -> Integers | None:
         """Returns the weight as whole numbers times a scale where it is exactly that, else None."""
-        signs, grid, mask = self.signs, self.find(Grid), self.find(Mask)
+        signs, grid, mask = self.signs, self.find(WeightGrid), self.find(Mask)
         if signs is None and grid is None:
             return None
         bits = 2 if signs is not None else grid.bits  # type: ignore[union-attr]
@@ -259,13 +259,13 @@ class Factor(nn.Module):
         return Integers(values.to(torch.int8), scale, bits, zero_point)
 
     def _steps_per_channel(self) -> bool:
-        return any(c is not None and c.per_channel for c in (self.signs, self.find(Grid)))
+        return any(c is not None and c.per_channel for c in (self.signs, self.find(WeightGrid)))
 
     # Structure --------------------------------------------------------------------------------------
 
     def spec(self) -> list[dict[str, Any]]:
         """Returns the constraints in the order of imposition, as plain JSON."""
-        return [c.spec() for c in self.constraints.values() if isinstance(c, Constraint)]
+        return [c.spec() for c in self.constraints.values() if isinstance(c, WeightConstraint)]
 
     def allocate(self, specs: list[dict[str, Any]]) -> None:
         """Allocates constraints as `spec` listed them; their tensors are not filled."""

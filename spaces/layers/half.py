@@ -5,14 +5,14 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from .constraint import Constraint, straight_through
+from .weight_constraint import WeightConstraint, straight_through
 
 #: largest finite number of the format (IEEE 754 binary16)
 LARGEST = 65504.0
 BITS = 16
 
 
-class Half(Constraint):
+class Half(WeightConstraint):
     """Rounds each weight to the nearest 16-bit floating-point number; the gradient passes unchanged.
 
     For storage alone: the runtime widens the weights before it computes. It has no kernels for 16-bit

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from ..kernels.affine import quantize_as_it_runs
 from ..kernels.calibration import Method
 from .activation_grid import ActivationGrid
-from .constraint import straight_through
 from .cost import OperationCost, sign_cost
 from .factor import Factor
 from .sign import InputSign
+from .weight_constraint import straight_through
 
 
 class Layer(nn.Module):

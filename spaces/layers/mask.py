@@ -5,10 +5,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from .constraint import Constraint
+from .weight_constraint import WeightConstraint
 
 
-class Mask(Constraint):
+class Mask(WeightConstraint):
     """Keeps the weights where `kept` is true, the others are zero (THESIS eq. 10)."""
 
     kind = "mask"

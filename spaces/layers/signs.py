@@ -5,10 +5,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from .constraint import Constraint
+from .weight_constraint import WeightConstraint
 
 
-class Signs(Constraint):
+class Signs(WeightConstraint):
     """Replaces each weight by its sign, with or without zero, times a step.
 
     The step is trained relative to its start, as a grid's scale is.

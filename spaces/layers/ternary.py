@@ -5,8 +5,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from .constraint import straight_through
 from .signs import Signs
+from .weight_constraint import straight_through
 
 #: what a limit is measured by: 0.7 times the mean absolute weight (Li et al. 2016, TWN, eq. 6)
 TWN_THRESHOLD = 0.7

@@ -8,11 +8,11 @@ from torch import nn
 from ..kernels.affine import Calibration, symmetric_levels
 from ..layers.bits import FLOAT_BITS
 from ..layers.codebook import Codebook
-from ..layers.grid import Grid, Scheme
 from ..layers.half import BITS as HALF_BITS
 from ..layers.half import Half
 from ..layers.layer import Layer
 from ..layers.structure import named_layers
+from ..layers.weight_grid import Scheme, WeightGrid
 from .activation_grids import place_grids
 
 #: width of integer activations (THESIS §2.1.1; PUB-III: what Edge TPU and the integer kernels take)
@@ -60,7 +60,7 @@ class WeightGrids:
             # shared values must stay shared after rounding: one scale for all channels then
             per_channel = self.per_channel and factor.find(Codebook) is None
             how = (per_channel, self.scheme, self.calibration, self.trained, self.least)
-            factor.impose(Grid.fit(factor.effective(), bits, *how))
+            factor.impose(WeightGrid.fit(factor.effective(), bits, *how))
 
 
 def quantize_layers(

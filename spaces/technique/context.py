@@ -28,7 +28,7 @@ class Batch:
 
 
 #: (network in training mode, batch) -> scalar loss that is minimised
-Objective = Callable[[nn.Module, Batch], Tensor]
+Loss = Callable[[nn.Module, Batch], Tensor]
 #: told the share of this training that is done, in (0, 1], after every optimiser step
 AfterStep = Callable[[float], None]
 
@@ -68,7 +68,7 @@ class Context(Protocol):
         model: nn.Module,
         *,
         epochs: float | None = None,
-        objective: Objective | None = None,
+        objective: Loss | None = None,
         after_step: AfterStep | None = None,
         networks: int = 1,
     ) -> None:

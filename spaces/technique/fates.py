@@ -2,9 +2,9 @@
 
 from torch import nn
 
-from ..layers.constraint import Constraint, Fate
 from ..layers.layer import Layer
 from ..layers.structure import named_layers
+from ..layers.weight_constraint import Fate, WeightConstraint
 
 #: layer -> [kind, fate] of every constraint that was on it
 Fates = dict[str, list[list[str]]]
@@ -55,6 +55,6 @@ def _kinds(layer: Layer) -> list[str]:
     return list(dict.fromkeys(kinds))
 
 
-def _constraints(layer: Layer, kind: str) -> list[Constraint]:
+def _constraints(layer: Layer, kind: str) -> list[WeightConstraint]:
     found = [factor.constraints[kind] for factor in layer.factors().values() if kind in factor.constraints]
-    return [constraint for constraint in found if isinstance(constraint, Constraint)]
+    return [constraint for constraint in found if isinstance(constraint, WeightConstraint)]

@@ -10,9 +10,9 @@ from ..kernels.affine import symmetric_levels
 from ..layers.binary import Binary
 from ..layers.codebook import Codebook
 from ..layers.factor import Factor
-from ..layers.grid import Grid
 from ..layers.mask import Mask
 from ..layers.structure import settle, to_meta
+from ..layers.weight_grid import WeightGrid
 from ..technique.context import Context
 from ..technique.domains import Choice, Int, OrWord
 from ..technique.targets import targeted_layers
@@ -84,9 +84,9 @@ class Cluster(Technique):
             return f"{count} weights are too few for {self.clusters} shared values"
         if factor.find(Binary) is not None:
             return "its weights are signs: two values cannot be put into fewer groups"
-        mask, grid = factor.find(Mask), factor.find(Grid)
+        mask, grid = factor.find(Mask), factor.find(WeightGrid)
         kept = None if mask is None else mask.kept
         factor.impose(Codebook.fit(factor.effective(), self.clusters, kept))
         if self.grid_bits is not None and (grid is None or grid.bits > self.grid_bits):
-            factor.impose(Grid.fit(factor.effective(), self.grid_bits, per_channel=False))
+            factor.impose(WeightGrid.fit(factor.effective(), self.grid_bits, per_channel=False))
         return None

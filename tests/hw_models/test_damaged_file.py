@@ -10,7 +10,7 @@ from atoll.evaluators.delivery.arena import tensor_arena
 from atoll.evaluators.edge_tpu.check import check_edge_tpu
 from atoll.evaluators.litert import operators
 from atoll.evaluators.litert.inspect import float_tensors, overhead_bytes, peak_tensor_bytes
-from atoll.evaluators.litert.tensors import Grid
+from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.writer import TfliteModel
 from atoll.hw_models.tables.file_table import layer_table_of
 from atoll.hw_models.tables.tflite_file import TfliteFile
@@ -29,7 +29,7 @@ READERS = (
 
 def small() -> bytes:
     """A convolution, a pooling, a widened dense layer: 1.2 kB."""
-    model, grid = TfliteModel(), Grid(0.5, 3)
+    model, grid = TfliteModel(), TensorGrid(0.5, 3)
     x = model.add_input((1, 6, 6, 2), grid)
     weight = model.add_constant(np.ones((4, 3, 3, 2), int), "int8", np.full(4, 0.5))
     bias = model.add_constant(np.ones(4, int), "int32", np.full(4, 0.25))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.flatten import ChannelsLastFlatten
-from atoll.spaces.technique.context import AfterStep, Batch, Objective
+from atoll.spaces.technique.context import AfterStep, Batch, Loss
 from torch import Tensor, nn
 
 INPUT_SHAPE = (1, 16, 16)
@@ -90,7 +90,7 @@ class World:
         teacher: nn.Module | None,
         seed: int = 0,
         epochs: float = 1,
-        objective: Objective = labels_only,
+        objective: Loss = labels_only,
     ) -> None:
         self.generator = torch.Generator().manual_seed(seed)
         self.input_shape = tuple(images.shape[1:])
@@ -114,7 +114,7 @@ class World:
         model: nn.Module,
         *,
         epochs: float | None = None,
-        objective: Objective | None = None,
+        objective: Loss | None = None,
         after_step: AfterStep | None = None,
         networks: int = 1,
     ) -> None:

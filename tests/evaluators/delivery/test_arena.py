@@ -7,7 +7,7 @@ import pytest
 from atoll.evaluators.delivery.arena import Lifetime, greedy_plan, lifetimes, tensor_arena
 from atoll.evaluators.litert import operators
 from atoll.evaluators.litert.inspect import peak_tensor_bytes
-from atoll.evaluators.litert.tensors import Grid
+from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.writer import TfliteModel
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,7 +66,7 @@ def test_plans_by_hand(tensors: list[Lifetime], bytes_: int) -> None:
 
 def chain(dtype: str = "int8") -> TfliteModel:
     """8 x 8 x 3 -> convolution with 4 outputs -> dense with 5, int8."""
-    model, grid = TfliteModel(), Grid(0.1)
+    model, grid = TfliteModel(), TensorGrid(0.1)
     x = model.add_input((1, 8, 8, 3), grid)
     scales = np.full(4, 0.1)
     weight = model.add_constant(np.ones((4, 3, 3, 3), int), dtype, scales)

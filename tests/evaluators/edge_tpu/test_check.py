@@ -5,13 +5,13 @@ import pytest
 from atoll.evaluators.edge_tpu.check import check_edge_tpu
 from atoll.evaluators.litert import operators
 from atoll.evaluators.litert.lower import operator_layers
-from atoll.evaluators.litert.tensors import Grid
+from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.writer import TfliteModel
 from atoll.evaluators.measuring.artifact import artifact_bytes
 from atoll.hw_models.tables.planned import planned
 from atoll.spaces.recipes.recipe import Recipe
 
-GRID = Grid(0.1)
+GRID = TensorGrid(0.1)
 SHAPE = (3, 64, 64)
 
 

@@ -11,7 +11,7 @@ from atoll.evaluators.litert.inspect import operator_names, tensor_rows
 from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.lower_layers import SIGN_GRID
 from atoll.evaluators.litert.runtime import LiteRtRunner
-from atoll.evaluators.litert.tensors import Grid
+from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.writer import TfliteModel
 from atoll.hw_models.tables.layer_table import layer_table
 from atoll.spaces.graph.adopt import adopt
@@ -28,8 +28,10 @@ SIGN = ["GREATER_EQUAL", "SELECT_V2"]
 
 @pytest.mark.parametrize("delegate", [True, False])
 @pytest.mark.parametrize("output", [None, SIGN_GRID], ids=["to float", "to int8"])
-@pytest.mark.parametrize("grid", [None, Grid(0.03, -7), Grid(0.0031, -128), Grid(5.0, 127)])
-def test_signs_are_exact_zero_included(grid: Grid | None, output: Grid | None, delegate: bool) -> None:
+@pytest.mark.parametrize("grid", [None, TensorGrid(0.03, -7), TensorGrid(0.0031, -128), TensorGrid(5.0, 127)])
+def test_signs_are_exact_zero_included(
+    grid: TensorGrid | None, output: TensorGrid | None, delegate: bool
+) -> None:
     rng = np.random.default_rng(0)
     shape = (1, 16, 8, 2)
     model = TfliteModel()

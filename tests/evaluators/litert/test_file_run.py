@@ -6,7 +6,7 @@ from atoll.evaluators.litert import file_run, operators
 from atoll.evaluators.litert.crash import crashing_operator
 from atoll.evaluators.litert.file_run import run_file
 from atoll.evaluators.litert.runtime import LiteRtRunner
-from atoll.evaluators.litert.tensors import Grid
+from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.writer import TfliteModel
 from atoll.spaces.errors import AtollError
 
@@ -14,7 +14,7 @@ SHAPE = (1, 4, 4, 1)
 IMAGES = np.random.default_rng(0).normal(size=(5, 4, 4, 1)).astype(np.float32)
 
 
-def pooled(grid: Grid | None = None) -> bytes:
+def pooled(grid: TensorGrid | None = None) -> bytes:
     model = TfliteModel()
     model.outputs = [operators.pool_2d(model, model.add_input(SHAPE, grid), "max", (4, 4))]
     return model.to_bytes()
@@ -29,8 +29,8 @@ def one_operator(name: str, *others: int) -> bytes:
     return model.to_bytes()
 
 
-@pytest.mark.parametrize("grid", [None, Grid(0.05, 3)])
-def test_it_gives_what_the_runtime_gives_here(grid: Grid | None) -> None:
+@pytest.mark.parametrize("grid", [None, TensorGrid(0.05, 3)])
+def test_it_gives_what_the_runtime_gives_here(grid: TensorGrid | None) -> None:
     content = pooled(grid)
     found = run_file(content, len(IMAGES), [IMAGES[:2], IMAGES[2:]])
     np.testing.assert_array_equal(found.logits, LiteRtRunner(content).run(IMAGES))

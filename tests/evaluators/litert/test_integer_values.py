@@ -16,7 +16,7 @@ from atoll.evaluators.litert.inspect import float_tensors, operator_names, tenso
 from atoll.evaluators.litert.lower import Lowered, lower, lowered, operator_layers
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.litert.silent_float import silent_floats
-from atoll.evaluators.litert.values import Value
+from atoll.evaluators.litert.values import LoweredValue
 from atoll.hw_models.tables.layer_table import layer_table
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.combine import Add, Concatenate, Multiply
@@ -152,7 +152,7 @@ def quantized(build: Callable[[], nn.Module]) -> tuple[Program, Tensor]:
     return found.eval(), images
 
 
-def in_torch_order(value: Value, found: np.ndarray) -> Tensor:
+def in_torch_order(value: LoweredValue, found: np.ndarray) -> Tensor:
     """Integers of one value for several images, [N, C, H, W] or [N, features]."""
     whole = torch.from_numpy(np.concatenate(found)).float().reshape(-1, *value.shape)
     return whole.permute(0, 3, 1, 2) if whole.dim() == 4 else whole

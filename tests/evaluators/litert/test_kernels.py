@@ -7,12 +7,12 @@ from atoll.evaluators.litert import operators
 from atoll.evaluators.litert.inspect import tensor_rows
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.litert.support import RIGHT_WIDTHS, weight_type
-from atoll.evaluators.litert.tensors import Grid
+from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.writer import TfliteModel
 from atoll.spaces.errors import AtollError
 from atoll.spaces.kernels.affine import quantize_as_it_runs
 
-INPUT = Grid(0.03125, -7)
+INPUT = TensorGrid(0.03125, -7)
 CHANNELS, OUTPUTS, SIZE = 6, 5, 7
 BUILD = {
     "conv": operators.conv_2d,
@@ -77,7 +77,9 @@ def test_weight_type_is_computed_right(
         constant = operators.dequantize(model, constant)
     batch = values.astype(np.float64).reshape(-1, *input_shape[1:]) if len(input_shape) == 4 else values
     exact = np.maximum(reference(operator, np.asarray(batch, np.float64), weight, bias), 0).reshape(3, -1)
-    grid = Grid(float(np.float32(exact.max() / 230)), -128) if int8 else None  # a tenth of a range is clipped
+    grid = (
+        TensorGrid(float(np.float32(exact.max() / 230)), -128) if int8 else None
+    )  # a tenth of a range is clipped
     model.outputs = [BUILD[operator](model, x, constant, bias_index, grid=grid, activation="relu")]
 
     got = LiteRtRunner(model.to_bytes(), delegate=delegate).run_raw(raw).reshape(3, -1)
@@ -96,7 +98,7 @@ def test_int2_convolutions_are_still_refused_by_the_runtime() -> None:
     x = model.add_input((1, 3, 3, 4), INPUT)
     weight = model.add_constant(np.ones((2, 1, 1, 4), int), "int2", np.ones(2))
     bias = model.add_constant(np.zeros(2, int), "int32", np.full(2, INPUT.scale))
-    model.outputs = [operators.conv_2d(model, x, weight, bias, Grid(1.0))]
+    model.outputs = [operators.conv_2d(model, x, weight, bias, TensorGrid(1.0))]
     with pytest.raises(Exception, match="not load"):
         LiteRtRunner(model.to_bytes())
 
@@ -131,7 +133,7 @@ def test_batch_normalisation_as_depthwise() -> None:
     rng = np.random.default_rng(5)
     gain, shift = rng.normal(size=8), rng.normal(size=8)
     scales = (np.abs(gain) / 127).astype(np.float32)
-    grid = Grid(0.05, 4)
+    grid = TensorGrid(0.05, 4)
     model = TfliteModel()
     x = model.add_input((1, 4, 4, 8), INPUT)
     weight = model.add_constant(127 * np.sign(gain).reshape(1, 1, 1, 8), "int8", scales, 3)
@@ -153,11 +155,11 @@ def test_tensor_train_chain(dtype: str) -> None:
     shapes = ((4 * rank, 8), (4 * rank, 8 * rank), (3, 32 * rank))
     cores = [rng.integers(-levels, levels + 1, shape) for shape in shapes]
     raw = rng.integers(-128, 128, (5, 256)).astype(np.int8)
-    grids: list[Grid] = []
+    grids: list[TensorGrid] = []
 
     def simulate(value: np.ndarray, core: np.ndarray) -> np.ndarray:
         exact = value @ (core.T * step)
-        grids.append(Grid(float(np.float32(np.abs(exact).max() / 119.7)), len(grids) - 1))
+        grids.append(TensorGrid(float(np.float32(np.abs(exact).max() / 119.7)), len(grids) - 1))
         return grids[-1].dequantize(grids[-1].quantize(exact))
 
     h = simulate(INPUT.dequantize(raw).reshape(5, 32, 8), cores[0])

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from atoll.evaluators.litert.layout import BUFFER_ALIGNMENT, Layout
+from atoll.evaluators.litert.layout import BUFFER_ALIGNMENT, FileLayout
 from hypothesis import given
 from hypothesis import strategies as st
 
 
 def content_of(buffers: list[bytes], shapes: list[list[int]]) -> bytes:
     """A model of buffers, and of tensors with these shapes."""
-    layout = Layout()
+    layout = FileLayout()
     held = [
         layout.table("Buffer", Data=layout.vector(list(data), np.uint8, BUFFER_ALIGNMENT, number))
         for number, data in enumerate(buffers)
@@ -51,6 +51,6 @@ def test_equal_parts_are_one() -> None:
 
 
 def test_a_part_that_was_not_written_has_no_offset() -> None:
-    layout = Layout()
+    layout = FileLayout()
     with pytest.raises(ValueError, match="before it is written"):
         int(layout.table("Buffer").__index__())

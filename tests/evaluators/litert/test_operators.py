@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from atoll.evaluators.litert import operators as op
 from atoll.evaluators.litert.runtime import LiteRtRunner
-from atoll.evaluators.litert.tensors import Grid
+from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.writer import TfliteModel
 from atoll.spaces.errors import AtollError
 
 SHAPE = (1, 4, 6, 2)
-GRID, OTHER = Grid(0.0625, -20), Grid(0.09375, 10)
+GRID, OTHER = TensorGrid(0.0625, -20), TensorGrid(0.09375, 10)
 
 
 def blocks(x: np.ndarray) -> np.ndarray:
@@ -22,7 +22,7 @@ def blocks(x: np.ndarray) -> np.ndarray:
 
 
 # name, how it is built, what it means on real numbers, the int8 grid of the result
-CASES: list[tuple[str, Callable, Callable, Grid]] = [
+CASES: list[tuple[str, Callable, Callable, TensorGrid]] = [
     ("max", lambda m, x: op.pool_2d(m, x, "max", (2, 2)), lambda x: blocks(x).max((2, 4)), GRID),
     ("average", lambda m, x: op.pool_2d(m, x, "average", (2, 2)), lambda x: blocks(x).mean((2, 4)), GRID),
     ("mean", lambda m, x: op.mean(m, x, (1, 2)), lambda x: x.mean((1, 2)), GRID),
@@ -38,7 +38,7 @@ CASES: list[tuple[str, Callable, Callable, Grid]] = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
 @pytest.mark.parametrize("grid", [None, GRID], ids=["float32", "int8"])
 def test_operator_means_what_numpy_means(
-    case: tuple[str, Callable, Callable, Grid], grid: Grid | None
+    case: tuple[str, Callable, Callable, TensorGrid], grid: TensorGrid | None
 ) -> None:
     _, build, meaning, output = case
     raw = np.random.default_rng(0).integers(-128, 128, (3, *SHAPE[1:])).astype(np.int8)
@@ -62,7 +62,7 @@ def test_operator_means_what_numpy_means(
 )
 def test_element_wise_with_three_grids(name: str, build: Callable, meaning: Callable) -> None:
     raw = np.random.default_rng(1).integers(-128, 128, (3, *SHAPE[1:])).astype(np.int8)
-    model, output = TfliteModel(), Grid(0.15625, -3)
+    model, output = TfliteModel(), TensorGrid(0.15625, -3)
     x = model.add_input(SHAPE, GRID)
     model.outputs = [build(model, x, op.quantize(model, x, OTHER), output)]
     real = GRID.dequantize(raw)
@@ -92,10 +92,10 @@ def test_impossible_shapes_are_refused() -> None:
         op.concatenation(model, (x, op.quantize(model, x, OTHER)), 3)
 
 
-def _grid(low: float, high: float) -> Grid:
+def _grid(low: float, high: float) -> TensorGrid:
     """The 8-bit grid of a range that holds zero."""
     scale = float(np.float32((high - low) / 255))
-    return Grid(scale, int(np.clip(np.rint(-128 - low / scale), -128, 127)))
+    return TensorGrid(scale, int(np.clip(np.rint(-128 - low / scale), -128, 127)))
 
 
 def _gelu(x: np.ndarray) -> np.ndarray:
@@ -106,9 +106,9 @@ def _softmax(x: np.ndarray) -> np.ndarray:
     return np.exp(x) / np.exp(x).sum(-1, keepdims=True)
 
 
-SIGMOID, TANH = Grid(1 / 256, -128), Grid(1 / 128, 0)
+SIGMOID, TANH = TensorGrid(1 / 256, -128), TensorGrid(1 / 128, 0)
 # operator, its settings, what it means, the grid of its result where it may not be any, share off by a step
-FUNCTIONS: list[tuple[str, dict[str, Any], Callable, Grid | None, float]] = [
+FUNCTIONS: list[tuple[str, dict[str, Any], Callable, TensorGrid | None, float]] = [
     ("LOGISTIC", {}, lambda x: 1 / (1 + np.exp(-x)), SIGMOID, 0.0),
     ("SOFTMAX", {"beta": 1.0}, _softmax, SIGMOID, 0.0),
     ("TANH", {}, np.tanh, TANH, 0.0),
@@ -122,7 +122,7 @@ FUNCTIONS: list[tuple[str, dict[str, Any], Callable, Grid | None, float]] = [
 @pytest.mark.parametrize("delegate", [True, False], ids=["XNNPACK", "plain"])
 @pytest.mark.parametrize("case", FUNCTIONS, ids=lambda case: case[0])
 def test_integer_functions(
-    case: tuple[str, dict[str, Any], Callable, Grid | None, float], delegate: bool
+    case: tuple[str, dict[str, Any], Callable, TensorGrid | None, float], delegate: bool
 ) -> None:
     """Every integer once, and some of a real range that is nearer to zero."""
     name, settings, meaning, output, share = case
@@ -141,7 +141,7 @@ def test_integer_functions(
 
 @pytest.mark.parametrize("delegate", [True, False], ids=["XNNPACK", "plain"])
 @pytest.mark.parametrize("grid", [None, _grid(-4, 5)], ids=["float32", "int8"])
-def test_numbers_on_either_side_and_the_hard_sigmoid(grid: Grid | None, delegate: bool) -> None:
+def test_numbers_on_either_side_and_the_hard_sigmoid(grid: TensorGrid | None, delegate: bool) -> None:
     raw = np.arange(-128, 128, dtype=np.int8).reshape(1, 16, 16)
     real = _grid(-4, 5).dequantize(raw).astype(np.float64)
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from atoll.evaluators.litert.tensors import Grid, pack_elements, unpack_elements
+from atoll.evaluators.litert.tensors import TensorGrid, pack_elements, unpack_elements
 from atoll.spaces.errors import AtollError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +35,6 @@ def test_unknown_type_names_the_nearest() -> None:
 
 @given(st.floats(0.0009765625, 10, width=32), st.integers(-128, 127))
 def test_a_grid_keeps_its_own_points(scale: float, zero_point: int) -> None:
-    grid = Grid(scale, zero_point)
+    grid = TensorGrid(scale, zero_point)
     integers = np.arange(-128, 128, dtype=np.int8)
     assert np.array_equal(grid.quantize(grid.dequantize(integers)), integers)

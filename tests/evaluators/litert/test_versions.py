@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from atoll.evaluators.litert import operators as op
-from atoll.evaluators.litert.tensors import Grid
+from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.versions import LINES
 from atoll.evaluators.litert.writer import TfliteModel
 from atoll.spaces.errors import AtollError
 
-GRID = Grid(0.5, 3)
+GRID = TensorGrid(0.5, 3)
 SCALE_A_CHANNEL = np.array([0.5, 0.25, 0.5, 0.25])
 
 
@@ -93,7 +93,7 @@ def test_operators_with_weights(kind, activations, weights, scales, settings, ve
 
 
 #: operator, how it is built -> version of float32, of int8
-OTHERS: list[tuple[str, Callable[[TfliteModel, int, Grid | None], int], int, int]] = [
+OTHERS: list[tuple[str, Callable[[TfliteModel, int, TensorGrid | None], int], int, int]] = [
     ("MAX_POOL_2D", lambda m, x, g: op.pool_2d(m, x, "max", (2, 2)), 1, 2),
     ("AVERAGE_POOL_2D", lambda m, x, g: op.pool_2d(m, x, "average", (2, 2)), 1, 2),
     ("MEAN", lambda m, x, g: op.mean(m, x, (1, 2)), 1, 2),
@@ -121,7 +121,7 @@ OTHERS: list[tuple[str, Callable[[TfliteModel, int, Grid | None], int], int, int
     ("CONCATENATION", lambda m, x, g: op.concatenation(m, (x, x), 3), 1, 2),
     ("GREATER_EQUAL", lambda m, x, g: op.sign(m, x, g), 1, 2),
     ("SELECT_V2", lambda m, x, g: op.sign(m, x, g), 1, 1),
-    ("QUANTIZE", lambda m, x, g: op.quantize(m, x, Grid(0.25)), 1, 1),
+    ("QUANTIZE", lambda m, x, g: op.quantize(m, x, TensorGrid(0.25)), 1, 1),
 ]  # fmt: skip
 
 
@@ -153,13 +153,16 @@ def test_widened_constants(dtype, scales, version) -> None:
 
 
 def test_a_product_that_must_be_stretched_is_of_version_3_and_so_are_all_of_a_file() -> None:
-    def products(*results: Grid) -> bytes:
+    def products(*results: TensorGrid) -> bytes:
         model = TfliteModel()
         x = model.add_input((1, 4, 4, 2), GRID)
         model.outputs = [op.mul(model, x, x, grid) for grid in results]
         return model.to_bytes()
 
-    few, many = products(Grid(0.5), Grid(0.3)), products(Grid(0.5), Grid(0.25))  # 0.5 x 0.5 / 0.25 is 1
+    few, many = (
+        products(TensorGrid(0.5), TensorGrid(0.3)),
+        products(TensorGrid(0.5), TensorGrid(0.25)),
+    )  # 0.5 x 0.5 / 0.25 is 1
     assert versions(few) == {"MUL": [2]}
     assert versions(many) == {"MUL": [3]}
     assert len(few) == len(many)  # trained steps do not decide a file's size

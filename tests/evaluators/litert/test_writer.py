@@ -4,7 +4,7 @@ from ai_edge_litert import schema_py_generated as schema
 from atoll.evaluators.litert import operators
 from atoll.evaluators.litert.inspect import operator_names, overhead_bytes, peak_tensor_bytes, tensor_rows
 from atoll.evaluators.litert.runtime import LiteRtRunner
-from atoll.evaluators.litert.tensors import Grid
+from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.writer import TfliteModel
 from atoll.spaces.errors import AtollError
 
@@ -13,8 +13,12 @@ def small_model(rng: np.random.Generator | None, channels: int = 8) -> TfliteMod
     """Convolution, pooling, dense in int8; without a generator all values are zeros and ones."""
     model = TfliteModel()
 
-    def grid() -> Grid:
-        return Grid(1.0) if rng is None else Grid(float(rng.uniform(0.01, 0.1)), int(rng.integers(-128, 128)))
+    def grid() -> TensorGrid:
+        return (
+            TensorGrid(1.0)
+            if rng is None
+            else TensorGrid(float(rng.uniform(0.01, 0.1)), int(rng.integers(-128, 128)))
+        )
 
     def layer(shape: tuple[int, ...], x: int) -> tuple[int, int]:
         integers = np.zeros(shape, int) if rng is None else rng.integers(-127, 128, shape)

@@ -122,12 +122,12 @@ def test_a_kernel_is_no_faster_for_narrower_weights(coral_fits, kind, activation
     from atoll.spaces.layers.conv import Conv
     from atoll.spaces.layers.dense import Dense
     from atoll.spaces.layers.flatten import ChannelsLastFlatten
-    from atoll.spaces.layers.grid import Grid
+    from atoll.spaces.layers.weight_grid import WeightGrid
 
     def milliseconds(bits):
         layer = Conv(3, 16, (3, 3)) if kind == "conv" else Dense(768, 64)
         weight = layer.weight.effective()
-        layer.weight.impose(Binary.fit(weight) if bits == 1 else Grid.fit(weight, bits))
+        layer.weight.impose(Binary.fit(weight) if bits == 1 else WeightGrid.fit(weight, bits))
         layer.activation_bits = activation_bits
         network = torch.nn.Sequential(*([] if kind == "conv" else [ChannelsLastFlatten()]), layer)
         work = latency_work(layer_table(network, (3, 16, 16)))

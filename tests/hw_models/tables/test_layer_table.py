@@ -7,7 +7,7 @@ from math import prod
 
 import pytest
 import torch
-from atoll.hw_models.tables.layer_table import LayerTable, Value, layer_table, table_of_values
+from atoll.hw_models.tables.layer_table import LayerTable, TracedValue, layer_table, table_of_values
 from atoll.hw_models.tables.planned import planned
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
@@ -105,7 +105,7 @@ def test_a_relu_behind_a_sum_and_the_flattening_of_one_position_cost_nothing():
 def test_a_value_that_is_read_later_stays_alive():
     def value(name, inputs, elements, in_place=False):
         cost = OperationCost("elementwise", output_elements=elements)
-        return Value(name, "", inputs, (elements,), 32, (cost,) if inputs else (), in_place)
+        return TracedValue(name, "", inputs, (elements,), 32, (cost,) if inputs else (), in_place)
 
     values = [
         value("x", (), 10),

@@ -3,8 +3,8 @@
 import pytest
 import torch
 from atoll.spaces.kernels.layer_fit import fit_layer
-from atoll.spaces.layers.grid import Grid
 from atoll.spaces.layers.tt_dense import TTDense
+from atoll.spaces.layers.weight_grid import WeightGrid
 from torch import Tensor, nn
 
 
@@ -55,7 +55,7 @@ def test_a_fit_never_ends_worse_than_it_began(bits: int) -> None:
     """Outputs that have nothing to do with the inputs: all that a fit can do is learn noise by heart."""
     layer = train_of_rank(3, seed=2)
     for factor in layer.factors().values():
-        factor.impose(Grid.fit(factor.effective(), bits))
+        factor.impose(WeightGrid.fit(factor.effective(), bits))
     outputs = torch.randn(512, 16, generator=torch.Generator().manual_seed(3))
     generator = torch.Generator().manual_seed(4)
     kept = {name: tensor.clone() for name, tensor in layer.state_dict().items()}

@@ -9,8 +9,8 @@ from atoll.spaces.decomposition.decomposed_form import chain_of
 from atoll.spaces.kernels.conv_factors import cp, train, train_ranks, tucker, tucker_ranks
 from atoll.spaces.layers.conv import Conv
 from atoll.spaces.layers.conv_chain import ConvChain
-from atoll.spaces.layers.grid import Grid
 from atoll.spaces.layers.mask import Mask
+from atoll.spaces.layers.weight_grid import WeightGrid
 from torch import Tensor, nn
 
 WRITE: dict[str, Callable[[Tensor], list[Tensor]]] = {
@@ -101,7 +101,7 @@ def test_slicing_the_chain_is_slicing_the_kernel(kind: str, window: tuple) -> No
 def test_slicing_carries_constraints_over() -> None:
     written = chain(conv(), "tucker")
     for factor in written.factors().values():
-        factor.impose(Grid.fit(factor.effective(), 4))
+        factor.impose(WeightGrid.fit(factor.effective(), 4))
         factor.impose(Mask(factor.effective() > 0))
     before = written.dense_weight()
     origins = {name: {c.origin for c in f.constraints.values()} for name, f in written.factors().items()}

@@ -10,12 +10,12 @@ from atoll.spaces.kernels.affine import symmetric_levels
 from atoll.spaces.kernels.importance import largest
 from atoll.spaces.layers.binary import Binary
 from atoll.spaces.layers.codebook import Codebook
-from atoll.spaces.layers.constraint import Constraint
 from atoll.spaces.layers.dense import Dense
 from atoll.spaces.layers.factor import Factor
-from atoll.spaces.layers.grid import Grid
 from atoll.spaces.layers.mask import Mask
 from atoll.spaces.layers.ternary import Ternary
+from atoll.spaces.layers.weight_constraint import WeightConstraint
+from atoll.spaces.layers.weight_grid import WeightGrid
 from atoll.spaces.technique.fates import fates
 from torch import Tensor, nn
 
@@ -34,7 +34,7 @@ def weight() -> Tensor:
     return torch.randn(8, 12, generator=torch.Generator().manual_seed(0)) * 0.1
 
 
-def fitted(kind: str, factor: Factor) -> Constraint:
+def fitted(kind: str, factor: Factor) -> WeightConstraint:
     """Fits a constraint to what the factor is by now, as the techniques do."""
     now, alone = factor.effective(), factor.find(Codebook) is None
     if kind == "codebook":
@@ -45,7 +45,7 @@ def fitted(kind: str, factor: Factor) -> Constraint:
     if kind == "ternary":
         return Ternary.fit(now, per_channel=alone)
     if kind == "grid":
-        return Grid.fit(now, 4, per_channel=alone)
+        return WeightGrid.fit(now, 4, per_channel=alone)
     return Mask(largest(now.abs(), now.numel() // 2))
 
 
@@ -93,7 +93,7 @@ def test_training_leaves_no_constraint(order: tuple[str, ...]) -> None:
         for row in now:
             assert row[row != 0].abs().unique().numel() <= 1
     if "grid" in order:
-        scale = factor.find(Grid).positive_scale()
+        scale = factor.find(WeightGrid).positive_scale()
         levels = torch.round(now / scale)
         assert torch.equal(levels * scale, now)
         assert levels.abs().max() <= symmetric_levels(4)
@@ -171,7 +171,7 @@ def test_few_zeros_are_stored_as_values() -> None:
 
 def test_one_of_a_kind_the_later_one() -> None:
     factor = constrained(("grid", "mask"))
-    factor.impose(Grid.fit(factor.effective(), 2))
+    factor.impose(WeightGrid.fit(factor.effective(), 2))
     assert factor.spec() == [{"kind": "mask"}, {"kind": "grid", "bits": 2, "per_channel": True}]
 
 

@@ -5,9 +5,9 @@ import torch
 from atoll.spaces.layers.binary import Binary
 from atoll.spaces.layers.codebook import Codebook
 from atoll.spaces.layers.factor import Factor
-from atoll.spaces.layers.grid import Grid
 from atoll.spaces.layers.half import Half
 from atoll.spaces.layers.mask import Mask
+from atoll.spaces.layers.weight_grid import WeightGrid
 from torch import Tensor
 
 BITS = [8, 4, 3, 2]
@@ -33,7 +33,7 @@ def train(factor: Factor, steps: int = 5) -> None:
 @pytest.mark.parametrize(("bits", "per_channel"), FORMS)
 def test_an_affine_weight_is_integers_less_a_zero_point_times_a_scale(bits: int, per_channel: bool) -> None:
     factor = Factor.of(weight())
-    factor.impose(Grid.fit(factor.effective(), bits, per_channel, "affine"))
+    factor.impose(WeightGrid.fit(factor.effective(), bits, per_channel, "affine"))
     factor.impose(Mask(weight() > 0.1))
     train(factor)
     integers = factor.integers()
@@ -53,8 +53,8 @@ def test_an_affine_weight_is_integers_less_a_zero_point_times_a_scale(bits: int,
 
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_an_affine_grid_uses_one_level_more_than_a_symmetric_one(per_channel: bool) -> None:
-    affine = Grid.fit(weight(), 2, per_channel, "affine")
-    symmetric = Grid.fit(weight(), 2, per_channel)
+    affine = WeightGrid.fit(weight(), 2, per_channel, "affine")
+    symmetric = WeightGrid.fit(weight(), 2, per_channel)
     assert (affine.levels, symmetric.levels) == (4, 3)
     before = (affine(weight()) - weight()).square().sum()
     assert before < (symmetric(weight()) - weight()).square().sum()
@@ -64,7 +64,7 @@ def test_an_affine_grid_uses_one_level_more_than_a_symmetric_one(per_channel: bo
 def test_gradients_of_an_affine_grid_are_those_of_lsq(bits: int) -> None:
     """Esser et al. 2020, eqs. 3 and 5, with the two ends where the zero point puts them."""
     above = torch.randn(8, 12, generator=torch.Generator().manual_seed(2))
-    grid = Grid.fit(weight(), bits, True, "affine")
+    grid = WeightGrid.fit(weight(), bits, True, "affine")
     assert grid.zero_point is not None
     start = weight().requires_grad_()
     grid(start).backward(above)
@@ -83,8 +83,8 @@ def test_gradients_of_an_affine_grid_are_those_of_lsq(bits: int) -> None:
 @pytest.mark.parametrize("scheme", ["symmetric", "affine"])
 def test_a_scale_that_is_not_trained_stands_still_and_the_weights_move(scheme: str) -> None:
     factor = Factor.of(weight())
-    factor.impose(Grid.fit(factor.effective(), 4, True, scheme, trained=False))
-    grid = factor.find(Grid)
+    factor.impose(WeightGrid.fit(factor.effective(), 4, True, scheme, trained=False))
+    grid = factor.find(WeightGrid)
     assert grid is not None
     assert factor.raw is not None
     before, scale, raw = factor.effective(), grid.scale.clone(), factor.raw.detach().clone()
@@ -98,8 +98,8 @@ def test_a_scale_that_is_not_trained_stands_still_and_the_weights_move(scheme: s
 @pytest.mark.parametrize("scheme", ["symmetric", "affine"])
 @pytest.mark.parametrize("trained", [True, False])
 def test_specification_and_tensors_give_the_grid_back(scheme: str, trained: bool) -> None:
-    grid = Grid.fit(weight(), 3, True, scheme, "percentile", trained)
-    again = Grid.from_spec(grid.spec(), weight().shape, torch.device("cpu"))
+    grid = WeightGrid.fit(weight(), 3, True, scheme, "percentile", trained)
+    again = WeightGrid.from_spec(grid.spec(), weight().shape, torch.device("cpu"))
     again.load_state_dict(grid.state_dict())
     assert again.spec() == grid.spec()
     assert torch.equal(again(weight()), grid(weight()))
@@ -111,8 +111,8 @@ def test_specification_and_tensors_give_the_grid_back(scheme: str, trained: bool
 
 def test_a_specification_names_only_what_is_chosen() -> None:
     """Decisions of networks made before there was a choice still say the same."""
-    assert Grid.fit(weight(), 4).spec() == {"kind": "grid", "bits": 4, "per_channel": True}
-    named = Grid.fit(weight(), 4, False, "affine", "mse", trained=False).spec()
+    assert WeightGrid.fit(weight(), 4).spec() == {"kind": "grid", "bits": 4, "per_channel": True}
+    named = WeightGrid.fit(weight(), 4, False, "affine", "mse", trained=False).spec()
     assert named == {
         "kind": "grid",
         "bits": 4,
@@ -125,7 +125,7 @@ def test_a_specification_names_only_what_is_chosen() -> None:
 
 def test_zero_points_are_stored_in_the_grids_own_width() -> None:
     factor = Factor.of(weight())
-    factor.impose(Grid.fit(factor.effective(), 4, True, "affine"))
+    factor.impose(WeightGrid.fit(factor.effective(), 4, True, "affine"))
     assert factor.payload_bits() == 96 * 4 + 8 * (32 + 4)
     factor.impose(Codebook.fit(factor.effective(), 4))  # one scale and one zero point for all then
     assert factor.payload_bits() == 96 * 2 + 4 * 4 + 32 + 4
@@ -134,7 +134,7 @@ def test_zero_points_are_stored_in_the_grids_own_width() -> None:
 
 def test_channels_are_sliced_with_their_zero_points() -> None:
     factor = Factor.of(weight())
-    factor.impose(Grid.fit(factor.effective(), 4, True, "affine"))
+    factor.impose(WeightGrid.fit(factor.effective(), 4, True, "affine"))
     before = factor.effective()
     factor.keep(0, torch.tensor([0, 5, 7]))
     assert torch.equal(factor.effective(), before[[0, 5, 7]])
@@ -142,7 +142,7 @@ def test_channels_are_sliced_with_their_zero_points() -> None:
 
 def test_signs_drop_a_grid_that_is_not_the_same_on_both_sides_of_zero() -> None:
     factor = Factor.of(weight())
-    factor.impose(Grid.fit(factor.effective(), 8, True, "affine"))
+    factor.impose(WeightGrid.fit(factor.effective(), 8, True, "affine"))
     factor.impose(Binary.fit(factor.effective()))
     assert list(factor.constraints) == ["binary"]
     assert all(row.abs().unique().numel() == 1 for row in factor.effective())
@@ -177,5 +177,5 @@ def test_beside_masks_and_codebooks_half_precision_stays_beside_a_grid_it_goes()
     factor.impose(Codebook.fit(factor.effective(), 4))
     assert list(factor.constraints) == ["half_precision", "mask", "codebook"]
     assert factor.payload_bits() == min(96 * 3, 96 + 2 * kept) + 4 * 16
-    factor.impose(Grid.fit(factor.effective(), 8, False))
+    factor.impose(WeightGrid.fit(factor.effective(), 8, False))
     assert list(factor.constraints) == ["mask", "codebook", "grid"]

@@ -8,10 +8,10 @@ import torch
 from atoll.spaces.layers.activation_grid import ActivationGrid
 from atoll.spaces.layers.conv import Conv
 from atoll.spaces.layers.dense import Dense
-from atoll.spaces.layers.grid import Grid
 from atoll.spaces.layers.layer import Layer
 from atoll.spaces.layers.sign import InputSign
 from atoll.spaces.layers.tt_dense import TTDense
+from atoll.spaces.layers.weight_grid import WeightGrid
 from torch import Tensor
 
 CPU = torch.device("cpu")
@@ -101,7 +101,7 @@ def test_a_sign_costs_a_pass_over_the_activation_and_makes_the_layer_no_cheaper(
     plain, signed = Dense(6, 3), Dense(6, 3)
     signed.input_sign = InputSign()
     for layer in (plain, signed):
-        layer.weight.impose(Grid.fit(torch.randn(3, 6), 8))
+        layer.weight.impose(WeightGrid.fit(torch.randn(3, 6), 8))
         layer.activation_bits = bits
     assert plain.input_costs((6,)) == []
     (cost,) = signed.input_costs((6,))

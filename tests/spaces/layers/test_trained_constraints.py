@@ -5,7 +5,7 @@ import torch
 from atoll.spaces.layers.binary import Binary
 from atoll.spaces.layers.codebook import Codebook
 from atoll.spaces.layers.dense import Dense
-from atoll.spaces.layers.grid import Grid
+from atoll.spaces.layers.weight_grid import WeightGrid
 from torch import nn
 
 LEVELS = {2: 1, 4: 7, 8: 127}
@@ -24,7 +24,7 @@ def test_a_grids_gradients_are_those_of_lsq(bits: int, per_channel: bool) -> Non
     weight, above = example()
     levels = LEVELS[bits]
     scale = 1.8 * torch.ones(6 if per_channel else 1, 1) / levels  # clips weights above 1.8
-    grid = Grid(scale, bits)
+    grid = WeightGrid(scale, bits)
     weight.requires_grad_()
     grid(weight).backward(above)
     ratio = weight.detach() / scale
@@ -43,7 +43,7 @@ def test_a_grids_gradients_are_those_of_lsq(bits: int, per_channel: bool) -> Non
 def test_an_optimiser_cannot_throw_a_small_scale_about() -> None:
     """Adam moves a parameter by its learning rate whatever the gradient: here 0.1 % of the scale."""
     weight, _ = example()
-    grid = Grid.fit(weight * 1e-3, 8)
+    grid = WeightGrid.fit(weight * 1e-3, 8)
     before = grid.scale.detach().clone()
     optimizer = torch.optim.Adam(grid.parameters(), lr=1e-3)
     grid(weight * 1e-3).square().sum().backward()
@@ -106,7 +106,7 @@ def test_training_under_a_constraint_reduces_the_loss(kind: str) -> None:
     for layer in (first, last):
         layer.weight.set(torch.randn(layer.weight.shape, generator=generator) * 0.3)
         now = layer.weight.effective()
-        layer.weight.impose(Grid.fit(now, 2) if kind == "two bits" else Binary.fit(now))
+        layer.weight.impose(WeightGrid.fit(now, 2) if kind == "two bits" else Binary.fit(now))
     network = nn.Sequential(first, nn.ReLU(), last)
     optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3)
     losses = []

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from atoll.spaces.layers.grid import Grid
 from atoll.spaces.layers.mask import Mask
 from atoll.spaces.layers.tt_dense import TTDense
+from atoll.spaces.layers.weight_grid import WeightGrid
 
 PAPERS = (16, 8, 16, 8), (4, 2, 4, 2)  # PUB-II TT-V: 16384 -> 64
 
@@ -91,7 +91,7 @@ def test_removing_all_but_some_inputs_keeps_a_matrix_of_full_rank_exactly() -> N
 def test_constraints_meet_their_declared_fate_when_it_is_decomposed_again() -> None:
     train = layer((4, 4), (4, 4))
     for factor in train.factors().values():
-        factor.impose(Grid.fit(factor.effective(), 4))
+        factor.impose(WeightGrid.fit(factor.effective(), 4))
         factor.impose(Mask(factor.effective() > 0))
     train.keep_outputs(torch.arange(8))
     for factor in train.factors().values():

@@ -7,8 +7,8 @@ import pytest
 import torch
 from atoll.spaces.layers.codebook import Codebook
 from atoll.spaces.layers.factor import Factor
-from atoll.spaces.layers.grid import Grid
 from atoll.spaces.layers.structure import named_factors
+from atoll.spaces.layers.weight_grid import WeightGrid
 from torch import nn
 
 Carry = Callable[..., tuple[nn.Module, dict[str, Any]]]
@@ -22,7 +22,7 @@ def factor_of(network: nn.Module, name: str) -> Factor:
 def test_shared_values_are_multiples_of_one_step_in_training_too(carry_out: Carry, bits: int) -> None:
     network, _ = carry_out(f"cluster(clusters=32, codebook_bits={bits})", train=True)
     factor = factor_of(network, "dense1.weight")
-    grid, codebook = factor.find(Grid), factor.find(Codebook)
+    grid, codebook = factor.find(WeightGrid), factor.find(Codebook)
     assert grid is not None
     assert codebook is not None
     distinct = factor.effective().unique()
@@ -52,7 +52,7 @@ def test_what_must_be_stored_of_a_dense_layer_of_256_by_64(carry_out: Carry, tex
 
 def test_float_codebooks_are_on_no_grid(carry_out: Carry) -> None:
     network, _ = carry_out("cluster", train=True)
-    assert all(factor.find(Grid) is None for _, factor in named_factors(network))
+    assert all(factor.find(WeightGrid) is None for _, factor in named_factors(network))
 
 
 @pytest.mark.parametrize(("earlier", "bits"), [(8, 4), (4, 4)])

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from atoll.hw_models.tables.layer_table import layer_table
 from atoll.spaces.errors import AtollError
-from atoll.spaces.layers.grid import Grid
 from atoll.spaces.layers.structure import named_factors, named_layers
+from atoll.spaces.layers.weight_grid import WeightGrid
 from atoll.spaces.quantization.sensitivity import output_change
 from atoll.spaces.techniques.mixed_precision import MixedPrecision
 from atoll.spaces.techniques.quantize import Quantize
@@ -29,7 +29,7 @@ def measured(network: nn.Module, images: torch.Tensor) -> dict[str, dict[int, fl
                 probe = deepcopy(network)
                 for part in layer.factors():
                     factor = dict(named_factors(probe))[f"{name}.{part}"]
-                    factor.impose(Grid.fit(factor.effective(), bits))
+                    factor.impose(WeightGrid.fit(factor.effective(), bits))
                 got = F.softmax(probe(images), dim=1)
                 found[name][bits] = float((wanted * (wanted / got).log()).sum(dim=1).mean())
     return found
@@ -60,7 +60,7 @@ def test_no_other_assignment_within_the_budget_is_less_sensitive(
     assert 1 < len(allowed) < len(every)
     assert cost(chosen) <= min(map(cost, allowed)) + 1e-6
     for layer, factor in _weights(quantized).items():
-        grid = factor.find(Grid)
+        grid = factor.find(WeightGrid)
         assert grid is not None
         assert grid.bits == chosen[layer]
         assert factor.payload_bits() == chosen[layer] * sizes[layer] + 32 * factor.shape[0]

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import torch
 from atoll.spaces.layers.codebook import Codebook
-from atoll.spaces.layers.constraint import Constraint
 from atoll.spaces.layers.factor import Factor
-from atoll.spaces.layers.grid import Grid
 from atoll.spaces.layers.layer import Layer
 from atoll.spaces.layers.mask import Mask
 from atoll.spaces.layers.structure import named_factors, named_layers, structure, weight_factors
+from atoll.spaces.layers.weight_constraint import WeightConstraint
+from atoll.spaces.layers.weight_grid import WeightGrid
 from atoll.spaces.recipes.order import refusal
 from atoll.spaces.recipes.pair_table import fates_of_all
 from atoll.spaces.recipes.recipe import Recipe
@@ -69,7 +69,7 @@ class Promise:
         mask, codebook = factor.find(Mask), factor.find(Codebook)
         self.zeros = None if mask is None else ~mask.kept.clone()
         self.shared = None if codebook is None else codebook.index.clone()
-        grid, signs = factor.find(Grid), factor.signs
+        grid, signs = factor.find(WeightGrid), factor.signs
         self.levels = None if grid is None else 2 ** (grid.bits - 1) - 1
         self.per_channel = all(c is None or c.per_channel for c in (grid, signs))
         self.signs = signs is not None
@@ -243,7 +243,7 @@ def test_zeros_shared_values_and_grids_add_up_over_three_steps(
         factor = network.get_submodule("dense1.weight")
         assert isinstance(factor, Factor)
         weight = factor.effective()
-        assert {c.kind for c in factor.constraints.values() if isinstance(c, Constraint)} == {
+        assert {c.kind for c in factor.constraints.values() if isinstance(c, WeightConstraint)} == {
             "mask",
             "codebook",
             "grid",

@@ -10,7 +10,7 @@ from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.recipes.order import refusal
 from atoll.spaces.recipes.recipe import Recipe
-from atoll.spaces.technique.context import AfterStep, Batch, Objective
+from atoll.spaces.technique.context import AfterStep, Batch, Loss
 from atoll.spaces.techniques.quantization_offset import QuantizationOffset
 from torch import Tensor, nn
 
@@ -46,7 +46,7 @@ class Regression:
         model: nn.Module,
         *,
         epochs: float | None = None,
-        objective: Objective,
+        objective: Loss,
         after_step: AfterStep | None = None,
         networks: int = 1,
     ) -> None:

@@ -9,10 +9,10 @@ import torch
 from atoll.evaluators.measuring.measure import payload_bytes
 from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.activation_grid import ActivationGrid
-from atoll.spaces.layers.grid import Grid
 from atoll.spaces.layers.half import Half
 from atoll.spaces.layers.layer import Layer
 from atoll.spaces.layers.structure import named_factors, named_layers, structure
+from atoll.spaces.layers.weight_grid import WeightGrid
 from atoll.spaces.recipes.recipe import Recipe
 from atoll.spaces.techniques.quantize import AFFINE_NOTE, Quantize
 from torch import nn
@@ -20,8 +20,8 @@ from torch import nn
 Carry = Callable[..., tuple[nn.Module, dict[str, Any]]]
 
 
-def grids_of(network: nn.Module) -> dict[str, Grid]:
-    found = {name: factor.find(Grid) for name, factor in named_factors(network)}
+def grids_of(network: nn.Module) -> dict[str, WeightGrid]:
+    found = {name: factor.find(WeightGrid) for name, factor in named_factors(network)}
     return {name: grid for name, grid in found.items() if grid is not None}
 
 

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from ..kernels.affine import Calibration, affine_scale, integer_range, symmetric_levels, symmetric_scale
-from .constraint import Constraint, straight_through
+from .weight_constraint import WeightConstraint, straight_through
 
 Scheme = Literal["symmetric", "affine"]
 
 
-class Grid(Constraint):
+class WeightGrid(WeightConstraint):
     """Rounds each weight to q * scale (THESIS eqs. 1-2).
 
     q lies in [-Q, Q], Q = 2^(bits-1) - 1, on a symmetric grid; an affine one has all 2^bits integers, moved
@@ -143,10 +143,10 @@ class Grid(Constraint):
         zero_point = torch.zeros_like(scale) if spec["scheme"] == "affine" else None
         return cls(scale, spec["bits"], zero_point, spec["calibration"], spec["trained"], spec["least"])
 
-    def anew(self, weight: Tensor, per_channel: bool | None = None) -> "Grid":
+    def anew(self, weight: Tensor, per_channel: bool | None = None) -> "WeightGrid":
         """Returns the same demand on another weight tensor, with one scale for all channels if told so."""
         per_channel = self.per_channel if per_channel is None else per_channel
-        return Grid.fit(weight, self.bits, per_channel, **self._choices())
+        return WeightGrid.fit(weight, self.bits, per_channel, **self._choices())
 
 
 #: what a specification does not name

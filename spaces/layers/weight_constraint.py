@@ -23,7 +23,7 @@ class Origin:
         return self
 
 
-class Constraint(nn.Module):
+class WeightConstraint(nn.Module):
     """One demand on a weight tensor: gives the effective weight and what must be stored for it."""
 
     kind: ClassVar[str]
@@ -47,7 +47,7 @@ class Constraint(nn.Module):
         """Returns the constraint with its tensors allocated but not filled."""
         raise NotImplementedError
 
-    def anew(self, weight: Tensor) -> "Constraint | None":
+    def anew(self, weight: Tensor) -> "WeightConstraint | None":
         """Returns the same demand fitted to another weight tensor; None where it is dropped."""
         raise NotImplementedError
 
