@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from ...hw_models.tables.layer_table import layer_table
+from ...hw_models.tables.network_table import layer_table
 from ...spaces.errors import AtollError
 from ...spaces.graph.adopt import adopt
 from ...spaces.layers.structure import input_shape_of

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...hw_models.devices.device import Device
 from ...hw_models.devices.device_folder import DEVICES, About, device_folder
-from ...hw_models.tables.layer_table import layer_table
+from ...hw_models.tables.network_table import layer_table
 from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of, to_meta
 from ..edge_tpu.check import check_edge_tpu

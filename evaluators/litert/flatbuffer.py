@@ -10,15 +10,13 @@ a network without values, on the meta device, gives a file of exactly the size t
 """
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .file_model import FileModel, TensorEntry
 from .layout import BUFFER_ALIGNMENT, FileLayout, Part
 from .versions import versions_of
-
-if TYPE_CHECKING:
-    from .writer import TensorEntry, TfliteModel
 
 SCHEMA_VERSION = 3  # the only version that LiteRT loads
 FILE_IDENTIFIER = b"TFL3"  # `file_identifier` of the schema
@@ -37,7 +35,7 @@ DROPPED = (
 )
 
 
-def pack(model: "TfliteModel") -> bytes:
+def pack(model: FileModel) -> bytes:
     """Bytes of the file for ``model``; equal models give equal bytes."""
     layout = FileLayout()
     # The first buffer is empty by convention: it is the one of tensors that are computed.
@@ -113,7 +111,7 @@ def _options(layout: FileLayout, name: str | None, code: int, settings: dict[str
     return {"BuiltinOptions": layout.table(f"{name}Options", **fields), "BuiltinOptionsType": code}
 
 
-def _quantization(layout: FileLayout, tensor: "TensorEntry") -> Part | None:
+def _quantization(layout: FileLayout, tensor: TensorEntry) -> Part | None:
     """A tensor's scales and zero points, None for tensors without."""
     if tensor.grid is not None:
         # Operators that only move values hand on the grid itself: one table for all of them.

@@ -11,15 +11,13 @@ of the lower versions, and its own `UpdateOpVersion` leaves a higher one as it i
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
-
-if TYPE_CHECKING:
-    from .writer import TensorEntry, TfliteModel
+from .file_model import FileModel, TensorEntry
 
 
 @dataclass(frozen=True)
@@ -32,8 +30,8 @@ class Signature:
         settings: options in the schema's camelCase.
     """
 
-    inputs: "Sequence[TensorEntry | None]"
-    outputs: "Sequence[TensorEntry]"
+    inputs: Sequence[TensorEntry | None]
+    outputs: Sequence[TensorEntry]
     settings: dict[str, Any]
 
     def dtype(self, position: int) -> str:
@@ -46,7 +44,7 @@ class Signature:
         return _steps(self.inputs[position])
 
 
-def _steps(entry: "TensorEntry | None") -> np.ndarray:
+def _steps(entry: TensorEntry | None) -> np.ndarray:
     if entry is None or (entry.grid is None and entry.scales is None):
         return np.zeros(0, np.float32)
     return np.array([entry.grid.scale], np.float32) if entry.grid else np.asarray(entry.scales)
@@ -153,7 +151,7 @@ def version_of(builtin: str, signature: Signature) -> int:
     return max((version for version, used in LINES[builtin] if used(signature)), default=1)
 
 
-def versions_of(model: "TfliteModel") -> list[int]:
+def versions_of(model: FileModel) -> list[int]:
     """Returns the versions of a file's operators, in the order of execution.
 
     Products of integers all carry the highest of theirs, as `UpdateOpVersion` has it for operators that share

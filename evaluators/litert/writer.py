@@ -5,82 +5,18 @@ One subgraph, static shapes, channels last, batch 1.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from ...spaces.errors import AtollError
+from .file_model import FileModel, OperatorEntry, TensorEntry
 from .flatbuffer import pack
-from .tensors import TensorGrid, pack_elements, type_row
+from .tensors import TensorGrid, pack_elements
 
 
-@dataclass(frozen=True, eq=False)
-class TensorEntry:
-    """One tensor of the file.
-
-    Args:
-        shape: static shape.
-        dtype: a key of ``TENSOR_TYPES``.
-        data: stored bytes of a constant, empty for computed tensors.
-        grid: int8 grid of an activation.
-        scales: steps of a constant, one or one per channel along ``channel_axis``.
-        structural: whether the values follow from the graph alone, so that equal constants may be shared.
-        name: written only if given.
-        zero_points: the integers of a constant that mean 0, one per scale; all 0 if None.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
-    data: bytes = b""
-    grid: TensorGrid | None = None
-    scales: np.ndarray | None = None
-    channel_axis: int = 0
-    structural: bool = False
-    name: str | None = None
-    zero_points: np.ndarray | None = None
-
-    @property
-    def type_code(self) -> int:
-        """The schema's code of the type."""
-        return type_row(self.dtype)[0]
-
-
-@dataclass(frozen=True)
-class OperatorEntry:
-    """One operator: builtin name, version, tensor indices (-1: an optional input left out), options.
-
-    Args:
-        version: None for that of LiteRT's rules (`versions`).
-    """
-
-    name: str
-    version: int | None
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    options: str | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def code(self) -> int:
-        """The schema's code of the operator."""
-        return getattr(schema.BuiltinOperator, self.name)
-
-    @property
-    def options_code(self) -> int:
-        """The schema's code of the options table, 0 for none."""
-        return getattr(schema.BuiltinOptions, f"{self.options}Options") if self.options else 0
-
-
-@dataclass
-class TfliteModel:
-    """Tensors and operators in the order of execution, with the indices of the graph's inputs and outputs."""
-
-    tensors: list[TensorEntry] = field(default_factory=list)
-    operators: list[OperatorEntry] = field(default_factory=list)
-    inputs: list[int] = field(default_factory=list)
-    outputs: list[int] = field(default_factory=list)
+class TfliteModel(FileModel):
+    """A model in the making: each tensor and operator is added where it is known."""
 
     def _append(self, entry: TensorEntry) -> int:
         self.tensors.append(entry)

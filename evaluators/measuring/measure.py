@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ...hw_models.devices.device import Device
-from ...hw_models.tables.layer_table import LayerTable, layer_table
+from ...hw_models.tables.layer_table import LayerTable
+from ...hw_models.tables.network_table import layer_table
 from ...spaces.errors import AtollError
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
 from ..tables.file_table import layer_table_of_file
-from ..tables.layer_table import LayerTable, layer_table
+from ..tables.layer_table import LayerTable
+from ..tables.network_table import layer_table
 from .measurements import Measurement
 
 if TYPE_CHECKING:

@@ -7,13 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from ...spaces.errors import AtollError
 from ...spaces.layers.cost import OperationCost
-
-if TYPE_CHECKING:
-    from torch import nn
 
 #: kinds whose multiply-accumulates count as the network's; scale-and-shift of a norm is element-wise work
 MAC_KINDS = ("conv", "pointwise", "depthwise", "dense", "contraction")
@@ -128,25 +125,6 @@ class LayerTable:
             return cls(stored["name"], tuple(stored["input_shape"]), rows, stored["surrogate"])
         except (KeyError, TypeError) as error:
             raise AtollError(f"layer table: not in the form that to_json writes ({error})") from error
-
-
-def layer_table(
-    network: "nn.Module", input_shape: tuple[int, int, int], name: str = "network", as_written: bool = False
-) -> LayerTable:
-    """Traces a network once and returns its table.
-
-    Args:
-        network: adopted or compressed, on any device; on the meta device it takes milliseconds.
-        input_shape: (channels, height, width).
-        name: for messages.
-        as_written: see `traced_values.traced_values`.
-
-    Raises:
-        AtollError: where the network cannot be traced, or holds an operation that is not supported.
-    """
-    from .traced_values import traced_values
-
-    return table_of_values(name, input_shape, traced_values(network, input_shape, as_written))
 
 
 @dataclass(frozen=True)

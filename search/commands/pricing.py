@@ -97,7 +97,7 @@ def _priced(
     """Prices the last of the structures that a recipe's steps leave, the uncompressed network first."""
     from ...evaluators.measuring.artifact import model_bytes
     from ...hw_models.tables.flop_count import FlopCount
-    from ...hw_models.tables.layer_table import layer_table
+    from ...hw_models.tables.network_table import layer_table
     from ...spaces.layers.structure import structure as describe
 
     notes = [f"{step} is a lower bound" for step in recipe if not step.plan_is_exact]

@@ -11,7 +11,7 @@ from atoll.hw_models.fitting.calibration import Sample, fit
 from atoll.hw_models.fitting.calibration_report import leave_one_out_errors as leave_one_out_errors_of
 from atoll.hw_models.fitting.calibration_report import report_rows, summary
 from atoll.hw_models.fitting.estimate import Estimate, log_error
-from atoll.hw_models.tables.layer_table import layer_table
+from atoll.hw_models.tables.network_table import layer_table
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.networks import build_network
 from atoll.spaces.recipes.recipe import Recipe

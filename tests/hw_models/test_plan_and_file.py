@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from atoll.evaluators.litert.lower import lower
 from atoll.hw_models.devices.device import Device
 from atoll.hw_models.tables.file_table import layer_table_of
-from atoll.hw_models.tables.layer_table import layer_table
+from atoll.hw_models.tables.network_table import layer_table
 from atoll.hw_models.tables.tflite_file import TfliteFile
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.recipes.recipe import Recipe

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from atoll.evaluators.measuring.artifact import model_bytes
 from atoll.evaluators.measuring.measure import parameter_count, payload_bytes
-from atoll.hw_models.tables.layer_table import layer_table
+from atoll.hw_models.tables.network_table import layer_table
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.graph.heads import heads

@@ -13,7 +13,7 @@ from atoll.evaluators.litert.lower_layers import SIGN_GRID
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.writer import TfliteModel
-from atoll.hw_models.tables.layer_table import layer_table
+from atoll.hw_models.tables.network_table import layer_table
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.activation_grid import ActivationGrid
 from atoll.spaces.layers.layer import Layer

@@ -17,7 +17,7 @@ from atoll.evaluators.litert.lower import Lowered, lower, lowered, operator_laye
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.litert.silent_float import silent_floats
 from atoll.evaluators.litert.values import LoweredValue
-from atoll.hw_models.tables.layer_table import layer_table
+from atoll.hw_models.tables.network_table import layer_table
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.combine import Add, Concatenate, Multiply
 from atoll.spaces.layers.program import Program

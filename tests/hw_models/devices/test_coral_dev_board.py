@@ -13,7 +13,7 @@ from atoll.hw_models.devices.samples import measurements_path
 from atoll.hw_models.fitting.calibration_report import leave_one_out_errors, report_rows, summary
 from atoll.hw_models.fitting.estimate import Estimate
 from atoll.hw_models.formulas.latency import latency_ms, latency_work
-from atoll.hw_models.tables.layer_table import layer_table
+from atoll.hw_models.tables.network_table import layer_table
 from atoll.hw_models.tables.planned import planned
 from atoll.spaces.errors import AtollError
 from atoll.spaces.recipes.recipe import Recipe

@@ -17,7 +17,7 @@ from atoll.hw_models.formulas.edge_tpu_latency import (
     edge_tpu_work,
 )
 from atoll.hw_models.formulas.edge_tpu_rules import split
-from atoll.hw_models.tables.layer_table import layer_table
+from atoll.hw_models.tables.network_table import layer_table
 from atoll.hw_models.tables.planned import planned
 from atoll.spaces.recipes.recipe import Recipe
 

@@ -8,7 +8,8 @@ from atoll.hw_models.devices.device import Device
 from atoll.hw_models.formulas import delegate_latency, delegate_memory
 from atoll.hw_models.formulas.cost_model import cost_model
 from atoll.hw_models.tables.kernel_shape import KernelShape
-from atoll.hw_models.tables.layer_table import LayerTable, TableRow, layer_table
+from atoll.hw_models.tables.layer_table import LayerTable, TableRow
+from atoll.hw_models.tables.network_table import layer_table
 from atoll.hw_models.tables.planned import planned
 from atoll.spaces.layers.cost import OperationCost
 from atoll.spaces.recipes.recipe import Recipe

@@ -7,7 +7,7 @@ from atoll.evaluators.litert.writer import TfliteModel
 from atoll.evaluators.measuring.artifact import artifact_bytes
 from atoll.hw_models.devices.device import Device
 from atoll.hw_models.tables.file_table import layer_table_of, layer_table_of_file
-from atoll.hw_models.tables.layer_table import layer_table
+from atoll.hw_models.tables.network_table import layer_table
 from atoll.hw_models.tables.planned import planned
 from atoll.hw_models.tables.tflite_file import FileOperator, FileTensor, TfliteFile
 from atoll.spaces.errors import AtollError

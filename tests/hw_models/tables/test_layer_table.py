@@ -7,7 +7,8 @@ from math import prod
 
 import pytest
 import torch
-from atoll.hw_models.tables.layer_table import LayerTable, TracedValue, layer_table, table_of_values
+from atoll.hw_models.tables.layer_table import LayerTable, TracedValue, table_of_values
+from atoll.hw_models.tables.network_table import layer_table
 from atoll.hw_models.tables.planned import planned
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt

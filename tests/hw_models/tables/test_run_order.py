@@ -8,7 +8,7 @@ from atoll.evaluators.litert.inspect import operator_names
 from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.measuring.artifact import model_bytes
-from atoll.hw_models.tables.layer_table import layer_table
+from atoll.hw_models.tables.network_table import layer_table
 from atoll.hw_models.tables.run_order import run_order
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.graph.graph import trace

@@ -14,7 +14,8 @@ from functools import cache
 import pytest
 import torch
 from atoll.hw_models.tables.flop_count import FlopCount
-from atoll.hw_models.tables.layer_table import LayerTable, layer_table
+from atoll.hw_models.tables.layer_table import LayerTable
+from atoll.hw_models.tables.network_table import layer_table
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.networks import SURROGATES, build_network

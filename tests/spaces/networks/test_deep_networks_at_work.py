@@ -12,7 +12,8 @@ import torch
 from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.hw_models.tables.file_table import layer_table_of
-from atoll.hw_models.tables.layer_table import LayerTable, layer_table
+from atoll.hw_models.tables.layer_table import LayerTable
+from atoll.hw_models.tables.network_table import layer_table
 from atoll.hw_models.tables.tflite_file import TfliteFile
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.graph.heads import heads

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from atoll.hw_models.tables.layer_table import MAC_KINDS, LayerTable, layer_table
+from atoll.hw_models.tables.layer_table import MAC_KINDS, LayerTable
+from atoll.hw_models.tables.network_table import layer_table
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.networks import build_network
 from torch import nn

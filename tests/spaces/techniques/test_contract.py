@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from atoll.hw_models.tables.layer_table import layer_table
+from atoll.hw_models.tables.network_table import layer_table
 from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.structure import (
     input_shape_of,
