@@ -22,7 +22,7 @@ class MetricInfo:
         higher_is_better: direction.
         across: how several networks of one task make one figure: their "sum", their "max", or "task": it is
             measured on the task as a whole.
-        resolution: the smallest difference that means anything (ε of the objective; design.md, "Objective").
+        resolution: the smallest difference that means anything (ε of `search/proposer/objective.py`).
         whole: whether the figure is a whole number.
         predicted: whether it comes from a cost model and so carries an interval.
         needs_training: whether it is known only after the candidate was trained.

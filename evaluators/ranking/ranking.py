@@ -59,7 +59,8 @@ COLUMNS: tuple[RankedColumn, ...] = (
 )
 
 # Which of our metrics stands for each role; the compression term is model size, as in PUB-I: on 70 real
-# candidates the linear compression ratio ran away with every profile (design.md, "Objective").
+# candidates the linear compression ratio made a model the best of every profile that was 820x smaller and had
+# lost 13 points, linear size one that was 336x smaller and had lost 1.3.
 OUR_METRICS: dict[Role, str] = {
     "compression": "model_bytes",
     "time": "latency_ms",

@@ -1,4 +1,4 @@
-"""The one number that the optimiser is told: the weighted score on frozen scales (design.md, "Objective").
+"""The one number that the optimiser is told: the weighted score on frozen scales.
 
 The papers' score is relative to the set compared, so each new model would move the scores of the earlier
 ones. Here the scales are frozen by a reference set. Inside its extremes eqs. 11-16 hold to the digit;

@@ -30,7 +30,7 @@ from .events import (
 _LOG = logging.getLogger(__name__)
 
 Row = dict[str, Any]
-# study, recipe digest, seed, budget: the same four are the same trial (design.md, "Store").
+# The same four are the same trial: it is upserted, so that a restart or a second fold counts nothing twice.
 KEY_FIELDS = ("study", "recipe_digest", "seed", "epochs_per_step")
 
 # Columns of trial_rows that an `ended` event's metrics fill under their own names.

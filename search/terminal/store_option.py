@@ -5,5 +5,6 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_STORE = Path("atoll.duckdb")  # below the current folder (design.md, "Command line")
+#: In the current folder: every project keeps its own trials, and they lie where one looks for them.
+DEFAULT_STORE = Path("atoll.duckdb")
 StoreOption = Annotated[Path, typer.Option("--store", envvar="ATOLL_STORE", help="The store, a DuckDB file.")]

@@ -51,7 +51,7 @@ def test_a_wreck_neither_wins_nor_moves_the_others(profile):
 
 
 def test_without_constraints_the_papers_score_crowns_the_wreck():
-    # Why the constraint exists: design.md, "Objective".
+    # Why there is a constraint by default: what is saved is paid in the score, whatever is left of quality.
     assert _order([*SOUND, WRECK], profile="efficiency", all=True, scoring="rank")[0] == WRECK["recipe"]
     row = leaderboard([*SOUND, WRECK], BASELINE, all=True, scoring="rank")[0]
     assert row["recipe"] == WRECK["recipe"]
