@@ -14,12 +14,13 @@ BIN := $(VENV)/bin
 TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 BENCHES := store cost artifact host
+TEST_WORKERS ?= $(shell nproc)
 
 # Waiting OpenMP threads must sleep: spinning ones made an epoch ten times slower on shared cores.
 export OMP_WAIT_POLICY := PASSIVE
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help install demo characters weights pairs test test-fast check wheel bench clean distclean bench-record bench-compare bench-techniques $(BENCHES:%=bench-%)
+.PHONY: help install demo characters weights pairs test test-fast test-long coverage check wheel bench clean distclean bench-record bench-compare bench-techniques $(BENCHES:%=bench-%)
 
 help: ## Show this list
 	@echo "make TARGET [PYTHON=python3.11] [TORCH_INDEX=URL of an extra package index for PyTorch]"
@@ -80,13 +81,24 @@ pairs: $(VENV)/.installed ## Write anew what later steps do to earlier ones (spa
 	@echo "== Comparing the plans of every ordered pair of techniques" >&2
 	$(BIN)/python -m atoll.spaces.recipes.pair_table
 
-test: $(VENV)/.installed ## Run all tests
-	@echo "== Running all tests" >&2
-	$(BIN)/python -m pytest
+# Tests compute with one thread, so a process a core; a file stays whole, since its tests share what they make.
+PYTEST := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
+
+test: $(VENV)/.installed ## Run the tests that decide whether a change lands
+	@echo "== Running the tests, $(TEST_WORKERS) at a time" >&2
+	$(PYTEST) -m "not long"
 
 test-fast: $(VENV)/.installed ## Run the tests that take about a second each
-	@echo "== Running the fast tests" >&2
-	$(BIN)/python -m pytest -m "not slow"
+	@echo "== Running the fast tests, $(TEST_WORKERS) at a time" >&2
+	$(PYTEST) -m "not slow and not long"
+
+test-long: $(VENV)/.installed ## Search for faults for minutes a test (run again to go on; a table in results/)
+	@echo "== Running the long tests, one at a time; rows go to results/test_long/rows.jsonl" >&2
+	$(BIN)/python tests/long_tests.py
+
+coverage: $(VENV)/.installed ## Run the tests and print which branches they take
+	@echo "== Running the tests with coverage, $(TEST_WORKERS) at a time" >&2
+	$(PYTEST) -m "not long" --cov --cov-report=term:skip-covered
 
 # mypy knows the package as `atoll` through a link, since the folder may be called anything.
 check: $(VENV)/.installed ## Lint, format, types, layout, and the wheel from another folder

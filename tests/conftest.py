@@ -15,7 +15,7 @@ import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 TIME_LIMIT_S = 120  # a guard against hanging, far above what a fast test takes
 SLOW_TIME_LIMIT_S = 600
+LONG_TIME_LIMIT_S = 3600
+_LOADED_TWICE = pytest.StashKey[list[str]]()
 OUR_FOLDERS = {"clusters", "evaluators", "hw_models", "search", "spaces"}
 
 # Shared machines stall, so no deadline; the same examples every run, so that a failure comes back.
@@ -36,6 +38,7 @@ settings.load_profile("atoll")
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     """Fail a test that runs longer than its limit instead of waiting for ever."""
     limit_s = SLOW_TIME_LIMIT_S if item.get_closest_marker("slow") else TIME_LIMIT_S
+    limit_s = LONG_TIME_LIMIT_S if item.get_closest_marker("long") else limit_s
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         pytest.fail(f"ran longer than {limit_s} s")
@@ -52,9 +55,20 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the session if a folder of ours was imported as a top-level package: it was loaded twice then."""
     loaded_twice = sorted(OUR_FOLDERS & sys.modules.keys())
-    if loaded_twice:
-        print(f"\nimported without `atoll.` before the name: {', '.join(loaded_twice)}", file=sys.stderr)
+    told = getattr(session.config, "workeroutput", None)
+    if told is not None:  # one of several processes: the one that started them hears of it
+        told["loaded_twice"] = loaded_twice
+    elif loaded_twice or session.config.stash.get(_LOADED_TWICE, []):
+        names = sorted({*loaded_twice, *session.config.stash.get(_LOADED_TWICE, [])})
+        print(f"\nimported without `atoll.` before the name: {', '.join(names)}", file=sys.stderr)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Takes over what a process of several found loaded twice."""
+    found = getattr(node, "workeroutput", {}).get("loaded_twice", [])
+    node.config.stash.setdefault(_LOADED_TWICE, []).extend(found)
 
 
 @pytest.fixture(scope="session")
