@@ -13,7 +13,6 @@ from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
 from ..tables.file_table import layer_table_of_file
 from ..tables.layer_table import LayerTable
-from ..tables.network_table import layer_table
 from .measurements import Measurement
 
 if TYPE_CHECKING:
@@ -74,6 +73,8 @@ def _zoo_table(measurement: Measurement, steps: "list[Technique]", as_written: b
             integer = True  # a plan would merge the cores first
         else:
             network = step.plan(network)
+    from ..tables.network_table import layer_table  # needs torch, which a stored table does not
+
     table = layer_table(network, measurement.input_shape, as_written=as_written)
     return _integer_everywhere(table) if integer else table
 

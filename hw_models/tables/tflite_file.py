@@ -293,10 +293,11 @@ def _check_axes(tensors: Sequence[FileTensor], operator: FileOperator, at: int) 
     if axes is None:
         return
     positions = operator.places[: len(axes)]
-    if len(positions) < len(axes) or min(positions) < 0:
-        raise _damaged(
-            f"operator {at}, {operator.name}, has {len(positions)} inputs, allowed are {len(axes)}"
-        )
+    lacking = [
+        position for position in range(len(axes)) if position >= len(positions) or positions[position] < 0
+    ]
+    if lacking:
+        raise _damaged(f"operator {at}, {operator.name}, lacks its input {lacking[0]}")
     for position, (index, count) in enumerate(zip(positions, axes, strict=True)):
         shape = tensors[index].shape
         if (len(shape) != count and count) or 0 in shape or not shape:

@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ _PREFIX = "atoll-tmp-"
 _NAME_CHARACTERS = 1 + len(_PREFIX) + 8
 #: where a short path is had on Linux, if the chosen folder for temporary files lies too deep
 _SHORT_PLACES = ("/tmp", "/dev/shm", "/var/tmp")
+#: a process that was told to end is gone after some tenths of a second; a command ends within five
+_REMOVALS, _REMOVAL_PAUSE_S = 10, 0.05
 _in_use: set[Path] = set()
 
 
@@ -36,7 +39,7 @@ def scratch_folder(longest: int | None = None) -> Iterator[Path]:
         _sweep(folder.parent)
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         _in_use.discard(folder)
         os.close(descriptor)
 
@@ -44,7 +47,16 @@ def scratch_folder(longest: int | None = None) -> Iterator[Path]:
 def remove_scratch() -> None:
     """Removes what this process has, for one that ends without putting anything away."""
     for folder in tuple(_in_use):
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Removes a folder in which a process that is being ended may still write; what stays, the next run takes."""
+    for _ in range(_REMOVALS):
         shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(_REMOVAL_PAUSE_S)
 
 
 def scratch_place(longest: int | None = None) -> Path:

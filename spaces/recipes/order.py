@@ -35,7 +35,7 @@ def refusal(steps: Sequence[Technique]) -> str | None:
 
 def _refused_directly(last: Technique, step: Technique) -> str | None:
     """Returns why a step cannot come directly after another."""
-    if last.name == step.name and _covers(last, step):
+    if last.name == step.name and not step.replaces_network and _covers(last, step):
         return f"{step} directly after {last} is one step written twice: give its final settings once"
     return None
 

@@ -109,7 +109,7 @@ def test_no_images_is_refused() -> None:
 @pytest.mark.parametrize(
     ("operation", "said"),
     [
-        (0, r"does not load the model: .* failed to prepare.* \(operation 0, CONV_2D of layer 0\)$"),
+        (0, r"damaged .tflite file \(operator 0, CONV_2D, lacks its input 0\)$"),
         (1, r"crashed \(SIG\w+\) while loading the file \(operation 1, LOGISTIC of layer 1\)$"),
     ],
 )

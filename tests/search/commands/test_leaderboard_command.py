@@ -157,7 +157,8 @@ def test_a_limit_cuts_the_rows_and_not_the_ranking(store, command):
     assert rows(command, "--limit", "1") == rows(command)[:1]
 
 
-def test_the_table_says_units_and_measured_or_predicted(store, command):
+def test_the_table_says_units_and_measured_or_predicted(store, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # a line a sentence, however long the study's name
     Study(store, device="coral-dev-board").all(SOUND)
     status, out, _ = command()
     assert status == 0

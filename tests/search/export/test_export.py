@@ -30,6 +30,7 @@ from atoll.search.store.selection import choose_study, choose_trial
 from atoll.search.store.store import Store
 from atoll.search.study.study import Study
 from atoll.spaces.errors import AtollError
+from atoll.spaces.outside.shown import markdown
 from atoll.spaces.recipes.recipe import Recipe
 
 PRUNED = "prune_channels(ratio=0.25)"
@@ -182,7 +183,7 @@ def test_further_forms_lie_beside_and_are_verified(
     assert set(by_form) == {"pack", "c_array"}
     for form in by_form.values():
         assert form["bytes"] == (tmp_path / form["file"]).stat().st_size
-        assert form["holds"] in (tmp_path / "MODEL_CARD.md").read_text()
+        assert markdown(form["holds"]) in (tmp_path / "MODEL_CARD.md").read_text()
     assert (
         unpack_content((tmp_path / "model.tflite.packed").read_bytes())
         == (tmp_path / "model.tflite").read_bytes()

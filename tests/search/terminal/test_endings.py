@@ -53,12 +53,19 @@ def temp(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def heed_signals() -> None:
+    """Undoes what nohup, or a shell that runs tests in the background, has its children ignore."""
+    for one in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(one, signal.SIG_DFL)
+
+
 def begin(store: Store, temp: Path, ends: int, seconds: float = 0.4) -> subprocess.Popen[str]:
     """Starts `atoll search` on replayed results, and waits until so many trials have ended."""
     code = _DRIVER.format(tests=str(Path(__file__).parents[1]), store=str(store.path), seconds=seconds)
     driver = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True, cwd=store.path.parent, env={**os.environ, "TMPDIR": str(temp)},
+        preexec_fn=heed_signals,
     )  # fmt: skip
     while driver.poll() is None and ended(store) < ends:
         time.sleep(0.05)
@@ -174,6 +181,7 @@ def command(body: str, temp: Path, *words: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [*words, sys.executable, "-c", _COMMAND.format(body=body)], stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(temp)},
+        preexec_fn=heed_signals,
     )  # fmt: skip
     assert process.stdout is not None and process.stdout.readline() == "begun\n"
     return process
