@@ -51,7 +51,7 @@ def remove_scratch() -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Removes a folder in which a process that is being ended may still write; what stays, the next run takes."""
+    """Removes a folder in which a dying process may still write; what stays, the next run takes."""
     for _ in range(_REMOVALS):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
