@@ -7,7 +7,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ...hw_models.devices.device import Device
 from ...spaces.recipes.order import check_order
 from ...spaces.recipes.recipe import Recipe
 from ..datasets.dataset import Dataset
@@ -17,6 +16,7 @@ from ..training.loop import predict_logits
 from .baseline import make_baseline
 from .context import TrainingContext
 from .pipeline_result import PipelineResult
+from .settings import Settings
 from .step_cache import Entry, StepCache
 from .step_entries import StepEntries
 from .study_basis import StudyBasis
@@ -27,26 +27,16 @@ class Pipeline:
     """Everything that trials of one study share in one process.
 
     Args:
-        task: network, data, fine-tuning.
-        device: predicts latency and memory.
+        settings: of the study.
         cache_dir: folder of the step cache.
-        seed: of the trials.
-        epochs_per_step: what each step may spend on training.
-        baseline_epochs: what the baseline may spend.
-        threads: of torch; part of the key.
+
+    Raises:
+        AtollError: no task or device has the name in the settings.
     """
 
-    def __init__(
-        self,
-        task: Task,
-        device: Device,
-        cache_dir: Path,
-        seed: int,
-        epochs_per_step: float,
-        baseline_epochs: float,
-        threads: int,
-    ) -> None:
-        self.basis = StudyBasis(task, device, seed, epochs_per_step, baseline_epochs, threads)
+    def __init__(self, settings: Settings, cache_dir: Path) -> None:
+        self.settings = settings
+        self.basis = StudyBasis(settings)
         self.cache = StepCache(cache_dir)
         self._entries = StepEntries(self.basis)
 
@@ -63,7 +53,7 @@ class Pipeline:
     @cached_property
     def baseline(self) -> PipelineResult:
         """The baseline, made once and kept in the cache for good."""
-        key = self.basis.key(baseline_epochs=self.basis.baseline_epochs)
+        key = self.basis.key(baseline_epochs=self.settings.baseline_epochs)
         entry, cached = self.cache.get_or_make(key, self._make_baseline)
         self.cache.pin(key)
         return self._entries.result(key, entry, Recipe(), int(cached))
@@ -113,13 +103,13 @@ class Pipeline:
 
     def _make_baseline(self) -> Entry:
         started = time.perf_counter()
-        basis = self.basis
+        basis, settings = self.basis, self.settings
         network, qualities = make_baseline(
-            basis.given, basis.task, basis.dataset, basis.baseline_epochs, basis.seed
+            basis.given, basis.task, basis.dataset, settings.baseline_epochs, settings.seed
         )
         seconds = time.perf_counter() - started
         chosen = max(qualities, key=lambda name: qualities[name])
-        epochs = 0.0 if chosen == "given" else basis.baseline_epochs
+        epochs = 0.0 if chosen == "given" else settings.baseline_epochs
         return self._entries.of_baseline(network, epochs, seconds, {"chosen": chosen, "quality": qualities})
 
     def _make_step(self, prefix: Recipe, before: Entry | None) -> Entry:
@@ -133,8 +123,8 @@ class Pipeline:
             basis.task,
             basis.dataset,
             self.baseline.network,
-            derived_seed(basis.seed, prefix.digest),
-            basis.epochs_per_step,
+            derived_seed(self.settings.seed, prefix.digest),
+            self.settings.epochs_per_step,
             lambda: self.teachers.logits,
             lambda: self.teachers.bigger,
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
 from ..ranking.metrics import Metrics
-from .evaluate import Evaluation, EvaluationRequest
+from .work import Outcome, Work
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,16 @@ class Replay:
     effects: Mapping[str, Effect] = field(default_factory=dict)
     seconds: float = 0.0
 
-    def __call__(self, request: EvaluationRequest) -> Evaluation:
+    def __call__(self, work: Work) -> Outcome:
         """Looks a recipe up.
 
         Raises:
             AtollError: neither table nor effects have it.
         """
         time.sleep(self.seconds)
-        recipe = request.recipe
+        recipe = work.recipe
         metrics = self.table.get(str(recipe)) or self._from_effects(recipe)
-        return Evaluation(metrics, (), self.seconds, digest=recipe.digest)
+        return Outcome("finished", metrics=metrics, seconds=self.seconds, weights_digest=recipe.digest)
 
     def _from_effects(self, recipe: Recipe) -> Metrics:
         metrics = self.table.get(str(Recipe()))

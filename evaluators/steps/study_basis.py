@@ -11,8 +11,9 @@ from ...spaces.recipes.recipe import Recipe
 from ..datasets.dataset import Dataset
 from ..digests import digest_json, digest_tensors, library_versions
 from ..measuring.measure import check_priced
+from ..tasks import load_task
 from ..tasks.given import given_network
-from ..tasks.task import Task
+from .settings import Settings
 from .step_cache import FORMAT
 
 #: raised when the pipeline itself changes what a step gives
@@ -23,26 +24,18 @@ class StudyBasis:
     """What decides every result of a study, and the keys under which results are kept.
 
     Args:
-        task: network, data, fine-tuning.
-        device: predicts latency and memory; part of no key.
-        seed: of the trials.
-        epochs_per_step: what each step may spend on training.
-        baseline_epochs: what the baseline may spend.
-        threads: of torch; part of the key.
+        settings: of the study.
+
+    Raises:
+        AtollError: no task or device has the name in the settings.
     """
 
-    def __init__(
-        self,
-        task: Task,
-        device: Device,
-        seed: int,
-        epochs_per_step: float,
-        baseline_epochs: float,
-        threads: int,
-    ) -> None:
-        self.task, self.device = task, device
-        self.seed, self.epochs_per_step, self.baseline_epochs = seed, epochs_per_step, baseline_epochs
-        self.threads = threads
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        #: network, data, fine-tuning
+        self.task = load_task(settings.task)
+        #: predicts latency and memory; part of no key
+        self.device = Device.load(settings.device)
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -68,8 +61,8 @@ class StudyBasis:
         """Returns the key of what a recipe gives."""
         return self.key(
             recipe=prefix.identity(),
-            epochs_per_step=self.epochs_per_step,
-            baseline_epochs=self.baseline_epochs,  # the teacher
+            epochs_per_step=self.settings.epochs_per_step,
+            baseline_epochs=self.settings.baseline_epochs,  # the teacher
         )
 
     def key(self, **what: Any) -> str:
@@ -87,7 +80,7 @@ class StudyBasis:
             "data": self.dataset.version,
             "learning_rate": self.task.learning_rate,
             "batch_size": self.task.batch_size,
-            "seed": self.seed,
-            "threads": self.threads,
+            "seed": self.settings.seed,
+            "threads": self.settings.threads,
             "libraries": library_versions(),
         }

@@ -33,7 +33,8 @@ class Teachers:
     @cached_property
     def bigger(self) -> nn.Module:
         """The baseline with twice the channels, trained with the baseline's budget, in evaluation mode."""
-        key = self._basis.key(bigger_teacher_of=self._baseline.digest, epochs=self._basis.baseline_epochs)
+        epochs = self._basis.settings.baseline_epochs
+        key = self._basis.key(bigger_teacher_of=self._baseline.digest, epochs=epochs)
         network = widened(self._baseline.network)
         network.load_state_dict(self._cache.get_or_make(key, self._train)[0].tensors)
         return network.eval()
@@ -43,12 +44,13 @@ class Teachers:
         return Entry({"logits": predict_views(self._baseline.network, images)}, {})
 
     def _train(self) -> Entry:
+        basis, settings = self._basis, self._basis.settings
         made = make_bigger_teacher(
             self._baseline.network,
-            self._basis.task,
-            self._basis.dataset,
-            self._basis.baseline_epochs,
-            self._basis.seed,
+            basis.task,
+            basis.dataset,
+            settings.baseline_epochs,
+            settings.seed,
             self.logits,
         )
         return Entry(made.state_dict(), {})

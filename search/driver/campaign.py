@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...evaluators.ranking.constraints import parse_constraints
+from ...evaluators.steps.work import Outcome, Work
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
 from ..proposer.objective import Objective
@@ -23,7 +24,7 @@ from .proposals import Pricer, Proposals
 from .study_journal import StudyJournal
 from .trial import Trial
 from .trials import Trials
-from .work import STOPPED, TRIES, Outcome, Work
+from .work import STOPPED, TRIES
 
 _LOG = logging.getLogger(__name__)
 
@@ -96,16 +97,8 @@ class Campaign:
 
     def work(self, trial: Trial) -> Work:
         """Returns the piece of work that a worker gets for a trial."""
-        return Work(
-            task=self.study.task,
-            recipe=trial.recipe.to_json(),
-            seed=self.study.seed,
-            epochs_per_step=self.study.budget_epochs,
-            device=self.study.device,
-            threads=self._threads,
-            baseline_epochs=self.study.baseline_epochs,
-            keep=trial.origin == "baseline",
-        )
+        settings = self.study.trial_settings(self._threads)
+        return Work(settings, trial.recipe, keep=trial.origin == "baseline")
 
     def end(self, name: str, outcome: Outcome) -> Trial:
         """Writes down what came of a trial, then learns from it; a second end of it is ignored.
@@ -126,10 +119,9 @@ class Campaign:
             if trial.interruptions < TRIES:
                 return self._try_again(trial)
             outcome = Outcome.failed(f"killed its worker {trial.interruptions} times")
-        outcome = outcome.checked()
-        if trial.origin == "baseline" and outcome.status == "finished":
-            self.judge = Judge(parse_constraints(self.study.constraints), outcome.metrics or {})
         trial.take(outcome)
+        if trial.origin == "baseline" and trial.metrics is not None:
+            self.judge = Judge(parse_constraints(self.study.constraints), trial.metrics)
         if self.judge is not None:
             trial.be_judged(self.judge)
         self._journal.ended(trial)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ...evaluators.steps.work import Outcome
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
 from ..proposer.proposer import RANDOM_ATTEMPTS, Proposer, Told
@@ -10,7 +11,6 @@ from ..proposer.trial_scores import FAILED_VIOLATION, Judge, Verdict, total_viol
 from ..study.study import Study
 from .trial import Trial
 from .trials import Trials
-from .work import Outcome
 
 #: After so many in a row the study ends and names the constraint (own choice: each costs milliseconds of
 #: pricing, so all cost seconds, and of so many a space that can meet the constraint would have shown one).

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from contextlib import redirect_stdout
 
+from ...evaluators.steps.work import Evaluator
 from ...spaces.errors import AtollError
 from ...spaces.machine.resources import cores
 from ...spaces.machine.scratch import scratch_folder
@@ -14,7 +15,7 @@ from .campaign import Campaign
 from .progress import Progress
 from .proposals import Pricer
 from .ray_cluster import RAY_FOLDER_CHARACTERS, cluster, ray_environment
-from .work import Evaluator, Outcome, carry_out
+from .work import carry_out
 
 
 def threads_of(workers: int) -> int:
@@ -110,8 +111,7 @@ def drive_here(campaign: Campaign, evaluator: Evaluator | None = None) -> None:
     while not campaign.is_over:
         trial = campaign.next()
         if trial is not None:
-            found = carry_out(campaign.work(trial).to_json(), evaluator)
-            campaign.end(trial.name, Outcome(**found))
+            campaign.end(trial.name, carry_out(campaign.work(trial).to_json(), evaluator))
 
 
 def _run_by_ray(

@@ -6,9 +6,9 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from ...evaluators.steps.work import Outcome
 from ..store.events import INTERRUPTED
 from .campaign import Campaign
-from .work import Outcome
 
 
 class RecipeSearcher(Searcher):
@@ -100,4 +100,4 @@ class RecipeSearcher(Searcher):
 
 
 def _outcome(text: str | None) -> Outcome:
-    return Outcome(INTERRUPTED) if text is None else Outcome(**json.loads(text))
+    return Outcome(INTERRUPTED) if text is None else Outcome.from_json(json.loads(text))

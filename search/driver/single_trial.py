@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from ...evaluators.steps.work import Evaluator
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
 from .campaign import Campaign
 from .trial import Trial
-from .work import Evaluator, Outcome, carry_out
+from .work import carry_out
 
 
 def evaluate_single(
@@ -43,9 +44,9 @@ def _run(
     trial = campaign.add(recipe, "evaluate" if len(recipe) else "baseline")
     if trial.status == "running":
         say(f"evaluating {recipe}")
-        outcome = Outcome(**carry_out(campaign.work(trial).to_json(), evaluator))
+        outcome = carry_out(campaign.work(trial).to_json(), evaluator)
         campaign.end(trial.name, outcome)
-        for step in outcome.steps or ():
-            for layer, why in (step["notes"].get("left_alone") or {}).items():
-                say(f"{step['step']} left {layer} alone: {why}")
+        for step in outcome.steps:
+            for layer, why in (step.notes.get("left_alone") or {}).items():
+                say(f"{step.step} left {layer} alone: {why}")
     return trial

@@ -5,7 +5,8 @@ from typing import Any
 
 from ray import tune
 
-from .work import Evaluator, carry_out
+from ...evaluators.steps.work import Evaluator
+from .work import carry_out
 
 
 class TrialTrainable(tune.Trainable):
@@ -19,7 +20,8 @@ class TrialTrainable(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Carries the work out; whatever goes wrong in it is part of the outcome."""
         # As text: Ray flattens nested results.
-        return {"outcome": json.dumps(carry_out(self._work, self._evaluator)), "done": True}
+        outcome = carry_out(self._work, self._evaluator)
+        return {"outcome": json.dumps(outcome.to_json()), "done": True}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes the next piece of work into the same process."""

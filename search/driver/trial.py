@@ -5,12 +5,12 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ...evaluators.ranking.metrics import Metrics
+from ...evaluators.steps.work import Outcome
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
 from ..proposer.trial_scores import Judge, total_violation
 from ..store.store import INTERRUPTED
 from ..study.study import MIN_STEPS
-from .work import Outcome
 
 
 @dataclass
@@ -99,8 +99,8 @@ class Trial:
 
     def take(self, outcome: Outcome) -> None:
         """Takes what a worker reported."""
-        for part in fields(outcome):
-            setattr(self, part.name, getattr(outcome, part.name))
+        for name, value in outcome.to_json().items():
+            setattr(self, name, value)
 
     def be_judged(self, judge: Judge) -> None:
         """Takes objective and violations, where there is something to judge."""

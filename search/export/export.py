@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from ...evaluators.host.figures import host_figures
 from ...evaluators.litert.silent_float import silent_floats
 from ...evaluators.measuring.artifact import artifact_bytes
 from ...evaluators.measuring.artifact_report import file_quality, report_artifact
-from ...evaluators.steps.evaluate import EvaluationRequest, pipeline_for
+from ...evaluators.steps.evaluate import pipeline_for
 from ...evaluators.steps.pipeline import Pipeline
 from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of
@@ -128,18 +129,12 @@ def write_card(folder: Path, card: dict[str, Any]) -> None:
 
 def trial_pipeline(study: Study, trial: Mapping[str, Any]) -> Pipeline:
     """Returns the pipeline that made a trial: the same seed, budget and threads."""
-    return pipeline_for(
-        EvaluationRequest(
-            task=study.task,
-            recipe=Recipe.parse(trial["recipe"]),
-            seed=trial["seed"],
-            epochs_per_step=trial["epochs_per_step"],
-            baseline_epochs=study.baseline_epochs,
-            device=study.device,
-            cache_dir=cache_dir(),
-            threads=trial["threads"] or 1,
-        )
+    settings = replace(
+        study.trial_settings(trial["threads"] or 1),
+        seed=trial["seed"],
+        epochs_per_step=trial["epochs_per_step"],
     )
+    return pipeline_for(settings, cache_dir())
 
 
 def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...evaluators.ranking.constraints import DEFAULT_CONSTRAINTS
 from ...evaluators.ranking.ranking import check_weights, profile_weights
+from ...evaluators.steps.settings import Settings
 from ...evaluators.tasks import load_task
 from ...spaces.errors import AtollError
 from ...spaces.recipes.order import MAX_STEPS, check_order, searched_values
@@ -140,6 +141,10 @@ class Study(BaseModel):
         """The largest budget that any candidate may spend, which is the baseline's."""
         longest = max(len(recipe) for recipe in fixed_recipes())
         return max(self.max_steps, longest) * self.budget_epochs
+
+    def trial_settings(self, threads: int) -> Settings:
+        """Returns what its trials are run with, by workers of so many threads."""
+        return Settings(self.task, self.device, self.seed, self.budget_epochs, self.baseline_epochs, threads)
 
     def definition(self) -> dict[str, Any]:
         """Returns what decides the outcome, in JSON's own types: everything but name and limits.

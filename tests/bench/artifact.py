@@ -8,7 +8,8 @@ import torch
 from atoll.evaluators.litert.inspect import overhead_bytes, peak_tensor_bytes
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.measuring.artifact import artifact_bytes, verify_artifact
-from atoll.evaluators.steps.evaluate import EvaluationRequest, pipeline_for
+from atoll.evaluators.steps.evaluate import pipeline_for
+from atoll.evaluators.steps.settings import Settings
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.flatten import ChannelsLastFlatten
 from atoll.spaces.layers.structure import input_shape_of
@@ -65,10 +66,8 @@ def report_techniques() -> None:
     with tempfile.TemporaryDirectory() as cache:
         for technique in TECHNIQUES:
             recipe = Recipe.parse(SHOWN.get(technique.name, technique.name))
-            request = EvaluationRequest(
-                "digits", recipe, 0, EPOCHS, EPOCHS, "coral-dev-board", Path(cache), keep=True
-            )
-            pipeline = pipeline_for(request)
+            settings = Settings("digits", "coral-dev-board", 0, EPOCHS, EPOCHS)
+            pipeline = pipeline_for(settings, Path(cache))
             network = pipeline.run(recipe).network
             content = artifact_bytes(network, input_shape_of(network))
             split = pipeline.dataset.validation

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from atoll.evaluators.cache_dir import cache_dir
-from atoll.evaluators.steps.evaluate import EvaluationRequest, evaluate
+from atoll.evaluators.steps.evaluate import evaluate
+from atoll.evaluators.steps.settings import Settings
+from atoll.evaluators.steps.work import Work
 from atoll.evaluators.tasks import load_task
 from atoll.search.study.study import DEFAULT_DEVICE
 from atoll.spaces.errors import AtollError
@@ -93,17 +94,16 @@ def _run_missing(
 
 def _evaluate(run: Run, key: str, task: str, epochs: float) -> Row:
     """Evaluates one recipe as a trial would be, from the step cache where it is there."""
-    request = EvaluationRequest(
+    settings = Settings(
         task=task,
-        recipe=run.recipe,
+        device=DEFAULT_DEVICE,
         seed=run.seed,
         epochs_per_step=epochs,
         baseline_epochs=epochs,  # what any candidate here may spend
-        device=DEFAULT_DEVICE,
-        cache_dir=cache_dir(),
         threads=THREADS,
     )
-    found = evaluate(request)
+    found = evaluate(Work(settings, run.recipe))
+    assert found.metrics is not None  # it is finished, or an error
     return {
         "key": key,
         "task": task,
@@ -112,7 +112,7 @@ def _evaluate(run: Run, key: str, task: str, epochs: float) -> Row:
         "epochs_per_step": epochs,
         "metrics": found.metrics.to_json(),
         "notes": [step.notes for step in found.steps if run.recipe.steps],
-        "weights_digest": found.digest,
+        "weights_digest": found.weights_digest,
         "commit": _commit(),
         "finished_at": f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
     }

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from atoll.evaluators.ranking.metrics import Metrics
 from atoll.evaluators.steps.replay import Effect, Replay
+from atoll.evaluators.steps.settings import Settings
+from atoll.evaluators.steps.work import Work
 from atoll.search.store.store import Store
 from atoll.search.study.study import Study
 
@@ -57,12 +59,10 @@ def pricer() -> Callable[[Any], dict[str, Any]]:
     """Prices a recipe by the same table, as if plans were exact."""
     table = Replay({"baseline": BASELINE}, EFFECTS)
 
-    class Request:
-        def __init__(self, recipe: Any) -> None:
-            self.recipe = recipe
+    settings = Settings("digits", "coral-dev-board", 0, 1.0, 1.0)
 
     def price(recipe: Any) -> dict[str, Any]:
-        found = table(Request(recipe)).metrics.to_json()
+        found = table(Work(settings, recipe)).metrics.to_json()
         return {name: found[name] for name in found if name.startswith(("latency", "peak", "macs", "model"))}
 
     return price

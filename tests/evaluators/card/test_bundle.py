@@ -13,9 +13,9 @@ from atoll.evaluators.card.bundle import RECIPE, TENSORS, load_bundle, save_bund
 from atoll.evaluators.digests import digest_tensors
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.pipeline_result import PipelineResult
+from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.loop import predict_logits
-from atoll.hw_models.devices.device import Device
 from atoll.spaces.errors import AtollError
 from atoll.spaces.recipes.recipe import Recipe
 from atoll.spaces.techniques import TECHNIQUES
@@ -52,7 +52,7 @@ Run = Callable[[str], PipelineResult]
 @pytest.fixture(scope="module")
 def pipeline(tiny_task: Task, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     folder: Path = tmp_path_factory.mktemp("cache")
-    return Pipeline(tiny_task, Device.load("coral-dev-board"), folder, 0, 0.1, 0.1, 1)
+    return Pipeline(Settings(tiny_task.name, "coral-dev-board", 0, 0.1, 0.1), folder)
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from atoll.evaluators.datasets.dataset import to_float
 from atoll.evaluators.measuring.artifact import artifact_bytes
 from atoll.evaluators.measuring.artifact_report import report_artifact
 from atoll.evaluators.steps.pipeline import Pipeline
+from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.loop import predict_logits
-from atoll.hw_models.devices.device import Device
 from atoll.spaces.recipes.recipe import Recipe
 
 Card = dict[str, Any]
@@ -30,7 +30,7 @@ LOOK = {"quality": 0.875, "at": "2026-11-21T10:00:00+00:00", "command": "search"
 
 @pytest.fixture(scope="module")
 def pipeline(tiny_task: Task, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    return Pipeline(tiny_task, Device.load("coral-dev-board"), tmp_path_factory.mktemp("c"), 0, 0.1, 0.1, 1)
+    return Pipeline(Settings(tiny_task.name, "coral-dev-board", 0, 0.1, 0.1), tmp_path_factory.mktemp("c"))
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from atoll.evaluators.card.waterfall import card_devices, counts, fit_digest, pr
 from atoll.evaluators.card.waterfall_figure import draw_waterfall
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.pipeline_result import PipelineResult
+from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.tasks.task import Task
-from atoll.hw_models.devices.device import Device
 from atoll.hw_models.devices.device_folder import device_folder
 from atoll.spaces.recipes.recipe import Recipe
 
@@ -23,7 +23,7 @@ RECIPE = Recipe.parse("prune_channels(ratio=0.5) -> tensor_train(rank=2, fit_ste
 
 @pytest.fixture(scope="module")
 def pipeline(tiny_task: Task, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    return Pipeline(tiny_task, Device.load(DEVICE), tmp_path_factory.mktemp("c"), 0, 0.1, 0.1, 1)
+    return Pipeline(Settings(tiny_task.name, DEVICE, 0, 0.1, 0.1), tmp_path_factory.mktemp("c"))
 
 
 @pytest.fixture(scope="module")

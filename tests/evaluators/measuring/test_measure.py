@@ -11,6 +11,7 @@ from atoll.evaluators.ranking.constraints import Constraint
 from atoll.evaluators.steps.evaluate import price_recipe
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.pipeline_result import PipelineResult
+from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.tasks.given import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.hw_models.devices.device import Device
@@ -35,7 +36,7 @@ Run = Callable[[str], PipelineResult]
 def run(tiny_task: Task, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Carries out a recipe with next to no training."""
     folder: Path = tmp_path_factory.mktemp("cache")
-    pipeline = Pipeline(tiny_task, Device.load(DEVICE), folder, 0, 0.1, 0.0, 1)
+    pipeline = Pipeline(Settings(tiny_task.name, DEVICE, 0, 0.1, 0.0), folder)
     return lambda text: pipeline.run(Recipe.parse(text))
 
 

@@ -5,10 +5,10 @@ import torch
 from atoll.evaluators.steps import baseline as baseline_module
 from atoll.evaluators.steps.baseline import make_baseline
 from atoll.evaluators.steps.pipeline import Pipeline
+from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.tasks.given import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.loop import evaluate_quality
-from atoll.hw_models.devices.device import Device
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.recipes.recipe import Recipe
 from torch import nn
@@ -46,13 +46,7 @@ def test_whichever_validates_best_is_taken_and_recorded(
 
     monkeypatch.setattr(baseline_module, "evaluate_quality", judge)
     pipeline = Pipeline(
-        tiny_task,
-        Device.load("coral-dev-board"),
-        tmp_path_factory.mktemp("cache"),
-        seed=0,
-        epochs_per_step=0.1,
-        baseline_epochs=0.2,
-        threads=1,
+        Settings(tiny_task.name, "coral-dev-board", 0, 0.1, 0.2), tmp_path_factory.mktemp("cache")
     )
     result = pipeline.run(Recipe())
     chosen = seen[order.index(best)]

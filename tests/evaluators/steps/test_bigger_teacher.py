@@ -7,10 +7,10 @@ import torch
 from atoll.evaluators.steps import teachers as teachers_module
 from atoll.evaluators.steps.bigger_teacher import make_bigger_teacher
 from atoll.evaluators.steps.pipeline import Pipeline
+from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.tasks.given import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.loop import evaluate_quality, predict_logits, predict_views
-from atoll.hw_models.devices.device import Device
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.structure import named_layers
 from atoll.spaces.recipes.recipe import Recipe
@@ -28,15 +28,7 @@ def answers(tiny_task: Task, given: nn.Module) -> Tensor:
 
 
 def new_pipeline(task: Task, folder: Path) -> Pipeline:
-    return Pipeline(
-        task,
-        Device.load("coral-dev-board"),
-        folder,
-        seed=0,
-        epochs_per_step=0.2,
-        baseline_epochs=0.4,
-        threads=1,
-    )
+    return Pipeline(Settings(task.name, "coral-dev-board", 0, 0.2, 0.4), folder)
 
 
 def outputs(network: nn.Module) -> list[int]:

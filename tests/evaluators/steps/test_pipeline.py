@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from atoll.evaluators import tasks
 from atoll.evaluators.steps import baseline, step_entries, study_basis
 from atoll.evaluators.steps import pipeline as pipeline_module
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.pipeline_result import PipelineResult
+from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.loop import evaluate_quality, predict_logits
 from atoll.hw_models.devices.device import Device
@@ -33,9 +35,10 @@ def new_pipeline(tiny_task: Task, tmp_path_factory: pytest.TempPathFactory) -> N
     """Builds a pipeline over the tiny task, on a cache of its own where none is named."""
 
     def build(cache: Path | None = None, task: Task = tiny_task, **changed: Any) -> Pipeline:
-        settings = {"seed": 0, "epochs_per_step": 0.5, "baseline_epochs": 1.0, "threads": 1, **changed}
-        folder = cache or tmp_path_factory.mktemp("cache")
-        return Pipeline(task, Device.load("coral-dev-board"), folder, **settings)
+        settings = replace(Settings(task.name, "coral-dev-board", 0, 0.5, 1.0), **changed)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tasks, "TASKS", (task,))
+            return Pipeline(settings, cache or tmp_path_factory.mktemp("cache"))
 
     return build
 

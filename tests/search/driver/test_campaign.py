@@ -1,12 +1,14 @@
 """Tests of the search loop on replayed results: no training, no Ray."""
 
+import json
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,14 @@ from typing import Any
 import pytest
 from atoll.evaluators.ranking.constraints import parse_constraints
 from atoll.evaluators.ranking.metrics import Metrics
-from atoll.evaluators.steps.evaluate import Evaluation, EvaluationRequest
 from atoll.evaluators.steps.replay import Replay
+from atoll.evaluators.steps.settings import Settings
+from atoll.evaluators.steps.work import Outcome, Work
 from atoll.search.driver import proposals as proposals_module
 from atoll.search.driver.campaign import Campaign
 from atoll.search.driver.runner import drive_here, run_here
 from atoll.search.driver.trial import Trial
-from atoll.search.driver.work import Outcome, Work, carry_out
+from atoll.search.driver.work import carry_out
 from atoll.search.proposer.objective import Objective
 from atoll.search.proposer.proposer import Told
 from atoll.search.proposer.trial_scores import Judge
@@ -45,7 +48,7 @@ def drive(campaign: Campaign, evaluator: Any, stop_after: int | None = None) -> 
     while not campaign.is_over and done != stop_after:
         trial = campaign.next()
         if trial is not None:
-            campaign.end(trial.name, Outcome(**carry_out(campaign.work(trial).to_json(), evaluator)))
+            campaign.end(trial.name, carry_out(campaign.work(trial).to_json(), evaluator))
             done += 1
 
 
@@ -144,7 +147,7 @@ def test_the_baseline_runs_alone_and_the_scales_wait_for_the_reference_set(
     def choose(campaign: Campaign) -> None:
         def end(name: str) -> None:
             work = campaign.work(campaign.trials[name]).to_json()
-            campaign.end(name, Outcome(**carry_out(work, replay)))
+            campaign.end(name, carry_out(work, replay))
 
         baseline = campaign.next()
         assert baseline is not None and campaign.next() is None
@@ -197,7 +200,7 @@ def test_the_same_study_again_runs_nothing(study: Study, store: Store, replay: R
     run(study, store, replay)
     before = store.trials()
 
-    def refuse(_request: EvaluationRequest) -> Evaluation:
+    def refuse(_work: Work) -> Outcome:
         raise AssertionError("a known recipe was evaluated again")
 
     run_here(study, store, lambda campaign: drive_here(campaign, refuse))
@@ -290,7 +293,7 @@ class Lossy:
         if self.losses.get(str(trial.recipe), 0) > 0:
             self.losses[str(trial.recipe)] -= 1
             return Outcome("interrupted")
-        return Outcome(**carry_out(campaign.work(trial).to_json(), self.replay))
+        return carry_out(campaign.work(trial).to_json(), self.replay)
 
     def drive(self, campaign: Campaign, stop_after: int | None = None) -> None:
         while not campaign.is_over and len(self.runs) != stop_after:
@@ -394,25 +397,16 @@ class Faulty:
         self.replay = replay
         self.count = 0
 
-    def __call__(self, request: EvaluationRequest) -> Any:
+    def __call__(self, work: Work) -> Outcome:
         self.count += 1
-        evaluation = self.replay(request)
+        outcome = self.replay(work)
         if self.count == FIXED + 1:
             raise RuntimeError("shapes\ndo not fit")
         if self.count == FIXED + 2:
             raise AtollError("training diverged in step 3")
         if self.count == FIXED + 3:
-            return _WithNan(evaluation)
-        return evaluation
-
-
-class _WithNan:
-    def __init__(self, evaluation: Evaluation) -> None:
-        self.evaluation = evaluation
-
-    def to_json(self) -> dict[str, Any]:
-        found = self.evaluation.to_json()
-        return {**found, "metrics": {**found["metrics"], "quality": float("nan")}}
+            return replace(outcome, metrics=replace(outcome.metrics, quality=float("nan")))
+        return outcome
 
 
 def test_a_failing_trial_is_recorded_and_the_search_goes_on(
@@ -447,10 +441,10 @@ def test_a_failed_baseline_is_run_again_by_the_next_search(
 
 
 def test_a_full_disk_stops_the_search_and_costs_no_trial(study: Study, store: Store, replay: Replay) -> None:
-    def evaluator(request: EvaluationRequest) -> Evaluation:
-        if str(request.recipe) == "binarize":
+    def evaluator(work: Work) -> Outcome:
+        if str(work.recipe) == "binarize":
             raise MachineError("no space left on the disk")
-        return replay(request)
+        return replay(work)
 
     with pytest.raises(AtollError, match=r"stopped at trial t0003: no space left on the disk"):
         run(study, store, evaluator)
@@ -463,10 +457,10 @@ def test_a_full_disk_stops_the_search_and_costs_no_trial(study: Study, store: St
 def test_a_failed_reference_member_takes_the_baselines_figures(
     study: Study, store: Store, replay: Replay
 ) -> None:
-    def evaluator(request: EvaluationRequest) -> Evaluation:
-        if str(request.recipe) == "binarize":
+    def evaluator(work: Work) -> Outcome:
+        if str(work.recipe) == "binarize":
             raise AtollError("this device has no binary kernels")
-        return replay(request)
+        return replay(work)
 
     run(study, store, evaluator)
     members = store.studies()[0]["reference"]["members"]
@@ -489,9 +483,9 @@ def test_a_recipe_that_cannot_meet_the_constraints_costs_no_trial(
     tight = demanding(study, "latency_ms <= 1")
     ran: list[str] = []
 
-    def evaluator(request: EvaluationRequest) -> Evaluation:
-        ran.append(str(request.recipe))
-        return replay(request)
+    def evaluator(work: Work) -> Outcome:
+        ran.append(str(work.recipe))
+        return replay(work)
 
     with store.lock():
         drive_here(Campaign(tight, store, pricer), evaluator)
@@ -499,7 +493,7 @@ def test_a_recipe_that_cannot_meet_the_constraints_costs_no_trial(
     rejected = [row for row in rows if row["status"] == "rejected"]
     assert rejected and not {row["recipe"] for row in rejected} & set(ran)
     for row in rejected:
-        low = replay(_request(row["recipe"])).metrics.latency_ms_low
+        low = replay(_work(row["recipe"])).metrics.latency_ms_low
         assert low > 1 and row["violation"] == {"latency_ms <= 1": pytest.approx(low - 1)}
         assert row["reason"].startswith("latency_ms ") and row["reason"].endswith("demanded <= 1")
     assert sum(row["origin"] == "search" and row["status"] == "finished" for row in rows) == 8
@@ -588,32 +582,34 @@ def test_only_the_favourable_end_of_an_interval_rejects(baseline_metrics: Metric
 
 
 def test_a_worker_gets_everything_as_plain_json(replay: Replay) -> None:
-    seen: list[EvaluationRequest] = []
+    seen: list[Work] = []
 
-    def evaluator(request: EvaluationRequest) -> Evaluation:
-        seen.append(request)
-        return replay(request)
+    def evaluator(work: Work) -> Outcome:
+        seen.append(work)
+        return replay(work)
 
     recipe = Recipe.parse("tensor_train(rank=8) -> quantize(bits=4)")
-    work = Work("digits", recipe.to_json(), 5, 1.5, "coral-dev-board", 2, 6.0)
-    outcome = Outcome(**carry_out(work.to_json(), evaluator))
+    work = Work(Settings("digits", "coral-dev-board", 5, 1.5, 6.0, threads=2), recipe)
+    outcome = carry_out(json.loads(json.dumps(work.to_json())), evaluator)
     assert (outcome.status, outcome.worker_pid, outcome.threads) == ("finished", os.getpid(), 2)
-    request = seen[0]
-    assert (request.recipe, request.seed, request.threads) == (recipe, 5, 2)
-    assert (request.epochs_per_step, request.baseline_epochs) == (1.5, 6.0)
+    assert outcome.node == platform.node()
+    assert seen == [work]
 
 
-def test_half_of_a_result_is_a_failure(baseline_metrics: Metrics) -> None:
-    metrics = replace(baseline_metrics, quality=0.5).to_json()
-    del metrics["macs"]
-    checked = Outcome("finished", metrics=metrics, seconds=1.0).checked()
-    assert (checked.status, checked.reason, checked.metrics) == ("failed", "metrics are missing: macs", None)
-    assert asdict(checked)["seconds"] == 1.0
+def test_work_that_cannot_be_read_is_a_failure(replay: Replay) -> None:
+    """A worker on another machine may have another Atoll, with another version of a technique."""
+    work = Work(Settings("digits", "coral-dev-board", 0, 1.0, 1.0), Recipe.parse("binarize")).to_json()
+    work["recipe"][0]["version"] += 1
+    outcome = carry_out(work, replay)
+    assert (outcome.status, outcome.worker_pid) == ("failed", os.getpid())
+    assert "version" in str(outcome.reason)
 
 
-def _request(recipe: str) -> Any:
-    class Request:
-        def __init__(self) -> None:
-            self.recipe = Recipe.parse(recipe)
+def test_an_evaluator_that_gives_no_outcome_is_a_failure() -> None:
+    work = Work(Settings("digits", "coral-dev-board", 0, 1.0, 1.0), Recipe())
+    outcome = carry_out(work.to_json(), lambda work: None)  # type: ignore[arg-type,return-value]
+    assert outcome.status == "failed" and str(outcome.reason).startswith("TypeError: ")
 
-    return Request()
+
+def _work(recipe: str) -> Work:
+    return Work(Settings("digits", "coral-dev-board", 0, 1.0, 1.0), Recipe.parse(recipe))

@@ -8,7 +8,7 @@ import pytest
 from atoll.search.driver.campaign import Campaign
 from atoll.search.driver.progress import Progress, snapshot
 from atoll.search.driver.trial import Trial
-from atoll.search.driver.work import Outcome, carry_out
+from atoll.search.driver.work import carry_out
 from atoll.search.store.store import Store
 from atoll.search.study.study import Study
 
@@ -23,7 +23,7 @@ def campaign(store: Store, study: Study) -> Iterator[Campaign]:
 @pytest.fixture
 def end(campaign: Campaign, replay: Any) -> Callable[[Trial], None]:
     def carry(trial: Trial) -> None:
-        campaign.end(trial.name, Outcome(**carry_out(campaign.work(trial).to_json(), replay)))
+        campaign.end(trial.name, carry_out(campaign.work(trial).to_json(), replay))
 
     return carry
 

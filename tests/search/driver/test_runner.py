@@ -15,8 +15,8 @@ from typing import Any
 
 import psutil
 import pytest
-from atoll.evaluators.steps.evaluate import Evaluation, EvaluationRequest
 from atoll.evaluators.steps.replay import Replay
+from atoll.evaluators.steps.work import Outcome, Work
 from atoll.search.driver.runner import drive_here, run_here, run_study, threads_of
 from atoll.search.proposer.proposer import Proposer
 from atoll.search.store.events import Ended
@@ -46,12 +46,12 @@ class Dangerous:
     def __init__(self, replay: Replay, deadly: str, raising: str) -> None:
         self.replay, self.deadly, self.raising = replay, deadly, raising
 
-    def __call__(self, request: EvaluationRequest) -> Evaluation:
-        if str(request.recipe) == self.deadly:
+    def __call__(self, work: Work) -> Outcome:
+        if str(work.recipe) == self.deadly:
             os._exit(1)
-        if str(request.recipe) == self.raising:
+        if str(work.recipe) == self.raising:
             raise ValueError("layers do not fit")
-        return self.replay(request)
+        return self.replay(work)
 
 
 class InCompany:
@@ -60,11 +60,11 @@ class InCompany:
     def __init__(self, replay: Replay, folder: Path) -> None:
         self.replay, self.folder = replay, folder
 
-    def __call__(self, request: EvaluationRequest) -> Evaluation:
+    def __call__(self, work: Work) -> Outcome:
         (self.folder / str(os.getpid())).touch()
-        while len(request.recipe) and len(list(self.folder.iterdir())) < 2:
+        while len(work.recipe) and len(list(self.folder.iterdir())) < 2:
             time.sleep(0.05)
-        return self.replay(request)
+        return self.replay(work)
 
 
 def test_workers_and_threads_never_exceed_the_cores() -> None:

@@ -331,8 +331,8 @@ def test_it_is_trained_with_the_trial_s_seed_budget_and_threads(made: Made) -> N
     try:
         trial = {**made.trial(ENSEMBLE), "seed": 5, "threads": 2, "epochs_per_step": 0.4}
         pipeline = trial_pipeline(made.study, trial)
-        basis = pipeline.basis
-        assert (basis.seed, basis.threads, basis.epochs_per_step) == (5, 2, 0.4)
+        settings = pipeline.settings
+        assert (settings.seed, settings.threads, settings.epochs_per_step) == (5, 2, 0.4)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

@@ -1,0 +1,47 @@
+"""The settings that all trials of a study share: with its recipe they decide what a trial gives."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from ..digests import digest_json
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a trial is run with; what belongs to one process alone, such as the cache's folder, is not in it.
+
+    Args:
+        task: name of the task.
+        device: name of the device that prices the candidates; part of no key of the step cache.
+        seed: of the trials.
+        epochs_per_step: passes over the training split after every step.
+        baseline_epochs: what the baseline may spend: as much as any candidate of the study.
+        threads: of torch in a worker; they decide the last bits of a result.
+    """
+
+    task: str
+    device: str
+    seed: int
+    epochs_per_step: float
+    baseline_epochs: float
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        # 1 and 1.0 are equal, and as JSON, of which keys are made, they are not.
+        for name in ("epochs_per_step", "baseline_epochs"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all of them, hexadecimal: equal settings have the same one in every process."""
+        return digest_json(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns every field in JSON's own types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Builds settings from what `to_json` gave."""
+        return cls(**value)

@@ -1,0 +1,98 @@
+"""What a trial is on its way through processes: a piece of work, and what came of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from ...spaces.errors import AtollError
+from ...spaces.recipes.recipe import Recipe
+from ..ranking.metrics import Metrics
+from .pipeline_result import StepRecord
+from .settings import Settings
+
+
+@dataclass(frozen=True)
+class Work:
+    """One recipe to evaluate.
+
+    Args:
+        settings: of the study.
+        recipe: the empty one is the baseline.
+        keep: whether the result must stay in the step cache whatever its quota says.
+    """
+
+    settings: Settings
+    recipe: Recipe
+    keep: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns every part in JSON's own types."""
+        return {"settings": self.settings.to_json(), "recipe": self.recipe.to_json(), "keep": self.keep}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Builds work from what `to_json` gave.
+
+        Raises:
+            AtollError: the recipe is of another version of Atoll.
+        """
+        return cls(Settings.from_json(value["settings"]), Recipe.from_json(value["recipe"]), value["keep"])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a piece of work.
+
+    Args:
+        status: finished, failed, rejected, stopped, or interrupted: its process is gone (killed, out of
+            memory, or with its machine), and nobody was left to say more.
+        reason: why it is not finished.
+        metrics: of a finished one's final network.
+        steps: one record a step, in the order of the recipe.
+        seconds: wall time, waiting included.
+        worker_pid, node, threads: the process that did it.
+        weights_digest: SHA-256 over the final weights, hexadecimal.
+
+    Raises:
+        AtollError: it is finished and has no metrics.
+    """
+
+    status: str
+    reason: str | None = None
+    metrics: Metrics | None = None
+    steps: tuple[StepRecord, ...] = ()
+    seconds: float | None = None
+    worker_pid: int | None = None
+    node: str | None = None
+    threads: int | None = None
+    weights_digest: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.status == "finished" and self.metrics is None:
+            raise AtollError("a finished trial has no metrics")
+
+    @classmethod
+    def failed(cls, reason: str, **fields: Any) -> Self:
+        """Returns the outcome of a trial that came to nothing; the reason is one line."""
+        return cls("failed", " ".join(reason.split()) or "no reason given", **fields)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns every field in JSON's own types."""
+        told = asdict(self)
+        return {**told, "steps": list(told["steps"])}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Builds an outcome from what `to_json` gave; a finished one without whole figures is a failure."""
+        told = {**value, "steps": tuple(StepRecord(**step) for step in value["steps"])}
+        if value["status"] != "finished":
+            return cls(**{**told, "metrics": None})
+        try:
+            return cls(**{**told, "metrics": Metrics.from_json(value["metrics"] or {})})
+        except AtollError as error:
+            rest = {name: one for name, one in told.items() if name not in ("status", "reason", "metrics")}
+            return cls.failed(str(error), **rest)
+
+
+#: what runs a trial; tests and replays bring their own
+Evaluator = Callable[[Work], Outcome]

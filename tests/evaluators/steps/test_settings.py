@@ -1,0 +1,57 @@
+"""The settings of a study: one value that is hashed, sent and told from others; keys of old results stay."""
+
+import json
+import pickle
+from dataclasses import FrozenInstanceError, fields, replace
+
+import pytest
+from atoll.evaluators.steps import study_basis
+from atoll.evaluators.steps.settings import Settings
+from atoll.evaluators.steps.study_basis import StudyBasis
+from atoll.spaces.recipes.recipe import Recipe
+
+SETTINGS = Settings("digits", "coral-dev-board", 3, 1.5, 6.0, threads=2)
+OTHERS = {
+    "task": "characters",
+    "device": "host",
+    "seed": 4,
+    "epochs_per_step": 2.0,
+    "baseline_epochs": 8.0,
+    "threads": 1,
+}
+
+
+def test_settings_cross_processes() -> None:
+    assert pickle.loads(pickle.dumps(SETTINGS)) == SETTINGS
+    assert Settings.from_json(json.loads(json.dumps(SETTINGS.to_json()))) == SETTINGS
+
+
+def test_settings_stay_as_they_are() -> None:
+    with pytest.raises(FrozenInstanceError):
+        SETTINGS.seed = 4  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Settings)])
+def test_each_of_them_tells_settings_apart(name: str) -> None:
+    other = replace(SETTINGS, **{name: OTHERS[name]})
+    assert other != SETTINGS and other.digest != SETTINGS.digest
+    assert len({SETTINGS, other}) == 2
+
+
+def test_whole_epochs_are_the_same_settings_however_they_are_written() -> None:
+    """Equal ones share a pipeline, so they must share its keys, which are made of JSON."""
+    whole = Settings("digits", "coral-dev-board", 0, 1, 6)
+    assert whole == Settings("digits", "coral-dev-board", 0, 1.0, 6.0)
+    assert json.dumps(whole.to_json()) == json.dumps(replace(whole, epochs_per_step=1.0).to_json())
+    assert whole.digest == replace(whole, baseline_epochs=6.0).digest
+
+
+def test_keys_of_results_stay_what_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As commit 8afbcd9 gave them, before there were settings: other keys would lose everything trained."""
+    monkeypatch.setattr(study_basis, "library_versions", lambda: {"torch": "0"})
+    basis = StudyBasis(SETTINGS)
+    recipe = Recipe.parse("prune_channels(ratio=0.5) -> quantize(bits=8)")
+    assert basis.step_key(recipe) == "9831ca94b97b70ed43d4decfc9697a520c64ed878115230cfee92416b348d655"
+    assert (
+        basis.key(baseline_epochs=6.0) == "98383e61c4298f20047ee7de7a686d65ad1e286f35f2d70bc7316790d022049c"
+    )
