@@ -66,8 +66,8 @@ def _study(store: Any, name: str | None, task: str, seed: int | None, epochs: fl
     from ..study.study_file import create_study, task_study
 
     if name is not None:
-        row = choose_study(store, name)
-        return Study.from_stored(name, row["definition"], row["limits"])
+        stored = choose_study(store, name)
+        return Study.from_stored(name, stored.definition, stored.limits)
     given = {"seed": seed, "epochs_per_step": epochs}
     overrides = {key: value for key, value in given.items() if value is not None}
     return create_study(task_study(task) | overrides, "atoll evaluate")

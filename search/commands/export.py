@@ -48,12 +48,12 @@ def export(
     from ..store.store import Store
 
     place = Store(store)
-    row = choose_study(place, study)
-    chosen = choose_trial(place, row, trial, profile)
-    folder = out or Path("exports") / file_name(f"{row['study']}-{chosen['trial']}")
+    stored = choose_study(place, study)
+    chosen = choose_trial(place, stored, trial, profile)
+    folder = out or Path("exports") / file_name(f"{stored.name}-{chosen['trial']}")
     card = export_trial(
         place,
-        row,
+        stored,
         chosen,
         folder,
         any_agreement=any_agreement,

@@ -1,6 +1,6 @@
 """`atoll leaderboard`: the papers' ranking over a study, computed anew from the raw figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +10,7 @@ from ..terminal.store_option import DEFAULT_STORE, StoreOption
 from ..terminal.tables import Column, FormatOption, print_table
 
 if TYPE_CHECKING:
-    from ...evaluators.ranking.constraints import Constraint
+    from ..store.stored_study import StoredStudy
 
 Row = dict[str, Any]
 # What the ranking and the table need of a trial: its JSON columns would be most of a large study's bytes.
@@ -60,49 +60,36 @@ def leaderboard(
     One row a recipe: the mean over its seeds at its largest budget. Only recipes that meet the study's
     constraints are ranked, unless --all is given. Scores compare the rows of one table, not tables.
     """
-    from ...evaluators.ranking.constraints import parse_constraints
-    from ...evaluators.ranking.leaderboard import leaderboard as ranked
-    from ..store.selection import baseline_figures, choose_study
+    from ..store.selection import choose_study
     from ..store.store import Store
 
     place = Store(store)
     chosen = choose_study(place, study)
-    name, definition = chosen["study"], chosen["definition"] or {}
-    weights = profile or definition.get("profile") or "balanced"
-    constraints = parse_constraints(definition.get("constraints") or ())
-    trials = place.query(_TRIALS, [name]).to_pylist()
-    baseline = baseline_figures(chosen, trials)
-    rows = ranked(trials, baseline, weights, constraints, all, scoring)
-    notes = _notes(chosen, trials, baseline, rows, constraints, all)
+    trials = place.query(_TRIALS, [chosen.name]).to_pylist()
+    rows = chosen.ranked(trials, profile, all, scoring)
+    notes = _notes(chosen, trials, rows, all)
     shown = rows if limit is None else rows[:limit]
-    title = f"{name}: profile {weights if isinstance(weights, str) else 'of its own'}, scoring {scoring}"
-    if constraints and not all:
-        title += f", {' and '.join(str(one) for one in constraints)}"
-    if definition.get("device"):
-        title += f"; latency and memory on {definition['device']}"
-    print_table(shown, _columns(rows, baseline, all, format), format, title)
+    weights = profile or chosen.profile
+    said = weights if isinstance(weights, str) else "of its own"
+    title = f"{chosen.name}: profile {said}, scoring {scoring}"
+    if chosen.constraints and not all:
+        title += f", {' and '.join(str(one) for one in chosen.constraints)}"
+    if chosen.definition.get("device"):
+        title += f"; latency and memory on {chosen.device}"
+    print_table(shown, _columns(rows, chosen.baseline_figures(trials), all, format), format, title)
     for note in notes:
         say(note)
 
 
-def _notes(
-    study: Mapping[str, Any],
-    trials: Sequence[Row],
-    baseline: Row,
-    rows: Sequence[Row],
-    constraints: "Sequence[Constraint]",
-    all: bool,
-) -> list[str]:
+def _notes(study: "StoredStudy", trials: Sequence[Row], rows: Sequence[Row], all: bool) -> list[str]:
     """Returns what the table alone would leave unsaid."""
-    from ...evaluators.ranking.leaderboard import BASELINE, nearest_miss
+    from ...evaluators.ranking.leaderboard import BASELINE
 
-    name, recipes = study["study"], len({row["recipe"] for row in trials} - {BASELINE})
+    name, recipes = study.name, len({row["recipe"] for row in trials} - {BASELINE})
     if recipes == 0:
-        counts = ", ".join(f"{study[status]} {status}" for status in ("running", "failed", "rejected"))
+        counts = ", ".join(f"{study.counts[status]} {status}" for status in ("running", "failed", "rejected"))
         return [f"study {name!r} has finished no recipe yet ({counts}): the baseline stands alone"]
-    nearest = (
-        nearest_miss(trials, baseline, constraints) if not any(row["meets"] for row in rows[1:]) else None
-    )
+    nearest = study.nearest_miss(trials) if not any(row["meets"] for row in rows[1:]) else None
     if nearest is not None:
         return [
             f"no recipe of study {name!r} meets its constraints; the nearest is trial {nearest['trial']}, "

@@ -61,12 +61,11 @@ def priced_trial(store: Path, study: str | None, trial: str) -> Priced:
     from ..store.store import Store
 
     place = Store(store)
-    row = choose_study(place, study)
-    chosen = choose_trial(place, row, trial)
+    stored = choose_study(place, study)
+    chosen = choose_trial(place, stored, trial)
     recipe = Recipe.parse(chosen["recipe"])
-    task = row["definition"]["task"]
-    structures = [planned_for(prefix, task) for prefix in recipe.prefixes()]
-    return _priced(f"{recipe} of {row['study']}", recipe, structures, input_shape_of(structures[0]))
+    structures = [planned_for(prefix, stored.task) for prefix in recipe.prefixes()]
+    return _priced(f"{recipe} of {stored.name}", recipe, structures, input_shape_of(structures[0]))
 
 
 def priced_recipe(text: str, network: str, size: str, classes: int) -> Priced:

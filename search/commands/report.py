@@ -28,6 +28,6 @@ def report(
     from ..store.store import Store
 
     place = Store(store)
-    row = choose_study(place, study)
-    for path in write_report(place, row, out or Path("reports") / file_name(row["study"]), commit):
+    chosen = choose_study(place, study)
+    for path in write_report(place, chosen, out or Path("reports") / file_name(chosen.name), commit):
         tell(path)

@@ -36,7 +36,7 @@ def resume(
     from ..study.study import Study
 
     place = Store(store)
-    row = choose_study(place, study)
-    limits = (row["limits"] or {}) | limits_of(workers, trials, ensembles, time)
-    chosen = Study.from_stored(row["study"], row["definition"], limits)
+    stored = choose_study(place, study)
+    limits = {**stored.limits, **limits_of(workers, trials, ensembles, time)}
+    chosen = Study.from_stored(stored.name, stored.definition, limits)
     finish(launch(chosen, place, address), store, format)

@@ -18,6 +18,7 @@ from ..proposer.objective import Objective
 from ..proposer.trial_scores import Judge
 from ..store.events import INTERRUPTED
 from ..store.store import Store
+from ..store.stored_study import StoredStudy
 from ..study.reference import fixed_recipes, reference_recipes
 from ..study.study import Study, check_same
 from .proposals import Pricer, Proposals
@@ -142,26 +143,27 @@ class Campaign:
     def _begin(self) -> None:
         name = self.study.study_name
         row = self.store.study(name) if self.store.path.exists() else None
-        if row is not None and row.get("definition"):
-            check_same(name, row["definition"], self.study.definition(), "this search")
-        elif row is not None and row.get("digest") not in (None, self.study.digest):
+        stored = None if row is None else StoredStudy.from_row(row)
+        if stored is not None and stored.definition:
+            check_same(name, stored.definition, self.study.definition(), "this search")
+        elif stored is not None and stored.digest not in (None, self.study.digest):
             raise AtollError(
                 f"study {name!r} is in the store with another definition than that of this search, which "
                 f"cannot be shown (its lines in the journal are damaged). Allowed are the same definition or "
                 f"another name"
             )
         self._journal.begun()
-        if row is None:
+        if stored is None:
             return
-        for stored in self.store.trials(name):
-            self._load(stored)
+        for trial in self.store.trials(name):
+            self._load(trial)
         baseline = self.trials.of(Recipe())
         if baseline is None or baseline.metrics is None:
             return
         self.judge = Judge(parse_constraints(self.study.constraints), baseline.metrics)
-        frozen = (row.get("reference") or {}).get("objective")
-        if frozen:
-            self.judge = Judge(self.judge.constraints, baseline.metrics, Objective.from_json(frozen))
+        if stored.objective:
+            scales = Objective.from_json(stored.objective)
+            self.judge = Judge(self.judge.constraints, baseline.metrics, scales)
         self._freeze_if_complete()
 
     def _load(self, row: Mapping[str, Any]) -> None:

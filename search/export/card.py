@@ -14,7 +14,7 @@ from ...evaluators.measuring.artifact_report import ArtifactReport
 from ...evaluators.steps.pipeline import Pipeline
 from ...evaluators.steps.pipeline_result import PipelineResult
 from ...spaces.outside.foreign_file import inside, sha256_of
-from ..store.selection import Row
+from ..store.rows import Row
 from ..store.store import Store
 from ..study.study import Study
 

@@ -26,8 +26,10 @@ from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of
 from ...spaces.recipes.recipe import Recipe
 from ..store.events import LookedAtTest, Measured
-from ..store.selection import Row, ranked_trials
+from ..store.rows import Row
+from ..store.selection import ranked_trials
 from ..store.store import READ_WAIT_S, Store
+from ..store.stored_study import StoredStudy
 from ..study.study import Study
 from .card import card_digest, file_digests, make_card
 from .whole_folder import check_replaceable, whole_folder
@@ -41,7 +43,7 @@ Say = Callable[[str], None]
 
 def export_trial(
     store: Store,
-    study_row: Row,
+    stored: StoredStudy,
     trial: Row,
     out: Path,
     *,
@@ -57,7 +59,7 @@ def export_trial(
 
     Args:
         store: where the trial lives.
-        study_row, trial: rows of the store.
+        stored, trial: the study and the row of the trial.
         out: the folder to write; an earlier export there is replaced as a whole, another folder refused.
         any_agreement: whether a file that disagrees with its network is written all the same.
         any_float: whether a file is written that computes in float though integers were asked for.
@@ -68,16 +70,16 @@ def export_trial(
         the card.
 
     Raises:
-        AtollError: the network cannot be written, a form is unknown or lacks a package, a file disagrees
-            with the network, or computes in float what was quantized.
+        AtollError: the study cannot be read, the network cannot be written, a form is unknown or lacks a
+            package, a file disagrees with the network, or computes in float what was quantized.
     """
     check_forms(also)  # before any training
     check_replaceable(out, CARD_JSON, (CARD,))
-    study = Study.create({"name": study_row["study"], **_defined(study_row)})
+    study = Study.of_definition(stored.name, stored.definition)
     recipe = Recipe.parse(trial["recipe"])
     pipeline = trial_pipeline(study, trial)
     if not pipeline.is_cached(recipe):
-        expected = sum(step["seconds"] or 0 for step in store.steps(study_row["study"], trial["trial"]))
+        expected = sum(step["seconds"] or 0 for step in store.steps(stored.name, trial["trial"]))
         say(f"{recipe} is no longer in the step cache: it is trained again, about {expected:.0f} s")
     result = pipeline.run(recipe, keep=True)
     content = artifact_bytes(result.network, input_shape_of(result.network))
@@ -154,10 +156,11 @@ def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]
     row = store.study(study.study_name)
     if row is None:
         return []
-    trials = store.trials(study.study_name)
+    stored = StoredStudy.from_row(row)
+    trials = store.trials(stored.name)
     baseline = [t for t in trials if t["origin"] == "baseline" and t["status"] == "finished"]
     rows = {trial["trial"]: trial for trial in trials}
-    finalists = [*baseline, *ranked_trials(store, row)[: study.finalists]] if baseline else []
+    finalists = [*baseline, *ranked_trials(store, stored)[: study.finalists]] if baseline else []
     measured = []
     contents: dict[str, bytes] = {}
     for trial in finalists:
@@ -185,9 +188,3 @@ def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]
             store.journal.append(Measured.of_row(rows[name], figures=dict(timed.to_event())))
     store.fold(READ_WAIT_S)
     return measured
-
-
-def _defined(study_row: Row) -> dict[str, Any]:
-    """Returns those keys of a stored definition that a study file may hold."""
-    known = Study.model_fields
-    return {name: value for name, value in (study_row["definition"] or {}).items() if name in known}

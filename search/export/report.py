@@ -11,13 +11,12 @@ from typing import Any
 
 import pyarrow.parquet as parquet
 
-from ...evaluators.ranking.constraints import parse_constraints
-from ...evaluators.ranking.leaderboard import leaderboard
 from ...spaces.errors import AtollError
 from ...spaces.machine.resources import cores
 from ...spaces.outside.shown import markdown, markdown_code
-from ..store.selection import Row, baseline_figures
+from ..store.rows import Row
 from ..store.store import Store
+from ..store.stored_study import StoredStudy
 from ..terminal.amounts import duration
 
 #: (column of the leaderboard, heading with unit, format, divisor)
@@ -41,12 +40,12 @@ LEGEND = (
 )
 
 
-def write_report(store: Store, study: Row, folder: Path, commit: str | None = None) -> list[Path]:
+def write_report(store: Store, study: StoredStudy, folder: Path, commit: str | None = None) -> list[Path]:
     """Writes `README.md`, `leaderboard.csv`, `trials.parquet` and `steps.parquet` of a study into a folder.
 
     Args:
         store: where the study lives.
-        study: its row.
+        study: what is written down.
         folder: made if need be; earlier reports in it are replaced.
         commit: what was run, for the reader; None leaves it out.
 
@@ -54,10 +53,12 @@ def write_report(store: Store, study: Row, folder: Path, commit: str | None = No
         the files written.
 
     Raises:
-        AtollError: the folder cannot be written, or the study has no finished baseline.
+        AtollError: the folder cannot be written, the study has no finished baseline, or parts of its
+            definition are lost.
     """
-    rows = ranked_rows(store, study)
-    name = study["study"]
+    name = study.name
+    rows = study.ranked(store.trials(name))
+    text = _markdown(study, rows, commit, _work(store, name))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "leaderboard.csv").open("w", newline="", encoding="utf-8") as handle:
@@ -70,21 +71,10 @@ def write_report(store: Store, study: Row, folder: Path, commit: str | None = No
             hidden = "EXCLUDE (node)" if view == "trials" else ""
             table = store.query(f"SELECT * {hidden} FROM {view} WHERE study = ? ORDER BY trial", [name])
             parquet.write_table(table, folder / f"{view}.parquet", compression="zstd")
-        (folder / "README.md").write_text(
-            _markdown(study, rows, commit, _work(store, name)), encoding="utf-8"
-        )
+        (folder / "README.md").write_text(text, encoding="utf-8")
     except OSError as error:
         raise AtollError(f"cannot write the report to {folder}: {error.strerror or error}") from error
     return [folder / file for file in ("README.md", "leaderboard.csv", "trials.parquet", "steps.parquet")]
-
-
-def ranked_rows(store: Store, study: Row) -> list[Row]:
-    """Returns the study's leaderboard by its own profile and constraints, the baseline among it."""
-    definition = study["definition"] or {}
-    trials = [row for row in store.trials(study["study"]) if row["status"] == "finished"]
-    constraints = parse_constraints(definition.get("constraints") or ())
-    profile = definition.get("profile") or "balanced"
-    return leaderboard(trials, baseline_figures(study, trials), profile, constraints)
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]], quality_name: str) -> str:
@@ -134,17 +124,16 @@ def _work_words(steps: int, seconds: float, steps_here: int, seconds_here: float
     return f"{said}; {here}{before} cached before"
 
 
-def _markdown(study: Row, rows: Sequence[Row], commit: str | None, work: Row) -> str:
-    definition = study["definition"] or {}
-    constraints = ", ".join(definition.get("constraints") or ["no constraint"])
+def _markdown(study: StoredStudy, rows: Sequence[Row], commit: str | None, work: Row) -> str:
+    constraints = ", ".join(map(str, study.constraints)) or "no constraint"
+    counts = study.counts
     facts = [
-        f"- study {markdown_code(study['study'])}: task {markdown(definition.get('task'))}, "
-        f"device {markdown(definition.get('device'))}, "
-        f"seed {definition.get('seed')}, {definition.get('epochs_per_step'):g} epochs after every step",
-        f"- {study['finished']} trials finished, {study['failed']} failed, {study['rejected']} rejected; "
+        f"- study {markdown_code(study.name)}: task {markdown(study.task)}, device {markdown(study.device)}, "
+        f"seed {study.seed}, {study.epochs_per_step:g} epochs after every step",
+        f"- {counts['finished']} trials finished, {counts['failed']} failed, {counts['rejected']} rejected; "
         f"{len(rows) - 1} recipes meet {markdown(constraints)}",
         f"- {_work_words(**work)}",
-        f"- begun {str(study['created_at'])[:16]} UTC, written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        f"- begun {str(study.created_at)[:16]} UTC, written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         f"- machine: {machine()}",
         f"- versions: atoll {version('atoll')}"
         + (f" at commit {markdown(commit)}" if commit else "")
@@ -154,11 +143,11 @@ def _markdown(study: Row, rows: Sequence[Row], commit: str | None, work: Row) ->
     return (
         "\n\n".join(
             [
-                f"# {markdown(study['study'])}",
+                f"# {markdown(study.name)}",
                 "\n".join(facts),
-                f"Ranked by the papers' weighted score, profile {markdown(definition.get('profile'))}.",
+                f"Ranked by the papers' weighted score, profile {markdown(study.profile)}.",
                 markdown_table(rows, quality),
-                LEGEND.format(device=markdown(definition.get("device"))),
+                LEGEND.format(device=markdown(study.device)),
                 "Every trial is in `trials.parquet`, every step of it in `steps.parquet` "
                 "(`SELECT * FROM 'trials.parquet'` in any DuckDB).",
             ]

@@ -1,24 +1,22 @@
 """Which trial a command means: a study by name or the newest, a trial by name or the best."""
 
-from collections.abc import Mapping
 from shlex import quote
-from typing import Any
 
-from ...evaluators.ranking.constraints import parse_constraints
-from ...evaluators.ranking.leaderboard import leaderboard, nearest_miss
+from ...evaluators.ranking.leaderboard import BASELINE
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
+from .rows import Row
 from .store import Store
+from .stored_study import StoredStudy
 
-Row = dict[str, Any]
 BEST = "best"
 
 
-def choose_study(store: Store, name: str | None) -> Row:
-    """Returns the row of a study: that of the name, or the newest.
+def choose_study(store: Store, name: str | None) -> StoredStudy:
+    """Returns a study: that of the name, or the newest.
 
     Raises:
-        AtollError: there is none, or the definition of it is lost.
+        AtollError: there is none, or the definition of it is lost or cannot be read.
     """
     studies = store.studies()
     if not studies:
@@ -31,42 +29,21 @@ def choose_study(store: Store, name: str | None) -> Row:
                     f"{store.journal_path} are damaged): the command that began it, given again, writes it "
                     "anew and goes on"
                 )
-            return row
+            return StoredStudy.from_row(row)
     known = known_names(str(name), [row["study"] for row in studies])
     raise AtollError(f"no study {name!r} in {store.path}: {known}")
 
 
-def baseline_figures(study: Mapping[str, Any], trials: list[Row]) -> Row:
-    """Returns the baseline's figures, with the name of its trial where the study ran it.
-
-    Raises:
-        AtollError: the study has no finished baseline yet.
-    """
-    baselines = (row for row in trials if row["origin"] == "baseline" and row["status"] == "finished")
-    trial = dict(next(baselines, {}))
-    figures = trial | (study["baseline"] or {})
-    if not figures:
-        raise AtollError(
-            f"study {study['study']!r} has no finished baseline yet, to which all ratios refer: "
-            f"wait for it, or continue the study with `atoll resume {quote(study['study'])}`"
-        )
-    return figures
-
-
-def ranked_trials(store: Store, study: Mapping[str, Any], profile: str | None = None) -> list[Row]:
+def ranked_trials(store: Store, study: StoredStudy, profile: str | None = None) -> list[Row]:
     """Returns the finished trials that meet the study's constraints, best first, the baseline left out.
 
     The score is the papers', over the whole table (baseline included), by the study's profile.
     """
-    trials = [row for row in store.trials(study["study"]) if row["status"] == "finished"]
-    definition = study["definition"] or {}
-    constraints = parse_constraints(definition.get("constraints") or ())
-    weights = profile or definition.get("profile") or "balanced"
-    rows = leaderboard(trials, baseline_figures(study, trials), weights, constraints)
-    return [row for row in rows if row["recipe"] != "baseline"]
+    rows = study.ranked(store.trials(study.name), profile)
+    return [row for row in rows if row["recipe"] != BASELINE]
 
 
-def choose_trial(store: Store, study: Mapping[str, Any], name: str, profile: str | None = None) -> Row:
+def choose_trial(store: Store, study: StoredStudy, name: str, profile: str | None = None) -> Row:
     """Returns the row of a trial: that of the name, that of the recipe, or the best.
 
     The best is the leaderboard's first among the finalists, which were measured from their files; where
@@ -76,7 +53,7 @@ def choose_trial(store: Store, study: Mapping[str, Any], name: str, profile: str
         AtollError: no such trial, it is not finished, or nothing meets the constraints (the nearest is
             named).
     """
-    trials = store.trials(study["study"])
+    trials = store.trials(study.name)
     if name != BEST:
         return _named(trials, study, name)
     ranked = ranked_trials(store, study, profile)
@@ -85,27 +62,25 @@ def choose_trial(store: Store, study: Mapping[str, Any], name: str, profile: str
         best = (finalists or ranked)[0]["trial"]
         # the trial itself: the leaderboard's row holds the means over a recipe's seeds
         return next(row for row in trials if row["trial"] == best)
-    finished = [row for row in trials if row["status"] == "finished"]
-    constraints = parse_constraints((study["definition"] or {}).get("constraints") or ())
-    nearest = nearest_miss(finished, baseline_figures(study, trials), constraints)
+    nearest = study.nearest_miss(trials)
     hint = (
         f"the nearest is trial {nearest['trial']}, {nearest['recipe']}, which misses: {nearest['misses']}; "
         f"`atoll export {quote(nearest['trial'])}` exports it all the same"
         if nearest
         else "no recipe is finished yet"
     )
-    raise AtollError(f"no trial of study {study['study']!r} meets its constraints; {hint}")
+    raise AtollError(f"no trial of study {study.name!r} meets its constraints; {hint}")
 
 
-def _named(trials: list[Row], study: Mapping[str, Any], name: str) -> Row:
+def _named(trials: list[Row], study: StoredStudy, name: str) -> Row:
     found = [row for row in trials if name in (row["trial"], row["recipe"])]
     for row in found:
         if row["status"] == "finished":
             return row
     if found:
         raise AtollError(
-            f"trial {found[0]['trial']} of study {study['study']!r} is {found[0]['status']} "
+            f"trial {found[0]['trial']} of study {study.name!r} is {found[0]['status']} "
             f"({found[0]['reason'] or 'no reason'}): only a finished one can be exported"
         )
     known = [row["trial"] for row in trials if row["status"] == "finished"]
-    raise AtollError(f"no trial {name!r} in study {study['study']!r}; {known_names(name, [*known, BEST])}")
+    raise AtollError(f"no trial {name!r} in study {study.name!r}; {known_names(name, [*known, BEST])}")

@@ -1,7 +1,6 @@
-"""The JSON columns of the store: what stands in them is read as far as others rely on it."""
+"""The JSON columns of the store: what stands in them is an object where others rely on one."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,34 +18,7 @@ JSON_COLUMNS = (
     "notes",
 )
 #: columns that are an object wherever they are anything
-_OBJECTS = ("definition", "limits", "baseline", "metrics", "measured")
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
-def _is_profile(value: Any) -> bool:
-    return _is_text(value) or (isinstance(value, dict) and all(map(_is_number, value.values())))
-
-
-#: parts of a study's definition that are read before the whole is checked against today's rules
-_PARTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "task": ("a text", _is_text),
-    "device": ("a text", _is_text),
-    "seed": ("a number", _is_number),
-    "epochs_per_step": ("a number", _is_number),
-    "profile": ("a name or weights", _is_profile),
-    "constraints": ("a list of texts", _is_texts),
-}
+_OBJECTS = ("definition", "limits", "baseline", "reference", "metrics", "measured")
 
 
 def stored_value(column: str, text: str, place: Path) -> Any:
@@ -67,17 +39,11 @@ def stored_value(column: str, text: str, place: Path) -> Any:
     if value is None:
         return None
     if column in _OBJECTS and not isinstance(value, dict):
-        raise AtollError(f"the store {place}: column {column} holds {_brief(value)}, an object is meant")
-    if column == "definition":
-        for name, (wanted, is_right) in _PARTS.items():
-            if value.get(name) is not None and not is_right(value[name]):
-                raise AtollError(
-                    f"the store {place}: {name} in the definition of a study is {_brief(value[name])}, "
-                    f"it has to be {wanted}"
-                )
+        raise AtollError(f"the store {place}: column {column} holds {brief(value)}, an object is meant")
     return value
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
+    """Returns a value as JSON for an error message, cut where it is long."""
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:60]}…"

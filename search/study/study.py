@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...evaluators.ranking.constraints import DEFAULT_CONSTRAINTS
 from ...evaluators.ranking.ranking import check_weights, profile_weights
@@ -174,16 +174,33 @@ class Study(BaseModel):
         return self.name or f"{self.task}-{self.seed}-{self.digest[:6]}"
 
     @classmethod
+    def of_definition(
+        cls, name: str, definition: Mapping[str, Any], limits: Mapping[str, Any] | None = None
+    ) -> "Study":
+        """Builds what a stored definition means to this Atoll, whatever else the one that wrote it meant.
+
+        Raises:
+            AtollError: it means nothing: parts are missing, or not what they are for.
+        """
+        values = {key: value for key, value in definition.items() if key in cls.model_fields}
+        try:
+            return cls.create({**values, "name": name, "limits": dict(limits or {})})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise AtollError(f"study {name!r} of the store: {where}: {first['msg']}") from error
+
+    @classmethod
     def from_stored(
         cls, name: str, definition: Mapping[str, Any], limits: Mapping[str, Any] | None
     ) -> "Study":
         """Builds the study that a store holds.
 
         Raises:
-            AtollError: this Atoll would run another study under that definition; the difference is shown.
+            AtollError: as `of_definition`; or this Atoll would run another study under that definition, and
+                the difference is shown.
         """
-        values = {key: value for key, value in definition.items() if key in cls.model_fields}
-        study = cls.create({**values, "name": name, "limits": dict(limits or {})})
+        study = cls.of_definition(name, definition, limits)
         check_same(name, definition, study.definition(), "this version of Atoll")
         return study
 

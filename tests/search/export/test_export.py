@@ -28,6 +28,7 @@ from atoll.search.store.driver_lock import living_driver
 from atoll.search.store.events import event_from_json
 from atoll.search.store.selection import choose_study, choose_trial
 from atoll.search.store.store import Store
+from atoll.search.store.stored_study import StoredStudy
 from atoll.search.study.study import Study
 from atoll.spaces.errors import AtollError
 from atoll.spaces.outside.shown import markdown
@@ -48,14 +49,14 @@ class Made:
     study: Study
 
     @property
-    def row(self) -> dict[str, Any]:
+    def stored(self) -> StoredStudy:
         return choose_study(self.store, None)
 
     def trial(self, recipe: str) -> dict[str, Any]:
         return next(row for row in self.store.trials() if row["recipe"] == recipe)
 
     def export(self, out: Path, recipe: str = ENSEMBLE, **more: Any) -> dict[str, Any]:
-        return export_trial(self.store, self.row, self.trial(recipe), out, **more)
+        return export_trial(self.store, self.stored, self.trial(recipe), out, **more)
 
 
 @pytest.fixture(scope="module")
@@ -321,7 +322,7 @@ def test_evicted_weights_are_trained_again_and_said_to_be_the_same(made: Made, t
 
 def test_weights_that_came_out_otherwise_are_said_to_differ(made: Made, tmp_path: Path) -> None:
     trial = {**made.trial(ENSEMBLE), "weights_digest": "0" * 64, "quality": 0.123}
-    card = export_trial(made.store, made.row, trial, tmp_path)
+    card = export_trial(made.store, made.stored, trial, tmp_path)
     assert "weights DIFFER from the stored trial's" in card["remarks"]
     assert card["remarks"][0].startswith("quality differs from 0.123: the stored trial's: ")
 
@@ -364,7 +365,7 @@ def test_measuring_the_finalists_ends_no_running_trial(copy: Made) -> None:
         assert measured[0] == baseline
         assert len(measured) == 2  # and one finalist, as the study says
         assert said[2:] == ["timing 2 files in turns on this machine"]
-        best = choose_trial(copy.store, copy.row, "best")
+        best = choose_trial(copy.store, copy.stored, "best")
         assert best["trial"] == measured[1]
         assert best["model_bytes_measured"] == best["model_bytes"]
         assert 0 <= best["test_quality"] <= 1
@@ -382,8 +383,8 @@ def test_measuring_the_finalists_ends_no_running_trial(copy: Made) -> None:
 def test_the_card_shows_the_stored_look_at_the_test_split(copy: Made, tmp_path: Path) -> None:
     with copy.store.lock():
         measured = measure_finalists(copy.store, copy.study, lambda text: None)
-    best = choose_trial(copy.store, copy.row, "best")
-    card = export_trial(copy.store, copy.row, best, tmp_path / "out")
+    best = choose_trial(copy.store, copy.stored, "best")
+    card = export_trial(copy.store, copy.stored, best, tmp_path / "out")
     assert best["trial"] in measured
     for looks, trial in (("test_looks", best), ("baseline_test_looks", copy.trial("baseline"))):
         (look,) = card[looks]
@@ -416,7 +417,7 @@ def test_the_command_exports_the_best_below_the_current_folder(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    best = choose_trial(made.store, made.row, "best")
+    best = choose_trial(made.store, made.stored, "best")
     assert main(["export", "best", "--store", str(made.store.path), "--format", "json"]) == 0
     out = capsys.readouterr().out
     row = json.loads(out) if out.lstrip().startswith("{") else json.loads(out)[0]

@@ -114,7 +114,7 @@ def test_a_trial_of_which_only_one_line_is_left_is_known(
         choose_study(store, None)
     drive(store, study, replay)
     assert figures_of(store) == before
-    assert choose_study(store, None)["definition"] == study.definition()
+    assert choose_study(store, None).definition == study.definition()
 
 
 def test_another_definition_is_refused_even_where_the_stored_one_is_lost(

@@ -288,6 +288,28 @@ def test_an_odd_store_is_one_sentence(place, atoll, statement, message):
     assert message in err and err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "definition",
+    ["NULL", "'{}'", """'{"task": "nope"}'""", """'{"device": 5}'""", """'{"max_steps": "x"}'"""],
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["report"],
+        ["predict", "--trial", "t1"],
+        ["resume", "s"],
+        ["evaluate", "--study", "s", "baseline"],
+        ["export", "t1"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_definition_that_is_lost_or_odd_is_one_sentence(place, atoll, definition, words):
+    change(place, (f"UPDATE study_rows SET definition = {definition}",))
+    status, out, err = atoll(*words)
+    assert (status, out) == (2, ""), err
+    assert err.count("\n") == 1 and ("definition" in err or "study 's'" in err or "'nope'" in err)
+
+
 COLUMNS = [
     (table, name) for table in TABLES for name, (_, nullable) in expected_columns()[table].items() if nullable
 ]

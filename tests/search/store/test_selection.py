@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from atoll.evaluators.ranking.metrics import Metrics
 from atoll.search.store.events import event_from_json
-from atoll.search.store.selection import baseline_figures, choose_study, choose_trial, ranked_trials
+from atoll.search.store.selection import choose_study, choose_trial, ranked_trials
 from atoll.search.store.store import Store
+from atoll.search.store.stored_study import StoredStudy
 from atoll.spaces.errors import AtollError
 from atoll.spaces.recipes.recipe import Recipe
 
@@ -83,7 +84,7 @@ def add(store: Store) -> Add:
     return trial
 
 
-def study_of(store: Store) -> dict[str, Any]:
+def study_of(store: Store) -> StoredStudy:
     return choose_study(store, None)
 
 
@@ -92,8 +93,8 @@ def test_the_newest_study_is_meant_unless_one_is_named(store: Store) -> None:
         store.journal.append(
             event_from_json({"type": "study", "study": name, "created_at": f"2026-01-0{day}"})
         )
-    assert choose_study(store, None)["study"] == "new"
-    assert choose_study(store, "old")["study"] == "old"
+    assert choose_study(store, None).name == "new"
+    assert choose_study(store, "old").name == "old"
     with pytest.raises(AtollError, match=r"no study 'nwe' in .*did you mean 'new'"):
         choose_study(store, "nwe")
 
@@ -159,7 +160,7 @@ def test_without_a_finished_baseline_nothing_is_best(store: Store, add: Add, sta
     add("t0002", SMALL)
     study = study_of(store)
     with pytest.raises(AtollError, match=r"study 's' has no finished baseline yet.*`atoll resume s`"):
-        baseline_figures(study, store.trials("s"))
+        study.baseline_figures(store.trials("s"))
     with pytest.raises(AtollError, match="no finished baseline yet"):
         choose_trial(store, study, "best")
 

@@ -1,0 +1,178 @@
+"""A study as a store has it: the parts of its row that others rely on, read once and checked."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from shlex import quote
+from types import NoneType
+from typing import Any, Self
+
+from ...evaluators.ranking.constraints import Constraint, parse_constraints
+from ...evaluators.ranking.leaderboard import leaderboard, nearest_miss
+from ...spaces.errors import AtollError
+from .rows import Row
+from .stored_json import brief
+
+#: of a definition that names no profile: equal weights
+_PROFILE = "balanced"
+_COUNTED = ("finished", "failed", "rejected", "running")
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """What a store knows of a study: how it is ranked, what it demands, what it refers to.
+
+    Args:
+        name: whatever somebody called it; nothing is decided by it.
+        digest: of the definition as it began; None where nobody wrote it down.
+        definition: what decides its outcome, as JSON; empty where it is lost.
+        limits: when it ends, as JSON.
+        constraints: what a winner must meet.
+        profile: weight profile by name, or weights by role.
+        baseline: figures of the baseline; empty before it ended.
+        objective: the frozen scales, as `Objective.to_json` gives them; None before.
+        counts: trials by status: finished, failed, rejected, running.
+        created_at: when it began.
+    """
+
+    name: str
+    digest: str | None
+    definition: Mapping[str, Any]
+    limits: Mapping[str, Any]
+    constraints: tuple[Constraint, ...]
+    profile: str | Mapping[str, float]
+    baseline: Mapping[str, Any]
+    objective: Mapping[str, Any] | None
+    counts: Mapping[str, int]
+    created_at: datetime | None
+
+    @classmethod
+    def from_row(cls, row: Row) -> Self:
+        """Reads a row of the view `studies`.
+
+        Raises:
+            AtollError: a part of the definition is not what it is for.
+        """
+        name, definition = row["study"], row["definition"] or {}
+        for part, (wanted, is_right) in _PARTS.items():
+            if definition.get(part) is not None and not is_right(definition[part]):
+                raise AtollError(
+                    f"{part} in the definition of study {name!r} of the store is {brief(definition[part])}, "
+                    f"it has to be {wanted}"
+                )
+        try:
+            constraints = parse_constraints(definition.get("constraints") or ())
+        except AtollError as error:
+            raise AtollError(f"the definition of study {name!r} of the store: {error}") from error
+        objective = (row["reference"] or {}).get("objective")
+        if not isinstance(objective, (dict, NoneType)):
+            raise AtollError(f"the scales of study {name!r} of the store are {brief(objective)}")
+        return cls(
+            name=name,
+            digest=row["digest"],
+            definition=definition,
+            limits=row["limits"] or {},
+            constraints=constraints,
+            profile=definition.get("profile") or _PROFILE,
+            baseline=row["baseline"] or {},
+            objective=objective,
+            counts={status: row[status] for status in _COUNTED},
+            created_at=row["created_at"],
+        )
+
+    @property
+    def task(self) -> str:
+        """Name of its task; an AtollError where the store does not say, as with the next three."""
+        return self._said("task")
+
+    @property
+    def device(self) -> str:
+        """Name of the device that prices its trials."""
+        return self._said("device")
+
+    @property
+    def seed(self) -> int:
+        """Of everything random."""
+        return self._said("seed")
+
+    @property
+    def epochs_per_step(self) -> float:
+        """Passes over the training split after every step."""
+        return self._said("epochs_per_step")
+
+    def _said(self, part: str) -> Any:
+        if self.definition.get(part) is None:
+            raise AtollError(f"the definition of study {self.name!r} of the store has no {part}")
+        return self.definition[part]
+
+    def baseline_figures(self, trials: Iterable[Row]) -> Row:
+        """Returns the baseline's figures, with the name of its trial where the study ran it.
+
+        Raises:
+            AtollError: the study has no finished baseline yet.
+        """
+        baselines = (row for row in trials if row["origin"] == "baseline" and row["status"] == "finished")
+        figures = dict(next(baselines, {})) | dict(self.baseline)
+        if not figures:
+            raise AtollError(
+                f"study {self.name!r} has no finished baseline yet, to which all ratios refer: "
+                f"wait for it, or continue the study with `atoll resume {quote(self.name)}`"
+            )
+        return figures
+
+    def ranked(
+        self,
+        trials: Iterable[Row],
+        profile: str | None = None,
+        all: bool = False,
+        scoring: str = "linear",
+    ) -> list[Row]:
+        """Returns the leaderboard of its finished trials, the baseline among them.
+
+        Args:
+            trials: of this study; those that are not finished are left out.
+            profile: another one than its own.
+            all, scoring: see `leaderboard`.
+
+        Raises:
+            AtollError: as `leaderboard`, and there is no finished baseline yet.
+        """
+        trials = list(trials)
+        baseline = self.baseline_figures(trials)
+        return leaderboard(trials, baseline, profile or self.profile, self.constraints, all, scoring)
+
+    def nearest_miss(self, trials: Iterable[Row]) -> Row | None:
+        """Returns the recipe that misses its constraints by least, None where one meets all or none finished.
+
+        Raises:
+            AtollError: there is no finished baseline yet.
+        """
+        trials = list(trials)
+        return nearest_miss(trials, self.baseline_figures(trials), self.constraints)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_profile(value: Any) -> bool:
+    return _is_text(value) or (isinstance(value, dict) and all(map(_is_number, value.values())))
+
+
+#: parts of a definition that are read before the whole is checked against today's rules
+_PARTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "task": ("a text", _is_text),
+    "device": ("a text", _is_text),
+    "seed": ("a number", _is_number),
+    "epochs_per_step": ("a number", _is_number),
+    "profile": ("a name or weights", _is_profile),
+    "constraints": ("a list of texts", _is_texts),
+}
