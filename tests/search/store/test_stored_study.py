@@ -108,8 +108,8 @@ def test_it_ranks_by_its_own_profile_and_constraints() -> None:
 
 
 def test_where_nothing_is_said_it_is_balanced_and_demands_nothing() -> None:
-    for nothing in ({}, None):
-        study = StoredStudy.from_row(row(definition=nothing, limits=None, baseline=None, reference=None))
+    for lost in (row(definition={}), row(definition=None)):
+        study = StoredStudy.from_row({**lost, "limits": None, "baseline": None, "reference": None})
         assert (study.profile, study.constraints, study.limits) == ("balanced", (), {})
         assert study.objective is None
         for part in ("task", "device", "seed", "epochs_per_step"):
