@@ -45,9 +45,9 @@ ROOMS = {
         "edge_tpu": "litert",
         "tasks": "datasets training",
         "measuring": "datasets litert ranking training edge_tpu tasks",
-        "card": "edge_tpu tasks measuring",
+        "card": "edge_tpu ranking tasks measuring",
         "delivery": "datasets litert training measuring",
-        "host": "measuring",
+        "host": "ranking measuring",
         "steps": "datasets ranking training tasks measuring",
     },
     "search": {

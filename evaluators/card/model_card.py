@@ -7,12 +7,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...spaces.outside.shown import markdown, markdown_code, shown
+from ..ranking.figure import PERCENT, Figure, Form
+from ..ranking.figures import FIGURE
 from .quality_difference import difference, noise
 
 Card = Mapping[str, Any]
 
-#: quantity -> (name, unit, how many of the quantity's unit make one)
-_QUANTITIES = {"latency_ms": ("latency", "ms", 1), "peak_memory_bytes": ("peak memory", "KiB", 1024)}
+#: memory as a card writes it, where every model is small
+_KIB, _SHORT_KIB = Form("KiB", 2), Form("KiB", 1)
+
+#: what the waterfall's table shows beside quality and epochs
+_AFTER_A_STEP: tuple[tuple[Figure, Form], ...] = (
+    *(
+        (FIGURE[name], FIGURE[name].exact)
+        for name in ("model_bytes", "payload_bytes", "packed_bytes", "macs")
+    ),
+    (FIGURE["latency_ms"], FIGURE["latency_ms"].brief),
+    (FIGURE["peak_memory_bytes"], _KIB),
+)
 
 #: the file of the waterfall's picture
 WATERFALL = "waterfall.svg"
@@ -82,27 +94,26 @@ def _opening(card: Card) -> str:
 def _figures(card: Card) -> str:
     ours, base, file = card["metrics"], card["baseline"], card["artifact"]
     name = markdown(ours["quality_name"])
+    on_host, alive = FIGURE["latency_host_ms_measured"], FIGURE["peak_memory_bytes_measured"]
     rows = [
         (f"{name}, validation (measured, network)", _share(base["quality"]), _share(ours["quality"])),
         (f"{name}, validation (measured, file)", "", _share(file["quality"])),
         (f"{name}, test (measured, file)", _test(card["baseline_test_looks"]), _test(card["test_looks"])),
-        ("file, B (measured)", _count(base["model_bytes"]), _count(file["model_bytes"])),
-        ("file after zstd-19, B (measured)", _count(base["packed_bytes"]), _count(file["packed_bytes"])),
-        ("payload, B (measured)", _count(base["payload_bytes"]), _count(ours["payload_bytes"])),
-        ("parameters (counted)", _count(base["parameters"]), _count(ours["parameters"])),
-        ("multiply-accumulates, MAC (counted)", _count(base["macs"]), _count(ours["macs"])),
-        _predicted(card, "latency, ms", "latency_ms", 1),
-        _predicted(card, "peak memory, KiB", "peak_memory_bytes", 1024),
-        ("latency, ms (measured, host, 1 thread)", "", f"{file['latency_host_ms']:.3f}"),
-        ("tensors alive at once, KiB (measured, file)", "", f"{file['peak_tensor_bytes'] / 1024:.1f}"),
-        ("label loyalty to the baseline (measured)", "", _share(ours["label_loyalty"])),
+        _exact(FIGURE["model_bytes"].measured, base, file),
+        _exact(FIGURE["packed_bytes"].measured, base, file),
+        *(_exact(FIGURE[name], base, ours) for name in ("payload_bytes", "parameters", "macs")),
+        _predicted(card, FIGURE["latency_ms"]),
+        _predicted(card, FIGURE["peak_memory_bytes"]),
+        (on_host.label(about="host, 1 thread"), "", on_host.exact.text(file["latency_host_ms"])),
+        (alive.label(_SHORT_KIB, "file"), "", _SHORT_KIB.text(file["peak_tensor_bytes"])),
+        (FIGURE["label_loyalty"].label(), "", _share(ours["label_loyalty"])),
     ]
     return _table(("figure", "baseline", "this model"), rows)
 
 
 def _waterfall(rows: Sequence[Mapping[str, Any]]) -> str:
-    names = ("", "step", "stage", "quality", "file, B", "payload, B", "packed, B", "MAC", "latency, ms",
-             "memory, KiB", "epochs")  # fmt: skip
+    figures = [figure.heading(form) for figure, form in _AFTER_A_STEP]
+    names = ("", "step", "stage", FIGURE["quality"].title, *figures, FIGURE["train_epochs"].title)
     return _table(names, [_waterfall_row(row) for row in rows])
 
 
@@ -112,13 +123,13 @@ def _waterfall_row(row: Mapping[str, Any]) -> tuple[str, ...]:
         markdown_code(row["step"]) if row["position"] else markdown(row["step"]),
         markdown(row["stage"]),
         _share(row["quality"]),
-        _count(row["model_bytes"]),
-        _count(row["payload_bytes"]),
-        _count(row["packed_bytes"]),
-        _count(row["macs"]),
-        _range(row["latency_ms"], row["latency_ms_low"], row["latency_ms_high"]),
-        _range(*(row[f"peak_memory_bytes{end}"] / 1024 for end in ("", "_low", "_high"))),
-        f"{row['epochs']:.1f}",
+        *(
+            _range(form, *(row[name] for name in (figure.name, *figure.ends)))
+            if figure.of_device
+            else form.text(row[figure.name])
+            for figure, form in _AFTER_A_STEP
+        ),
+        FIGURE["train_epochs"].exact.text(row["epochs"]),
     )
 
 
@@ -126,16 +137,34 @@ def _predictions(rows: Sequence[Mapping[str, Any]]) -> str:
     """Returns what the model is predicted to cost, a line a device and quantity."""
     lines = []
     for row in rows:
-        name, unit, divisor = _QUANTITIES.get(row["quantity"], (row["quantity"], "", 1))
-        value = _range(*(row[end] / divisor for end in ("value", "low", "high")))
-        said = (row["device"], row["setup"] or "default", name, f"{value} {unit}".strip(), row["status"])
+        name, form = _named(row["quantity"])
+        value = f"{_range(form, row['value'], row['low'], row['high'])} {form.unit}".strip()
+        said = (row["device"], row["setup"] or "default", name, value, row["status"])
         lines.append(tuple(markdown(text) for text in said))
     return _table(("device", "set-up", "figure", "predicted", "status"), lines)
 
 
-def _predicted(card: Card, title: str, metric: str, divisor: float) -> tuple[str, str, str]:
-    base, ours = (_interval(card[who], metric, divisor) for who in ("baseline", "metrics"))
-    return f"{title} (predicted, {markdown(card['device'])})", base, ours
+def _named(quantity: str) -> tuple[str, Form]:
+    """Returns what a device's quantity is called and how it is written; as it is, where nobody knows it."""
+    if quantity not in FIGURE or not FIGURE[quantity].of_device:
+        return quantity, Form("", 2)
+    figure = FIGURE[quantity]
+    return figure.long_title or figure.title, _card_form(figure)
+
+
+def _card_form(figure: Figure) -> Form:
+    return _KIB if figure.exact.unit == "B" else figure.brief
+
+
+def _exact(figure: Figure, base: Card, ours: Card) -> tuple[str, str, str]:
+    text, name = figure.exact.text, figure.name
+    return figure.label(), text(base[name]), text(ours[name])
+
+
+def _predicted(card: Card, figure: Figure) -> tuple[str, str, str]:
+    form = _card_form(figure)
+    base, ours = (_interval(card[who], figure, form) for who in ("baseline", "metrics"))
+    return figure.label(form, markdown(card["device"])), base, ours
 
 
 def _remarks(steps: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -181,12 +210,12 @@ def _deliveries(card: Card) -> list[str]:
     """Returns the forms that lie beside the file, each with its size and the proof that it is the network."""
     if not card["deliveries"]:
         return []
-    sizes = _count(card["artifact"]["model_bytes"]), _count(card["metrics"]["payload_bytes"])
+    sizes = _bytes(card["artifact"]["model_bytes"]), _bytes(card["metrics"]["payload_bytes"])
     rows = [
         (
             markdown_code(form["file"]),
             sizes[0],
-            _count(form["bytes"]),
+            _bytes(form["bytes"]),
             sizes[1],
             markdown(form["holds"]),
             _run_beside(form),
@@ -263,21 +292,20 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _share(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.2f} %"
+    return "" if value is None else f"{PERCENT.text(value)} {PERCENT.unit}"
 
 
-def _count(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}"
+def _bytes(value: int) -> str:
+    return FIGURE["model_bytes"].exact.text(value)
 
 
-def _range(value: float, low: float, high: float) -> str:
-    return f"{value:,.2f} ({low:,.2f} to {high:,.2f})"
+def _range(form: Form, value: float, low: float, high: float) -> str:
+    return f"{form.text(value)} ({form.text(low)} to {form.text(high)})"
 
 
-def _interval(figures: Mapping[str, Any], name: str, divisor: float) -> str:
-    status = figures[name.removesuffix("_ms").removesuffix("_bytes") + "_status"]
-    ends = _range(*(figures[f"{name}{end}"] / divisor for end in ("", "_low", "_high")))
-    return f"{ends.removesuffix(')')}, {markdown(status)})"
+def _interval(figures: Mapping[str, Any], figure: Figure, form: Form) -> str:
+    ends = _range(form, *(figures[name] for name in (figure.name, *figure.ends)))
+    return f"{ends.removesuffix(')')}, {markdown(figures[figure.status])})"
 
 
 def _test(looks: Sequence[Mapping[str, Any]]) -> str:

@@ -4,16 +4,13 @@ from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from ..ranking.figure import PERCENT, Figure
+from ..ranking.figures import FIGURE
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: (figure of a row, title, how many of the figure's unit make one of the title's, format, digits kept)
-_COSTS: tuple[tuple[str, str, float, str], ...] = (
-    ("model_bytes", "file, kB\n(counted)", 1e3, ",.1f"),
-    ("macs", "work, M MAC\n(counted)", 1e6, ",.2f"),
-    ("latency_ms", "latency, ms\n(predicted, {device})", 1, ",.2f"),
-    ("peak_memory_bytes", "memory, MiB\n(predicted, {device})", 2**20, ",.2f"),
-)
+_COSTS = tuple(FIGURE[name] for name in ("model_bytes", "macs", "latency_ms", "peak_memory_bytes"))
 # Okabe & Ito's palette, which colour-blind readers can tell apart (Color Universal Design, 2008).
 _LEFT, _SAVED, _ADDED, _DOT = "#0072B2", "#CFE3F1", "#D55E00", "#009E73"
 _WIDTH_IN, _ROW_IN, _FRAME_IN = 13.0, 0.42, 1.1
@@ -31,50 +28,54 @@ def draw_waterfall(rows: Sequence[Mapping[str, Any]], quality_name: str, device:
     # Imported here: half a second that other commands must not wait for.
     import matplotlib
     import matplotlib.style
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Picture
 
     # A user's own settings, random ids and the date must not change the bytes.
     with matplotlib.style.context("default"), matplotlib.rc_context({"svg.hashsalt": "atoll"}):
-        figure = Figure(figsize=(_WIDTH_IN, _FRAME_IN + _ROW_IN * len(rows)), layout="constrained")
-        *costs, worth = figure.subplots(1, len(_COSTS) + 1, sharey=True)
-        for axes, (name, title, unit, form) in zip(costs, _COSTS, strict=True):
-            _draw_cost(axes, rows, name, unit, form)
-            axes.set_title(title.format(device=device), fontsize=9)
+        picture = Picture(figsize=(_WIDTH_IN, _FRAME_IN + _ROW_IN * len(rows)), layout="constrained")
+        *costs, worth = picture.subplots(1, len(_COSTS) + 1, sharey=True)
+        for axes, figure in zip(costs, _COSTS, strict=True):
+            _draw_cost(axes, rows, figure)
+            # a step's structure is known here, so that its file is counted and not predicted
+            how = f"{figure.kind}, {device}" if figure.of_device else "counted"
+            axes.set_title(f"{figure.title}, {figure.brief.unit}\n({how})", fontsize=9)
         _draw_quality(worth, rows)
-        worth.set_title(f"{quality_name}, %\n(measured, validation)", fontsize=9)
+        kind = FIGURE["quality"].kind
+        worth.set_title(f"{quality_name}, {PERCENT.unit}\n({kind}, validation)", fontsize=9)
         costs[0].set_yticks(range(len(rows)), [_label(row) for row in rows])
         costs[0].invert_yaxis()
         for axes in (*costs, worth):
             axes.spines[["top", "right"]].set_visible(False)
             axes.tick_params(labelsize=8, length=2)
         buffer = BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        picture.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 
 
-def _draw_cost(axes: "Axes", rows: Sequence[Mapping[str, Any]], name: str, unit: float, form: str) -> None:
+def _draw_cost(axes: "Axes", rows: Sequence[Mapping[str, Any]], figure: Figure) -> None:
     """Draws what is left after each step, and pale or red what the step took away or added."""
-    before = rows[0][name] / unit
-    reach = max(row.get(f"{name}_high") or row[name] for row in rows) / unit
+    name, form = figure.name, figure.brief
+    before = form.scaled(rows[0][name])
+    reach = form.scaled(max(row.get(f"{name}_high") or row[name] for row in rows))
     for place, row in enumerate(rows):
-        value = row[name] / unit
+        value = form.scaled(row[name])
         axes.barh(place, min(value, before), color=_LEFT)
         axes.barh(
             place, abs(value - before), left=min(value, before), color=_SAVED if value < before else _ADDED
         )
         end = max(value, before)
         if row.get(f"{name}_high") is not None:
-            low, high = row[f"{name}_low"] / unit, row[f"{name}_high"] / unit
+            low, high = (form.scaled(row[one]) for one in figure.ends)
             axes.plot([low, high], [place, place], color="black", linewidth=1)
             end = max(end, high)
-        axes.text(end + 0.04 * reach, place, format(value, form), va="center", fontsize=8)
+        axes.text(end + 0.04 * reach, place, form.text(row[name]), va="center", fontsize=8)
         before = value
     axes.set_xlim(0, 1.35 * reach)  # room for the numbers
 
 
 def _draw_quality(axes: "Axes", rows: Sequence[Mapping[str, Any]]) -> None:
     """Draws dots: a bar would have to begin at zero, where nothing can be told apart."""
-    values = [100 * row["quality"] for row in rows]
+    values = [PERCENT.scaled(row["quality"]) for row in rows]
     axes.axvline(values[0], color="grey", linewidth=0.8, linestyle=":")
     axes.plot(values, range(len(rows)), "o-", color=_DOT, linewidth=1)
     spread = max(max(values) - min(values), 1.0)

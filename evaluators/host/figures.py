@@ -14,6 +14,7 @@ from ...hw_models.tables.file_table import layer_table_of
 from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
 from ...spaces.machine.scratch import scratch_folder
+from ..ranking.figures import FIGURE
 
 DEVICE = "host"
 #: turns of each file, and how long one is at least: a second a file
@@ -40,16 +41,13 @@ class HostFigures:
             "latency_host_ms_measured": self.latency_ms,
             "peak_memory_host_bytes_measured": self.peak_memory_bytes,
         }
-        for quantity, (name, unit) in {
-            "latency_ms": ("latency_host", "ms"),
-            "peak_memory_bytes": ("peak_memory_host", "bytes"),
-        }.items():
+        for quantity, name in (
+            ("latency_ms", "latency_host_ms"),
+            ("peak_memory_bytes", "peak_memory_host_bytes"),
+        ):
             one = self.predicted.get(quantity)
-            if one is None:  # a user's own calibration may lack it
-                continue
-            ends = {"": one.value, "_low": one.low, "_high": one.high}
-            found |= {f"{name}_{unit}{end}": value for end, value in ends.items()}
-            found[f"{name}_status"] = one.status
+            if one is not None:  # a user's own calibration may lack it
+                found |= zip(FIGURE[name].columns, (one.value, one.low, one.high, one.status), strict=True)
         return found
 
 

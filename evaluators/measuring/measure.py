@@ -15,6 +15,7 @@ from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
 from ...spaces.layers.structure import input_shape_of, named_factors, running_parts, to_meta, weight_factors
 from ..edge_tpu.check import check_edge_tpu
+from ..ranking.figures import METRICS
 from ..ranking.metrics import Metrics, label_loyalty, probability_loyalty
 from ..tasks.task import Task
 from ..training.loop import predict_logits
@@ -48,10 +49,9 @@ class Price:
             "edge_tpu_mappable": self.edge_tpu_mappable,
             "parameters": self.parameters,
         }
-        for name in ("latency_ms", "peak_memory_bytes"):
-            value, low, high, status = getattr(self, name)
-            found |= {name: value, f"{name}_low": low, f"{name}_high": high}
-            found[name.removesuffix("_ms").removesuffix("_bytes") + "_status"] = status
+        for figure in METRICS:
+            if figure.of_device:
+                found |= zip(figure.columns, getattr(self, figure.name), strict=True)
         return found
 
 

@@ -8,15 +8,14 @@ from typing import Any, Literal, Self, cast, get_args
 
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
-from .metrics import METRIC_BY_NAME, METRICS, Metrics
+from .figures import BASELINE_RELATIVE, FIGURE, METRICS
+from .metrics import Metrics
 
 Comparison = Literal["<=", ">=", "="]
 Figures = Mapping[str, Any] | Metrics
 
-# Figures that refer to the baseline, with the resolution by which a bound of 0 is scaled.
-_DERIVED = {"quality_drop": 0.001, "compression_ratio": 0.01}
 _ALIASES = {"ratio": "compression_ratio"}
-KNOWN: tuple[str, ...] = (*_DERIVED, *(info.name for info in METRICS))
+KNOWN: tuple[str, ...] = tuple(figure.name for figure in (*BASELINE_RELATIVE, *METRICS))
 _FORM = re.compile(r"\s*([A-Za-z_]\w*)\s*(<=|>=|=)\s*(\S+)\s*")
 # 0.90 - 0.88 is a hair more than 0.02 in binary, and qualities are float32 means: their rounding, 1.2e-7, is
 # 6e-6 of a bound of 0.02. Less than this, relative, is no violation.
@@ -79,9 +78,7 @@ class Constraint:
     @property
     def needs_training(self) -> bool:
         """Whether only a trained candidate can be held against it."""
-        if self.metric in _DERIVED:
-            return self.metric == "quality_drop"
-        return METRIC_BY_NAME[self.metric].needs_training
+        return FIGURE[self.metric].needs_training
 
     def figure(self, metrics: Figures, baseline: Figures, favourable: bool = False) -> float:
         """Returns the constrained figure of a candidate.
@@ -106,10 +103,9 @@ class Constraint:
 
     def violation(self, metrics: Figures, baseline: Figures, favourable: bool = False) -> float:
         """Returns by how much a candidate misses the bound, relative to it; <= 0 is met. See `figure`."""
-        resolution = _DERIVED.get(self.metric) or METRIC_BY_NAME[self.metric].resolution
         excess = self.figure(metrics, baseline, favourable) - self.bound
         missed = {"<=": excess, ">=": -excess, "=": abs(excess)}[self.comparison]
-        relative = missed / max(abs(self.bound), resolution)
+        relative = missed / max(abs(self.bound), FIGURE[self.metric].resolution)
         return 0.0 if abs(relative) <= _NOISE else relative
 
     def explain(self, metrics: Figures, baseline: Figures, favourable: bool = False) -> str:

@@ -6,13 +6,11 @@ from typing import Any
 
 from ...spaces.errors import AtollError
 from .constraints import DEFAULT_CONSTRAINTS, Constraint, figure_of
-from .metrics import METRIC_BY_NAME, METRICS
+from .figures import FIGURE, METRICS
 from .ranking import OUR_METRICS, profile_weights, rank_models
 
 BASELINE = "baseline"
-_AVERAGED = tuple(info.name for info in METRICS) + tuple(
-    f"{info.name}_{end}" for info in METRICS if info.predicted for end in ("low", "high")
-)
+_AVERAGED = tuple(name for figure in METRICS for name in (figure.name, *figure.ends))
 Row = dict[str, Any]
 
 
@@ -51,7 +49,7 @@ def leaderboard(
     ranking = rank_models(
         values={metric: [_figure(row, metric) for row in ranked] for metric in OUR_METRICS.values()},
         weights={metric: weights[role] for role, metric in OUR_METRICS.items()},
-        higher_is_better={metric: METRIC_BY_NAME[metric].higher_is_better for metric in OUR_METRICS.values()},
+        higher_is_better={metric: FIGURE[metric].higher_is_better for metric in OUR_METRICS.values()},
         scoring=scoring,
     )
     return [{"rank": ranking.ranks[i], "score": ranking.scores[i], **ranked[i]} for i in ranking.order()]

@@ -2,67 +2,17 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
+from .figures import FIGURE, METRICS
 
-
-@dataclass(frozen=True)
-class MetricInfo:
-    """What is known about a metric.
-
-    Args:
-        name: field of `Metrics`; its ending is the unit.
-        unit: for people; "" where the figure is a share or a count of itself.
-        higher_is_better: direction.
-        across: how several networks of one task make one figure: their "sum", their "max", or "task": it is
-            measured on the task as a whole.
-        resolution: the smallest difference that means anything (ε of `search/proposer/objective.py`).
-        whole: whether the figure is a whole number.
-        predicted: whether it comes from a cost model and so carries an interval.
-        needs_training: whether it is known only after the candidate was trained.
-    """
-
-    name: str
-    unit: str
-    higher_is_better: bool
-    across: Literal["sum", "max", "task"]
-    resolution: float
-    whole: bool = False
-    predicted: bool = False
-    needs_training: bool = False
-
-    @property
-    def adds_up(self) -> bool:
-        """Whether several networks of a task add up."""
-        return self.across == "sum"
-
-
-METRICS: tuple[MetricInfo, ...] = (
-    MetricInfo("quality", "", True, "task", 0.001, needs_training=True),
-    MetricInfo("macs", "MAC", False, "sum", 1, whole=True),
-    MetricInfo("latency_ms", "ms", False, "sum", 0.001, predicted=True),
-    # Networks of a task run one after the other: the largest decides.
-    MetricInfo("peak_memory_bytes", "B", False, "max", 1, predicted=True),
-    MetricInfo("parameters", "", False, "sum", 1, whole=True),
-    MetricInfo("nonzero_parameters", "", False, "sum", 1, whole=True),
-    MetricInfo("payload_bytes", "B", False, "sum", 1, whole=True),
-    MetricInfo("model_bytes", "B", False, "sum", 1, whole=True, predicted=True),
-    MetricInfo("packed_bytes", "B", False, "sum", 1, whole=True, needs_training=True),
-    MetricInfo("label_loyalty", "", True, "task", 0.001, needs_training=True),
-    MetricInfo("probability_loyalty", "", True, "task", 0.001, needs_training=True),
-    # Documented rules alone decide; the weakest network of a task counts.
-    MetricInfo("edge_tpu_mappable", "", True, "task", 0.001),
-    MetricInfo("train_epochs", "epochs", False, "sum", 0.001, needs_training=True),
-    MetricInfo("train_seconds", "s", False, "sum", 0.001, needs_training=True),
-)
-METRIC_BY_NAME: dict[str, MetricInfo] = {info.name: info for info in METRICS}
-_SHARES = ("label_loyalty", "probability_loyalty", "edge_tpu_mappable")
+_SHARES = tuple(figure.name for figure in METRICS if figure.exact.unit == "share")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,8 +70,8 @@ class Metrics:
             value = getattr(self, name)
             if value is None and name in _OPTIONAL:
                 continue
-            info = METRIC_BY_NAME.get(name)
-            object.__setattr__(self, name, _number(name, value, whole=info is not None and info.whole))
+            whole = name in FIGURE and FIGURE[name].whole
+            object.__setattr__(self, name, _number(name, value, whole))
         for name in _TEXTS:
             if not isinstance(getattr(self, name), str) or not getattr(self, name):
                 raise AtollError(f"{name} is {getattr(self, name)!r}: it must be a text that is not empty")
@@ -129,9 +79,9 @@ class Metrics:
             value = getattr(self, name)
             if value is not None and value > 1:
                 raise AtollError(f"{name} is {value}: it must lie between 0 and 1")
-        for info in METRICS:
-            if info.predicted:
-                self._check_interval(info.name)
+        for figure in METRICS:
+            if figure.ends:
+                self._check_interval(figure.name, *figure.ends)
         if self.nonzero_parameters > self.parameters:
             raise AtollError(f"nonzero_parameters {self.nonzero_parameters} > parameters {self.parameters}")
 
@@ -155,18 +105,18 @@ class Metrics:
             raise AtollError(f"metrics are missing: {', '.join(missing)}")
         return cls(**value)
 
-    def _check_interval(self, name: str) -> None:
-        low, value, high = getattr(self, f"{name}_low"), getattr(self, name), getattr(self, f"{name}_high")
+    def _check_interval(self, name: str, lower: str, upper: str) -> None:
+        low, value, high = (getattr(self, each) for each in (lower, name, upper))
         if (low is None) != (high is None):
             raise AtollError(f"{name} has half an interval: low {low}, high {high}")
         if low is not None and not low <= value <= high:
             raise AtollError(f"{name} {value} lies outside its interval {low} to {high}")
 
 
-_TEXTS = ("quality_name", "latency_status", "peak_memory_status")
+_TEXTS = tuple(field.name for field in fields(Metrics) if field.type is str)
 _NUMBERS = tuple(field.name for field in fields(Metrics) if field.name not in _TEXTS)
-_OPTIONAL = ("model_bytes_low", "model_bytes_high", "packed_bytes", *_SHARES)
-_DEFAULTED = (*_OPTIONAL, "train_epochs", "train_seconds")
+_OPTIONAL = tuple(field.name for field in fields(Metrics) if field.default is None)
+_DEFAULTED = tuple(field.name for field in fields(Metrics) if field.default is not MISSING)
 
 
 def label_loyalty(logits_a: ArrayLike, logits_b: ArrayLike) -> float:

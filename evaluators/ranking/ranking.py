@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
+from .figures import FIGURE
 
 Role = Literal["compression", "time", "cost", "accuracy", "memory"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -43,19 +44,24 @@ class RankedColumn:
     higher_is_better: bool
 
 
-# The papers' five metrics (PUB-I §5.2, THESIS §3.5) under their names in the published tables, then ours.
+def _ours(name: str, role: Role) -> RankedColumn:
+    return RankedColumn(name, role, FIGURE[name].higher_is_better)
+
+
+# The papers' five metrics (PUB-I §5.2, THESIS §3.5) under their names in the published tables, each before
+# ours.
 COLUMNS: tuple[RankedColumn, ...] = (
-    RankedColumn("compression_ratio", "compression", True),
+    _ours("compression_ratio", "compression"),
     RankedColumn("model_size_kb", "compression", False),
-    RankedColumn("model_bytes", "compression", False),
+    _ours("model_bytes", "compression"),
     RankedColumn("inference_time_ms", "time", False),
-    RankedColumn("latency_ms", "time", False),
+    _ours("latency_ms", "time"),
     RankedColumn("computational_cost_mflops", "cost", False),
-    RankedColumn("macs", "cost", False),
+    _ours("macs", "cost"),
     RankedColumn("accuracy_pct", "accuracy", True),
-    RankedColumn("quality", "accuracy", True),
+    _ours("quality", "accuracy"),
     RankedColumn("peak_memory_kb", "memory", False),
-    RankedColumn("peak_memory_bytes", "memory", False),
+    _ours("peak_memory_bytes", "memory"),
 )
 
 # Which of our metrics stands for each role; the compression term is model size, as in PUB-I: on 70 real

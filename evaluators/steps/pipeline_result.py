@@ -1,11 +1,12 @@
 """What a pipeline gives: a network, and what every step did to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from torch import nn
 
 from ...spaces.technique.technique import Decisions
+from ..ranking.figures import FIGURE
 from ..ranking.metrics import Metrics
 
 
@@ -46,15 +47,10 @@ class StepRecord:
 
 
 #: what a record has of the metrics after its step
-MEASURED_AFTER_A_STEP = (
-    "quality",
-    "payload_bytes",
-    "model_bytes",
-    "packed_bytes",
-    "macs",
-    "latency_ms",
-    "peak_memory_bytes",
-    "parameters",
+MEASURED_AFTER_A_STEP = tuple(
+    field.name
+    for field in fields(StepRecord)
+    if field.name in FIGURE and FIGURE[field.name].source == "metric"
 )
 
 

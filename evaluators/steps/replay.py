@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
+from ..ranking.figures import METRICS
 from ..ranking.metrics import Metrics
 from .work import Outcome, Work
 
@@ -65,9 +66,7 @@ class Replay:
 
 def _changed(metrics: Metrics, effect: Effect, weight: float) -> Metrics:
     sizes = ("macs", "parameters", "nonzero_parameters", "payload_bytes", "model_bytes")
-    predicted = [
-        f"{name}{end}" for name in ("latency_ms", "peak_memory_bytes") for end in ("", "_low", "_high")
-    ]
+    predicted = [name for figure in METRICS if figure.of_device for name in (figure.name, *figure.ends)]
     factor = effect.size_factor
     return replace(
         metrics,

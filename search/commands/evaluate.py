@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ...evaluators.ranking.figures import FIGURE
 from ...spaces.errors import AtollError
 from ..terminal.said import say
 from ..terminal.store_option import DEFAULT_STORE, StoreOption
@@ -13,15 +14,20 @@ COLUMNS = (
     Column("study"),
     Column("trial"),
     Column("recipe"),
-    Column("quality", "", "measured", ".4f"),
-    Column("quality_drop", "", "measured", "+.4f"),
-    Column("model_bytes", "B", "predicted", ",.0f"),
-    Column("compression_ratio", "x", "predicted", ".2f"),
-    Column("payload_bytes", "B", "measured", ",.0f"),
-    Column("macs", "MAC", "measured", ",.0f"),
-    Column("latency_ms", "ms", "predicted", ".3f"),
-    Column("peak_memory_bytes", "B", "predicted", ",.0f"),
-    Column("seconds", "s", "measured", ".1f"),
+    *(
+        Column.exact(FIGURE[name])
+        for name in (
+            "quality",
+            "quality_drop",
+            "model_bytes",
+            "compression_ratio",
+            "payload_bytes",
+            "macs",
+            "latency_ms",
+            "peak_memory_bytes",
+            "seconds",
+        )
+    ),
 )
 
 

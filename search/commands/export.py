@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ...evaluators.ranking.figures import FIGURE
 from ...spaces.outside.file_names import file_name
 from ..terminal.said import say
 from ..terminal.store_option import DEFAULT_STORE, StoreOption
@@ -80,23 +81,25 @@ def export(
         "images": report["images"],
         "latency_host_ms": report["latency_host_ms"],
     }
+    file = FIGURE["model_bytes"].measured
     columns = [
         Column("folder"),
         Column("recipe"),
-        Column("model_bytes", "B", "measured", ",.0f"),
-        Column("packed_bytes", "B", "measured", ",.0f"),
-        Column("payload_bytes", "B", "measured", ",.0f"),
-        Column("structure_bytes", "B", "measured", ",.0f"),
-        *(Column(f"{form['form']}_bytes", "B", "measured", ",.0f") for form in card["deliveries"]),
-        Column("compression_ratio", "x", "measured", ".2f"),
-        Column("quality", card["metrics"]["quality_name"], "measured", ".4f"),
-        Column("quality_of_network", card["metrics"]["quality_name"], "measured", ".4f"),
-        Column("quality_of_baseline", card["metrics"]["quality_name"], "measured", ".4f"),
-        Column("agreement", "share", "measured", ".4f"),
+        Column.exact(file),
+        Column.exact(FIGURE["packed_bytes"]),
+        Column.exact(FIGURE["payload_bytes"]),
+        Column.exact(file, "structure_bytes"),
+        *(Column.exact(file, f"{form['form']}_bytes") for form in card["deliveries"]),
+        Column.exact(FIGURE["compression_ratio"].measured),
+        *(
+            Column.exact(FIGURE["quality"], name, card["metrics"]["quality_name"])
+            for name in ("quality", "quality_of_network", "quality_of_baseline")
+        ),
+        Column.exact(FIGURE["agreement"]),
         Column("largest_difference", "", "measured", ".4g"),
         Column("largest_difference_lsb", "LSB", "measured", ".2f"),
         Column("images", "", "measured"),
-        Column("latency_host_ms", "ms", "measured", ".3f"),
+        Column.exact(FIGURE["latency_host_ms"].measured),
     ]
     print_record(figures, columns, format, f"exported and verified: {folder}")
     for form in card["deliveries"]:

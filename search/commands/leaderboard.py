@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...evaluators.ranking.figures import FIGURE
 from ..terminal.said import say
 from ..terminal.store_option import DEFAULT_STORE, StoreOption
 from ..terminal.tables import Column, FormatOption, print_table
 
 if TYPE_CHECKING:
+    from ...evaluators.ranking.figure import Figure
     from ..store.stored_study import StoredStudy
 
 Row = dict[str, Any]
@@ -18,6 +20,25 @@ _TRIALS = """
     SELECT * EXCLUDE (metrics, measured, proposal_parameters, violation, started_at, ended_at)
     FROM trials WHERE study = ? AND status = 'finished' ORDER BY length(trial), trial
 """
+_FIGURES = (
+    "quality",
+    "quality_std",
+    "quality_drop",
+    "model_bytes",
+    "compression_ratio",
+    "payload_bytes",
+    "packed_bytes",
+    "macs",
+    "latency_ms",
+    "peak_memory_bytes",
+    "model_bytes_measured",
+    "latency_host_ms_measured",
+    "latency_host_ms",
+    "peak_memory_host_bytes_measured",
+    "peak_memory_host_bytes",
+    "agreement",
+    "test_quality",
+)
 _NOT_IN_TABLE = {
     "payload_bytes",
     "packed_bytes",
@@ -109,23 +130,7 @@ def _columns(rows: Sequence[Row], baseline: Row, all: bool, format: str) -> list
         Column("score", f"1 to {len(rows)}", spec=".2f"),
         Column("trial"),
         Column("n", "seeds"),
-        Column("quality", quality, "measured", ".4f"),
-        Column("quality_std", quality, "measured", ".4f", "+-"),
-        Column("quality_drop", quality, "measured", "+.4f", "drop"),
-        Column("model_bytes", "B", "predicted", ",.1f", "file", "kB", 1e3),
-        Column("compression_ratio", "x", "predicted", ".1f", "smaller"),
-        Column("payload_bytes", "B", "measured", ",.1f", "payload", "kB", 1e3),
-        Column("packed_bytes", "B", "predicted", ",.1f", "packed", "kB", 1e3),
-        Column("macs", "MAC", "measured", ".2f", "work", "M MAC", 1e6),
-        *_predicted("latency_ms", "ms", ".2f", "latency"),
-        *_predicted("peak_memory_bytes", "B", ".2f", "memory", "MiB", 2**20),
-        Column("model_bytes_measured", "B", "measured", ",.0f"),
-        Column("latency_host_ms_measured", "ms", "measured", ".3f", "on host"),
-        *_predicted("latency_host_ms", "ms", ".3f", "on host, predicted"),
-        Column("peak_memory_host_bytes_measured", "B", "measured", ",.0f"),
-        *_predicted("peak_memory_host_bytes", "B", ",.0f", "memory on host"),
-        Column("agreement", "share", "measured", ".4f"),
-        Column("test_quality", quality, "measured", ".4f", "test"),
+        *(column for name in _FIGURES for column in _with_ends(FIGURE[name], quality)),
         Column("recipe"),
     ]
     columns += [Column("meets"), Column("misses")] if all else []
@@ -143,8 +148,8 @@ def _columns(rows: Sequence[Row], baseline: Row, all: bool, format: str) -> list
     ]
 
 
-def _predicted(
-    name: str, unit: str, spec: str, title: str, shown: str = "", per: float = 1.0
-) -> list[Column]:
-    first = Column(name, unit, "predicted", spec, title, shown, per)
-    return [first, *(Column(f"{name}_{end}", unit, "predicted", spec) for end in ("low", "high"))]
+def _with_ends(figure: "Figure", quality: str) -> list[Column]:
+    """Returns a figure's column and those of the ends of its interval, which csv and json have."""
+    ends = figure.ends if figure.of_device else ()
+    unit = figure.exact.unit or quality
+    return [Column.brief(figure, unit), *(Column.exact(figure, end) for end in ends)]

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ...evaluators.ranking.figures import FIGURE, METRICS
 from ...spaces.errors import AtollError
 from ..terminal.said import say, tell
 from ..terminal.store_option import DEFAULT_STORE, StoreOption
@@ -12,7 +13,7 @@ from ..terminal.tables import Column, FormatOption, print_json, print_table
 
 #: the papers' network and images, with the classes of PUB-III
 NETWORK, INPUT, CLASSES = "baseline_cnn", "64x64x3", 35
-QUANTITIES = ("latency_ms", "peak_memory_bytes", "model_bytes")
+PREDICTED = tuple(figure for figure in METRICS if figure.kind == "predicted")
 COLUMNS = (
     Column("quantity"),
     Column("value", kind="predicted", spec=","),
@@ -87,7 +88,7 @@ def predict(
         )
     predictions = board.predict(priced.table, setup, priced.model_bytes)
     shown: dict[str, dict[str, Any]] = {
-        quantity: predictions[quantity].to_json() for quantity in QUANTITIES if quantity in predictions
+        figure.name: predictions[figure.name].to_json() for figure in PREDICTED if figure.name in predictions
     }
     # the file is lowered from the structure byte by byte: no interval; a lower bound has no upper end
     exact = priced.size_status == "interpolated"
@@ -123,7 +124,7 @@ def _rounded(quantity: str, shown: dict[str, Any]) -> dict[str, Any]:
         key: value
         if isinstance(value, str) or value is None
         else round(value)
-        if quantity.endswith("_bytes")
+        if FIGURE[quantity].exact.digits == 0
         else float(f"{value:.4g}")
         for key, value in shown.items()
     }

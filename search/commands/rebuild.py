@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ...evaluators.ranking.figures import FIGURE
 from ...spaces.errors import AtollError
 from ..terminal.said import say
 from ..terminal.tables import Column, FormatOption, print_record
@@ -46,10 +47,10 @@ def rebuild(
     columns = [
         Column("folder"),
         Column("recipe"),
-        Column("parameters", "", "measured", ",.0f"),
-        Column("nonzero_parameters", "", "measured", ",.0f"),
+        Column.exact(FIGURE["parameters"]),
+        Column.exact(FIGURE["nonzero_parameters"]),
         Column("weights_digest"),
-        Column("model_bytes", "B", "measured", ",.0f"),
+        Column.exact(FIGURE["model_bytes"].measured),
         Column("sha256"),
         Column("expected_sha256"),
         Column("identical"),

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from ...evaluators.ranking.figures import FIGURE
 from ...spaces.outside.shown import shown
 from ...spaces.recipes.recipe import Recipe
 from ..study.reference import reference_recipes
@@ -67,10 +68,10 @@ class Snapshot:
                 f"({self.reference_left} of the reference set to come)"
             )
         if self.best is not None:
-            ratio = "" if self.best_ratio is None else f", {self.best_ratio:.1f}x smaller (predicted)"
+            ratio = "" if self.best_ratio is None else f", {_smaller(self.best_ratio)}"
             best = (
                 f"{self.best} (objective {self.best_objective:.3f}{ratio}, "
-                f"validation quality {self.best_quality:.4f} measured)"
+                f"validation quality {FIGURE['quality'].said(self.best_quality or 0.0)})"
             )
         doing = f"{self.doing}; " if self.doing else ""
         return f"{_clock(self.elapsed_s)} {doing}{counts}{left}; best: {best}"
@@ -194,9 +195,9 @@ class Progress:
 
     def _tell(self, trial: Trial) -> None:
         if trial.status == "finished" and trial.metrics is not None:
-            bytes_, quality = trial.metrics["model_bytes"], trial.metrics["quality"]
-            what = f"quality {quality:.4f} measured, {bytes_ / 1000:.1f} kB predicted"
-            what += f", {trial.seconds or 0:.1f} s measured"
+            found = trial.metrics | {"seconds": trial.seconds or 0.0}
+            said = [FIGURE[name].said(found[name]) for name in ("quality", "model_bytes", "seconds")]
+            what = f"quality {', '.join(said)}"
         else:
             what = f"{trial.status}: {trial.reason}"
         self._say(f"{trial.name} {trial.recipe}: {what}")
@@ -212,6 +213,11 @@ class Progress:
         now = snapshot(self._campaign, self._workers)
         running = [f"  running {trial.name} {trial.recipe}" for trial in self._campaign.trials.running]
         return Text("\n".join(shown(line) for line in [str(now), *running]))
+
+
+def _smaller(ratio: float) -> str:
+    figure = FIGURE["compression_ratio"]
+    return f"{figure.brief.text(ratio)}{figure.brief.unit} {figure.title} ({figure.kind})"
 
 
 def _clock(seconds: float) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pyarrow.parquet as parquet
 
+from ...evaluators.ranking.figure import PERCENT, Figure, Form
+from ...evaluators.ranking.figures import FIGURE
 from ...spaces.errors import AtollError
 from ...spaces.machine.resources import cores
 from ...spaces.outside.shown import markdown, markdown_code
@@ -19,18 +21,15 @@ from ..store.store import Store
 from ..store.stored_study import StoredStudy
 from ..terminal.amounts import duration
 
-#: (column of the leaderboard, heading with unit, format, divisor)
-_SHOWN: tuple[tuple[str, str, str, float], ...] = (
-    ("rank", "", "d", 1),
-    ("score", "score", ".2f", 1),
-    ("recipe", "recipe", "", 1),
-    ("quality", "{quality}, %", ".2f", 0.01),
-    ("model_bytes", "file, kB", ",.1f", 1000),
-    ("compression_ratio", "smaller", ".1f", 1),
-    ("macs", "M MAC", ".2f", 1e6),
-    ("latency_ms", "latency, ms", ".2f", 1),
-    ("peak_memory_bytes", "memory, MiB", ".2f", 2**20),
-    ("test_quality", "test, %", ".2f", 0.01),
+#: figures of the leaderboard that a report shows, and how where not as any table of many does
+_SHOWN: tuple[tuple[Figure, Form | None], ...] = (
+    (FIGURE["quality"], PERCENT),
+    (FIGURE["model_bytes"], None),
+    (FIGURE["compression_ratio"], None),
+    (FIGURE["macs"], None),
+    (FIGURE["latency_ms"], None),
+    (FIGURE["peak_memory_bytes"], None),
+    (FIGURE["test_quality"], PERCENT),
 )
 _LEFT_OUT = ("metrics", "measured", "proposal_parameters", "node")
 LEGEND = (
@@ -79,21 +78,17 @@ def write_report(store: Store, study: StoredStudy, folder: Path, commit: str | N
 
 def markdown_table(rows: Sequence[Mapping[str, Any]], quality_name: str) -> str:
     """Returns leaderboard rows as a Markdown table with units in its head."""
-    heads = [head.format(quality=markdown(quality_name)) for _, head, _, _ in _SHOWN]
-    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
-    lines += [
-        "| " + " | ".join(_cell(row.get(key), spec, per) for key, _, spec, per in _SHOWN) + " |"
-        for row in rows
-    ]
+    heads = [figure.heading(form) for figure, form in _SHOWN]
+    heads[0] = f"{markdown(quality_name)}, {PERCENT.unit}"
+    lines = [f"|  | score | recipe | {' | '.join(heads)} |", "|" + " --- |" * (3 + len(heads))]
+    lines += ["| " + " | ".join(_cells(row)) + " |" for row in rows]
     return "\n".join(lines)
 
 
-def _cell(value: Any, spec: str, per: float) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return markdown_code(value)
-    return format(value if spec == "d" else value / per, spec)
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    """Returns rank, score, recipe and the figures of a row."""
+    figures = [(form or figure.brief).text(row.get(figure.name)) for figure, form in _SHOWN]
+    return [format(row["rank"], "d"), f"{row['score']:.2f}", markdown_code(row["recipe"]), *figures]
 
 
 _WORK = """

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from ...evaluators.ranking.constraints import Figures, figure_of
-from ...evaluators.ranking.metrics import METRIC_BY_NAME
+from ...evaluators.ranking.figures import FIGURE
 from ...evaluators.ranking.ranking import OUR_METRICS, R_MIN, check_weights, profile_weights
 from ...spaces.errors import AtollError
 
@@ -153,11 +153,11 @@ class Objective:
 
 
 def _frozen(metric: str, figures: Sequence[float]) -> Scale:
-    info = METRIC_BY_NAME[metric]
+    figure = FIGURE[metric]
     low, high = min(figures), max(figures)
-    if high - low < info.resolution:  # less than the metric can tell is no spread
-        low = high = high if info.higher_is_better else low
-    return Scale(low, high, info.higher_is_better, info.resolution, c=len(figures))
+    if high - low < figure.resolution:  # less than the metric can tell is no spread
+        low = high = high if figure.higher_is_better else low
+    return Scale(low, high, figure.higher_is_better, figure.resolution, c=len(figures))
 
 
 def _raw(metrics: Figures, metric: str) -> float:

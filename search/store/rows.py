@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from ...evaluators.ranking.figures import FIGURES
 from ...evaluators.ranking.metrics import Metrics
 from .events import (
     INTERRUPTED,
@@ -37,22 +38,7 @@ KEY_FIELDS = ("study", "recipe_digest", "seed", "epochs_per_step")
 METRICS = tuple(field.name for field in fields(Metrics))
 # Columns of trial_rows that a `measured` event fills: read off the exported file, or predicted from it.
 MEASURED = (
-    "model_bytes_measured",
-    "packed_bytes_measured",
-    "peak_memory_bytes_measured",
-    "latency_host_ms_measured",
-    "latency_host_ms",
-    "latency_host_ms_low",
-    "latency_host_ms_high",
-    "latency_host_status",
-    "peak_memory_host_bytes_measured",
-    "peak_memory_host_bytes",
-    "peak_memory_host_bytes_low",
-    "peak_memory_host_bytes_high",
-    "peak_memory_host_status",
-    "agreement",
-    "quality_of_file",
-    "test_quality",
+    *(name for figure in FIGURES if figure.source == "file" for name in figure.columns),
     "test_quality_at",
     "artifact",
 )

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import typer
 
+from ...evaluators.ranking.figure import KINDS, Figure, Kind
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
 from ...spaces.outside.shown import shown, shown_lines
@@ -40,7 +41,7 @@ class Column:
     Args:
         name: key in the rows, in JSON and in CSV.
         unit: shown in the header, "" for none (names, ratios may say "x").
-        kind: whether the figures are "measured" or "predicted"; "" for what is neither (names, settings).
+        kind: whether the figures are measured, counted or predicted; "" for what is none of it (names).
         spec: format specification of a number in the table, such as ".2f"; JSON and CSV keep all digits.
         title: header in the table, the name unless given.
         shown_unit, per_unit: unit in which the table shows the figure, and how many of `unit` make one of it
@@ -49,11 +50,29 @@ class Column:
 
     name: str
     unit: str = ""
-    kind: Literal["", "measured", "predicted"] = ""
+    kind: Kind | Literal[""] = ""
     spec: str = ""
     title: str = ""
     shown_unit: str = ""
     per_unit: float = 1.0
+
+    @classmethod
+    def exact(cls, figure: Figure, name: str = "", unit: str = "") -> Self:
+        """Returns the column of a record: all digits that mean something, under the key that JSON has.
+
+        Args:
+            figure: what is shown.
+            name: key in the rows, the figure's own if none.
+            unit: what the task calls it, where the figure leaves that open.
+        """
+        return cls(name or figure.name, unit or figure.exact.unit, figure.kind, figure.exact.spec)
+
+    @classmethod
+    def brief(cls, figure: Figure, unit: str = "") -> Self:
+        """Returns the column of a table of many: a short title, in a unit that reads well."""
+        own, form = unit or figure.exact.unit, figure.brief
+        other = form.unit if figure.short else ""
+        return cls(figure.name, own, figure.kind, form.spec, figure.title, other, form.per_unit)
 
     @property
     def header(self) -> str:
@@ -152,7 +171,7 @@ def _print_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], ti
     lines = wrapped(title, width) if title else []
     unicode = (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
     lines += laid_out(texts, width, "─" if unicode else "-") if texts else []
-    for kind in ("measured", "predicted"):
+    for kind in KINDS:
         titles = [column.title or column.name for column in columns if column.kind == kind]
         lines += wrapped(f"{kind}: {', '.join(titles)}", width) if titles else []
     tell("\n".join(lines))

@@ -7,6 +7,8 @@ from importlib.metadata import version
 from statistics import mean
 from typing import Literal
 
+from atoll.evaluators.ranking.figure import PERCENT
+from atoll.evaluators.ranking.figures import FIGURE
 from atoll.evaluators.tasks.task import Task
 from atoll.search.export.report import machine
 from atoll.spaces.recipes.recipe import Recipe
@@ -106,18 +108,19 @@ EXPECTED: tuple[Expectation, ...] = (
 
 # The page ----------------------------------------------------------------------------------------------
 
+_SMALLER = FIGURE["compression_ratio"]
 _HEAD = (
     "recipe",
     "seeds",
     "{quality}, %",
-    "drop, points",
-    "file, kB",
-    "smaller",
-    "payload, kB",
-    "smaller",
-    "packed, kB",
-    "M MAC",
-    "epochs",
+    f"{FIGURE['quality_drop'].title}, points",
+    FIGURE["model_bytes"].heading(),
+    _SMALLER.heading(),
+    FIGURE["payload_bytes"].heading(),
+    _SMALLER.heading(),
+    FIGURE["packed_bytes"].heading(),
+    FIGURE["macs"].heading(),
+    FIGURE["train_epochs"].heading(),
     "seconds",
 )
 
@@ -154,18 +157,18 @@ _LEGEND = (
 
 def _cells(summary: Summary) -> list[str]:
     figures = summary.figures
-    sizes = {name: figures[f"{name}_bytes"] / 1000 for name in ("model", "payload", "packed")}
+    brief = {name: FIGURE[name].brief.text(figures[name]) for name in _FIGURES}
     return [
         f"`{summary.recipe}`",
         str(len(summary.qualities)),
-        f"{100 * mean(summary.qualities):.2f}",
+        PERCENT.text(mean(summary.qualities)),
         _drop(summary) if len(summary.recipe) else "",
-        f"{sizes['model']:,.1f}",
-        f"{summary.times_smaller('model_bytes'):.1f}",
-        f"{sizes['payload']:,.1f}",
-        f"{summary.times_smaller('payload_bytes'):.1f}",
-        f"{sizes['packed']:,.1f}",
-        f"{figures['macs'] / 1e6:.2f}",
+        brief["model_bytes"],
+        _SMALLER.brief.text(summary.times_smaller("model_bytes")),
+        brief["payload_bytes"],
+        _SMALLER.brief.text(summary.times_smaller("payload_bytes")),
+        brief["packed_bytes"],
+        brief["macs"],
         f"{figures['train_epochs']:.3g}",
         f"{figures['train_seconds']:.0f}",
     ]

@@ -7,7 +7,8 @@ from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
 import pytest
-from atoll.evaluators.ranking.metrics import METRICS, Metrics, label_loyalty, probability_loyalty
+from atoll.evaluators.ranking.figures import METRICS
+from atoll.evaluators.ranking.metrics import Metrics, label_loyalty, probability_loyalty
 from atoll.spaces.errors import AtollError
 from hypothesis import given
 from hypothesis import strategies as st

@@ -157,7 +157,7 @@ def test_a_limit_cuts_the_rows_and_not_the_ranking(store, command):
     assert rows(command, "--limit", "1") == rows(command)[:1]
 
 
-def test_the_table_says_units_and_measured_or_predicted(store, command, monkeypatch):
+def test_the_table_says_units_and_measured_counted_or_predicted(store, command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")  # a line a sentence, however long the study's name
     Study(store, device="coral-dev-board").all(SOUND)
     status, out, _ = command()
@@ -165,7 +165,8 @@ def test_the_table_says_units_and_measured_or_predicted(store, command, monkeypa
     assert "s: profile balanced, scoring linear, quality_drop <= 0.02; latency and memory on coral" in out
     for unit in ("accuracy", "kB", "M MAC", "ms", "MiB", "1 to 3"):
         assert unit in out
-    assert "measured: quality, drop, work\n" in out
+    assert "measured: quality, drop\n" in out
+    assert "counted: work\n" in out
     assert "predicted: file, smaller, latency, memory\n" in out
     assert "4,400.0" in out  # kB
     # Nothing was exported and every recipe ran once: no empty columns.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from atoll.evaluators.ranking.constraints import DEFAULT_CONSTRAINTS, violations
-from atoll.evaluators.ranking.metrics import METRIC_BY_NAME
+from atoll.evaluators.ranking.figures import FIGURE
 from atoll.evaluators.ranking.ranking import OUR_METRICS, PROFILES, rank_models
 from atoll.search.proposer.objective import Objective, Scale
 from atoll.spaces.errors import AtollError
@@ -29,7 +29,7 @@ with (Path(__file__).parents[2] / "data" / "pub1_table2.csv").open() as _stream:
     ][:6]
 BASELINE = REFERENCE[0]
 C = len(REFERENCE)
-UP = {metric: METRIC_BY_NAME[metric].higher_is_better for metric in OUR_METRICS.values()}
+UP = {metric: FIGURE[metric].higher_is_better for metric in OUR_METRICS.values()}
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -164,7 +164,7 @@ def _uniform(**figures):
 def _figures(metric):
     """Raw figures on the grid of the metric's resolution."""
     ticks = st.integers(0, 1000) if metric == "quality" else st.integers(0, 10**8)
-    return ticks.map(lambda tick: tick * METRIC_BY_NAME[metric].resolution)
+    return ticks.map(lambda tick: tick * FIGURE[metric].resolution)
 
 
 @st.composite

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from atoll.evaluators.ranking.figures import FIGURE
 from atoll.search.terminal.tables import Column, print_record, print_table
 from atoll.spaces.errors import AtollError
 
@@ -85,6 +86,26 @@ def test_a_figure_is_shown_in_a_larger_unit_and_kept_in_its_own(capsys):
     assert "23.7" in shown and "kB" in shown and "predicted: file" in shown
     print_table([{"model_bytes": 23_696}], [column], "json")
     assert json.loads(capsys.readouterr().out) == [{"model_bytes": 23_696}]
+
+
+def test_a_figure_of_the_table_makes_both_columns():
+    memory, quality = FIGURE["peak_memory_bytes"], FIGURE["quality"]
+    exact, brief = Column.exact(memory), Column.brief(memory)
+    row = {"peak_memory_bytes": 3 * 2**19}
+    assert (exact.label, exact.cell(row)) == ("peak_memory_bytes [B, predicted]", "1,572,864")
+    assert (brief.header, brief.cell(row)) == ("memory\nMiB", "1.50")
+    assert exact.name == brief.name == "peak_memory_bytes"
+    assert exact.unit == brief.unit == "B"
+    assert Column.exact(quality, "quality_of_network", "accuracy") == Column(
+        "quality_of_network", "accuracy", "measured", ",.4f"
+    )
+    assert Column.brief(quality, "accuracy").header == "quality\naccuracy"
+
+
+def test_counted_figures_are_said_below_the_table(capsys):
+    print_table([{"macs": 2_500_000}], [Column.brief(FIGURE["macs"])])
+    out = capsys.readouterr().out
+    assert "2.50" in out and "M MAC" in out and "counted: work\n" in out
 
 
 def test_a_record_is_one_line_a_figure(capsys):
