@@ -57,7 +57,8 @@ ROOMS = {
         "terminal": "",
         "export": "store study terminal",
         "driver": "proposer store study terminal export",
-        "commands": "proposer store study terminal export driver",
+        "api": "store study terminal export driver",
+        "commands": "proposer store study terminal export driver api",
     },
 }
 # Lists of things of one kind, a file each: they may grow.

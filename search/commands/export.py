@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from ...evaluators.ranking.figures import FIGURE
-from ...spaces.outside.file_names import file_name
 from ..terminal.said import say
 from ..terminal.store_option import DEFAULT_STORE, StoreOption
 from ..terminal.tables import Column, FormatOption, print_record
@@ -44,24 +43,19 @@ def export(
     format: FormatOption = "table",
 ) -> None:
     """Export a trial as a verified LiteRT file with its weights, recipe and model card."""
-    from ..export.export import export_trial
-    from ..store.selection import choose_study, choose_trial
-    from ..store.store import Store
+    from ..api.exports import export as export_one
 
-    place = Store(store)
-    stored = choose_study(place, study)
-    chosen = choose_trial(place, stored, trial, profile)
-    folder = out or Path("exports") / file_name(f"{stored.name}-{chosen['trial']}")
-    card = export_trial(
-        place,
-        stored,
-        chosen,
-        folder,
+    exported = export_one(
+        trial,
+        store,
+        out,
+        study=study,
+        profile=profile,
         any_agreement=any_agreement,
         any_float=any_float,
         also=[*(also or ()), *["pack"] * pack, *["c_array"] * c_array],
-        say=say,
     )
+    card, folder = exported.card, exported.folder
     report = card["artifact"]
     figures = {
         "folder": str(folder),
@@ -71,7 +65,7 @@ def export(
         "payload_bytes": card["metrics"]["payload_bytes"],
         "structure_bytes": report["structure_bytes"],
         **{f"{form['form']}_bytes": form["bytes"] for form in card["deliveries"]},
-        "compression_ratio": card["baseline"]["model_bytes"] / report["model_bytes"],
+        "compression_ratio": exported.compression_ratio,
         "quality": report["quality"],
         "quality_of_network": card["metrics"]["quality"],
         "quality_of_baseline": card["baseline"]["quality"],

@@ -5,15 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from ...evaluators.ranking.figures import FIGURE, METRICS
+from ...evaluators.ranking.figures import FIGURE
 from ...spaces.errors import AtollError
 from ..terminal.said import say, tell
 from ..terminal.store_option import DEFAULT_STORE, StoreOption
 from ..terminal.tables import Column, FormatOption, print_json, print_table
 
-#: the papers' network and images, with the classes of PUB-III
+#: what `search/api/predictions.py` takes where nothing is said; here for the help text, which imports nothing
 NETWORK, INPUT, CLASSES = "baseline_cnn", "64x64x3", 35
-PREDICTED = tuple(figure for figure in METRICS if figure.kind == "predicted")
 COLUMNS = (
     Column("quantity"),
     Column("value", kind="predicted", spec=","),
@@ -66,56 +65,42 @@ def predict(
     Nothing is trained: the structure alone is priced. Where a step's structure depends on data, the figures
     are a lower bound.
     """
-    from ...hw_models.devices.device import Device
-    from .pricing import priced_file, priced_recipe, priced_trial
-
     if sum(given is not None for given in (recipe, artifact, trial)) != 1:
         raise AtollError("predict: give one of RECIPE, --artifact FILE.tflite and --trial TRIAL")
     if recipe is None and any(given is not None for given in (network, input, classes)):
         raise AtollError(
             "predict: --network, --input and --classes go with a RECIPE; a file or trial has its own"
         )
-    board = Device.load(device)
-    if setup is not None and board.setup not in (None, setup):
-        raise AtollError(f"predict: got the set-ups {board.setup} and {setup}, allowed is one of them")
-    if artifact is not None:
-        priced = priced_file(artifact)
-    elif trial is not None:
-        priced = priced_trial(store, study, trial)
+    from ...hw_models.fitting.measurements import parse_size
+    from ...spaces.recipes.recipe import Recipe
+    from ..api.predictions import predict as predict_one
+    from ..api.predictions import predict_trial
+
+    if trial is not None:
+        found = predict_trial(trial, store, study=study, device=device, setup=setup)
     else:
-        priced = priced_recipe(
-            recipe or "", network or NETWORK, input or INPUT, CLASSES if classes is None else classes
+        found = predict_one(
+            artifact or Recipe.parse(recipe or ""),
+            network=network,
+            input_shape=None if input is None else parse_size(input, "--input"),
+            classes=classes,
+            device=device,
+            setup=setup,
         )
-    predictions = board.predict(priced.table, setup, priced.model_bytes)
-    shown: dict[str, dict[str, Any]] = {
-        figure.name: predictions[figure.name].to_json() for figure in PREDICTED if figure.name in predictions
-    }
-    # the file is lowered from the structure byte by byte: no interval; a lower bound has no upper end
-    exact = priced.size_status == "interpolated"
-    shown["model_bytes"] = {
-        "value": priced.model_bytes,
-        "low": priced.model_bytes,
-        "high": priced.model_bytes if exact else None,
-        "status": priced.size_status,
-        "setup": "",
-    }
-    chosen = board.about.setup(setup or board.setup).name
-    lacking = [f"{name} was never measured in set-up {chosen}" for name in board.lacking(setup)]
-    for note in (*lacking, *board.gaps(priced.table, setup), *priced.notes):
+    for note in found.notes:
         say(note)
+    shown = found.to_json()
     if format == "json":
         print_json(shown)
         return
-    if setup is None and board.setup is None and len(board.about.comparable("latency_ms")) > 1:
-        chosen = f"{chosen}, intervals with the spread between set-ups"
     print_table(
         [{"quantity": quantity, **_rounded(quantity, value)} for quantity, value in shown.items()],
         COLUMNS,
         format,
-        title=f"{priced.title} on {board.name}, set-up {chosen}",
+        title=f"{found.title} on {found.device}, set-up {found.setup}",
     )
     if format == "table":
-        tell(f"{priced.table.macs:,} multiply-accumulates; {priced.flops}")
+        tell(f"{found.macs:,} multiply-accumulates; {found.flops}")
 
 
 def _rounded(quantity: str, shown: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from .search import (
     TrialsOption,
     WorkersOption,
     finish,
-    limits_of,
 )
 
 
@@ -30,13 +29,9 @@ def resume(
     format: FormatOption = "table",
 ) -> None:
     """Go on with a study: interrupted trials run again, larger limits extend it."""
-    from ..driver.launch import launch
-    from ..store.selection import choose_study
-    from ..store.store import Store
-    from ..study.study import Study
+    from ..api.searches import resume as go_on
 
-    place = Store(store)
-    stored = choose_study(place, study)
-    limits = {**stored.limits, **limits_of(workers, trials, ensembles, time)}
-    chosen = Study.from_stored(stored.name, stored.definition, limits)
-    finish(launch(chosen, place, address), store, format)
+    result = go_on(
+        study, store, address=address, workers=workers, trials=trials, ensembles=ensembles, time_minutes=time
+    )
+    finish(result, format)

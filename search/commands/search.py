@@ -1,11 +1,14 @@
 """`atoll search`: the search itself."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..terminal.store_option import DEFAULT_STORE, StoreOption
-from ..terminal.tables import FormatOption
+from ..terminal.tables import Format, FormatOption
+
+if TYPE_CHECKING:
+    from ..api.searches import SearchResult
 
 INTERRUPTED = 130  # shell convention: 128 + SIGINT
 
@@ -53,36 +56,23 @@ def search(
 
     The same study again continues it. The first limit that is reached ends it; Ctrl-C keeps everything.
     """
-    from ..study.study_file import find_study_file, read_study
+    from ..api.searches import run, study_of
 
-    limits = limits_of(workers, trials, ensembles, time)
-    given = {"seed": seed, "name": name}
-    overrides: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    chosen = read_study(find_study_file(study), overrides | ({"limits": limits} if limits else {}))
+    chosen = study_of(
+        study, seed=seed, name=name, workers=workers, trials=trials, ensembles=ensembles, time_minutes=time
+    )
     if dry_run:
         from .dry_run import dry_run as preview
 
         preview(chosen, store, format)
         return
-
-    from ..driver.launch import launch
-    from ..store.store import Store
-
-    finish(launch(chosen, Store(store), address), store, format)
+    finish(run(chosen, store, address=address), format)
 
 
-def limits_of(
-    workers: int | None, trials: int | None, ensembles: int | None, time: float | None
-) -> dict[str, Any]:
-    """Returns the limits that the command line names."""
-    given = {"workers": workers, "trials": trials, "ensembles": ensembles, "time_minutes": time}
-    return {key: value for key, value in given.items() if value is not None}
-
-
-def finish(campaign: Any, store: Any, format: Any) -> None:
+def finish(result: "SearchResult", format: Format) -> None:
     """Prints the leaderboard, or ends with the status of an interruption."""
     from .leaderboard import leaderboard
 
-    if campaign.end_reason is None:
+    if result.end_reason is None:
         raise typer.Exit(INTERRUPTED)
-    leaderboard(study=campaign.study.study_name, store=store, format=format)
+    leaderboard(study=result.study.study_name, store=result.store.path, format=format)

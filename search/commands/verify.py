@@ -50,30 +50,19 @@ def verify(
     if device is not None:
         _pre_check(folder, device, format)
         return
-    from ..export.quality_on_test import look_again
-    from ..export.verification import other_versions, verify_export
-    from ..store.store import Store
+    from ..api.exports import verify as verify_folder
 
-    rows = verify_export(folder, trust)
-    looked_at = test and all(row.verdict != "differs" for row in rows)
-    if looked_at:
-        place = Store(store)
-        looked, counted = look_again(folder, place)
-        rows = [*(row for row in rows if row.figure != looked.figure), looked]
-        where = f"and counted in {place.path}" if counted else f"alone: {place.path} does not know the trial"
-        say(f"the test split was looked at again: written into the card {where}")
-    shown = [row.to_json() for row in rows]
+    found = verify_folder(folder, trust, test=test, store=store)
+    shown = [row.to_json() for row in found.rows]
     if format == "table":
         shown = [{name: _text(value) for name, value in row.items()} for row in shown]
     columns = COLUMNS if format == "table" else [*COLUMNS, WHY]
     print_table(shown, columns, format, f"{folder} against its card")
-    whys = dict.fromkeys(row.why for row in rows if row.why)
-    for line in [*whys, *other_versions(folder)]:
-        say(line)
-    different = [row.figure for row in rows if row.verdict == "differs"]
-    if different:
-        unseen = "; the test split was not looked at" if test and not looked_at else ""
-        say(f"{folder} is not what its card says: {', '.join(different)} differ{unseen}")
+    for note in found.notes:
+        say(note)
+    if not found.passed:
+        unseen = "; the test split was not looked at" if test and not found.looked_at_test else ""
+        say(f"{folder} is not what its card says: {', '.join(found.differing)} differ{unseen}")
         raise typer.Exit(DIFFERENT)
 
 

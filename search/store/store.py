@@ -41,7 +41,7 @@ class Store:
         path: the DuckDB file; the journal and the driver's lock lie beside it under the same stem.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         stem = self.path.stem if self.path.suffix == ".duckdb" else self.path.name
         self.journal_path = self.path.with_name(f"{stem}.journal.jsonl")

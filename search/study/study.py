@@ -3,9 +3,9 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ...evaluators.ranking.constraints import DEFAULT_CONSTRAINTS
 from ...evaluators.ranking.ranking import check_weights, profile_weights
@@ -83,23 +83,24 @@ class Study(BaseModel):
 
     @classmethod
     def create(cls, values: Mapping[str, Any]) -> "Study":
-        """Builds a study with everything that was left open filled in.
-
-        Args:
-            values: as the YAML holds them.
+        """Builds a study from the values that a YAML file holds; the same as `Study(**values)`.
 
         Raises:
             pydantic.ValidationError: unknown keys, wrong types, out of range.
             StudyMistake: unknown task, technique, device, profile or metric; lengths that exclude each other.
         """
-        study = cls.model_validate(dict(values))
+        return cls.model_validate(dict(values))
+
+    @model_validator(mode="after")
+    def _completed(self) -> Self:
+        """Checks what one field alone does not tell, and fills in what was left open."""
         with at("task"):
-            task = load_task(study.task)
+            task = load_task(self.task)
         with at("device"):
-            check_device(study.device)
+            check_device(self.device)
         with at("profile"):
-            check_weights(profile_weights(study.profile))
-        chosen = [t.name for t in TECHNIQUES] if study.techniques is None else list(study.techniques)
+            check_weights(profile_weights(self.profile))
+        chosen = [t.name for t in TECHNIQUES] if self.techniques is None else list(self.techniques)
         for position, name in enumerate(chosen):
             with at("techniques", position):
                 technique_named(name)
@@ -107,22 +108,27 @@ class Study(BaseModel):
             raise StudyMistake(
                 f"techniques: got {chosen}, allowed are one or more names, each once", ("techniques",)
             )
-        settings = checked_grids(study.settings, chosen)
-        if study.min_steps > study.max_steps:
+        settings = checked_grids(self.settings, chosen)
+        if self.min_steps > self.max_steps:
             raise StudyMistake(
-                f"min_steps: got {study.min_steps}, allowed is at most max_steps, which is {study.max_steps}",
-                ("min_steps" if "min_steps" in study.model_fields_set else "max_steps",),
+                f"min_steps: got {self.min_steps}, allowed is at most max_steps, which is {self.max_steps}",
+                ("min_steps" if "min_steps" in self.model_fields_set else "max_steps",),
             )
         for recipe in fixed_recipes():
             check_order(recipe)
-        return study.model_copy(
-            update={
-                "techniques": tuple(t.name for t in TECHNIQUES if t.name in chosen),
-                "settings": settings,
-                "epochs_per_step": float(study.epochs_per_step or task.epochs_per_step),
-                "constraints": checked_constraints(study.constraints),
-            }
+        # past the freezing, and without a word in `model_fields_set`: that says what was given
+        self.__dict__.update(
+            techniques=tuple(t.name for t in TECHNIQUES if t.name in chosen),
+            settings=settings,
+            epochs_per_step=float(self.epochs_per_step or task.epochs_per_step),
+            constraints=checked_constraints(self.constraints),
         )
+        return self
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """What was given alone: the defaults are many."""
+        given = self.model_fields_set
+        return [(name, getattr(self, name)) for name in type(self).model_fields if name in given]
 
     @property
     def technique_types(self) -> tuple[type[Technique], ...]:
@@ -133,7 +139,7 @@ class Study(BaseModel):
     def budget_epochs(self) -> float:
         """Passes over the training split after every step: the budget in a trial's key."""
         if self.epochs_per_step is None:
-            raise ValueError("a study made by Study.create has a budget")
+            raise ValueError("a study has a budget once it was checked")
         return self.epochs_per_step
 
     @property

@@ -60,18 +60,31 @@ def read_study(path: Path, overrides: dict[str, Any] | None = None) -> Study:
     Raises:
         AtollError: the file cannot be read, is no YAML, or says something that is not allowed.
     """
-    given = _parse(path)
-    values, added = dict(given.values), overrides or {}
-    merged = values | added
+    given, added = _parse(path), overrides or {}
+    return _create(_merged(given.values, added), str(path), given, added)
+
+
+def create_study(values: dict[str, Any], where: str, overrides: dict[str, Any] | None = None) -> Study:
+    """Builds a study from values that come from no file.
+
+    Args:
+        values: as a file holds them.
+        where: begins the message of an error.
+        overrides: as for `read_study`.
+
+    Raises:
+        AtollError: they say something that is not allowed.
+    """
+    return _create(_merged(values, overrides or {}), where)
+
+
+def _merged(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """Returns values with some replaced; those of `limits` one by one."""
+    merged = values | overrides
     limits = values.get("limits", {})
     if "limits" in merged:  # a wrong value in the file stays wrong, whatever the command line adds
         merged["limits"] = limits | merged["limits"] if isinstance(limits, dict) else limits
-    return _create(merged, str(path), given, added)
-
-
-def create_study(values: dict[str, Any], where: str) -> Study:
-    """Builds a study from values that come from no file; `where` begins the message of an error."""
-    return _create(values, where)
+    return merged
 
 
 def task_study(task: str) -> dict[str, Any]:

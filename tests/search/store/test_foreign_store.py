@@ -130,7 +130,7 @@ def test_names_do_not_decide_where_a_report_is_written(place, atoll, tmp_path, n
 
 @pytest.mark.parametrize("name", ["../../ESCAPED", "/../../../ESCAPED", "-x/../y"])
 def test_names_do_not_decide_where_an_export_is_written(place, atoll, tmp_path, monkeypatch, name):
-    from atoll.search.export import export
+    from atoll.search.api import exports
     from atoll.spaces.errors import AtollError
 
     folders = []
@@ -139,7 +139,7 @@ def test_names_do_not_decide_where_an_export_is_written(place, atoll, tmp_path, 
         folders.append(out)
         raise AtollError("far enough")
 
-    monkeypatch.setattr(export, "export_trial", exported)
+    monkeypatch.setattr(exports, "export_trial", exported)
     change(place, ("UPDATE trial_rows SET trial = ? WHERE recipe <> 'baseline'", name), *renamed(name))
     for trial in ("best", name):
         atoll("export", f"--study={name}", "--", trial)

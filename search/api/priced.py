@@ -1,17 +1,25 @@
-"""What `atoll predict` prices: a recipe on a network of the zoo, a stored trial, or a file."""
+"""What can be priced: a recipe on a network of the zoo, a stored trial, or a file."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from torch import nn
+
+from ...evaluators.measuring.artifact import model_bytes
+from ...evaluators.steps.evaluate import planned_for
+from ...hw_models.tables.file_table import layer_table_of_file
+from ...hw_models.tables.flop_count import FlopCount
+from ...hw_models.tables.layer_table import LayerTable
+from ...hw_models.tables.network_table import layer_table
+from ...hw_models.tables.planned import planned_steps
 from ...spaces.errors import AtollError
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from ...hw_models.tables.flop_count import FlopCount
-    from ...hw_models.tables.layer_table import LayerTable
-    from ...spaces.recipes.recipe import Recipe
+from ...spaces.layers.structure import input_shape_of
+from ...spaces.layers.structure import structure as describe
+from ...spaces.networks import SURROGATES
+from ...spaces.recipes.order import check_order
+from ...spaces.recipes.recipe import Recipe
+from ..store.selection import choose_study, choose_trial
+from ..store.store import Store
 
 
 @dataclass(frozen=True)
@@ -28,9 +36,9 @@ class Priced:
     """
 
     title: str
-    table: "LayerTable"
+    table: LayerTable
     model_bytes: int
-    flops: "FlopCount"
+    flops: FlopCount
     size_status: str = "interpolated"
     notes: tuple[str, ...] = ()
 
@@ -41,47 +49,39 @@ def priced_file(path: Path) -> Priced:
     Raises:
         AtollError: the file cannot be read.
     """
-    from ...hw_models.tables.file_table import layer_table_of_file
-    from ...hw_models.tables.flop_count import FlopCount
 
     table = layer_table_of_file(path)
     return Priced(str(path), table, path.stat().st_size, FlopCount.of(table))
 
 
-def priced_trial(store: Path, study: str | None, trial: str) -> Priced:
+def priced_trial(store: Store, study: str | None, trial: str) -> Priced:
     """Returns a stored trial: its recipe on its task's network.
 
     Raises:
         AtollError: there is no such store, study or trial.
     """
-    from ...evaluators.steps.evaluate import planned_for
-    from ...spaces.layers.structure import input_shape_of
-    from ...spaces.recipes.recipe import Recipe
-    from ..store.selection import choose_study, choose_trial
-    from ..store.store import Store
 
-    place = Store(store)
-    stored = choose_study(place, study)
-    chosen = choose_trial(place, stored, trial)
+    stored = choose_study(store, study)
+    chosen = choose_trial(store, stored, trial)
     recipe = Recipe.parse(chosen["recipe"])
     structures = [planned_for(prefix, stored.task) for prefix in recipe.prefixes()]
     return _priced(f"{recipe} of {stored.name}", recipe, structures, input_shape_of(structures[0]))
 
 
-def priced_recipe(text: str, network: str, size: str, classes: int) -> Priced:
+def priced_recipe(recipe: Recipe, network: str, shape: tuple[int, int, int], classes: int) -> Priced:
     """Returns a recipe on a network of the zoo.
+
+    Args:
+        recipe: any, legal or not.
+        network: its name.
+        shape: (channels, height, width) of one image.
+        classes: that it tells apart.
 
     Raises:
         AtollError: for a recipe that is not legal, an unknown network, or a size that does not fit it.
     """
-    from ...hw_models.fitting.measurements import parse_size
-    from ...hw_models.tables.planned import planned_steps
-    from ...spaces.networks import SURROGATES
-    from ...spaces.recipes.order import check_order
-    from ...spaces.recipes.recipe import Recipe
 
-    recipe = check_order(Recipe.parse(text))
-    shape = parse_size(size, "--input")
+    check_order(recipe)
     structures = list(planned_steps(recipe, network, shape, classes))
     priced = _priced(f"{recipe} of {network}", recipe, structures, shape)
     if network not in SURROGATES:
@@ -90,14 +90,8 @@ def priced_recipe(text: str, network: str, size: str, classes: int) -> Priced:
     return replace(priced, table=replace(priced.table, surrogate=True), notes=(*priced.notes, note))
 
 
-def _priced(
-    title: str, recipe: "Recipe", structures: "list[nn.Module]", shape: tuple[int, int, int]
-) -> Priced:
+def _priced(title: str, recipe: Recipe, structures: list[nn.Module], shape: tuple[int, int, int]) -> Priced:
     """Prices the last of the structures that a recipe's steps leave, the uncompressed network first."""
-    from ...evaluators.measuring.artifact import model_bytes
-    from ...hw_models.tables.flop_count import FlopCount
-    from ...hw_models.tables.network_table import layer_table
-    from ...spaces.layers.structure import structure as describe
 
     notes = [f"{step} is a lower bound" for step in recipe if not step.plan_is_exact]
     size_status = "extrapolated" if notes else "interpolated"

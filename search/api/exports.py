@@ -1,0 +1,139 @@
+"""Exports: a trial as the folder that ships, and the check of such a folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...spaces.outside.file_names import file_name
+from ..export.export import ARTIFACT, export_trial
+from ..export.quality_on_test import look_again
+from ..export.verification import Checked, other_versions, verify_export
+from ..store.selection import choose_study, choose_trial
+from ..terminal.said import say
+from .default_store import Place, store_at
+
+#: below the current folder, where no folder is given
+EXPORTS = Path("exports")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A folder that ships.
+
+    Args:
+        folder: that was written.
+        card: what is known of it, as `card.json` there holds it: recipe, metrics, baseline, artifact,
+            waterfall, predictions, versions.
+    """
+
+    folder: Path
+    card: dict[str, Any]
+
+    @property
+    def artifact(self) -> Path:
+        """The `.tflite` file."""
+        return self.folder / ARTIFACT
+
+    @property
+    def compression_ratio(self) -> float:
+        """How many times smaller the file is than the baseline's."""
+        return self.card["baseline"]["model_bytes"] / self.card["artifact"]["model_bytes"]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came of computing an export again.
+
+    Args:
+        folder: that was verified.
+        rows: every figure of its card beside what its files give.
+        notes: what a reader should know, a sentence each.
+        looked_at_test: whether the test split was looked at again, which is never done for files that differ.
+    """
+
+    folder: Path
+    rows: tuple[Checked, ...]
+    notes: tuple[str, ...]
+    looked_at_test: bool = False
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """The figures that differ."""
+        return tuple(row.figure for row in self.rows if row.verdict == "differs")
+
+    @property
+    def passed(self) -> bool:
+        """Whether none differs; what could not be compared is in the rows and notes."""
+        return not self.differing
+
+
+def export(
+    trial: str = "best",
+    store: Place = None,
+    out: Path | str | None = None,
+    *,
+    study: str | None = None,
+    profile: str | None = None,
+    any_agreement: bool = False,
+    any_float: bool = False,
+    also: Sequence[str] = (),
+) -> Exported:
+    """Writes a trial as a verified LiteRT file with its weights, recipe and model card.
+
+    Args:
+        trial: its name, its recipe, or `best`.
+        store: where it is; `ATOLL_STORE`, else `./atoll.duckdb`, when None.
+        out: the folder; `exports/STUDY-TRIAL` when None. An earlier export there is replaced as a whole.
+        study: which; the newest when None.
+        profile: which `best`; by the study's own weights when None.
+        any_agreement: write also a file that disagrees with its network.
+        any_float: write also a file that computes in float though integers were asked for.
+        also: further forms: `pack`, `c_array`, `onnx`, `executorch`, `torch_export`.
+
+    Returns:
+        folder and card.
+
+    Raises:
+        AtollError: no such trial or form, a form's packages are not installed, `out` is another folder, or
+            the file is not what the network is.
+    """
+    place = store_at(store)
+    stored = choose_study(place, study)
+    chosen = choose_trial(place, stored, trial, profile)
+    folder = Path(out) if out is not None else EXPORTS / file_name(f"{stored.name}-{chosen['trial']}")
+    card = export_trial(
+        place, stored, chosen, folder, any_agreement=any_agreement, any_float=any_float, also=also, say=say
+    )
+    return Exported(folder, card)
+
+
+def verify(
+    folder: Path | str, trust: bool = False, *, test: bool = False, store: Place = None
+) -> Verification:
+    """Computes the figures of an export again from its files and compares them with its card.
+
+    Args:
+        folder: what `export` wrote, here or elsewhere.
+        trust: run also what somebody else may have written: forms that can run code, and a file of which
+            Atoll would not write the same bytes.
+        test: look at the test split again, if nothing differs, and write that into the card.
+        store: counts the look, where it knows the trial.
+
+    Returns:
+        every figure with its verdict; `passed` where none differs.
+
+    Raises:
+        AtollError: it is no export, a file is missing or unreadable, or a figure cannot be.
+    """
+    place = Path(folder)
+    rows = verify_export(place, trust)
+    notes = [*dict.fromkeys(row.why for row in rows if row.why), *other_versions(place)]
+    if not test or any(row.verdict == "differs" for row in rows):
+        return Verification(place, tuple(rows), tuple(notes))
+    trials = store_at(store)
+    looked, is_counted = look_again(place, trials)
+    rows = [*(row for row in rows if row.figure != looked.figure), looked]
+    where = f"and counted in {trials.path}" if is_counted else f"alone: {trials.path} does not know the trial"
+    notes.append(f"the test split was looked at again: written into the card {where}")
+    return Verification(place, tuple(rows), tuple(notes), looked_at_test=True)

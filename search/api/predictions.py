@@ -1,0 +1,144 @@
+"""Prices: what a recipe, a file or a stored trial would cost on a device, without training."""
+
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from ...hw_models.devices.device import Device
+from ...hw_models.formulas.cost_model import QUANTITIES
+from ...hw_models.formulas.prediction import Prediction
+from ...hw_models.tables.flop_count import FlopCount
+from ...spaces.errors import AtollError
+from ...spaces.recipes.recipe import Recipe
+from ..study.study import DEFAULT_DEVICE
+from .default_store import Place, store_at
+from .priced import Priced, priced_file, priced_recipe, priced_trial
+
+#: the papers' network and images, with the classes of PUB-III
+NETWORK, INPUT_SHAPE, CLASSES = "baseline_cnn", (3, 64, 64), 35
+_FILE_ENDING = ".tflite"
+#: pixels; torch counts the bytes of a feature map in 63 bits
+_LONGEST = 100_000
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What something would cost on a device, each figure with its nominal 90 % interval.
+
+    Args:
+        title: what was priced.
+        device: whose figures they are.
+        setup: the measurement set-up that they refer to, in words.
+        latency_ms: of one image, in milliseconds; None where the device was never timed.
+        peak_memory_bytes: most that is in memory at a time; None where that was never measured.
+        model_bytes: size of the LiteRT file: exact, unless its status says otherwise; a lower bound has no
+            upper end (infinity).
+        macs: multiply-accumulates of one image.
+        flops: operations of one image.
+        notes: what a reader of the figures should know, a sentence each.
+    """
+
+    title: str
+    device: str
+    setup: str
+    latency_ms: Prediction | None
+    peak_memory_bytes: Prediction | None
+    model_bytes: Prediction
+    macs: int
+    flops: FlopCount
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, dict[str, Any]]:
+        """Returns value, low, high (None where there is no end), status and set-up of each figure."""
+        figures = {name: getattr(self, name) for name in (*QUANTITIES, "model_bytes")}
+        found = {name: figure.to_json() for name, figure in figures.items() if figure is not None}
+        for figure in found.values():
+            figure["high"] = None if figure["high"] == inf else figure["high"]
+        return found
+
+
+def predict(
+    what: Recipe | Path | str,
+    *,
+    network: str | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+    classes: int | None = None,
+    device: Device | str = DEFAULT_DEVICE,
+    setup: str | None = None,
+) -> Predicted:
+    """Predicts latency, peak memory and file size on a device; nothing is trained.
+
+    Where a step's structure depends on data, the figures are a lower bound, and a note says so.
+
+    Args:
+        what: a recipe, its text, or a `.tflite` file.
+        network: of the zoo; `baseline_cnn` when None. A file has its own, as the next two.
+        input_shape: (channels, height, width) of one image; (3, 64, 64) when None.
+        classes: 35 when None.
+        device: NAME or NAME:SETUP.
+        setup: one of the device's measurement set-ups. Where none is chosen the value is the first one's and
+            the interval holds those of all.
+
+    Returns:
+        the three figures with their intervals.
+
+    Raises:
+        AtollError: an illegal recipe, an unknown network, device or set-up, a shape that does not fit the
+            network, or a file that cannot be read.
+    """
+    if isinstance(what, Path) or (isinstance(what, str) and what.endswith(_FILE_ENDING)):
+        if (network, input_shape, classes) != (None, None, None):
+            raise AtollError("predict: network, input_shape and classes go with a recipe; a file has its own")
+        return _predicted(priced_file(Path(what)), device, setup)
+    recipe = Recipe.parse(what) if isinstance(what, str) else what
+    shape = INPUT_SHAPE if input_shape is None else input_shape
+    if len(shape) != 3 or not all(isinstance(length, int) and 0 < length < _LONGEST for length in shape):
+        raise AtollError(f"predict: input_shape: got {shape}, allowed is (channels, height, width)")
+    priced = priced_recipe(recipe, network or NETWORK, shape, CLASSES if classes is None else classes)
+    return _predicted(priced, device, setup)
+
+
+def predict_trial(
+    trial: str = "best",
+    store: Place = None,
+    *,
+    study: str | None = None,
+    device: Device | str = DEFAULT_DEVICE,
+    setup: str | None = None,
+) -> Predicted:
+    """Predicts the same for a stored trial, on the network of its task.
+
+    Args:
+        trial: its name, its recipe, or `best`.
+        store: where it is.
+        study: which; the newest when None.
+        device, setup: as for `predict`.
+
+    Raises:
+        AtollError: there is no such trial, or as for `predict`.
+    """
+    return _predicted(priced_trial(store_at(store), study, trial), device, setup)
+
+
+def _predicted(priced: Priced, device: Device | str, setup: str | None) -> Predicted:
+    board = device if isinstance(device, Device) else Device.load(device)
+    if setup is not None and board.setup not in (None, setup):
+        raise AtollError(f"predict: got the set-ups {board.setup} and {setup}, allowed is one of them")
+    found = board.predict(priced.table, setup, priced.model_bytes)
+    chosen = board.about.setup(setup or board.setup).name
+    lacking = (f"{name} was never measured in set-up {chosen}" for name in board.lacking(setup))
+    is_spread = (setup or board.setup) is None and len(board.about.comparable("latency_ms")) > 1
+    # the file is lowered from the structure byte by byte: no interval; a lower bound has no upper end
+    high = priced.model_bytes if priced.size_status == "interpolated" else inf
+    return Predicted(
+        title=priced.title,
+        device=board.name,
+        setup=f"{chosen}, intervals with the spread between set-ups" if is_spread else chosen,
+        latency_ms=found.get("latency_ms"),
+        peak_memory_bytes=found.get("peak_memory_bytes"),
+        model_bytes=Prediction(priced.model_bytes, priced.model_bytes, high, priced.size_status),
+        macs=priced.table.macs,
+        flops=priced.flops,
+        notes=(*lacking, *board.gaps(priced.table, setup), *priced.notes),
+    )

@@ -1,0 +1,152 @@
+"""Searches: begun by `run`, gone on with by `resume`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..driver.launch import launch
+from ..store.rows import Row
+from ..store.selection import choose_study, ranked_trials
+from ..store.store import Store
+from ..study import study_file
+from ..study.study import Study
+from .default_store import Place, store_at
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search left: everything is in the store.
+
+    Args:
+        study: what was searched, complete; its `study_name` finds it in the store.
+        store: where its trials are.
+        end_reason: which limit was reached, in words; None where Ctrl-C came first.
+    """
+
+    study: Study
+    store: Store
+    end_reason: str | None
+
+    def leaderboard(self, profile: str | None = None) -> list[Row]:
+        """Returns the finished trials that meet the study's constraints, best first, a dict a trial.
+
+        Args:
+            profile: the weights of the score; the study's own when None.
+
+        Raises:
+            AtollError: an unknown profile, or the baseline is not finished.
+        """
+        return ranked_trials(self.store, choose_study(self.store, self.study.study_name), profile)
+
+
+def study_of(
+    study: Study | Mapping[str, Any] | Path | str | None,
+    *,
+    seed: int | None = None,
+    name: str | None = None,
+    workers: int | None = None,
+    trials: int | None = None,
+    ensembles: int | None = None,
+    time_minutes: float | None = None,
+) -> Study:
+    """Returns a study with some of its values replaced.
+
+    Args:
+        study: a study, its values as a YAML file holds them, such a file, or the name of a built-in study;
+            the demo when None.
+        seed: of everything random; another seed is another study.
+        name: of the study.
+        workers: trials at a time.
+        trials: end when so many are finished or failed in all.
+        ensembles: end when so many proposed ensembles are finished.
+        time_minutes: start nothing new after so many.
+
+    Raises:
+        AtollError: it cannot be read, or says something that is not allowed.
+    """
+    limits = _given(workers=workers, trials=trials, ensembles=ensembles, time_minutes=time_minutes)
+    values = _given(seed=seed, name=name) | ({"limits": limits} if limits else {})
+    if isinstance(study, Study):
+        if not values:
+            return study
+        study = study.model_dump(exclude_unset=True)
+    if isinstance(study, Mapping):
+        return study_file.create_study(dict(study), "study", values)
+    return study_file.read_study(study_file.find_study_file(None if study is None else str(study)), values)
+
+
+def run(
+    study: Study | Mapping[str, Any] | Path | str,
+    store: Place = None,
+    *,
+    address: str | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+    workers: int | None = None,
+    trials: int | None = None,
+    ensembles: int | None = None,
+    time_minutes: float | None = None,
+) -> SearchResult:
+    """Searches until a limit is reached or Ctrl-C; progress is told on stderr.
+
+    The same study again goes on where it was. A script needs no `if __name__ == "__main__"`: workers are
+    Ray's processes, and do not import it.
+
+    Args:
+        study: a study, its values as a YAML file holds them, such a file, or the name of a built-in study.
+        store: where trials live; `ATOLL_STORE`, else `./atoll.duckdb`, when None.
+        address: HOST:PORT of a Ray cluster; one on this machine, for as long as this takes, when None.
+        seed, name, workers, trials, ensembles, time_minutes: replace what the study says, see `study_of`.
+
+    Returns:
+        study, store and the reason of the end.
+
+    Raises:
+        AtollError: the study is not allowed, or the store knows another one of its name; another process
+            drives the store; no cluster answers; or nothing could be evaluated.
+    """
+    chosen = study_of(
+        study, seed=seed, name=name, workers=workers, trials=trials, ensembles=ensembles,
+        time_minutes=time_minutes,
+    )  # fmt: skip
+    return _launched(chosen, store_at(store), address)
+
+
+def resume(
+    name: str | None = None,
+    store: Place = None,
+    *,
+    address: str | None = None,
+    workers: int | None = None,
+    trials: int | None = None,
+    ensembles: int | None = None,
+    time_minutes: float | None = None,
+) -> SearchResult:
+    """Goes on with a study of the store: interrupted trials run again, larger limits extend it.
+
+    Args:
+        name: of the study; the newest when None.
+        store, address: as for `run`.
+        workers, trials, ensembles, time_minutes: replace the limits that the store knows.
+
+    Returns:
+        as `run`.
+
+    Raises:
+        AtollError: there is no such study, or as for `run`.
+    """
+    place = store_at(store)
+    stored = choose_study(place, name)
+    limits = _given(workers=workers, trials=trials, ensembles=ensembles, time_minutes=time_minutes)
+    chosen = Study.from_stored(stored.name, stored.definition, {**stored.limits, **limits})
+    return _launched(chosen, place, address)
+
+
+def _launched(study: Study, store: Store, address: str | None) -> SearchResult:
+    campaign = launch(study, store, address)
+    return SearchResult(campaign.study, campaign.store, campaign.end_reason)
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
