@@ -27,7 +27,7 @@ TIME_LIMIT_S = 120  # a guard against hanging, far above what a fast test takes
 SLOW_TIME_LIMIT_S = 600
 LONG_TIME_LIMIT_S = 3600
 _LOADED_TWICE = pytest.StashKey[list[str]]()
-OUR_FOLDERS = {"clusters", "evaluators", "hw_models", "search", "spaces"}
+OUR_FOLDERS = {"clusters", "evaluators", "hw_models", "search", "spaces", "testing"}
 
 # Shared machines stall, so no deadline; the same examples every run, so that a failure comes back.
 settings.register_profile("atoll", deadline=None, derandomize=True)

@@ -1,4 +1,4 @@
-"""What `from atoll import …` gives: every name, in whatever order things are imported, and at no cost before."""
+"""What `from atoll import …` gives: every name, in whatever order things are imported, at no cost before."""
 
 import ast
 import subprocess
@@ -10,11 +10,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NAMES = (
-    "AtollError", "Device", "Recipe", "Store", "Study", "Technique", "export", "predict", "resume", "run", "verify",
+    "AtollError", "Device", "Recipe", "Store", "Study", "Technique",
+    "export", "predict", "resume", "run", "verify",
 )  # fmt: skip
 MODULES = sorted(
     ".".join(("atoll", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
-    for folder in ("spaces", "hw_models", "evaluators", "search")
+    for folder in ("spaces", "hw_models", "evaluators", "search", "testing")
     for path in (ROOT / folder).rglob("*.py")
 )
 #: what others wrote is imported once; then each case is a fork, in which nothing of Atoll's is loaded
@@ -42,7 +43,7 @@ def check(first):
         assert after[name] is before[name], name
         where = importlib.import_module(before[name].__module__)
         assert getattr(where, before[name].__qualname__) is before[name], name
-    assert not any(name.split(".")[0] in ("search", "spaces") for name in sys.modules)
+    assert not any(name.split(".")[0] in ("search", "spaces", "testing") for name in sys.modules)
 
 assert not any(name.split(".")[0] == "atoll" for name in sys.modules)
 for first in {firsts!r}:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGE_FOLDERS = ("evaluators", "hw_models", "search", "spaces")
+PACKAGE_FOLDERS = ("evaluators", "hw_models", "search", "spaces", "testing")
 NOT_SHIPPED = {"__pycache__"}
 
 pytestmark = pytest.mark.slow

@@ -13,6 +13,7 @@ from atoll.hw_models.tables.network_table import layer_table
 from atoll.hw_models.tables.tflite_file import TfliteFile
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.recipes.recipe import Recipe
+from atoll.testing import World
 from torch import Tensor, nn
 
 SHAPE = (3, 12, 12)
@@ -128,30 +129,17 @@ class Small(nn.Module):
         return self.softmax(self.head(FUNCTIONS[self.last_function](x)))
 
 
-class World:
+def world() -> World:
     """What the steps may ask for: ten images, no training."""
-
-    input_shape, num_classes, teacher, epochs_left = SHAPE, 5, None, 0.0
-
-    def __init__(self) -> None:
-        self.generator = torch.Generator().manual_seed(0)
-        self._images = torch.rand(10, *SHAPE, generator=torch.Generator().manual_seed(1)) * 2 - 1
-
-    def images(self, count):
-        return self._images[:count]
-
-    def examples(self, count):
-        return self._images[:count], (torch.arange(10) % 5)[:count]
-
-    def fit(self, model, **_):
-        pass
+    images = torch.rand(10, *SHAPE, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    return World(images, torch.arange(10) % 5, None, epochs=0)
 
 
 def both(network, recipe):
     """The table of the compressed network, that of its file, the file."""
     model = adopt(network.eval(), SHAPE).eval()
     for step in Recipe.parse(recipe):
-        model, _ = step.apply(model, World())
+        model, _ = step.apply(model, world())
     content = lower(model.eval(), SHAPE)
     plan = layer_table(model, SHAPE, "plan")
     return plan, layer_table_of(TfliteFile.parse(content), "file"), content

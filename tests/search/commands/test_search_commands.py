@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from atoll.evaluators.measuring.measure import Price
-from atoll.evaluators.steps.replay import Replay
 from atoll.search.commands.cli import main
 from atoll.search.commands.doctor import doctor_rows
 from atoll.search.driver import launch, runner, work
@@ -18,6 +17,7 @@ from atoll.search.study.study import Study
 from atoll.spaces.errors import AtollError
 from atoll.spaces.recipes.recipe import Recipe
 from atoll.spaces.techniques import TECHNIQUES
+from atoll.testing import Replay
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from atoll.evaluators.ranking.constraints import parse_constraints
 from atoll.evaluators.ranking.metrics import Metrics
-from atoll.evaluators.steps.replay import Replay
 from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.steps.work import Outcome, Work
 from atoll.search.driver import proposals as proposals_module
@@ -32,6 +31,7 @@ from atoll.search.study.reference import PAPERS, REFERENCE
 from atoll.search.study.study import Study
 from atoll.spaces.errors import AtollError, MachineError
 from atoll.spaces.recipes.recipe import Recipe
+from atoll.testing import Replay
 
 Pricer = Callable[[Any], dict[str, Any]]
 FIXED = len(REFERENCE) + len(PAPERS)
@@ -239,15 +239,13 @@ def test_two_studies_share_a_store(study: Study, store: Store, replay: Replay) -
 _DRIVER = """
 import sys, time
 from pathlib import Path
-sys.path.insert(0, {folder!r})
-import conftest
-from atoll.evaluators.steps.replay import Replay
+from atoll import testing
 from atoll.search.driver.runner import drive_here, run_here
 from atoll.search.store.store import Store
 from atoll.search.study.study import Study
 from atoll.search.driver.trial import Trial
-replay = Replay({{"baseline": conftest.BASELINE}}, conftest.EFFECTS, seconds=0.05)
-study = Study.create(conftest.STUDY)
+replay = testing.made_up_replay(0.05)
+study = Study.create(testing.STUDY)
 run_here(study, Store(Path({store!r})), lambda campaign: drive_here(campaign, replay))
 """
 
@@ -257,7 +255,7 @@ def test_kill_9_loses_nothing_and_counts_nothing_twice(
 ) -> None:
     whole = Store(tmp_path / "whole.duckdb")
     run(study, whole, replay)
-    code = _DRIVER.format(folder=str(Path(__file__).parents[1]), store=str(store.path))
+    code = _DRIVER.format(store=str(store.path))
     driver = subprocess.Popen([sys.executable, "-c", code])
     try:
         ended = 0

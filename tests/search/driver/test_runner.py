@@ -15,7 +15,6 @@ from typing import Any
 
 import psutil
 import pytest
-from atoll.evaluators.steps.replay import Replay
 from atoll.evaluators.steps.work import Outcome, Work
 from atoll.search.driver.runner import drive_here, run_here, run_study, threads_of
 from atoll.search.proposer.proposer import Proposer
@@ -25,6 +24,7 @@ from atoll.search.study.reference import PAPERS, REFERENCE
 from atoll.search.study.study import Limits, Study
 from atoll.spaces.errors import AtollError
 from atoll.spaces.machine.resources import cores
+from atoll.testing import Replay
 
 FIXED = len(REFERENCE) + len(PAPERS)
 
@@ -110,14 +110,12 @@ def test_a_search_by_two_workers_survives_whatever_its_trials_do(
 _DRIVER = """
 import sys
 from pathlib import Path
-sys.path.insert(0, {folder!r})
-import conftest
-from atoll.evaluators.steps.replay import Replay
+from atoll import testing
 from atoll.search.driver.runner import run_study
 from atoll.search.store.store import Store
 from atoll.search.study.study import Limits, Study
-replay = Replay({{"baseline": conftest.BASELINE}}, conftest.EFFECTS, seconds=0.4)
-study = Study.create({{**conftest.STUDY, "limits": {{"ensembles": 8, "workers": 1}}}})
+replay = testing.made_up_replay(0.4)
+study = Study.create({{**testing.STUDY, "limits": {{"ensembles": 8, "workers": 1}}}})
 campaign = run_study(study, Store(Path({store!r})), evaluator=replay)
 sys.exit(130 if campaign.end_reason is None else 0)
 """
@@ -128,7 +126,7 @@ sys.exit(130 if campaign.end_reason is None else 0)
 def test_an_ended_driver_leaves_a_study_that_goes_on(
     study: Study, store: Store, tmp_path: Path, replay: Replay, how: signal.Signals
 ) -> None:
-    code = _DRIVER.format(folder=str(Path(__file__).parents[1]), store=str(store.path))
+    code = _DRIVER.format(store=str(store.path))
     # A group of its own: Ctrl-C reaches every process of a terminal's group, Ray's too.
     driver = subprocess.Popen(
         [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -156,13 +154,13 @@ _CLUSTER_DRIVER = """
 import sys
 from pathlib import Path
 sys.path[:0] = {folders!r}
-import conftest, test_runner
-from atoll.evaluators.steps.replay import Replay
+import test_runner
+from atoll import testing
 from atoll.search.driver.runner import run_study
 from atoll.search.store.store import Store
 from atoll.search.study.study import Study
-replay = Replay({{"baseline": conftest.BASELINE}}, conftest.EFFECTS, seconds=0.3)
-study = Study.create({{**conftest.STUDY, "limits": {{"ensembles": 8, "workers": 2}}}})
+replay = testing.made_up_replay(0.3)
+study = Study.create({{**testing.STUDY, "limits": {{"ensembles": 8, "workers": 2}}}})
 evaluator = test_runner.InCompany(replay, Path({workers!r}))
 campaign = run_study(study, Store(Path({store!r})), evaluator=evaluator, address={address!r})
 print(campaign.end_reason)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from atoll.evaluators.steps.replay import Replay
 from atoll.search.driver.campaign import Campaign
 from atoll.search.driver.runner import drive_here
 from atoll.search.store.events import Ended, Proposed, StudyDescribed, event_from_json
@@ -18,6 +17,7 @@ from atoll.search.store.selection import choose_study
 from atoll.search.store.store import Store
 from atoll.search.study.study import Study
 from atoll.spaces.errors import AtollError
+from atoll.testing import Replay
 
 FIGURES = ("recipe", "origin", "status", "quality", "model_bytes", "latency_ms", "objective", "violation")
 

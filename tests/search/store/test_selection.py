@@ -6,31 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from atoll.evaluators.ranking.metrics import Metrics
 from atoll.search.store.events import event_from_json
 from atoll.search.store.selection import choose_study, choose_trial, ranked_trials
 from atoll.search.store.store import Store
 from atoll.search.store.stored_study import StoredStudy
 from atoll.spaces.errors import AtollError
 from atoll.spaces.recipes.recipe import Recipe
+from atoll.testing import made_up_metrics
 
-BASE = Metrics(
-    quality=0.9,
-    quality_name="accuracy",
-    macs=1_000_000,
-    latency_ms=20.0,
-    latency_ms_low=18.0,
-    latency_ms_high=22.0,
-    latency_status="interpolated",
-    peak_memory_bytes=4e6,
-    peak_memory_bytes_low=3e6,
-    peak_memory_bytes_high=5e6,
-    peak_memory_status="interpolated",
-    parameters=1000,
-    nonzero_parameters=1000,
-    payload_bytes=4000,
-    model_bytes=5000,
-)
+BASE = made_up_metrics(quality=0.9, model_bytes=5000)
 SMALL, SMALLER = "quantize(bits=8)", "prune_channels(ratio=0.5) -> quantize(bits=8)"
 
 Add = Callable[..., None]

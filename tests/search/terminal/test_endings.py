@@ -27,19 +27,17 @@ AT_MOST_S = 5.0 + 3.0
 _DRIVER = """
 import functools, sys
 from pathlib import Path
-sys.path.insert(0, {tests!r})
-import conftest
-from atoll.evaluators.steps.replay import Replay
+from atoll import testing
 from atoll.search.driver import launch, runner
 from atoll.search.commands.cli import main
 from atoll.search.study.study import Study
-replay = Replay({{"baseline": conftest.BASELINE}}, conftest.EFFECTS, seconds={seconds!r})
+replay = testing.made_up_replay({seconds!r})
 launch.run_study = functools.partial(runner.run_study, evaluator=replay)
 launch.pricer_of = lambda study: lambda recipe: {{}}
 launch._measure = lambda campaign: None
 from atoll.search.study import study_file
 limits = {{"ensembles": 8, "workers": 1}}
-study_file.read_study = lambda *_: Study.create({{**conftest.STUDY, "limits": limits}})
+study_file.read_study = lambda *_: Study.create({{**testing.STUDY, "limits": limits}})
 study_file.find_study_file = lambda name: name
 sys.exit(main(["search", "--store", {store!r}]))
 """
@@ -61,7 +59,7 @@ def heed_signals() -> None:
 
 def begin(store: Store, temp: Path, ends: int, seconds: float = 0.4) -> subprocess.Popen[str]:
     """Starts `atoll search` on replayed results, and waits until so many trials have ended."""
-    code = _DRIVER.format(tests=str(Path(__file__).parents[1]), store=str(store.path), seconds=seconds)
+    code = _DRIVER.format(store=str(store.path), seconds=seconds)
     driver = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True, cwd=store.path.parent, env={**os.environ, "TMPDIR": str(temp)},
@@ -316,7 +314,7 @@ def test_a_search_by_such_a_user_with_a_long_folder_for_temporary_files(temp: Pa
     long.mkdir()
     long.chmod(0o777)
     store = Store(temp / "atoll.duckdb")
-    code = _DRIVER.format(tests=str(Path(__file__).parents[1]), store=str(store.path), seconds=0.01)
+    code = _DRIVER.format(store=str(store.path), seconds=0.01)
     done = as_nobody_in_particular("-c", code, TMPDIR=str(long), PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
     assert "->" in done.stdout and done.stdout.isascii()

@@ -15,6 +15,7 @@ from atoll.spaces.layers.tt_dense import TTDense
 from atoll.spaces.networks import build_network
 from atoll.spaces.recipes.recipe import Recipe
 from atoll.spaces.technique.technique import Decisions, Technique
+from atoll.testing import World
 from torch import Tensor, nn
 
 SHAPE = (3, 12, 12)
@@ -47,16 +48,12 @@ class Branched(nn.Module):
         return self.head(torch.relu(self.dense(torch.flatten(x, 1))))
 
 
-class World:
+class Untrained(World):
     """Images of noise and a generator; nothing is trained."""
 
-    input_shape, num_classes, teacher, epochs_left = SHAPE, 4, None, 0.0
-
     def __init__(self, seed: int = 0) -> None:
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def images(self, count: int) -> Tensor:
-        return torch.randn(min(count, 48), *SHAPE, generator=torch.Generator().manual_seed(9))
+        noise = torch.randn(48, *SHAPE, generator=torch.Generator().manual_seed(9))
+        super().__init__(noise, torch.arange(48) % 4, None, seed, epochs=0)
 
     def fit(self, model: nn.Module, **_: Any) -> None:
         raise AssertionError("nobody asked for training")
@@ -73,7 +70,7 @@ def carry(text: str, network: nn.Module, seed: int = 0) -> tuple[nn.Module, Deci
     decisions: Decisions = {}
     for step in Recipe.parse(text):
         planned = step.plan(network)
-        network, decisions = step.apply(network, World(seed))  # type: ignore[arg-type]
+        network, decisions = step.apply(network, Untrained(seed))
         if step.plan_is_exact:
             assert structure(planned) == structure(network)
     return network, decisions
@@ -92,7 +89,7 @@ def layer(network: nn.Module, name: str) -> Layer:
 
 def logits(network: nn.Module) -> Tensor:
     with torch.no_grad():
-        return network.eval()(World().images(16))
+        return network.eval()(Untrained().images(16))
 
 
 # Which layers ----------------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from ...spaces.errors import AtollError
-from ...spaces.recipes.recipe import Recipe
-from ..ranking.figures import METRICS
-from ..ranking.metrics import Metrics
-from .work import Outcome, Work
+from ..evaluators.ranking.figures import METRICS
+from ..evaluators.ranking.metrics import Metrics
+from ..evaluators.steps.work import Outcome, Work
+from ..spaces.errors import AtollError
+from ..spaces.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True)
