@@ -7,6 +7,9 @@ from pathlib import Path
 
 from ...spaces.errors import AtollError
 
+#: of pyproject.toml, with the packages below
+EXTRA = "characters"
+
 
 @dataclass(frozen=True)
 class FontFamily:
@@ -38,8 +41,9 @@ class FontFamily:
         spec = find_spec(self.package)
         if spec is None or spec.origin is None:
             raise AtollError(
-                f"the font package {self.package.replace('_', '-')} is not installed; the task `characters` "
-                f"draws {self.name} from it. Install the pinned set again (constraints.txt)"
+                f"the task `characters` draws {self.name} from {self.package.replace('_', '-')}, which is "
+                f"not installed: pip install 'atoll[{EXTRA}]', "
+                f"in a clone .venv/bin/pip install -e '.[{EXTRA}]'"
             )
         folder = Path(spec.origin).parent / self.folder
         for file in self.files:

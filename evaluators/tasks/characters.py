@@ -1,6 +1,7 @@
 """The task `characters`: the papers' baseline CNN on 35 rendered characters (PUB-III)."""
 
 from ..datasets.characters import CLASSES, load_characters
+from ..datasets.fonts import fonts_digest
 from .task import Task
 
 CHARACTERS = Task(
@@ -12,4 +13,5 @@ CHARACTERS = Task(
     learning_rate=1e-3,  # half of what the given network was trained with (train_given.py)
     batch_size=64,
     epochs_per_step=1.0,  # one pass over 5,950 images, 15 s on two threads
+    check_data=fonts_digest,
 )

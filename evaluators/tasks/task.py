@@ -24,6 +24,8 @@ class Task:
         batch_size: images a step of fine-tuning.
         epochs_per_step: passes over the training split after every step of a recipe.
         quality_name: what `quality` means for this task.
+        check_data: raises an AtollError where the data cannot be made here; called before training; None
+            where they always can.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Task:
     batch_size: int
     epochs_per_step: float
     quality_name: str = "accuracy"
+    check_data: Callable[[], object] | None = None
 
     def dataset(self) -> Dataset:
         """Returns the data of the task."""

@@ -5,6 +5,7 @@ from shlex import quote
 from typing import Any
 
 from ...evaluators.steps.evaluate import price_recipe
+from ...evaluators.tasks import load_task
 from ...hw_models.devices.device import Device
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
@@ -38,11 +39,14 @@ def launch(study: Study, store: Store, address: str | None = None) -> Campaign:
         the campaign; its `end_reason` is None where the user interrupted it.
 
     Raises:
-        AtollError: as `run_study`; the network has no price or no file; or nothing could be evaluated because
-            of the constraints.
+        AtollError: as `run_study`; the network has no price or no file; the data cannot be made here; or
+            nothing could be evaluated because of the constraints.
     """
     price = pricer_of(study)
     try:
+        task = load_task(study.task)
+        if task.check_data is not None:
+            task.check_data()
         price(Recipe())
     except AtollError as error:
         raise AtollError(f"study {study.study_name!r} cannot begin, nothing was trained: {error}") from error

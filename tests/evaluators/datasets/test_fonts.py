@@ -1,10 +1,12 @@
 """The font families: installed, disjoint over the splits, clones counted as one."""
 
+import tomllib
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 from atoll.evaluators.datasets.characters import CLASSES
-from atoll.evaluators.datasets.fonts import FONT_FAMILIES, FontFamily, families_of, fonts_digest
+from atoll.evaluators.datasets.fonts import EXTRA, FONT_FAMILIES, FontFamily, families_of, fonts_digest
 from atoll.spaces.errors import AtollError
 from PIL import ImageFont
 
@@ -43,7 +45,7 @@ def test_no_font_is_a_metric_clone_of_one_in_another_split() -> None:
 
 def test_a_missing_package_is_named() -> None:
     family = FontFamily("Nowhere", "Nowhere", "train", "font_nowhere", "files", ("Nowhere.ttf",))
-    with pytest.raises(AtollError, match=r"font package font-nowhere is not installed.*`characters`"):
+    with pytest.raises(AtollError, match=r"draws Nowhere from font-nowhere, .* 'atoll\[characters\]'"):
         family.paths()
 
 
@@ -56,3 +58,15 @@ def test_a_missing_file_is_named() -> None:
 def test_digest_is_stable() -> None:
     assert fonts_digest() == fonts_digest()
     assert len(fonts_digest()) == 64
+
+
+def test_the_extra_of_the_message_has_every_package() -> None:
+    root = Path(__file__).parents[3]
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    packages = {family.package.replace("_", "-") for family in FONT_FAMILIES}
+    fonts = {name for name in packages if name.startswith("font-")}
+    assert set(project["optional-dependencies"][EXTRA]) == fonts
+    assert not fonts & set(project["dependencies"])
+    for package in packages - fonts:  # those that come with what is needed anyway
+        assert any(needed.startswith(package) for needed in project["dependencies"])
+    assert f".[{EXTRA}," in (root / "Makefile").read_text()

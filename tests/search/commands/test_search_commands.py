@@ -71,6 +71,16 @@ def test_a_network_without_a_price_is_refused_before_anything_runs(
     assert not Path("atoll.duckdb").exists()
 
 
+def test_data_that_cannot_be_made_here_are_told_before_anything_runs(
+    capsys: pytest.CaptureFixture[str], replayed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("atoll.evaluators.datasets.fonts.find_spec", lambda name: None)
+    said = refused(capsys, ["search", "characters"])
+    assert "cannot begin, nothing was trained: the task `characters` draws" in said
+    assert "pip install 'atoll[characters]'" in said
+    assert not Path("atoll.duckdb").exists()
+
+
 def test_resume_extends_the_newest_study(capsys: pytest.CaptureFixture[str], replayed: None) -> None:
     run(capsys, "search", "--ensembles", "2", "--format", "json")
     status, _, said = run(capsys, "resume", "--ensembles", "4", "--format", "json")
