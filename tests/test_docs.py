@@ -33,6 +33,8 @@ README = PAGES["README.md"]
 FLOORS = ("spaces", "hw_models", "evaluators", "search")
 #: stands in the pages for the folder of some export
 EXPORT = "exports/STUDY-TRIAL"
+#: begins a search in the pages' Python
+SEARCH = "run("
 #: commands that are asked in this process: each starts in seconds, and there are many
 QUICK = ("sql", "leaderboard", "report", "predict")
 #: commands that need no store and no training, and the options that make them need one
@@ -168,9 +170,11 @@ def test_public_names_are_public(page: str) -> None:
     text = " ".join(PAGES[page].split())
     names = [name for found in re.findall(r"`from atoll import ([^`]+)`", text) for name in found.split(", ")]
     public = importlib.import_module("atoll")
-    if names and not hasattr(public, "__all__"):
-        pytest.skip("atoll has no public names yet")
-    assert [name for name in names if not hasattr(public, name)] == []
+    assert [name for name in names if name not in public.__all__] == []
+
+
+def test_every_public_name_is_said() -> None:
+    assert set(importlib.import_module("atoll").__all__) <= set(re.findall(r"\w+", README))
 
 
 # What is to be pasted works ---------------------------------------------------------------------------
@@ -202,8 +206,8 @@ def test_sql_runs(page: str, store: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_python_runs(page: str, store: Path) -> None:
     assert main(["sql", "FROM studies", "--store", str(store)]) == 0  # the journal becomes a database
     for code in blocks(page, "python"):
-        if EXPORT in code:
-            compile(code, page, "exec")  # it runs where there is an export: with the three uses
+        if EXPORT in code or SEARCH in code:
+            compile(code, page, "exec")  # it runs where there is an export or a search: with the three uses
         else:
             found = run(["-c", code], store.parent)
             assert found.returncode == 0, found.stderr
@@ -247,6 +251,9 @@ def test_the_three_uses(
     for words in first:
         atoll(words)
     (folder,) = Path("exports").iterdir()
+    (code,) = [code for code in blocks("README.md", "python") if SEARCH in code]
+    found = run(["-c", code], tmp_path)  # goes on with the same study, which has nothing left to do
+    assert found.returncode == 0 and " -> " in found.stdout, found.stderr
     # evaluate has tests of its own, and would make the baseline of another study first
     further = [words for words in commands("docs/search.md") if words[0] in QUICK]
     further += commands("docs/export.md", "docs/sql.md", "docs/devices.md")
