@@ -5,7 +5,11 @@ from difflib import get_close_matches
 
 
 def known_names(got: str, known: Iterable[str]) -> str:
-    """Returns "did you mean X? Known: A, B, C" for an unknown name."""
+    """Returns what to say of an unknown name.
+
+    >>> known_names("quantise", ["cluster", "quantize"])
+    "did you mean 'quantize'? Known: cluster, quantize"
+    """
     names = sorted(known)
     close = get_close_matches(got, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""

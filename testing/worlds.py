@@ -117,5 +117,10 @@ class World:
 
 
 def bars_world(teacher: nn.Module | None = None, seed: int = 0, epochs: float = 1) -> World:
-    """Returns a world of 128 images of bars."""
+    """Returns a world of 128 images of bars.
+
+    >>> world = bars_world(epochs=2)
+    >>> tuple(world.images(5).shape), world.num_classes, world.epochs_left
+    ((5, 1, 16, 16), 4, 2)
+    """
     return World(*bars(128, seed=7), teacher, seed, epochs)

@@ -34,6 +34,12 @@ class Constraint:
 
     Raises:
         AtollError: unknown metric or comparison, or a bound that is not a finite number.
+
+    >>> smaller = Constraint.parse("ratio >= 20")
+    >>> smaller.violation({"model_bytes": 100}, {"model_bytes": 1000})  # ten times: half of what is demanded
+    0.5
+    >>> smaller.explain({"model_bytes": 100}, {"model_bytes": 1000})
+    'compression_ratio 10, demanded >= 20'
     """
 
     metric: str

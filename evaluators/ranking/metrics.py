@@ -130,6 +130,9 @@ def label_loyalty(logits_a: ArrayLike, logits_b: ArrayLike) -> float:
 
     Raises:
         AtollError: the shapes differ or are not (samples, classes), or an output is not finite.
+
+    >>> label_loyalty([[3.0, 1.0], [0.0, 2.0]], [[9.0, 0.0], [1.0, 0.0]])  # the second sample differs
+    0.5
     """
     a, b = _two_outputs(logits_a, logits_b)
     return float(np.mean(a.argmax(axis=1) == b.argmax(axis=1)))
@@ -149,6 +152,9 @@ def probability_loyalty(logits_a: ArrayLike, logits_b: ArrayLike) -> float:
 
     Raises:
         AtollError: as `label_loyalty`.
+
+    >>> probability_loyalty([[0.0, 99.0]], [[0.0, 99.0]]), probability_loyalty([[0.0, 99.0]], [[99.0, 0.0]])
+    (1.0, 0.0)
     """
     a, b = _two_outputs(logits_a, logits_b)
     p, q = _softmax(a), _softmax(b)

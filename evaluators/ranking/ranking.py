@@ -125,6 +125,9 @@ def scale(values: ArrayLike, c: int) -> NDArray[np.float64]:
 
     Returns:
         scaled figures, shape (models,): 1 at the smallest raw figure, c at the largest.
+
+    >>> scale([10.0, 15.0, 20.0], c=3).tolist()
+    [1.0, 2.0, 3.0]
     """
     n = np.asarray(values, dtype=np.float64)
     return (n - n.min()) / (n.max() - n.min()) * (c - R_MIN) + R_MIN
@@ -191,6 +194,16 @@ def rank_models(
     Raises:
         AtollError: unknown scoring; a weight below 0 or none above 0; a weight or rule for an unknown metric;
             figures that are not finite or of different length.
+
+    Three models by accuracy, which counts twice, and size:
+
+    >>> found = rank_models(
+    ...     {"quality": [0.9, 0.8, 0.7], "model_bytes": [400.0, 200.0, 0.0]},
+    ...     {"quality": 2.0, "model_bytes": 1.0},
+    ...     {"quality": True, "model_bytes": False},
+    ... )
+    >>> found.ranks, [round(score, 3) for score in found.scores]
+    ((1, 2, 3), [2.333, 2.0, 1.667])
     """
     check_scoring(scoring)
     check_weights(weights)

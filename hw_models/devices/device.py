@@ -93,6 +93,16 @@ class Device:
 
         Raises:
             AtollError: for an unknown set-up.
+
+        >>> from atoll.hw_models.tables.planned import planned_steps
+        >>> from atoll.hw_models.tables.network_table import layer_table
+        >>> from atoll.spaces.recipes.recipe import Recipe
+        >>> network, smaller = planned_steps(Recipe.parse("svd(rank=4)"), "baseline_cnn", (3, 64, 64), 35)
+        >>> board = Device.load("coral-dev-board:pub1")
+        >>> whole = board.predict(layer_table(network, (3, 64, 64), "whole"))["latency_ms"]
+        >>> part = board.predict(layer_table(smaller, (3, 64, 64), "part"))["latency_ms"]
+        >>> part.low < part.value < whole.value
+        True
         """
         chosen = setup or self.setup
         found = {}

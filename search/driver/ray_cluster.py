@@ -94,10 +94,16 @@ def cluster(address: str | None, cpus: int, folder: Path) -> Iterator[Callable[[
         what ends the command (see `ending.stop`) if Ray is gone; a thread looks too, all the time.
 
     Raises:
-        AtollError: none answers, or none can be started.
+        AtollError: none answers, or none can be started; or this process, a notebook's perhaps, is connected
+            already: its Ray was set up otherwise, and would be ended with the search.
     """
     import ray
 
+    if ray.is_initialized():
+        raise AtollError(
+            "Ray runs in this process already: call ray.shutdown() first, and give HOST:PORT of its cluster "
+            "as the address to search there"
+        )
     common: dict[str, Any] = {
         "log_to_driver": False,
         "logging_level": logging.CRITICAL,

@@ -45,6 +45,10 @@ class Limits(BaseModel):
     time_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     workers: Annotated[int, Field(ge=1, le=4096, strict=True)] | None = None
 
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """What was given alone."""
+        return _given(self)
+
 
 class Study(BaseModel):
     """One search: what is compressed, for which device, over which space, for what and until when.
@@ -63,6 +67,16 @@ class Study(BaseModel):
         finalists: how many of the best are exported and measured at the end.
         seed: of everything random.
         limits: when it ends.
+
+    Raises:
+        pydantic.ValidationError: unknown keys, wrong types, out of range.
+        StudyMistake: unknown task, technique, device, profile or metric; lengths that exclude each other.
+
+    >>> study = Study(task="digits", techniques=["quantize", "cluster"], limits={"ensembles": 3})
+    >>> study.techniques, study.max_steps, study.budget_epochs  # what was left open is filled in
+    (('cluster', 'quantize'), 4, 2.0)
+    >>> study
+    Study(task='digits', techniques=('cluster', 'quantize'), limits=Limits(ensembles=3))
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -83,12 +97,7 @@ class Study(BaseModel):
 
     @classmethod
     def create(cls, values: Mapping[str, Any]) -> "Study":
-        """Builds a study from the values that a YAML file holds; the same as `Study(**values)`.
-
-        Raises:
-            pydantic.ValidationError: unknown keys, wrong types, out of range.
-            StudyMistake: unknown task, technique, device, profile or metric; lengths that exclude each other.
-        """
+        """Builds a study from the values that a YAML file holds; the same as `Study(**values)`."""
         return cls.model_validate(dict(values))
 
     @model_validator(mode="after")
@@ -127,8 +136,7 @@ class Study(BaseModel):
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
         """What was given alone: the defaults are many."""
-        given = self.model_fields_set
-        return [(name, getattr(self, name)) for name in type(self).model_fields if name in given]
+        return _given(self)
 
     @property
     def technique_types(self) -> tuple[type[Technique], ...]:
@@ -209,6 +217,12 @@ class Study(BaseModel):
         study = cls.of_definition(name, definition, limits)
         check_same(name, definition, study.definition(), "this version of Atoll")
         return study
+
+
+def _given(model: BaseModel) -> list[tuple[str | None, Any]]:
+    """Returns the fields of a model that were given, in their order."""
+    given = model.model_fields_set
+    return [(name, getattr(model, name)) for name in type(model).model_fields if name in given]
 
 
 def check_same(name: str, stored: Mapping[str, Any], wanted: Mapping[str, Any], whose: str) -> None:

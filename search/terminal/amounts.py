@@ -2,7 +2,11 @@
 
 
 def duration(seconds: float) -> str:
-    """Returns a time in its own unit: `0.3 seconds`, `45 seconds`, `6 minutes`, `2.5 hours`."""
+    """Returns a time in its own unit.
+
+    >>> [duration(seconds) for seconds in (0.3, 45, 360, 9000)]
+    ['0.3 seconds', '45 seconds', '6 minutes', '2.5 hours']
+    """
     if seconds < 0.95:
         return f"{seconds:.1g} seconds" if seconds > 0 else "0 seconds"
     for unit, length in (("second", 1), ("minute", 60)):
@@ -13,7 +17,11 @@ def duration(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """Returns a number of bytes in its own unit: `512 B`, `3.2 kB`, `45 MB`, `1.5 GB`."""
+    """Returns a number of bytes in its own unit.
+
+    >>> [size(count) for count in (512, 3200, 45e6, 1.5e9)]
+    ['512 B', '3.2 kB', '45 MB', '1.5 GB']
+    """
     for unit, of in (("B", 1), ("kB", 1e3), ("MB", 1e6)):
         number = count / of
         if number < 999.5:

@@ -17,6 +17,9 @@ def symmetric_levels(bits: int) -> int:
     """Returns Q = 2^(bits-1) - 1, the largest level of a symmetric grid.
 
     The papers print (2^7 - 1)/2 for 8 bits; the standard Q is used (THESIS eq. 2).
+
+    >>> symmetric_levels(8), symmetric_levels(2)
+    (127, 1)
     """
     return 2 ** (bits - 1) - 1
 

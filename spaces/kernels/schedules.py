@@ -19,6 +19,9 @@ def cumulative_shares(schedule: str, stages: int = STAGES) -> tuple[float, ...]:
     Args:
         schedule: how the ratio grows.
         stages: n, at least 1.
+
+    >>> cumulative_shares("iterative", 4), cumulative_shares("agp", 2), cumulative_shares("one_shot")
+    ((0.25, 0.5, 0.75, 1.0), (0.875, 1.0), (1.0,))
     """
     if schedule == "iterative":
         return tuple(t / stages for t in range(1, stages + 1))

@@ -19,6 +19,9 @@ def file_name(name: str) -> str:
 
     Args:
         name: any text.
+
+    >>> file_name("digits-0-a1b2c3"), file_name("../../etc")
+    ('digits-0-a1b2c3', 'name-74ccf3c5b4c1')
     """
     if _SAFE.fullmatch(name) and len(name) <= _MAX_CHARACTERS and not _RESERVED.fullmatch(name):
         return name

@@ -15,6 +15,9 @@ def shown(text: object) -> str:
 
     Args:
         text: anything; its `str` is shown.
+
+    >>> print(shown("red \\x1b[31m, and back"))
+    red \\x1b[31m, and back
     """
     text = str(text)
     if text.isprintable():

@@ -20,7 +20,13 @@ MAX_STEPS = 4
 
 
 def refusal(steps: Sequence[Technique]) -> str | None:
-    """Returns why an order has no meaning, in words, or None where it is legal."""
+    """Returns why an order has no meaning, in words, or None where it is legal.
+
+    >>> refusal(Recipe.parse("prune_weights(ratio=0.5) -> quantize(bits=8)").steps) is None
+    True
+    >>> refusal(Recipe.parse("svd(rank=8) -> svd(rank=4)").steps)
+    'svd(rank=4) directly after svd(rank=8) is one step written twice: give its final settings once'
+    """
     for position, step in enumerate(steps):
         before = steps[:position]
         if step.needs_stage is not None and all(e.stage != step.needs_stage for e in before):
@@ -86,6 +92,9 @@ def repair(steps: Sequence[Technique], max_steps: int = MAX_STEPS) -> Recipe:
     """Returns the nearest legal recipe: steps that would make the order illegal are left out, in order.
 
     A step that replaces the network stays only in the first place. Idempotent; legal input is unchanged.
+
+    >>> print(repair(Recipe.parse("quantize(bits=8) -> quantize(bits=8) -> svd(rank=8)").steps))
+    quantize(bits=8) -> svd(rank=8)
     """
     kept: list[Technique] = []
     for step in steps:

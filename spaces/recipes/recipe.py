@@ -23,6 +23,14 @@ class Recipe:
     """Steps in the order in which they are carried out; none at all is the uncompressed network.
 
     A recipe says nothing about whether its order is legal: see `order.py`.
+
+    >>> recipe = Recipe.parse("prune_channels(ratio=0.5) -> quantize(bits=4)")
+    >>> print(recipe)
+    prune_channels(ratio=0.5) -> quantize(bits=4)
+    >>> [str(prefix) for prefix in recipe.prefixes()][:2]
+    ['baseline', 'prune_channels(ratio=0.5)']
+    >>> Recipe(recipe.steps[1:]) == Recipe.parse("quantize(bits=4)")
+    True
     """
 
     steps: tuple[Technique, ...] = ()

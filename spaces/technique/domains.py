@@ -191,7 +191,11 @@ class LayerPattern:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether a layer's dotted name is meant by a checked `LayerPattern` value (case matters)."""
+    """Whether a layer's dotted name is meant by a checked `LayerPattern` value (case matters).
+
+    >>> matches("features.*|head", "features.0.conv"), matches("features.*|head", "Head")
+    (True, False)
+    """
     return any(fnmatchcase(name, part) for part in pattern.split("|"))
 
 

@@ -8,6 +8,8 @@ import pytest
 from atoll.evaluators.ranking.metrics import Metrics
 from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.steps.work import Work
+from atoll.search.driver import launch, runner, work
+from atoll.search.driver.campaign import Campaign
 from atoll.search.store.store import Store
 from atoll.search.study.study import Study
 from atoll.testing import BASELINE, STUDY, Replay, made_up_replay
@@ -45,3 +47,15 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def study() -> Study:
     return Study.create(STUDY)
+
+
+@pytest.fixture
+def replayed(monkeypatch: pytest.MonkeyPatch, replay: Replay) -> None:
+    """Lets the commands run on tabulated results, in this process instead of Ray's."""
+
+    def run_by_ray(campaign: Campaign, *_: Any) -> None:
+        runner.drive_here(campaign, replay)
+
+    monkeypatch.setattr(runner, "_run_by_ray", run_by_ray)
+    monkeypatch.setattr(launch, "_measure", lambda campaign: None)
+    monkeypatch.setattr(work, "evaluate", replay)

@@ -25,18 +25,6 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture
-def replayed(monkeypatch: pytest.MonkeyPatch, replay: Replay) -> None:
-    """Lets the commands run on tabulated results, in this process instead of Ray's."""
-
-    def run_by_ray(campaign: Campaign, *_: Any) -> None:
-        runner.drive_here(campaign, replay)
-
-    monkeypatch.setattr(runner, "_run_by_ray", run_by_ray)
-    monkeypatch.setattr(launch, "_measure", lambda campaign: None)
-    monkeypatch.setattr(work, "evaluate", replay)
-
-
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any, str]:
     status = main(words)
     printed = capsys.readouterr()

@@ -101,3 +101,15 @@ def test_a_head_that_refuses_is_gone() -> None:
         assert ray_cluster._answers("127.0.0.1", port)
     assert not ray_cluster._answers("127.0.0.1", port)
     assert ray_cluster._answers("nowhere.invalid", port), "whom a name means is for Ray to judge"
+
+
+def test_a_ray_that_runs_here_already_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "shutdown", lambda: pytest.fail("it is somebody else's"))
+    with (
+        pytest.raises(AtollError, match=r"Ray runs in this process already: call ray.shutdown\(\)"),
+        ray_cluster.cluster(None, 1, tmp_path),
+    ):
+        pytest.fail("it was used")

@@ -34,6 +34,23 @@ def test_what_was_left_open_is_filled_in() -> None:
     assert study.baseline_epochs == 4 * study.budget_epochs
 
 
+def test_a_study_made_by_its_class_is_checked_and_complete() -> None:
+    values: dict[str, Any] = {
+        "task": "digits",
+        "techniques": ["quantize", "cluster"],
+        "limits": {"trials": 9},
+    }
+    study = Study(**values)
+    assert study == Study.create(values)
+    assert study != Study(**values | {"seed": 1})
+    assert repr(study) == "Study(task='digits', techniques=('cluster', 'quantize'), limits=Limits(trials=9))"
+    assert study.model_fields_set == set(values)
+    with pytest.raises(AtollError, match="unknown task 'digit'"):
+        Study(task="digit")
+    with pytest.raises(AtollError, match="min_steps: got 3, allowed is at most max_steps"):
+        Study(task="digits", min_steps=3, max_steps=2)
+
+
 def test_a_study_without_a_name_is_called_after_its_definition() -> None:
     study = Study.create({"task": "digits", "seed": 7})
     assert study.study_name == f"digits-7-{study.digest[:6]}"
