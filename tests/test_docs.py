@@ -145,7 +145,7 @@ def test_links_lead_somewhere(page: str) -> None:
 
 @every_page
 def test_paths_exist(page: str) -> None:
-    folders = (*FLOORS, "clusters", "docs", "results", "tests")
+    folders = (*FLOORS, "clusters", "docs", "results", "testing", "tests")
     for code in inline(page):
         if re.fullmatch(rf"(?:{'|'.join(folders)})/[\w./-]*", code):
             assert (ROOT / code).exists(), code

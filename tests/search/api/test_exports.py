@@ -1,6 +1,7 @@
 """Exports from Python: folder and card of `export`, verdicts of `verify`; what they do others test."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,12 +18,11 @@ UNKNOWN = Checked("c", 1, None, "not compared", "c cannot be told")
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Notes what is exported instead of doing it."""
     found: list[Any] = []
-    row = {"study": "s"}
-    monkeypatch.setattr(exports, "choose_study", lambda store, name: row | {"asked": name})
-    monkeypatch.setattr(exports, "choose_trial", lambda store, row, trial, profile: {"trial": trial})
+    monkeypatch.setattr(exports, "choose_study", lambda store, name: SimpleNamespace(name="s", asked=name))
+    monkeypatch.setattr(exports, "choose_trial", lambda store, study, trial, profile: {"trial": trial})
 
     def export_trial(store: Any, study: Any, trial: Any, folder: Path, **options: Any) -> dict[str, Any]:
-        found.append((store.path, study["asked"], trial["trial"], folder, options["also"]))
+        found.append((store.path, study.asked, trial["trial"], folder, options["also"]))
         return CARD
 
     monkeypatch.setattr(exports, "export_trial", export_trial)
@@ -48,7 +48,12 @@ def test_verify_passes_where_nothing_differs(
     rows: list[Checked], differing: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trusted: list[bool] = []
-    monkeypatch.setattr(exports, "verify_export", lambda folder, trust: trusted.append(trust) or rows)
+
+    def verify_export(folder: Path, trust: bool) -> list[Checked]:
+        trusted.append(trust)
+        return rows
+
+    monkeypatch.setattr(exports, "verify_export", verify_export)
     monkeypatch.setattr(exports, "other_versions", lambda folder: ["made with another torch"])
     monkeypatch.setattr(exports, "look_again", lambda *_: pytest.fail("nobody asked for it"))
     found = verify("somewhere")
@@ -64,11 +69,16 @@ def test_verify_passes_where_nothing_differs(
 def test_the_test_split_is_looked_at_only_where_nothing_differs(
     rows: list[Checked], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks = []
+    looks: list[Path] = []
+    look = Checked("test_looks.0.quality", 0.5, 0.5, "same")
+
+    def look_again(folder: Path, store: Any) -> tuple[Checked, bool]:
+        looks.append(folder)
+        return look, False
+
     monkeypatch.setattr(exports, "verify_export", lambda folder, trust: rows)
     monkeypatch.setattr(exports, "other_versions", lambda folder: [])
-    look = Checked("test_looks.0.quality", 0.5, 0.5, "same")
-    monkeypatch.setattr(exports, "look_again", lambda folder, store: looks.append(folder) or (look, False))
+    monkeypatch.setattr(exports, "look_again", look_again)
     found = verify(tmp_path, test=True, store=tmp_path / "a.duckdb")
     assert found.looked_at_test == bool(looks) == (rows == [SAME])
     assert (look in found.rows) == found.looked_at_test
