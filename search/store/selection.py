@@ -76,6 +76,8 @@ def _named(trials: list[Row], study: StoredStudy, name: str) -> Row:
     found = [row for row in trials if name in (row["trial"], row["recipe"])]
     for row in found:
         if row["status"] == "finished":
+            if row["recipe"] is None:
+                raise AtollError(f"trial {row['trial']} of study {study.name!r} has lost its recipe")
             return row
     if found:
         raise AtollError(
