@@ -46,7 +46,7 @@ ROOMS = {
         "tasks": "datasets training",
         "measuring": "datasets litert ranking training edge_tpu tasks",
         "card": "edge_tpu ranking tasks measuring",
-        "delivery": "datasets litert training measuring",
+        "delivery": "datasets litert training tasks measuring",
         "host": "ranking measuring",
         "steps": "datasets ranking training tasks measuring",
     },

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
 from ..datasets.dataset import to_float
+from ..tasks.quality import ACCURACY, Quality
 from ..training.loop import predict_logits
 from .quiet import hushed
 
 #: images of the validation split that a form is run on: some runtimes take a second an image
 IMAGES = 100
-#: below this share of equal labels a form is not the network (as for the LiteRT file)
+#: below this share of equal answers a form is not the network (as for the LiteRT file)
 LEAST_AGREEMENT = 0.99
 
 
@@ -30,12 +31,14 @@ class Source:
         network: compressed, in evaluation mode.
         artifact: bytes of its LiteRT file.
         images: (N, C, H, W), uint8, of the validation split.
+        quality: of the task; says what agrees.
     """
 
     name: str
     network: nn.Module
     artifact: bytes
     images: Tensor
+    quality: Quality = ACCURACY
 
 
 class Form(Protocol):
@@ -105,7 +108,7 @@ def compare(form: str, run: Callable[[Tensor], Tensor], source: Source) -> dict[
         source: network and images; the first `IMAGES` are used.
 
     Returns:
-        `images`, `agreement` (share of equal labels) and `largest_difference` (of any output).
+        `images`, `agreement` (share of equal answers) and `largest_difference` (of any output).
 
     Raises:
         AtollError: they disagree on more than the allowed share.
@@ -114,7 +117,7 @@ def compare(form: str, run: Callable[[Tensor], Tensor], source: Source) -> dict[
     expected = predict_logits(source.network, images)
     with torch.no_grad():
         found = torch.cat([run(to_float(image)) for image in images.split(1)])
-    agreement = float((found.argmax(dim=1) == expected.argmax(dim=1)).double().mean())
+    agreement = source.quality.agreement(found, expected)
     if agreement < LEAST_AGREEMENT:
         raise AtollError(
             f"{form}: the file agrees with the network on {100 * agreement:.1f} % of {len(images)} "

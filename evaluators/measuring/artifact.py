@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of
 from ..datasets.dataset import to_float
+from ..tasks.quality import ACCURACY, Quality
 from ..training.loop import predict_logits
 
 if TYPE_CHECKING:
@@ -60,11 +61,11 @@ class Verification:
 
     Args:
         count: images that both saw.
-        agreement: share of images on which both choose the same class, in [0, 1]; of positions, where the
-            network chooses one for each.
+        agreement: share of images on which both say the same, in [0, 1]; of positions, where the network
+            chooses a class for each.
         largest_difference: between two logits, absolute.
         largest_difference_lsb: the same in steps of the artifact's int8 output; None for a float output.
-        quality: share of images on which the artifact is right; None without labels.
+        quality: of the artifact on these images; None without labels.
         network_quality: the same for the network.
         latency_ms: median time of one run of the artifact here, one thread; None where it was not timed.
     """
@@ -106,6 +107,7 @@ def verify_artifact(
     images: Tensor,
     labels: Tensor | None = None,
     timed_runs: int = 0,
+    quality: Quality = ACCURACY,
 ) -> Verification:
     """Runs an artifact beside its network on real images.
 
@@ -115,6 +117,7 @@ def verify_artifact(
         images: (N, C, H, W), uint8; of the validation split.
         labels: (N,), int, or (N, H, W), one a position; None where only agreement is asked for.
         timed_runs: runs for the artifact's median time, 0 for none.
+        quality: of the task.
 
     Raises:
         AtollError: there are no images, outputs or labels are of another shape, or the runtime refuses the
@@ -133,21 +136,13 @@ def verify_artifact(
             f"the file gives {_sizes(found)}, allowed is what its network gives, {_sizes(expected)}"
         )
     difference = float((found - expected).abs().max())
-    classes, wanted = found.argmax(dim=1), expected.argmax(dim=1)
-
-    if labels is not None and labels.shape != wanted.shape:
-        raise AtollError(f"got labels of {_sizes(labels)}, allowed is one a choice, {_sizes(wanted)}")
-
-    def share(hits: Tensor) -> float:
-        return float(np.mean(hits.numpy()))
-
     return Verification(
         count=len(images),
-        agreement=share(classes == wanted),
+        agreement=quality.agreement(found, expected),
         largest_difference=difference,
         largest_difference_lsb=None if step is None else difference / step,
-        quality=None if labels is None else share(classes == labels),
-        network_quality=None if labels is None else share(wanted == labels),
+        quality=None if labels is None else quality.measure(found, labels),
+        network_quality=None if labels is None else quality.measure(expected, labels),
         latency_ms=run.latency_ms,
     )
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from ..datasets.dataset import Split
 from ..litert.inspect import overhead_bytes, peak_tensor_bytes
+from ..tasks.quality import ACCURACY, Quality
 from .artifact import packed_bytes, run_artifact, verify_artifact
 
 #: runs of one file for its median time
@@ -24,10 +25,10 @@ class ArtifactReport:
         structure_bytes: of the file beside weights, biases, scales and zero points.
         peak_tensor_bytes: tensors alive at once, by the file's own graph.
         images: how many validation images file and network were compared on.
-        agreement: share of them, or of their positions, with the same label.
+        agreement: share of them, or of their positions, on which both say the same.
         largest_difference: of any output, in the output's unit; `largest_difference_lsb` in steps of the
             file's output grid, None for a float output.
-        quality: of the file on those images, the share of right answers.
+        quality: of the file on those images.
         latency_host_ms: median of one run on this machine, one thread.
     """
 
@@ -58,18 +59,21 @@ class ArtifactReport:
         return asdict(self)
 
 
-def report_artifact(content: bytes, network: nn.Module, split: Split) -> ArtifactReport:
+def report_artifact(
+    content: bytes, network: nn.Module, split: Split, quality: Quality = ACCURACY
+) -> ArtifactReport:
     """Runs a file, in a fresh process, over a split beside its network and reads its figures off.
 
     Args:
         content: the bytes of a `.tflite` file.
         network: what it was written from.
         split: validation images; all of them are used.
+        quality: of the task.
 
     Raises:
-        AtollError: the runtime refuses the file or crashes.
+        AtollError: the runtime refuses the file or crashes, or what it gives does not fit the labels.
     """
-    found = verify_artifact(content, network, split.images, split.labels, RUNS)
+    found = verify_artifact(content, network, split.images, split.labels, RUNS, quality)
     return ArtifactReport(
         model_bytes=len(content),
         packed_bytes=packed_bytes(content),
@@ -84,7 +88,10 @@ def report_artifact(content: bytes, network: nn.Module, split: Split) -> Artifac
     )
 
 
-def file_quality(content: bytes, split: Split) -> float:
-    """Returns the accuracy of a file on a split: for the test split, once, when a study ends."""
-    labels = torch.from_numpy(run_artifact(content, split.images).logits).argmax(dim=1)
-    return float((labels == split.labels).float().mean())
+def file_quality(content: bytes, split: Split, quality: Quality = ACCURACY) -> float:
+    """Returns the quality of a file on a split: for the test split, once, when a study ends.
+
+    Raises:
+        AtollError: the runtime refuses the file or crashes, or what it gives does not fit the labels.
+    """
+    return quality.measure(torch.from_numpy(run_artifact(content, split.images).logits), split.labels)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +15,7 @@ from ...spaces.layers.norm import Norm
 from ...spaces.layers.structure import input_shape_of, named_factors, running_parts, to_meta, weight_factors
 from ..edge_tpu.check import check_edge_tpu
 from ..ranking.figures import METRICS
-from ..ranking.metrics import Metrics, label_loyalty, probability_loyalty
+from ..ranking.metrics import Metrics, probability_loyalty
 from ..tasks.task import Task
 from ..training.loop import predict_logits
 from .artifact import artifact_bytes, packed_bytes
@@ -134,7 +133,7 @@ def measure(
 
     Args:
         network: in its final state.
-        task: names the quality.
+        task: says what is right.
         images, labels: uint8 [N, C, H, W] and [N].
         device: predicts latency and memory.
         baseline_logits: [N, K], None for the baseline itself.
@@ -142,19 +141,20 @@ def measure(
 
     Returns:
         the metrics and the network's logits [N, K].
+
+    Raises:
+        AtollError: labels or the baseline's logits do not fit the network's, or an output is not finite.
     """
     logits = predict_logits(network, images)
     reference = logits if baseline_logits is None else baseline_logits
-    found, theirs = np.asarray(logits), np.asarray(reference)
-    quality = float((logits.argmax(dim=1) == labels).float().mean())
     metrics = Metrics(
-        quality=quality,
+        quality=task.judged_by.measure(logits, labels),
         quality_name=task.quality_name,
         nonzero_parameters=nonzero_parameter_count(network),
         payload_bytes=payload_bytes(network),
         packed_bytes=packed_bytes(artifact_bytes(network, input_shape_of(network))),
-        label_loyalty=label_loyalty(found, theirs),
-        probability_loyalty=probability_loyalty(found, theirs),
+        label_loyalty=task.judged_by.agreement(logits, reference),
+        probability_loyalty=probability_loyalty(logits.numpy(), reference.numpy()),
         train_epochs=epochs,
         train_seconds=seconds,
         **price(network, device).to_metrics(),

@@ -119,25 +119,6 @@ _OPTIONAL = tuple(field.name for field in fields(Metrics) if field.default is No
 _DEFAULTED = tuple(field.name for field in fields(Metrics) if field.default is not MISSING)
 
 
-def label_loyalty(logits_a: ArrayLike, logits_b: ArrayLike) -> float:
-    """Returns the share of samples for which two networks predict the same label (REVIEW §5).
-
-    Args:
-        logits_a, logits_b: outputs of the two networks, both of shape (samples, classes), finite.
-
-    Returns:
-        a share in [0, 1].
-
-    Raises:
-        AtollError: the shapes differ or are not (samples, classes), or an output is not finite.
-
-    >>> label_loyalty([[3.0, 1.0], [0.0, 2.0]], [[9.0, 0.0], [1.0, 0.0]])  # the second sample differs
-    0.5
-    """
-    a, b = _two_outputs(logits_a, logits_b)
-    return float(np.mean(a.argmax(axis=1) == b.argmax(axis=1)))
-
-
 def probability_loyalty(logits_a: ArrayLike, logits_b: ArrayLike) -> float:
     """Returns 1 - sqrt(JSD(P||Q)), the mean over samples (REVIEW §5).
 
@@ -151,7 +132,7 @@ def probability_loyalty(logits_a: ArrayLike, logits_b: ArrayLike) -> float:
         a figure in [0, 1]: 1 for equal distributions, 0 for disjoint ones.
 
     Raises:
-        AtollError: as `label_loyalty`.
+        AtollError: the shapes differ or are not (samples, classes), or an output is not finite.
 
     >>> probability_loyalty([[0.0, 99.0]], [[0.0, 99.0]]), probability_loyalty([[0.0, 99.0]], [[99.0, 0.0]])
     (1.0, 0.0)

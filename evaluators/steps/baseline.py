@@ -10,7 +10,7 @@ from ...spaces.technique.context import Batch
 from ..datasets.dataset import Dataset
 from ..digests import derived_seed
 from ..tasks.task import Task
-from ..training.loop import evaluate_quality, predict_views
+from ..training.loop import predict_views
 from .context import TrainingContext
 
 #: self-distillation as in Hinton et al. 2015; worth 0.3 points on the reference CNN (own measurement, 2026)
@@ -43,6 +43,6 @@ def make_baseline(
         seed_of_run = derived_seed(seed, "baseline", name)
         TrainingContext(task, dataset, given, seed_of_run, epochs, answers).fit(network, objective=objective)
         networks[name] = network
-    qualities = {name: evaluate_quality(network, dataset.validation) for name, network in networks.items()}
+    qualities = {name: task.quality(network, dataset.validation) for name, network in networks.items()}
     best = max(qualities, key=lambda name: qualities[name])
     return networks[best], qualities

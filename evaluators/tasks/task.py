@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from ...spaces.errors import AtollError
 from ...spaces.networks import build_network
 from ..datasets.dataset import Dataset, Split
-from ..training.loop import evaluate_quality
+from ..training.loop import predict_logits
+from .quality import ACCURACY, Quality
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,12 @@ class Task:
         learning_rate: peak of a fine-tuning run.
         batch_size: images a step of fine-tuning.
         epochs_per_step: passes over the training split after every step of a recipe.
-        quality_name: what `quality` means for this task.
+        judged_by: what `quality` means for this task.
         check_data: raises an AtollError where the data cannot be made here; called before training; None
             where they always can.
+
+    Raises:
+        AtollError: less of the quality is better.
     """
 
     name: str
@@ -36,8 +41,15 @@ class Task:
     learning_rate: float
     batch_size: int
     epochs_per_step: float
-    quality_name: str = "accuracy"
+    judged_by: Quality = ACCURACY
     check_data: Callable[[], object] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.judged_by.higher_is_better:
+            raise AtollError(
+                f"task {self.name!r}: less of its quality {self.judged_by.name!r} is better, allowed is one "
+                "of which more is: turn the sign of an error"
+            )
 
     def dataset(self) -> Dataset:
         """Returns the data of the task."""
@@ -48,5 +60,10 @@ class Task:
         return build_network(self.network, self.num_classes, self.input_shape)
 
     def quality(self, model: nn.Module, split: Split) -> float:
-        """Judges a network: its accuracy on a split, 0..1, higher is better."""
-        return evaluate_quality(model, split)
+        """Judges a network on a split."""
+        return self.judged_by.measure(predict_logits(model, split.images), split.labels)
+
+    @property
+    def quality_name(self) -> str:
+        """What reports call the quality."""
+        return self.judged_by.name

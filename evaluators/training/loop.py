@@ -1,4 +1,4 @@
-"""Fits a network to images, predicts, and judges: the one training loop that everything shares."""
+"""Fits a network to images, and predicts: the one training loop that everything shares."""
 
 import math
 import time
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ...spaces.errors import AtollError
 from ...spaces.graph.heads import single_head
 from ...spaces.technique.context import AfterStep, Batch, Loss
-from ..datasets.dataset import Split, to_float
+from ..datasets.dataset import to_float
 from .augmentation import VIEWS, shifted, view_shifts
 
 #: Images a batch where nothing is learnt from them: enough to fill the kernels, little memory.
@@ -139,7 +139,7 @@ def fit(
 
 
 def predict_logits(model: nn.Module, images: Tensor, batch_size: int = PREDICTION_BATCH) -> Tensor:
-    """Runs a network in eval mode; its mode is given back afterwards.
+    """Runs a network in eval mode; every part of it is given back its own mode afterwards.
 
     Args:
         model: takes float images in [-1, 1].
@@ -152,13 +152,14 @@ def predict_logits(model: nn.Module, images: Tensor, batch_size: int = PREDICTIO
     Raises:
         AtollError: for a network with several heads: quality is that of one.
     """
-    was_training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with torch.inference_mode():
             logits = [single_head(model(_prepare(part)), "prediction") for part in images.split(batch_size)]
     finally:
-        model.train(was_training)
+        for module, mode in modes:  # not `model.train`: a partly frozen network has some of both
+            module.training = mode
     return torch.cat(logits).clone()
 
 
@@ -174,12 +175,6 @@ def predict_views(model: nn.Module, images: Tensor) -> Tensor:
     """
     shifts = view_shifts(len(images), *images.shape[2:])
     return torch.stack([predict_logits(model, shifted(images, shifts[view])) for view in range(VIEWS)])
-
-
-def evaluate_quality(model: nn.Module, split: Split) -> float:
-    """Returns the accuracy on a split, the share of right answers in 0..1."""
-    right = predict_logits(model, split.images).argmax(dim=1) == split.labels
-    return right.float().mean().item()
 
 
 def one_cycle(progress: float) -> float:

@@ -13,7 +13,6 @@ from ...evaluators.cache_dir import cache_dir
 from ...evaluators.card.bundle import RECIPE, TENSORS, save_bundle
 from ...evaluators.card.model_card import WATERFALL, card_markdown
 from ...evaluators.card.waterfall_figure import draw_waterfall
-from ...evaluators.datasets.dataset import Split
 from ...evaluators.delivery.delivery import Source
 from ...evaluators.delivery.forms import check_forms, deliver
 from ...evaluators.host.figures import host_figures
@@ -22,6 +21,7 @@ from ...evaluators.measuring.artifact import artifact_bytes
 from ...evaluators.measuring.artifact_report import file_quality, report_artifact
 from ...evaluators.steps.evaluate import pipeline_for
 from ...evaluators.steps.pipeline import Pipeline
+from ...evaluators.tasks.task import Task
 from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of
 from ...spaces.recipes.recipe import Recipe
@@ -83,7 +83,7 @@ def export_trial(
         say(f"{recipe} is no longer in the step cache: it is trained again, about {expected:.0f} s")
     result = pipeline.run(recipe, keep=True)
     content = artifact_bytes(result.network, input_shape_of(result.network))
-    report = report_artifact(content, result.network, pipeline.dataset.validation)
+    report = report_artifact(content, result.network, pipeline.dataset.validation, pipeline.task.judged_by)
     if report.agreement < LEAST_AGREEMENT and not any_agreement:
         raise AtollError(
             f"trial {trial['trial']}: the file agrees with its network on {100 * report.agreement:.2f} % of "
@@ -100,7 +100,7 @@ def export_trial(
         (folder / ARTIFACT).write_bytes(content)
         about = save_bundle(folder, result.network, pipeline.task, recipe, result.decisions)
         card = make_card(store, study, trial, pipeline, result, report, about)
-        source = source_of(card, result.network, content, pipeline.dataset.validation)
+        source = source_of(card, result.network, content, pipeline.task)
         deliveries = deliver(also, folder, source)
         card["deliveries"] = [delivery.to_json() for delivery in deliveries]
         picture = draw_waterfall(card["waterfall"], card["metrics"]["quality_name"], card["device"])
@@ -111,15 +111,16 @@ def export_trial(
     return card
 
 
-def source_of(card: Mapping[str, Any], network: nn.Module, artifact: bytes, validation: Split) -> Source:
+def source_of(card: Mapping[str, Any], network: nn.Module, artifact: bytes, task: Task) -> Source:
     """Returns what further forms of an export are made from.
 
     Args:
         card: of the export.
         network, artifact: what is exported, and its file.
-        validation: real images.
+        task: real images, and what agrees on them.
     """
-    return Source(f"{card['task']}_{card['trial']}", network, artifact, validation.images)
+    name = f"{card['task']}_{card['trial']}"
+    return Source(name, network, artifact, task.dataset().validation.images, task.judged_by)
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:
@@ -173,8 +174,10 @@ def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]
         if trial["model_bytes_measured"] is not None:
             continue  # by an Atoll that did not time it beside the others
         say(f"measuring {name} from its file: {trial['recipe']}")
-        report = report_artifact(contents[name], result.network, pipeline.dataset.validation)
-        quality = file_quality(contents[name], pipeline.dataset.test)
+        report = report_artifact(
+            contents[name], result.network, pipeline.dataset.validation, pipeline.task.judged_by
+        )
+        quality = file_quality(contents[name], pipeline.dataset.test, pipeline.task.judged_by)
         now = datetime.now(UTC).isoformat()
         figures = {**report.to_event(), "test_quality": quality, "test_quality_at": now}
         store.journal.append(Measured.of_row(rows[name], figures=figures))

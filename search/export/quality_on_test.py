@@ -24,8 +24,8 @@ def look_again(folder: Path, store: Store) -> tuple[Checked, bool]:
         the first look's quality beside this one's, and whether the store counted it.
     """
     card = read_card(folder)
-    test = load_task(card["task"]).dataset().test
-    quality = file_quality(read_bytes(inside(folder, ARTIFACT)), test)
+    task = load_task(card["task"])
+    quality = file_quality(read_bytes(inside(folder, ARTIFACT)), task.dataset().test, task.judged_by)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     look = {"quality": quality, "at": now, "command": "verify"}
     looks = card["test_looks"]

@@ -16,7 +16,6 @@ from ...evaluators.measuring.artifact import artifact_bytes
 from ...evaluators.measuring.artifact_report import report_artifact
 from ...evaluators.measuring.measure import nonzero_parameter_count, payload_bytes
 from ...evaluators.tasks import load_task
-from ...evaluators.training.loop import evaluate_quality
 from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of
 from ...spaces.outside.foreign_file import damage_told, inside, read_bytes, read_json, sha256_of
@@ -144,7 +143,7 @@ def _computed(folder: Path, card: Card, trust: bool) -> Iterator[Checked]:
     yield _drawn_anew(card)
     if trust:
         artifact = read_bytes(inside(folder, ARTIFACT))
-    source = source_of(card, network, artifact, load_task(card["task"]).dataset().validation)
+    source = source_of(card, network, artifact, load_task(card["task"]))
     yield from _figures(folder, card, about, source, trust, trust or anew.verdict == "same")
 
 
@@ -256,9 +255,10 @@ def _recomputed(
         other: devices that cannot predict here what the card says.
         run: whether the file is.
     """
-    network, split = source.network, load_task(card["task"]).dataset().validation
-    report = report_artifact(source.artifact, network, split).to_json() if run else {}
-    of_network = {"quality": evaluate_quality(network, split), "payload_bytes": payload_bytes(network)}
+    network, task = source.network, load_task(card["task"])
+    split = task.dataset().validation
+    report = report_artifact(source.artifact, network, split, task.judged_by).to_json() if run else {}
+    of_network = {"quality": task.quality(network, split), "payload_bytes": payload_bytes(network)}
     of_network |= {name: report[name] for name in ("packed_bytes",) if run}
     rows = counts(about) if card["device"] in other else prices(about, card["device"])
     devices = dict.fromkeys(row["device"] for row in card["predictions"] if row["device"] not in other)

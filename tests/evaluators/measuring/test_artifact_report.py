@@ -1,14 +1,18 @@
 """What a file says of itself, against what is known of it."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from atoll.evaluators.datasets.dataset import Split
 from atoll.evaluators.measuring.artifact import artifact_bytes, packed_bytes
 from atoll.evaluators.measuring.artifact_report import ArtifactReport, file_quality, report_artifact
+from atoll.evaluators.tasks.quality import Accuracy
 from atoll.evaluators.training.loop import predict_logits
 from atoll.search.store.rows import MEASURED
+from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
-from torch import nn
+from torch import Tensor, nn
 
 SHAPE = (1, 4, 4)
 
@@ -58,6 +62,33 @@ def test_another_network_s_file_is_told_by_its_disagreement(network: nn.Module, 
     assert found.agreement < 0.99
     assert found.quality == pytest.approx(float((split.labels == 0).float().mean()))
     assert found.largest_difference > 50
+
+
+def test_labels_that_do_not_fit_are_refused_before_they_are_compared(
+    network: nn.Module, split: Split
+) -> None:
+    """Labels (N, 1) beside choices (N,) would compare each with every other."""
+    content = artifact_bytes(network, SHAPE)
+    wrong = SimpleNamespace(images=split.images, labels=split.labels[:, None])
+    with pytest.raises(AtollError, match="got labels of 40x1, allowed is one a choice, 40"):
+        file_quality(content, wrong)  # type: ignore[arg-type]
+
+
+class Halves(Accuracy):
+    """Half the share, and no agreement: to see whose quality is asked."""
+
+    def measure(self, outputs: Tensor, targets: Tensor) -> float:
+        return super().measure(outputs, targets) / 2
+
+    def agreement(self, outputs: Tensor, others: Tensor) -> float:
+        return 0.25
+
+
+def test_a_file_is_judged_by_the_quality_of_its_task(network: nn.Module, split: Split) -> None:
+    content = artifact_bytes(network, SHAPE)
+    found = report_artifact(content, network, split, Halves())
+    assert (found.quality, found.agreement) == (0.375, 0.25)
+    assert file_quality(content, split, Halves()) == 0.375
 
 
 def test_every_figure_of_an_event_has_its_column(report: ArtifactReport) -> None:

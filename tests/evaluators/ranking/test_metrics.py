@@ -8,7 +8,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 import numpy as np
 import pytest
 from atoll.evaluators.ranking.figures import METRICS
-from atoll.evaluators.ranking.metrics import Metrics, label_loyalty, probability_loyalty
+from atoll.evaluators.ranking.metrics import Metrics, probability_loyalty
 from atoll.spaces.errors import AtollError
 from atoll.testing import made_up_metrics
 from hypothesis import given
@@ -100,12 +100,6 @@ def test_a_quality_below_zero_is_a_quality():
     assert replace(EXAMPLE, quality=-0.3).quality == -0.3
 
 
-def test_label_loyalty_counts_equal_labels():
-    a = [[2.0, 1.0], [0.0, 1.0], [5.0, 4.0], [0.0, 9.0]]
-    b = [[9.0, 1.0], [1.0, 0.0], [0.1, 0.0], [0.0, 0.5]]
-    assert label_loyalty(a, b) == 0.75
-
-
 def test_probability_loyalty_of_equal_and_disjoint_distributions():
     assert probability_loyalty(_logits([0.2, 0.8]), _logits([0.2, 0.8]) + 7) == pytest.approx(1, abs=1e-7)
     assert probability_loyalty(_logits([1, 0]), _logits([0, 1])) == pytest.approx(0, abs=1e-12)
@@ -132,11 +126,8 @@ def test_loyalty_is_symmetric_and_bounded(a, b):
     forth, back = probability_loyalty(a, b), probability_loyalty(b, a)
     assert 0 <= forth <= 1
     assert forth == pytest.approx(back, abs=1e-6)
-    assert label_loyalty(a, b) == label_loyalty(b, a)
-    assert label_loyalty(a, a) == 1
 
 
-@pytest.mark.parametrize("loyalty", [label_loyalty, probability_loyalty])
 @pytest.mark.parametrize(
     ("a", "b", "message"),
     [
@@ -146,6 +137,6 @@ def test_loyalty_is_symmetric_and_bounded(a, b):
         ([[1, math.nan]], [[1, 2]], "not finite"),
     ],
 )
-def test_loyalty_refuses_wrong_outputs(loyalty, a, b, message):
+def test_loyalty_refuses_wrong_outputs(a, b, message):
     with pytest.raises(AtollError, match=message):
-        loyalty(a, b)
+        probability_loyalty(a, b)

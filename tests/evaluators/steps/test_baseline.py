@@ -2,13 +2,11 @@
 
 import pytest
 import torch
-from atoll.evaluators.steps import baseline as baseline_module
 from atoll.evaluators.steps.baseline import make_baseline
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.tasks.given import given_network
 from atoll.evaluators.tasks.task import Task
-from atoll.evaluators.training.loop import evaluate_quality
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.recipes.recipe import Recipe
 from torch import nn
@@ -24,8 +22,8 @@ def test_it_is_the_best_of_three_and_never_worse_than_given(tiny_task: Task, giv
     dataset = tiny_task.dataset()
     network, qualities = make_baseline(given, tiny_task, dataset, epochs=0.5, seed=0)
     assert set(qualities) == {"given", "plain", "self_distilled"}
-    assert evaluate_quality(network, dataset.validation) == max(qualities.values()) >= qualities["given"]
-    assert qualities["given"] == evaluate_quality(given, dataset.validation)
+    assert tiny_task.quality(network, dataset.validation) == max(qualities.values()) >= qualities["given"]
+    assert qualities["given"] == tiny_task.quality(given, dataset.validation)
     assert all(torch.equal(tensor, before[name]) for name, tensor in given.state_dict().items())
 
 
@@ -40,11 +38,11 @@ def test_whichever_validates_best_is_taken_and_recorded(
     order = ["given", "plain", "self_distilled"]
     seen: list[nn.Module] = []
 
-    def judge(network: nn.Module, split: object) -> float:
+    def judge(_task: Task, network: nn.Module, _split: object) -> float:
         seen.append(network)
         return 0.9 if order[len(seen) - 1] == best else 0.5
 
-    monkeypatch.setattr(baseline_module, "evaluate_quality", judge)
+    monkeypatch.setattr(Task, "quality", judge)
     pipeline = Pipeline(
         Settings(tiny_task.name, "coral-dev-board", 0, 0.1, 0.2), tmp_path_factory.mktemp("cache")
     )
@@ -61,7 +59,7 @@ def test_whichever_validates_best_is_taken_and_recorded(
 def test_where_nothing_improves_the_given_network_stays(
     tiny_task: Task, given: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(baseline_module, "evaluate_quality", lambda network, split: 0.5)
+    monkeypatch.setattr(Task, "quality", lambda task, network, split: 0.5)
     network, _ = make_baseline(given, tiny_task, tiny_task.dataset(), epochs=0.1, seed=0)
     assert network is given
 
@@ -72,7 +70,7 @@ def test_the_seed_decides_it(tiny_task: Task, given: nn.Module, monkeypatch: pyt
         return network.state_dict()["classifier.dense2.weight.raw"]
 
     qualities = iter([0.1, 0.9, 0.5] * 3)
-    monkeypatch.setattr(baseline_module, "evaluate_quality", lambda network, split: next(qualities))
+    monkeypatch.setattr(Task, "quality", lambda task, network, split: next(qualities))
     first = made(0)
     assert torch.equal(first, made(0))
     assert not torch.equal(first, made(1))

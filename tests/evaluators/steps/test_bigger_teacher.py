@@ -10,7 +10,7 @@ from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.tasks.given import given_network
 from atoll.evaluators.tasks.task import Task
-from atoll.evaluators.training.loop import evaluate_quality, predict_logits, predict_views
+from atoll.evaluators.training.loop import predict_logits, predict_views
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.structure import named_layers
 from atoll.spaces.recipes.recipe import Recipe
@@ -46,7 +46,7 @@ def test_it_is_twice_as_wide_and_no_worse_for_its_training(
     assert outputs(trained) == outputs(untrained) == [*(2 * size for size in inner), last]
     # noise alone moves little: it starts from what the baseline knows
     assert (
-        evaluate_quality(untrained, dataset.validation) > evaluate_quality(given, dataset.validation) - 0.05
+        tiny_task.quality(untrained, dataset.validation) > tiny_task.quality(given, dataset.validation) - 0.05
     )
     images, labels = dataset.train.images, dataset.train.labels
     untaught, taught = (

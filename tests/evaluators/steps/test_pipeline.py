@@ -17,7 +17,7 @@ from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.pipeline_result import PipelineResult
 from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.tasks.task import Task
-from atoll.evaluators.training.loop import evaluate_quality, predict_logits
+from atoll.evaluators.training.loop import predict_logits
 from atoll.hw_models.devices.device import Device
 from atoll.spaces.errors import AtollError
 from atoll.spaces.recipes.recipe import Recipe
@@ -132,7 +132,7 @@ def test_every_step_says_what_it_took(cold: tuple[Pipeline, PipelineResult]) -> 
         assert getattr(last, name) == getattr(result.metrics, name), name
     assert result.steps[0].model_bytes > last.model_bytes
     validation = pipeline.dataset.validation
-    assert result.metrics.quality == evaluate_quality(result.network, validation)
+    assert result.metrics.quality == pipeline.task.quality(result.network, validation)
 
 
 def test_a_second_run_reads_everything(warm: NewPipeline, cold: Any, applied: list[str]) -> None:

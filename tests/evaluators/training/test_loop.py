@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 from atoll.evaluators.datasets.dataset import Split, to_float
+from atoll.evaluators.tasks.digits import DIGITS
 from atoll.evaluators.training.loop import (
     FitRecord,
     TrainingDiverged,
     cross_entropy,
-    evaluate_quality,
     fit,
     one_cycle,
     predict_logits,
@@ -45,7 +45,7 @@ def trained(**settings: Any) -> tuple[nn.Module, FitRecord]:
 
 def test_training_learns_and_comes_back_in_eval_mode() -> None:
     model, record = trained(epochs=12)
-    assert evaluate_quality(model, Split(*toy_data())) > 0.9
+    assert DIGITS.quality(model, Split(*toy_data())) > 0.9
     assert not model.training
     assert record.epochs == 12 and record.seconds > 0 and record.final_loss < math.log(3)
 
@@ -201,13 +201,24 @@ def test_predictions_do_not_depend_on_the_batches() -> None:
     assert model.training
 
 
+def test_a_partly_frozen_network_keeps_which_parts_were_frozen() -> None:
+    model, images = toy_network(), toy_data()[0]
+    model.train()
+    for part in list(model.modules())[2::2]:
+        part.training = False
+    before = [part.training for part in model.modules()]
+    predict_logits(model, images)
+    assert [part.training for part in model.modules()] == before
+    assert {True, False} == set(before)
+
+
 def test_quality_is_the_share_of_right_answers() -> None:
     class Constant(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             return torch.tensor([0.0, 1.0, 0.0]).expand(len(images), 3)
 
     images, labels = toy_data(30)
-    assert evaluate_quality(Constant(), Split(images, labels)) == pytest.approx(10 / 30)
+    assert DIGITS.quality(Constant(), Split(images, labels)) == 10 / 30
 
 
 def test_the_cycle_rises_peaks_and_ends_at_zero() -> None:

@@ -1,0 +1,162 @@
+"""The contract of every quality, and what accuracy counts."""
+
+import ast
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import atoll
+import pytest
+import torch
+from atoll.evaluators.ranking.figures import METRIC_BY_NAME
+from atoll.evaluators.tasks import TASKS
+from atoll.evaluators.tasks.digits import DIGITS
+from atoll.evaluators.tasks.quality import ACCURACY, Accuracy, Quality
+from atoll.spaces.errors import AtollError
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Case:
+    """A quality with outputs and targets of the shapes that it takes.
+
+    Args:
+        quality: under test.
+        outputs: random ones of 12 samples, by seed.
+        targets: what such outputs would be right on wholly.
+        wrong: targets that fit no such outputs.
+    """
+
+    quality: Quality
+    outputs: Callable[[int], Tensor]
+    targets: Callable[[Tensor], Tensor]
+    wrong: Tensor
+
+
+def drawn(*shape: int) -> Callable[[int], Tensor]:
+    return lambda seed: torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+# Every quality of the package stands here, once for every shape that it takes.
+CASES = {
+    "accuracy": Case(ACCURACY, drawn(12, 3), lambda outputs: outputs.max(1).indices, torch.zeros(1).long()),
+    "accuracy of a map": Case(
+        ACCURACY, drawn(12, 3, 4, 5), lambda outputs: outputs.max(1).indices, torch.zeros(12).long()
+    ),
+}
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
+def test_the_best_outputs_are_worth_the_most(case: Case) -> None:
+    outputs = case.outputs(0)
+    targets = case.targets(outputs)
+    best = case.quality.measure(outputs, targets)
+    assert all(case.quality.measure(case.outputs(seed), targets) < best for seed in range(1, 20))
+
+
+def test_the_order_of_samples_changes_nothing(case: Case) -> None:
+    outputs, others = case.outputs(0), case.outputs(1)
+    targets, order = case.targets(outputs), torch.randperm(12, generator=torch.Generator().manual_seed(3))
+    assert case.quality.measure(others[order], targets[order]) == case.quality.measure(others, targets)
+    assert case.quality.agreement(others[order], outputs[order]) == case.quality.agreement(others, outputs)
+
+
+def test_arguments_are_left_as_they_are(case: Case) -> None:
+    outputs, others = case.outputs(0), case.outputs(1)
+    targets = case.targets(outputs)
+    kept = [part.clone() for part in (outputs, others, targets)]
+    first = case.quality.measure(others, targets), case.quality.agreement(outputs, others)
+    assert first == (case.quality.measure(others, targets), case.quality.agreement(outputs, others))
+    assert all(torch.equal(a, b) for a, b in zip(kept, (outputs, others, targets), strict=True))
+
+
+def test_agreement_is_whole_with_itself_symmetric_and_a_share(case: Case) -> None:
+    outputs = case.outputs(0)
+    assert case.quality.agreement(outputs, outputs) == 1.0
+    found = [case.quality.agreement(outputs, case.outputs(seed)) for seed in range(1, 20)]
+    assert found == [case.quality.agreement(case.outputs(seed), outputs) for seed in range(1, 20)]
+    assert all(0 <= share < 1 for share in found)
+
+
+def test_what_does_not_fit_is_refused_and_never_broadcast(case: Case) -> None:
+    outputs = case.outputs(0)
+    with pytest.raises(AtollError, match=r"got labels of .*, allowed is"):
+        case.quality.measure(outputs, case.wrong)
+    with pytest.raises(AtollError, match=r"got outputs of .*, allowed is"):
+        case.quality.agreement(outputs, outputs[:1])
+
+
+def test_no_samples_are_refused(case: Case) -> None:
+    outputs = case.outputs(0)
+    with pytest.raises(AtollError, match="got outputs of 0x"):
+        case.quality.measure(outputs[:0], case.targets(outputs)[:0])
+    with pytest.raises(AtollError, match="got outputs of 0x"):
+        case.quality.agreement(outputs[:0], outputs[:0])
+
+
+def test_ranking_takes_more_for_better_too(case: Case) -> None:
+    assert case.quality.name
+    assert case.quality.higher_is_better is METRIC_BY_NAME["quality"].higher_is_better is True
+
+
+def test_it_survives_pickling(case: Case) -> None:
+    assert pickle.loads(pickle.dumps(case.quality)) == case.quality
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_the_quality_of_every_task_is_tried_here(task) -> None:
+    assert task.judged_by in [case.quality for case in CASES.values()]
+    assert task.quality_name == task.judged_by.name
+
+
+def test_accuracy_counts_right_choices() -> None:
+    outputs = torch.tensor([[2.0, 1.0], [0.0, 1.0], [5.0, 4.0], [0.0, 9.0]])
+    assert ACCURACY.measure(outputs, torch.tensor([0, 1, 1, 1])) == 0.75
+    others = torch.tensor([[9.0, 1.0], [1.0, 0.0], [0.1, 0.0], [0.0, 0.5]])
+    assert ACCURACY.agreement(outputs, others) == 0.75
+
+
+def test_accuracy_of_a_map_counts_positions() -> None:
+    outputs = torch.zeros(2, 3, 2, 2)
+    outputs[:, 1] = 1.0
+    targets = torch.ones(2, 2, 2).long()
+    targets[0, 0, 0] = 2
+    assert ACCURACY.measure(outputs, targets) == 7 / 8
+
+
+def test_a_share_meets_a_bound_that_equals_it() -> None:
+    """In float32 it would not: 190 of 200 are 0.949999988."""
+    outputs = torch.eye(2)[torch.tensor([0] * 190 + [1] * 10)]
+    assert ACCURACY.measure(outputs, torch.zeros(200).long()) == 0.95
+
+
+def test_labels_of_one_sample_more_are_named_with_both_sizes() -> None:
+    with pytest.raises(AtollError, match="got labels of 4x1, allowed is one a choice, 4"):
+        ACCURACY.measure(torch.zeros(4, 2), torch.zeros(4, 1).long())
+
+
+def test_a_task_refuses_a_quality_of_which_less_is_better() -> None:
+    class Error(Accuracy):
+        name = "error"
+        higher_is_better = False
+
+    with pytest.raises(AtollError, match="task 'digits': less of its quality 'error' is better"):
+        replace(DIGITS, judged_by=Error())
+
+
+def test_nobody_else_chooses_a_class() -> None:
+    """Whoever writes arg-max judges; a quality alone does."""
+    root = Path(atoll.__file__).parent
+    found = {
+        str(file.relative_to(root))
+        for floor in ("spaces", "hw_models", "evaluators", "search")
+        for file in (root / floor).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "argmax"
+    }
+    assert found == {"evaluators/tasks/quality.py"}
