@@ -75,7 +75,7 @@ def pytest_testnodedown(node: Any) -> None:
 def tiny_given(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Task, Path]":
     """A task that takes seconds, and where its given weights lie: real digits at 8x8, the small network."""
     import torch
-    from atoll.evaluators.datasets.dataset import Dataset, Split
+    from atoll.evaluators.datasets.dataset import ImagesInMemory, Split
     from atoll.evaluators.datasets.digits import load_digits
     from atoll.evaluators.tasks.given import save_given
     from atoll.evaluators.tasks.task import Task
@@ -86,7 +86,7 @@ def tiny_given(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Task, Path]":
     def few(split: Split, count: int) -> Split:
         return Split(split.images[:count, :, 1::4, 1::4].contiguous(), split.labels[:count])
 
-    dataset = Dataset(
+    dataset = ImagesInMemory(
         "tiny", few(digits.train, 320), few(digits.validation, 200), few(digits.test, 100),
         digits.class_names, "1",
     )  # fmt: skip

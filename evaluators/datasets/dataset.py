@@ -1,6 +1,7 @@
-"""A data set: labelled images in three splits."""
+"""A data set: what is asked of it, and the one whose images lie in memory."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -45,17 +46,55 @@ class Split:
         return Split(self.images[:count], self.labels[:count])
 
 
+class Dataset(Protocol):
+    """Labelled images in three splits over the same classes: what training, measuring and exporting ask for.
+
+    Every split holds at least one image, all images have one shape, and every label is an index of
+    `class_names`. Asked again, a data set gives the same images in the same order: nothing is drawn here, and
+    what is random about training comes from its own generator. No image is in two splits; whoever makes the
+    data sees to that. `version` differs wherever an image, a label or a split does, since step cache, cards
+    and tables know the data by it alone. Weights are fitted to `train`; search, choice and export look at
+    `validation`; `test` is looked at once, when a study ends, and every further look is counted.
+    """
+
+    @property
+    def name(self) -> str:
+        """What messages call the data."""
+
+    @property
+    def train(self) -> Split:
+        """What weights are fitted to."""
+
+    @property
+    def validation(self) -> Split:
+        """What search, choice and export agreement look at."""
+
+    @property
+    def test(self) -> Split:
+        """Looked at once, when a study ends."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of class 0, 1, ..."""
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of one image: (channels, height, width)."""
+
+    @property
+    def version(self) -> str:
+        """Tells these images from any others of the same task, e.g. a digest of what made them."""
+
+
 @dataclass(frozen=True)
-class Dataset:
-    """Three splits over the same classes.
+class ImagesInMemory:
+    """A data set whose images lie in memory.
 
     Args:
-        name: name of the data, part of what decides a result.
-        train: what weights are fitted to.
-        validation: what search, choice and export agreement look at.
-        test: looked at once, when a study ends.
-        class_names: name of class 0, 1, ...
-        version: digest of what the images were made from.
+        name, train, validation, test, class_names, version: as `Dataset` has them.
+
+    Raises:
+        AtollError: a split is empty, has images of another shape, or labels of no class.
     """
 
     name: str
@@ -64,6 +103,24 @@ class Dataset:
     test: Split
     class_names: tuple[str, ...]
     version: str
+
+    def __post_init__(self) -> None:
+        for name in ("train", "validation", "test"):
+            split: Split = getattr(self, name)
+            where = f"data {self.name!r}, {name} split"
+            if not len(split):
+                raise AtollError(f"{where}: got no images, allowed is one or more")
+            shape = tuple(split.images.shape[1:])
+            if shape != self.input_shape:
+                raise AtollError(
+                    f"{where}: got images of {shape}, allowed are those of train, {self.input_shape}"
+                )
+            low, high = int(split.labels.min()), int(split.labels.max())
+            if low < 0 or high >= len(self.class_names):
+                raise AtollError(
+                    f"{where}: got labels {low} to {high}, allowed are 0 to {len(self.class_names) - 1}, "
+                    "one a class"
+                )
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

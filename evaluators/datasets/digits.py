@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .dataset import Dataset, Split
+from .dataset import Dataset, ImagesInMemory, Split
 
 #: Sizes of the splits; together all 1,797 images.
 TRAIN, VALIDATION, TEST = 947, 500, 350
@@ -33,7 +33,7 @@ def load_digits() -> Dataset:
     labels = torch.from_numpy(scanned.target.astype(np.int64))
     rest, test = train_test_split(np.arange(len(labels)), test_size=TEST, stratify=labels, random_state=SEED)
     train, validation = train_test_split(rest, test_size=VALIDATION, stratify=labels[rest], random_state=SEED)
-    return Dataset(
+    return ImagesInMemory(
         name="digits",
         train=Split(images[train], labels[train]),
         validation=Split(images[validation], labels[validation]),

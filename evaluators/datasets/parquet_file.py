@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import torch
 
 from ...spaces.errors import AtollError, MachineError
-from .dataset import Dataset, Split
+from .dataset import Dataset, ImagesInMemory, Split
 from .render import SIDE
 
 
@@ -61,4 +61,4 @@ def read_parquet(path: Path, name: str, class_names: tuple[str, ...], version: s
         rows = np.flatnonzero(names == name)
         return Split(images[rows], torch.from_numpy(labels[rows]))
 
-    return Dataset(name, split("train"), split("validation"), split("test"), class_names, version)
+    return ImagesInMemory(name, split("train"), split("validation"), split("test"), class_names, version)

@@ -52,8 +52,19 @@ class Task:
             )
 
     def dataset(self) -> Dataset:
-        """Returns the data of the task."""
-        return self.load_dataset()
+        """Returns the data of the task.
+
+        Raises:
+            AtollError: the data cannot be loaded, or are not what the network takes and gives.
+        """
+        found = self.load_dataset()
+        shape, classes = found.input_shape, len(found.class_names)
+        if shape != self.input_shape or classes != self.num_classes:
+            raise AtollError(
+                f"task {self.name!r}: its data {found.name!r} have images of {shape} in {classes} classes, "
+                f"allowed is what its network takes, {self.input_shape} and {self.num_classes}"
+            )
+        return found
 
     def new_network(self) -> nn.Module:
         """Builds the task's network with fresh weights (or none, under torch's meta device)."""

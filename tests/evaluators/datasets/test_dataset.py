@@ -1,9 +1,112 @@
-"""Splits check their tensors; scaling hits its ends."""
+"""The contract of every data set; splits check their tensors; scaling hits its ends."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from atoll.evaluators.datasets.dataset import Split, to_float
+from atoll.evaluators.datasets.characters import CLASSES, load_characters, render_table
+from atoll.evaluators.datasets.dataset import Dataset, ImagesInMemory, Split, to_float
+from atoll.evaluators.datasets.digits import load_digits
+from atoll.evaluators.datasets.parquet_file import read_parquet, write_parquet
+from atoll.evaluators.tasks.digits import DIGITS
 from atoll.spaces.errors import AtollError
+
+
+def split_of(count: int, seed: int, shape: tuple[int, ...] = (1, 4, 6)) -> Split:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (count, *shape), generator=generator).to(torch.uint8)
+    return Split(images, torch.arange(count) % 3)
+
+
+def in_memory(**other: Any) -> ImagesInMemory:
+    chosen = {"train": split_of(9, 0), "validation": split_of(6, 1), "test": split_of(3, 2), **other}
+    return ImagesInMemory(name="made up", class_names=("a", "b", "c"), version="1", **chosen)
+
+
+def parquet() -> Dataset:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tiny.parquet"
+        write_parquet(path, render_table((("train", 1), ("validation", 1), ("test", 1))))
+        return read_parquet(path, "characters", tuple(CLASSES), "v")
+
+
+# Whatever gives a data set stands here; characters render for minutes where they are not in the cache.
+DATASETS: dict[str, Callable[[], Dataset]] = {
+    "in memory": in_memory,
+    "digits": load_digits,
+    "parquet": parquet,
+    "characters": load_characters,
+}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[pytest.mark.slow] * (name == "characters")) for name in DATASETS],
+)
+def dataset(request: pytest.FixtureRequest) -> Dataset:
+    return DATASETS[request.param]()
+
+
+def splits(dataset: Dataset) -> tuple[Split, Split, Split]:
+    return dataset.train, dataset.validation, dataset.test
+
+
+def test_all_images_have_the_stated_shape_and_no_split_is_empty(dataset: Dataset) -> None:
+    assert {tuple(split.images.shape[1:]) for split in splits(dataset)} == {dataset.input_shape}
+    assert all(len(split) >= 1 for split in splits(dataset))
+
+
+def test_every_label_is_a_class_and_every_class_is_learnt(dataset: Dataset) -> None:
+    known = set(range(len(dataset.class_names)))
+    assert all(set(split.labels.tolist()) <= known for split in splits(dataset))
+    assert set(dataset.train.labels.tolist()) == known
+    assert len(set(dataset.class_names)) == len(known)
+
+
+def test_no_image_is_in_two_splits(dataset: Dataset) -> None:
+    found = [{bytes(image.numpy()) for image in split.images} for split in splits(dataset)]
+    assert not (found[0] & found[1] or found[0] & found[2] or found[1] & found[2])
+
+
+def test_asked_again_it_gives_the_same(dataset: Dataset) -> None:
+    for first, second in zip(splits(dataset), splits(dataset), strict=True):
+        assert torch.equal(first.images, second.images)
+        assert torch.equal(first.labels, second.labels)
+    assert dataset.name and dataset.version and dataset.version == dataset.version
+
+
+@pytest.mark.parametrize("name", ["train", "validation", "test"])
+def test_a_split_without_images_is_refused(name: str) -> None:
+    with pytest.raises(AtollError, match=f"data 'made up', {name} split: got no images, allowed is one"):
+        in_memory(**{name: split_of(0, 0)})
+
+
+@pytest.mark.parametrize("name", ["validation", "test"])
+def test_a_split_of_another_shape_is_refused(name: str) -> None:
+    said = rf"{name} split: got images of \(1, 6, 4\), allowed are those of train, \(1, 4, 6\)"
+    with pytest.raises(AtollError, match=said):
+        in_memory(**{name: split_of(3, 0, (1, 6, 4))})
+
+
+@pytest.mark.parametrize(("label", "said"), [(3, "0 to 3"), (-1, "-1 to 2")])
+def test_a_label_of_no_class_is_refused(label: int, said: str) -> None:
+    wrong = split_of(6, 1)
+    wrong.labels[0] = label
+    wrong.labels[1:3] = torch.tensor([0, 2])
+    with pytest.raises(
+        AtollError, match=f"validation split: got labels {said}, allowed are 0 to 2, one a class"
+    ):
+        in_memory(validation=wrong)
+
+
+def test_data_that_do_not_fit_the_network_are_refused_before_training() -> None:
+    said = r"'digits': its data 'made up' have images of \(1, 4, 6\) in 3 classes, allowed .* \(1, 32, 32\) and 10"
+    with pytest.raises(AtollError, match=said):
+        replace(DIGITS, load_dataset=in_memory).dataset()
 
 
 def test_to_float_maps_bytes_onto_minus_one_to_one() -> None:

@@ -28,14 +28,14 @@ import sys
 from pathlib import Path
 import torch
 from atoll.evaluators import tasks
-from atoll.evaluators.datasets.dataset import Dataset, Split
+from atoll.evaluators.datasets.dataset import ImagesInMemory, Split
 from atoll.evaluators.tasks import given
 from atoll.evaluators.tasks.task import Task
 from atoll.search.commands.cli import main
 
 data, weights, *words = sys.argv[1:]
 splits = [Split(images, labels) for images, labels in torch.load(data)]
-dataset = Dataset("tiny", *splits, tuple("0123456789"), "1")
+dataset = ImagesInMemory("tiny", *splits, tuple("0123456789"), "1")
 tasks.TASKS = (Task("tiny", lambda: dataset, "compact_cnn", dataset.input_shape, 10, 1e-3, 32, 0.5),)
 given.WEIGHTS_FOLDER = Path(weights)
 sys.exit(main(words))
