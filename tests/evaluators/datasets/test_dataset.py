@@ -104,7 +104,7 @@ def test_a_label_of_no_class_is_refused(label: int, said: str) -> None:
 
 
 def test_data_that_do_not_fit_the_network_are_refused_before_training() -> None:
-    said = r"'digits': its data 'made up' have images of \(1, 4, 6\) in 3 classes, allowed .* \(1, 32, 32\) and 10"
+    said = r"data 'made up' have images of \(1, 4, 6\) in 3 classes, allowed .* \(1, 32, 32\) and 10"
     with pytest.raises(AtollError, match=said):
         replace(DIGITS, load_dataset=in_memory).dataset()
 
