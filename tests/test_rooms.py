@@ -53,7 +53,7 @@ ROOMS = {
     "search": {
         "proposer": "",
         "store": "",
-        "study": "",
+        "study": "proposer",
         "terminal": "",
         "export": "store study terminal",
         "driver": "proposer store study terminal export",

@@ -7,7 +7,7 @@ searcher's own proposals follow.
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...evaluators.ranking.constraints import parse_constraints
@@ -22,6 +22,7 @@ from ..store.stored_study import StoredStudy
 from ..study.reference import fixed_recipes, reference_recipes
 from ..study.study import Study, check_same
 from .proposals import Pricer, Proposals
+from .stopping import RULES, SoFar, StoppingRule
 from .study_journal import StudyJournal
 from .trial import Trial
 from .trials import Trials
@@ -72,8 +73,7 @@ class Campaign:
         """Returns the next trial, now started, or None: wait (`is_over` tells whether for ever)."""
         if self.end_reason is not None:
             return None
-        if self._clock() - self._started_at_s >= self._time_limit_s:
-            self.end_reason = f"the time limit of {self.study.limits.time_minutes:g} minutes is reached"
+        if self._is_stopped([rule for rule in RULES if rule.stops_fixed]):
             return None
         trial = self._next_fixed()
         if trial is None and self.judge is not None and self.judge.objective is not None:
@@ -84,7 +84,7 @@ class Campaign:
 
     def has_work(self) -> bool:
         """Whether a trial would start now; sets `end_reason` where a limit is reached already."""
-        return self.end_reason is None and (self._next_fixed() is not None or not self._limit_reached())
+        return self.end_reason is None and (self._next_fixed() is not None or not self._is_stopped(RULES))
 
     @property
     def is_over(self) -> bool:
@@ -177,11 +177,6 @@ class Campaign:
 
     # What comes next --------------------------------------------------------------------------------
 
-    @property
-    def _time_limit_s(self) -> float:
-        minutes = self.study.limits.time_minutes
-        return float("inf") if minutes is None else minutes * 60
-
     def _next_fixed(self) -> Trial | None:
         """Returns the next of baseline, reference set, papers and interrupted trials, if it may start."""
         for recipe, origin in self._fixed.items():
@@ -193,9 +188,9 @@ class Campaign:
         return next((t for t in self.trials.searched if t.status == "waiting"), None)
 
     def _next_proposed(self, judge: Judge) -> Trial | None:
-        if self._limit_reached():
-            return None
         for _ in range(_PRICED_AT_A_TIME):
+            if self._is_stopped(RULES):
+                return None
             trial = self._proposals.next(judge)
             if trial is None:
                 self.end_reason = self._proposals.end_reason
@@ -206,17 +201,12 @@ class Campaign:
             self._journal.ended(trial)
         return None
 
-    def _limit_reached(self) -> bool:
-        """Whether no proposal may start now; sets the reason where none will any more."""
-        limits, trials = self.study.limits, self.trials
-        wanted = (
-            ("trials", limits.trials, trials.count("finished", "failed"), trials.count("running")),
-            ("ensembles", limits.ensembles, trials.ensembles("finished"), trials.ensembles("running")),
-        )
-        for what, limit, done, running in wanted:
-            if limit is not None and done >= limit:
-                self.end_reason = f"{done} {what} are done"
-            if limit is not None and done + running >= limit:
+    def _is_stopped(self, rules: Sequence[StoppingRule]) -> bool:
+        """Whether a rule lets nothing start now; sets the reason where nothing will any more."""
+        so_far = SoFar(self.trials, self.study.limits, self.elapsed_s)
+        for rule in rules:
+            self.end_reason = rule.end(so_far)
+            if self.end_reason is not None or rule.holds(so_far):
                 return True
         return False
 

@@ -6,15 +6,12 @@ from typing import Any
 from ...evaluators.steps.work import Outcome
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
-from ..proposer.proposer import RANDOM_ATTEMPTS, Proposer, Told
+from ..proposer.proposer import Told, new_proposer
 from ..proposer.trial_scores import FAILED_VIOLATION, Judge, Verdict, total_violation
 from ..study.study import Study
+from .stopping import told_rejections
 from .trial import Trial
 from .trials import Trials
-
-#: After so many in a row the study ends and names the constraint (own choice: each costs milliseconds of
-#: pricing, so all cost seconds, and of so many a space that can meet the constraint would have shown one).
-REJECTIONS_IN_A_ROW = 1000
 
 Pricer = Callable[[Recipe], Mapping[str, Any]]
 
@@ -37,30 +34,29 @@ class Proposals:
         self._trials = trials
         self._pricer = pricer
         self._order = {recipe: position for position, recipe in enumerate(fixed)}
-        self._rejections_in_a_row = 0
-        self._proposer = Proposer(
-            study.technique_types, study.min_steps, study.max_steps, study.seed, study.settings
+        self._proposer = new_proposer(
+            study.proposer,
+            study.technique_types,
+            study.min_steps,
+            study.max_steps,
+            study.seed,
+            study.settings,
         )
 
     def next(self, judge: Judge) -> Trial | None:
         """Returns the next proposal as a trial, waiting or rejected; None, with `end_reason`, is the end."""
-        if self._rejections_in_a_row >= REJECTIONS_IN_A_ROW:
-            self.end_reason = self._why_rejected()
-            return None
         n = 1 + max((t.proposal for t in self._trials.searched if t.proposal is not None), default=-1)
         pending = [trial.recipe for trial in self._trials.running]
         known = [trial.recipe for trial in self._trials.values()]
         recipe = self._proposer.propose(n, self.history(judge), pending, known)
         if recipe is None:
-            rejected = f"; {self._why_rejected()}" if self._rejections_in_a_row else ""
-            self.end_reason = f"no recipe is left that was not tried (in {RANDOM_ATTEMPTS} draws){rejected}"
+            rejected = told_rejections(self._trials, at_least=1)
+            self.end_reason = "; ".join(filter(None, (self._proposer.exhausted, rejected)))
             return None
         trial = self._trials.create(recipe, "search", proposal=n)
         verdict = self._verdict(recipe, judge)
         if verdict is None:
-            self._rejections_in_a_row = 0
             return trial
-        self._rejections_in_a_row += 1
         trial.take(Outcome("rejected", verdict.reason))
         trial.violation = verdict.violation
         return trial
@@ -87,17 +83,6 @@ class Proposals:
             return judge.rejection(self._pricer(recipe))
         except AtollError as error:
             return Verdict(str(error), {"plan": FAILED_VIOLATION})
-
-    def _why_rejected(self) -> str:
-        counts: dict[str, int] = {}
-        for trial in self._trials.searched[-self._rejections_in_a_row :]:
-            for constraint in trial.violation or {}:
-                counts[constraint] = counts.get(constraint, 0) + 1
-        worst = max(counts, key=lambda constraint: counts[constraint], default="?")
-        return (
-            f"{self._rejections_in_a_row} proposals in a row cannot meet the constraints; "
-            f"{worst!r} rejects the most ({counts.get(worst, 0)}): loosen it or choose another device"
-        )
 
 
 def _told(trial: Trial, judge: Judge) -> Told | None:

@@ -1,54 +1,25 @@
-"""Proposes recipes: random ones, Optuna's TPE and changed good ones, as a pure function of what is known.
+"""What proposes recipes: the contract, and the proposers by name; none is imported before it is asked for."""
 
-The first few proposals are drawn at random, so that every technique is seen in company. Then TPE, which
-learns each position by itself, takes turns with small changes to the best recipes so far, which keep what
-works together and mostly a prefix that is trained already. On a made-up world with the effects seen on the
-reference CNN (not kept), 28 proposals reached 20x within two points in 24 of 32 seeds, in 12 by TPE alone.
-
-The n-th proposal depends on (techniques, lengths, seed, n, history, pending) alone: Optuna's study is built
-from the history, and its sampler is seeded by n. So a resumed search proposes what the uninterrupted one
-would have, and nothing of Optuna's has to be stored.
-"""
-
-import hashlib
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from random import Random
-from typing import Any
+from importlib import import_module
+from typing import Any, Protocol
 
-import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.trial import TrialState, create_trial
-
-from ...spaces.recipes.order import Grids, allowed_step, grid_steps, is_legal, repair, searched_values
+from ...spaces.errors import AtollError
+from ...spaces.nearest import known_names
+from ...spaces.recipes.order import Grids
 from ...spaces.recipes.recipe import Recipe
 from ...spaces.technique.technique import Technique
-from .mutation import mutate
 
-STOP = "stop"
-#: Results that TPE wants to see before it stops drawing at random (Optuna's default).
-STARTUP_RESULTS = 10
-#: Proposals of a study that are drawn at random.
-RANDOM_PROPOSALS = 6
-#: Of so many proposals after these, one is TPE's and the others change a good recipe.
-TURNS = 6
-#: How many of the best recipes may be changed; the better one the more often.
-ELITE = 2
-#: What a violation as large as the bound itself takes off the objective when the best are chosen.
-PENALTY = 1.0
-#: Guided draws a proposal; what they repeat after so many is known already, and drawing at random is faster.
-GUIDED_ATTEMPTS = 16
-#: Random draws after that; all known means that hardly anything is left.
-RANDOM_ATTEMPTS = 500
-#: Name of the constraint under which Optuna hears of violations.
-_VIOLATION = "violation"
+#: name -> the module beside this whose `PROPOSER` it is
+PROPOSERS: tuple[tuple[str, str], ...] = (("guided", "guided"),)
+#: What a study that names none is searched by; part of no definition, so that such studies keep their digest.
+DEFAULT_PROPOSER = "guided"
 
 
 @dataclass(frozen=True)
 class Told:
-    """What the optimiser knows of one recipe.
+    """What a proposer knows of one recipe.
 
     Args:
         recipe: as it was carried out, after any repair.
@@ -61,205 +32,66 @@ class Told:
     violation: float = 0.0
 
 
-class Proposer:
-    """The space and the seed.
+class Proposer(Protocol):
+    """Says what a study tries next.
 
-    Args:
-        techniques: what may be proposed.
-        min_steps, max_steps: length of a proposal.
-        seed: of the study.
-        grids: the values to be tried, where these are not the techniques' own.
+    The n-th proposal is a function of techniques, lengths, grids and seed, and of n, history, pending and
+    known: of no earlier call, of no clock. So a search that was killed goes on as if it had not been, and
+    nothing of a proposer is stored; what it keeps between calls only makes it faster. A proposal is legal,
+    within the lengths, of the given techniques and values, and neither in the history nor
+    pending nor known. The history may hold other recipes than proposals (the reference set), longer and
+    shorter ones, with settings off the grid. It is made by `PROPOSER(techniques, min_steps, max_steps,
+    seed, grids)`.
     """
 
-    def __init__(
-        self,
-        techniques: Sequence[type[Technique]],
-        min_steps: int,
-        max_steps: int,
-        seed: int,
-        grids: Grids | None = None,
-    ) -> None:
-        self.techniques = tuple(techniques)
-        self.min_steps = min_steps
-        self.max_steps = max_steps
-        self.seed = seed
-        self._values = {t.name: searched_values(t, grids) for t in self.techniques}
-        self._steps = {technique.name: grid_steps(technique, grids) for technique in self.techniques}
-        # Optuna's study of the last call: a longer history of the same beginning goes on with it, because
-        # building it takes as long as drawing from it at fifty results and ten times that at a thousand.
-        self._told: list[Told] = []
-        self._study: optuna.Study | None = None
+    #: what it means that nothing was proposed, as the end of a search is told
+    exhausted: str
 
     def propose(
         self, n: int, history: Sequence[Told], pending: Iterable[Recipe] = (), known: Iterable[Recipe] = ()
     ) -> Recipe | None:
-        """Returns the n-th proposal: legal, long enough and neither known nor pending.
+        """Returns the n-th proposal, None where nothing new was found.
 
         Args:
             n: number of the proposal in its study, from 0.
             history: what is known, in an order of its own (not that of wall time).
             pending: recipes that are being evaluated.
             known: further recipes that must not be proposed.
-
-        Returns:
-            the recipe, or None where nothing new was found in all attempts.
         """
-        pending = list(pending)
-        taken = {told.recipe for told in history} | set(pending) | set(known)
-        study = self._study_of(history)
-        with self._running(study, pending):
-            for attempt in range(GUIDED_ATTEMPTS + RANDOM_ATTEMPTS):
-                seed = _derived_seed(self.seed, n, attempt)
-                random = Random(seed)
-                if n < RANDOM_PROPOSALS or attempt >= GUIDED_ATTEMPTS or not history:
-                    drawn = self._draw(random)
-                elif (n + attempt) % TURNS == 0:
-                    drawn = self._draw_by_tpe(study, seed)
-                else:
-                    drawn = self._draw_near_the_best(history, random)
-                recipe = self._completed(drawn, random)
-                if recipe is not None and recipe not in taken:
-                    return recipe
-        return None
 
     def parameters(self, recipe: Recipe) -> dict[str, Any]:
-        """Returns a recipe as Optuna knows it; what lies off the grid or outside the space is left out."""
-        found: dict[str, Any] = {}
-        for position, step in enumerate(recipe, start=1):
-            if position > self.max_steps or type(step) not in self.techniques:
-                return found
-            found[_position(position)] = step.name
-            for name, value in step.settings().items():
-                tried = self._values[step.name][name]
-                if len(tried) > 1 and value in tried:
-                    found[_setting(position, step.name, name)] = value
-        if self.min_steps <= len(recipe) < self.max_steps:
-            found[_position(len(recipe) + 1)] = STOP
-        return found
-
-    def _study_of(self, history: Sequence[Told]) -> optuna.Study:
-        """Returns Optuna's study with exactly this history in it."""
-        if self._study is None or self._told != list(history[: len(self._told)]):
-            optuna.logging.set_verbosity(optuna.logging.ERROR)
-            self._study, self._told = optuna.create_study(direction="maximize"), []
-        for told in history[len(self._told) :]:
-            self._told.append(told)
-            parameters = self.parameters(told.recipe)
-            if parameters:
-                self._study.add_trial(
-                    create_trial(
-                        value=told.objective,
-                        params=parameters,
-                        distributions=self._distributions(parameters),
-                        constraints={_VIOLATION: told.violation},
-                    )
-                )
-        return self._study
-
-    @contextmanager
-    def _running(self, study: optuna.Study, pending: Sequence[Recipe]) -> Iterator[None]:
-        """Lets the sampler see what is being evaluated (it keeps away from it), then forgets it again."""
-        numbers = []
-        for recipe in pending:
-            parameters = self.parameters(recipe)
-            numbers.append(len(study.get_trials(deepcopy=False)))
-            study.add_trial(
-                create_trial(
-                    state=TrialState.RUNNING,
-                    params=parameters,
-                    distributions=self._distributions(parameters),
-                )
-            )
-        try:
-            yield
-        finally:
-            for number in numbers:
-                study.tell(number, state=TrialState.FAIL)
-
-    @staticmethod
-    def _sampler(seed: int) -> optuna.samplers.TPESampler:
-        # Not multivariate: settings exist only under their technique, and joint densities over such spaces
-        # would be split into groups with a handful of results each.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.samplers.TPESampler(
-                seed=seed, n_startup_trials=STARTUP_RESULTS, multivariate=False, constant_liar=True
-            )
-
-    def _distributions(self, parameters: Iterable[str]) -> dict[str, BaseDistribution]:
-        return {name: self._distribution(name) for name in parameters}
-
-    def _distribution(self, parameter: str) -> CategoricalDistribution:
-        """Returns the fixed choices of a parameter, `2` or `2.quantize.bits`."""
-        position, _, rest = parameter.partition(".")
-        if not rest:
-            names = [technique.name for technique in self.techniques]
-            return CategoricalDistribution([*names, STOP] if int(position) > self.min_steps else names)
-        name, _, setting = rest.partition(".")
-        return CategoricalDistribution(self._values[name][setting])
-
-    def _draw_by_tpe(self, study: optuna.Study, seed: int) -> list[Technique]:
-        study.sampler = self._sampler(seed)
-        trial = study.ask()
-        steps: list[Technique] = []
-        for position in range(1, self.max_steps + 1):
-            name = self._suggest(trial, _position(position))
-            if name == STOP:
-                break
-            technique = next(t for t in self.techniques if t.name == name)
-            settings = {
-                setting: self._suggest(trial, _setting(position, name, setting))
-                if len(tried) > 1
-                else tried[0]
-                for setting, tried in self._values[name].items()
-            }
-            step = allowed_step(technique, settings)
-            if step is not None:
-                steps.append(step)
-        # What comes of the draw is told under the parameters of the repaired recipe; the draw is forgotten.
-        study.tell(trial, state=TrialState.FAIL)
-        return steps
-
-    def _suggest(self, trial: optuna.Trial, parameter: str) -> Any:
-        return trial.suggest_categorical(parameter, self._distribution(parameter).choices)
-
-    def _draw(self, random: Random) -> list[Technique]:
-        length = random.randint(self.min_steps, self.max_steps)
-        return [random.choice(self._steps[random.choice(self.techniques).name]) for _ in range(length)]
-
-    def _draw_near_the_best(self, history: Sequence[Told], random: Random) -> list[Technique]:
-        """Returns a good recipe with one change; what narrowly misses the constraints counts as good too.
-
-        A strong compression that is a step of training short of the constraint is a better start than a weak
-        one within it.
-        """
-        best = sorted(history, key=lambda told: told.objective - PENALTY * max(0.0, told.violation))[-ELITE:]
-        best.reverse()
-        chosen = random.choices(best, weights=range(len(best), 0, -1))[0]
-        return list(mutate(chosen.recipe, self._steps, random, self.max_steps).steps)
-
-    def _completed(self, steps: Sequence[Technique], random: Random) -> Recipe | None:
-        """Repairs a draw and lengthens it where the repair left too little; None where nothing fits."""
-        kept = list(repair(steps, self.max_steps).steps)
-        while len(kept) < self.min_steps:
-            names = [t.name for t in self.techniques]
-            random.shuffle(names)
-            more = (random.choice(self._steps[name]) for name in names)
-            fitting = next((step for step in more if is_legal([*kept, step])), None)
-            if fitting is None:
-                return None
-            kept.append(fitting)
-        return Recipe(tuple(kept))
+        """Returns a recipe as it is known here, as plain JSON; for the store, nothing reads it back."""
 
 
-def _position(position: int) -> str:
-    return str(position)
+def check_proposer(name: str) -> None:
+    """Raises AtollError where there is no proposer of that name; the message lists the known ones."""
+    names = [known for known, _ in PROPOSERS]
+    if name not in names:
+        raise AtollError(f"unknown proposer {name!r}. {known_names(name, names)}")
 
 
-def _setting(position: int, technique: str, setting: str) -> str:
-    return f"{position}.{technique}.{setting}"
+def new_proposer(
+    name: str,
+    techniques: Sequence[type[Technique]],
+    min_steps: int,
+    max_steps: int,
+    seed: int,
+    grids: Grids | None = None,
+) -> Proposer:
+    """Makes a proposer.
 
+    Args:
+        name: one of `PROPOSERS`.
+        techniques: what may be proposed.
+        min_steps, max_steps: length of a proposal.
+        seed: of the study.
+        grids: the values to be tried, where these are not the techniques' own.
 
-def _derived_seed(seed: int, n: int, attempt: int) -> int:
-    digest = hashlib.sha256(f"{seed}/{n}/{attempt}".encode()).digest()
-    return int.from_bytes(digest[:4], "big")
+    Raises:
+        AtollError: there is none of that name.
+    """
+    check_proposer(name)
+    made: Proposer = import_module(f".{dict(PROPOSERS)[name]}", __package__).PROPOSER(
+        techniques, min_steps, max_steps, seed, grids
+    )
+    return made

@@ -15,6 +15,7 @@ from ...spaces.errors import AtollError
 from ...spaces.recipes.order import MAX_STEPS, check_order, searched_values
 from ...spaces.technique.technique import Technique
 from ...spaces.techniques import TECHNIQUES, technique_named
+from ..proposer.proposer import DEFAULT_PROPOSER, check_proposer
 from .reference import PAPERS, REFERENCE, REFERENCE_VERSION, fixed_recipes
 from .study_checks import StudyMistake, at, check_device, checked_constraints, checked_grids
 
@@ -65,6 +66,7 @@ class Study(BaseModel):
         profile: weight profile of THESIS table 4, or weights by role.
         constraints: what a winner must meet.
         finalists: how many of the best are exported and measured at the end.
+        proposer: what says which recipes are tried.
         seed: of everything random.
         limits: when it ends.
 
@@ -92,6 +94,7 @@ class Study(BaseModel):
     profile: str | dict[str, float] = DEFAULT_PROFILE
     constraints: tuple[str, ...] = tuple(str(constraint) for constraint in DEFAULT_CONSTRAINTS)
     finalists: Annotated[int, Field(ge=1, le=100, strict=True)] = FINALISTS
+    proposer: str = DEFAULT_PROPOSER
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
     limits: Limits = Limits()
 
@@ -107,6 +110,8 @@ class Study(BaseModel):
             task = load_task(self.task)
         with at("device"):
             check_device(self.device)
+        with at("proposer"):
+            check_proposer(self.proposer)
         with at("profile"):
             check_weights(profile_weights(self.profile))
         chosen = [t.name for t in TECHNIQUES] if self.techniques is None else list(self.techniques)
@@ -163,9 +168,12 @@ class Study(BaseModel):
     def definition(self) -> dict[str, Any]:
         """Returns what decides the outcome, in JSON's own types: everything but name and limits.
 
-        The space is spelt out: other versions or grids of a technique make another study.
+        The space is spelt out: other versions or grids of a technique make another study. The usual
+        proposer is left out: studies that were stored before there was a choice stay the same.
         """
         fields = self.model_dump(mode="json", exclude={"name", "limits"})
+        if self.proposer == DEFAULT_PROPOSER:
+            del fields["proposer"]
         space = {
             technique.name: {
                 "version": technique.version,

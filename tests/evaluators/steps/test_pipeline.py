@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from atoll.evaluators import tasks
+from atoll.evaluators.datasets.dataset import ImagesInMemory
 from atoll.evaluators.steps import baseline, step_entries, study_basis
 from atoll.evaluators.steps import pipeline as pipeline_module
 from atoll.evaluators.steps.pipeline import Pipeline
@@ -242,7 +243,9 @@ def test_what_decides_a_result_is_in_its_key(warm: NewPipeline, changed: dict[st
 def test_the_task_decides_a_result_too(warm: NewPipeline, tiny_task: Task) -> None:
     for changed in ({"learning_rate": 2e-3}, {"batch_size": 16}):
         assert not warm(task=replace(tiny_task, **changed)).is_cached(RECIPE), changed
-    dataset = replace(tiny_task.dataset(), version="2")
+    data = tiny_task.dataset()
+    assert isinstance(data, ImagesInMemory)
+    dataset = replace(data, version="2")
     assert not warm(task=replace(tiny_task, load_dataset=lambda: dataset)).is_cached(RECIPE)
     # what only says how a study begins does not
     assert warm(task=replace(tiny_task, epochs_per_step=7.0)).is_cached(RECIPE)

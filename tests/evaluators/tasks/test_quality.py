@@ -9,7 +9,7 @@ from pathlib import Path
 import atoll
 import pytest
 import torch
-from atoll.evaluators.ranking.figures import METRIC_BY_NAME
+from atoll.evaluators.ranking.figures import FIGURE
 from atoll.evaluators.tasks import TASKS
 from atoll.evaluators.tasks.digits import DIGITS
 from atoll.evaluators.tasks.quality import ACCURACY, Accuracy, Quality
@@ -101,7 +101,7 @@ def test_no_samples_are_refused(case: Case) -> None:
 
 def test_ranking_takes_more_for_better_too(case: Case) -> None:
     assert case.quality.name
-    assert case.quality.higher_is_better is METRIC_BY_NAME["quality"].higher_is_better is True
+    assert case.quality.higher_is_better is FIGURE["quality"].higher_is_better is True
 
 
 def test_it_survives_pickling(case: Case) -> None:

@@ -102,7 +102,7 @@ def test_an_interrupted_search_says_how_to_go_on(
 def test_a_study_that_rejects_everything_ends_in_one_sentence(
     capsys: pytest.CaptureFixture[str], replayed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("atoll.search.driver.proposals.REJECTIONS_IN_A_ROW", 3)
+    monkeypatch.setattr("atoll.search.driver.stopping.REJECTIONS_IN_A_ROW", 3)
     Path("tight.yaml").write_text("task: digits\nconstraints: ['model_bytes <= 10']\n")
     status, _, said = run(capsys, "search", "tight.yaml")
     assert status == 2

@@ -17,7 +17,7 @@ from atoll.evaluators.ranking.constraints import parse_constraints
 from atoll.evaluators.ranking.metrics import Metrics
 from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.steps.work import Outcome, Work
-from atoll.search.driver import proposals as proposals_module
+from atoll.search.driver import stopping
 from atoll.search.driver.campaign import Campaign
 from atoll.search.driver.runner import drive_here, run_here
 from atoll.search.driver.trial import Trial
@@ -531,7 +531,7 @@ def test_rejections_resume_too(
 def test_too_many_rejections_in_a_row_end_the_study_and_name_the_constraint(
     study: Study, store: Store, replay: Replay, pricer: Pricer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proposals_module, "REJECTIONS_IN_A_ROW", 30)
+    monkeypatch.setattr(stopping, "REJECTIONS_IN_A_ROW", 30)
     with store.lock():
         campaign = Campaign(demanding(study, "latency_ms <= 0.00001"), store, pricer)
         drive_here(campaign, replay)
@@ -539,6 +539,11 @@ def test_too_many_rejections_in_a_row_end_the_study_and_name_the_constraint(
     assert campaign.end_reason.startswith("30 proposals in a row cannot meet the constraints; ")
     assert "'latency_ms <= 1e-05' rejects the most (30)" in campaign.end_reason
     assert campaign.trials.count("rejected") == 30
+    with store.lock():
+        store.recover()
+        again = Campaign(demanding(study, "latency_ms <= 0.00001"), store, pricer)
+        assert not again.has_work()  # what the store says is said again, and not another thirty priced
+    assert again.end_reason == campaign.end_reason
 
 
 def test_a_small_space_that_is_all_rejected_names_the_constraint_too(

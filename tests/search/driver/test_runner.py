@@ -17,7 +17,7 @@ import psutil
 import pytest
 from atoll.evaluators.steps.work import Outcome, Work
 from atoll.search.driver.runner import drive_here, run_here, run_study, threads_of
-from atoll.search.proposer.proposer import Proposer
+from atoll.search.proposer.guided import GuidedProposer
 from atoll.search.store.events import Ended
 from atoll.search.store.store import Store
 from atoll.search.study.reference import PAPERS, REFERENCE
@@ -82,7 +82,7 @@ def test_a_search_by_two_workers_survives_whatever_its_trials_do(
 
     two = study.model_copy(update={"limits": Limits(ensembles=4, workers=2)})
     # The first proposals are drawn at random: they depend on their number alone.
-    proposer = Proposer(study.technique_types, study.min_steps, study.max_steps, study.seed)
+    proposer = GuidedProposer(study.technique_types, study.min_steps, study.max_steps, study.seed)
     deadly, raising = str(proposer.propose(1, [])), str(proposer.propose(2, []))
     at_end: list[int] = []
     campaign = run_study(

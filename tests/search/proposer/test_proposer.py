@@ -1,114 +1,136 @@
-"""Tests of the proposer: a pure function of what is known."""
+"""The contract of every proposer: a pure function of what is known, whose proposals are legal and new."""
 
-from atoll.search.proposer.proposer import STOP, Proposer, Told
+import json
+
+import pytest
+from atoll.search.proposer import proposer as proposer_module
+from atoll.search.proposer.proposer import DEFAULT_PROPOSER, PROPOSERS, Proposer, Told, new_proposer
+from atoll.search.study.reference import fixed_recipes
+from atoll.search.study.study import Study
+from atoll.spaces.errors import AtollError
 from atoll.spaces.recipes.order import is_legal
 from atoll.spaces.recipes.recipe import Recipe
+from atoll.spaces.technique.technique import Technique
 from atoll.spaces.techniques import TECHNIQUES, technique_named
 
+GRIDS = {"quantize": {"bits": (2, 4)}}
+Space = tuple[type[Technique], ...]
 
-def proposer(seed: int = 0) -> Proposer:
-    return Proposer(TECHNIQUES, 2, 4, seed)
+
+@pytest.fixture(params=[name for name, _ in PROPOSERS])
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def made(name: str, seed: int = 0, techniques: Space = TECHNIQUES, low: int = 2, high: int = 4) -> Proposer:
+    return new_proposer(name, techniques, low, high, seed, GRIDS)
 
 
 def told(recipe: Recipe) -> Told:
-    """Likes short recipes that begin with a tensor train."""
+    """Likes short recipes that begin with a tensor train; a binarization breaks the constraints."""
     likes = recipe.steps[0].name == "tensor_train"
-    return Told(recipe, (3.0 if likes else 0.0) - len(recipe), violation=-1.0)
+    broken = any(step.name == "binarize" for step in recipe)
+    return Told(recipe, (3.0 if likes else 0.0) - len(recipe), violation=1.0 if broken else -1.0)
+
+
+def reference() -> list[Told]:
+    """What every study knows before its first proposal: shorter ones, settings off the grid."""
+    return [told(recipe) for recipe in fixed_recipes() if len(recipe)]
 
 
 def course(chooser: Proposer, length: int, history: list[Told] | None = None) -> list[Recipe]:
-    history = list(history or ())
-    start = len(history)
-    for n in range(start, start + length):
-        recipe = chooser.propose(n, history)
+    """Proposes one after the other, each told before the next; after so many of a history."""
+    proposed = list(history or ())
+    for n in range(len(proposed), len(proposed) + length):
+        recipe = chooser.propose(n, [*reference(), *proposed])
         assert recipe is not None
-        history.append(told(recipe))
-    return [one.recipe for one in history]
+        proposed.append(told(recipe))
+    return [one.recipe for one in proposed]
 
 
-def test_proposals_are_legal_long_enough_and_new() -> None:
-    recipes = course(proposer(), 40)
+def test_proposals_are_legal_within_the_lengths_and_new(name: str) -> None:
+    recipes = course(made(name), 40)
     assert all(is_legal(recipe.steps) and 2 <= len(recipe) <= 4 for recipe in recipes)
-    assert len(set(recipes)) == 40
+    assert len({*recipes, *fixed_recipes()}) == 40 + len(fixed_recipes())
 
 
-def test_the_nth_proposal_depends_on_the_history_alone() -> None:
-    whole = course(proposer(), 25)
-    resumed = course(proposer(), 10, [told(recipe) for recipe in whole[:15]])
+def test_the_nth_proposal_depends_on_what_is_passed_alone(name: str) -> None:
+    whole = course(made(name), 25)
+    resumed = course(made(name), 10, [told(recipe) for recipe in whole[:15]])
     assert resumed == whole
 
 
-def test_a_changed_history_is_noticed() -> None:
-    chooser = proposer()
+def test_arguments_are_left_as_they_are(name: str) -> None:
+    history, pending = reference(), [Recipe.parse("binarize -> distill")]
+    kept = list(history), list(pending)
+    made(name).propose(0, history, pending, pending)
+    assert (history, pending) == kept
+
+
+def test_an_earlier_call_with_another_history_leaves_no_trace(name: str) -> None:
+    chooser = made(name)
     history = [told(recipe) for recipe in course(chooser, 14)]
-    expected = proposer().propose(14, history[1:])
+    expected = made(name).propose(14, history[1:])
     chooser.propose(14, history)
     assert chooser.propose(14, history[1:]) == expected
 
 
-def test_another_seed_proposes_others() -> None:
-    one, other = course(proposer(0), 20), course(proposer(1), 20)
+def test_a_pending_recipe_leaves_no_trace(name: str) -> None:
+    chooser = made(name)
+    history = [told(recipe) for recipe in course(chooser, 12)]
+    chooser.propose(12, history, pending=[Recipe.parse("binarize -> distill")])
+    assert chooser.propose(12, history) == made(name).propose(12, history)
+
+
+def test_another_seed_proposes_others(name: str) -> None:
+    one, other = course(made(name, 0), 20), course(made(name, 1), 20)
     assert len(set(one) & set(other)) <= 10
 
 
-def test_pending_and_known_recipes_are_not_proposed() -> None:
-    first = proposer().propose(0, [])
+def test_what_is_pending_known_or_in_the_history_is_not_proposed(name: str) -> None:
+    first = made(name).propose(0, [])
     assert first is not None
-    assert proposer().propose(0, [], pending=[first]) not in (None, first)
-    assert proposer().propose(0, [], known=[first]) not in (None, first)
+    assert made(name).propose(0, [], pending=[first]) not in (None, first)
+    assert made(name).propose(0, [], known=[first]) not in (None, first)
+    assert made(name).propose(0, [told(first)]) not in (None, first)
 
 
-def test_a_pending_recipe_leaves_no_trace() -> None:
-    chooser = proposer()
-    history = [told(recipe) for recipe in course(chooser, 12)]
-    chooser.propose(12, history, pending=[Recipe.parse("binarize -> distill")])
-    assert chooser.propose(12, history) == proposer().propose(12, history)
+def test_an_exhausted_space_ends_in_none_and_a_sentence(name: str) -> None:
+    few = made(name, techniques=(technique_named("prune_weights"),), low=1, high=1)
+    recipes = course(few, 2)  # the third of its grid is in the reference set
+    assert few.propose(2, [*reference(), *map(told, recipes)]) is None
+    assert few.exhausted
 
 
-def test_it_learns() -> None:
-    """After the first results proposals begin as the best ones did; at random a seventh would."""
-    late = course(proposer(), 60)[20:]
-    assert sum(recipe.steps[0].name == "tensor_train" for recipe in late) > 0.4 * len(late)
+def test_a_space_that_cannot_make_the_length_gives_none(name: str) -> None:
+    assert made(name, techniques=(technique_named("prune_weights"),), low=2, high=2).propose(0, []) is None
 
 
-def test_a_rejecting_constraint_is_learnt() -> None:
-    """Nothing with a binarization is feasible, though its score is as good as any."""
-    chooser = proposer()
-    history: list[Told] = []
-    for n in range(60):
-        recipe = chooser.propose(n, history)
-        assert recipe is not None
-        bad = any(step.name == "binarize" for step in recipe)
-        history.append(Told(recipe, 1.0, 1.0 if bad else -1.0))
-    late = [one.violation > 0 for one in history[30:]]
-    early = [one.violation > 0 for one in history[:10]]
-    assert sum(late) / len(late) < max(0.34, sum(early) / len(early))
+def test_parameters_are_plain_json_for_any_recipe(name: str) -> None:
+    for recipe in (*fixed_recipes(), *course(made(name), 5)):
+        parameters = made(name).parameters(recipe)
+        assert json.loads(json.dumps(parameters, allow_nan=False)) == parameters
 
 
-def test_parameters_are_those_of_the_recipe() -> None:
-    recipe = Recipe.parse("tensor_train(rank=8) -> quantize(bits=4)")
-    assert proposer().parameters(recipe) == {
-        "1": "tensor_train",
-        "1.tensor_train.rank": 8,
-        "2": "quantize",
-        "2.quantize.bits": 4,
-        "2.quantize.first_last": "int8",
-        "3": STOP,
-    }
+# By name ----------------------------------------------------------------------------------------------
 
 
-def test_parameters_off_the_grid_or_outside_the_space_are_left_out() -> None:
-    few = Proposer((technique_named("quantize"),), 1, 2, 0)
-    assert few.parameters(Recipe.parse("cluster -> quantize")) == {}
-    assert "1.tensor_train.rank" not in proposer().parameters(Recipe.parse("tensor_train(rank=5)"))
+def test_an_unknown_name_is_refused_and_the_known_ones_are_listed() -> None:
+    with pytest.raises(AtollError, match=r"unknown proposer 'guide'. did you mean 'guided'"):
+        Study.create({"task": "digits", "proposer": "guide"})
 
 
-def test_an_exhausted_space_ends_in_none() -> None:
-    few = Proposer((technique_named("prune_weights"),), 1, 1, 0)
-    recipes = course(few, 3)
-    assert len(set(recipes)) == 3
-    assert few.propose(3, [told(recipe) for recipe in recipes]) is None
+def test_the_usual_proposer_is_no_part_of_a_definition() -> None:
+    """A study that was stored before there was a choice stays the same study."""
+    plain, named = (Study.create({"task": "digits", **more}) for more in ({}, {"proposer": DEFAULT_PROPOSER}))
+    assert "proposer" not in plain.definition()
+    assert plain.digest == named.digest
+    assert Study.from_stored("old", plain.definition(), None).proposer == DEFAULT_PROPOSER
 
 
-def test_a_space_that_cannot_make_the_length_gives_none() -> None:
-    assert Proposer((technique_named("prune_weights"),), 2, 2, 0).propose(0, []) is None
+def test_another_proposer_makes_another_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proposer_module, "PROPOSERS", (*PROPOSERS, ("other", "guided")))
+    plain, other = (Study.create({"task": "digits", **more}) for more in ({}, {"proposer": "other"}))
+    assert other.definition() == {**plain.definition(), "proposer": "other"}
+    assert other.digest != plain.digest
+    assert Study.from_stored("new", other.definition(), None).proposer == "other"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from atoll.search.proposer.proposer import Proposer
+from atoll.search.proposer.guided import GuidedProposer
 from atoll.search.study.reference import PAPERS, REFERENCE, fixed_recipes, reference_recipes
 from atoll.search.study.study import Limits, Study, check_same
 from atoll.search.study.study_file import (
@@ -228,7 +228,7 @@ WIDER = {
 
 def test_a_study_says_which_values_are_tried() -> None:
     study = Study.create(WIDER)
-    proposer = Proposer(study.technique_types, 1, 2, 0, study.settings)
+    proposer = GuidedProposer(study.technique_types, 1, 2, 0, study.settings)
     proposed: list[Recipe] = []
     while (recipe := proposer.propose(len(proposed), [], known=proposed)) is not None:
         proposed.append(recipe)
