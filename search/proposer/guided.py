@@ -71,6 +71,7 @@ class GuidedProposer:
         self.max_steps = max_steps
         self.seed = seed
         self._values = {t.name: searched_values(t, grids) for t in self.techniques}
+        self._chosen = {} if grids is None else grids
         self._steps = {technique.name: grid_steps(technique, grids) for technique in self.techniques}
         # Optuna's study of the last call: a longer history of the same beginning goes on with it, because
         # building it takes as long as drawing from it at fifty results and ten times that at a thousand.
@@ -84,6 +85,7 @@ class GuidedProposer:
         pending = list(pending)
         taken = {told.recipe for told in history} | set(pending) | set(known)
         study = self._study_of(history)
+        starts = [told for told in history if self._is_of_the_space(told.recipe)]
         with self._running(study, pending):
             for attempt in range(GUIDED_ATTEMPTS + RANDOM_ATTEMPTS):
                 seed = _derived_seed(self.seed, n, attempt)
@@ -92,8 +94,10 @@ class GuidedProposer:
                     drawn = self._draw(random)
                 elif (n + attempt) % TURNS == 0:
                     drawn = self._draw_by_tpe(study, seed)
+                elif starts:
+                    drawn = self._draw_near_the_best(starts, random)
                 else:
-                    drawn = self._draw_near_the_best(history, random)
+                    drawn = self._draw(random)
                 recipe = self._completed(drawn, random)
                 if recipe is not None and recipe not in taken:
                     return recipe
@@ -214,6 +218,17 @@ class GuidedProposer:
         best.reverse()
         chosen = random.choices(best, weights=range(len(best), 0, -1))[0]
         return list(mutate(chosen.recipe, self._steps, random, self.max_steps).steps)
+
+    def _is_of_the_space(self, recipe: Recipe) -> bool:
+        """Whether its techniques, and the values that the study itself chose, are among the study's.
+
+        A change keeps most of a recipe, and the reference set holds techniques that a study may leave out.
+        """
+        return all(
+            type(step) in self.techniques
+            and all(step.settings()[name] in tried for name, tried in self._chosen.get(step.name, {}).items())
+            for step in recipe
+        )
 
     def _completed(self, steps: Sequence[Technique], random: Random) -> Recipe | None:
         """Repairs a draw and lengthens it where the repair left too little; None where nothing fits."""

@@ -8,7 +8,7 @@ from atoll.search.proposer.proposer import DEFAULT_PROPOSER, PROPOSERS, Proposer
 from atoll.search.study.reference import fixed_recipes
 from atoll.search.study.study import Study
 from atoll.spaces.errors import AtollError
-from atoll.spaces.recipes.order import is_legal
+from atoll.spaces.recipes.order import is_legal, searched_values
 from atoll.spaces.recipes.recipe import Recipe
 from atoll.spaces.technique.technique import Technique
 from atoll.spaces.techniques import TECHNIQUES, technique_named
@@ -52,6 +52,18 @@ def test_proposals_are_legal_within_the_lengths_and_new(name: str) -> None:
     recipes = course(made(name), 40)
     assert all(is_legal(recipe.steps) and 2 <= len(recipe) <= 4 for recipe in recipes)
     assert len({*recipes, *fixed_recipes()}) == 40 + len(fixed_recipes())
+
+
+def test_proposals_stay_in_the_space_and_on_its_grids(name: str) -> None:
+    few = tuple(technique_named(one) for one in ("prune_channels", "quantize", "cluster"))
+    steps = [step for recipe in course(made(name, techniques=few), 30) for step in recipe]
+    assert {type(step) for step in steps} <= set(few)
+    assert all(
+        value in searched_values(type(step), GRIDS)[key]
+        for step in steps
+        for key, value in step.settings().items()
+    )
+    assert {step.settings()["bits"] for step in steps if step.name == "quantize"} == {2, 4}
 
 
 def test_the_nth_proposal_depends_on_what_is_passed_alone(name: str) -> None:
