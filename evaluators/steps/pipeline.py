@@ -14,10 +14,11 @@ from ..digests import derived_seed
 from ..tasks.task import Task
 from ..training.loop import predict_logits
 from .baseline import make_baseline
+from .cache_backend import CacheBackend, Entry
 from .context import TrainingContext
 from .pipeline_result import PipelineResult
 from .settings import Settings
-from .step_cache import Entry, StepCache
+from .step_cache import StepCache
 from .step_entries import StepEntries
 from .study_basis import StudyBasis
 from .teachers import Teachers
@@ -37,7 +38,7 @@ class Pipeline:
     def __init__(self, settings: Settings, cache_dir: Path) -> None:
         self.settings = settings
         self.basis = StudyBasis(settings)
-        self.cache = StepCache(cache_dir)
+        self.cache: CacheBackend = StepCache(cache_dir)
         self._entries = StepEntries(self.basis)
 
     @property

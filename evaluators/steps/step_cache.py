@@ -16,15 +16,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
 
 from ...spaces.errors import MachineError
+from .cache_backend import Entry
 
 #: what the cache may take before the least recently used entries go
 QUOTA_BYTES = 4 * 2**30
@@ -40,21 +39,8 @@ _HEAD, _MIDDLE = b'{"sha256":"', b'","entry":'
 _BODY_START = len(_HEAD) + 2 * hashlib.sha256().digest_size + len(_MIDDLE)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """What is known after a step.
-
-    Args:
-        tensors: the state of the network.
-        record: plain JSON: decisions and measurements of all steps so far.
-    """
-
-    tensors: dict[str, Tensor]
-    record: dict[str, Any]
-
-
 class StepCache:
-    """Entries below a folder, shared by any number of processes.
+    """The cache in a folder: entries below it, shared by any number of processes.
 
     Args:
         root: the folder; made when first needed.

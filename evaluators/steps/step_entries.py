@@ -12,8 +12,8 @@ from ...spaces.technique.technique import Decisions, Technique
 from ..digests import digest_tensors
 from ..measuring.measure import Price, measure, price
 from ..ranking.metrics import Metrics
+from .cache_backend import Entry
 from .pipeline_result import MEASURED_AFTER_A_STEP, PipelineResult, StepRecord
-from .step_cache import Entry
 from .study_basis import StudyBasis
 
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from ...spaces.channels.widen import widened
 from ..training.loop import predict_views
 from .bigger_teacher import make_bigger_teacher
+from .cache_backend import CacheBackend, Entry
 from .pipeline_result import PipelineResult
-from .step_cache import Entry, StepCache
 from .study_basis import StudyBasis
 
 
@@ -21,7 +21,7 @@ class Teachers:
         baseline: the network that they come from.
     """
 
-    def __init__(self, basis: StudyBasis, cache: StepCache, baseline: PipelineResult) -> None:
+    def __init__(self, basis: StudyBasis, cache: CacheBackend, baseline: PipelineResult) -> None:
         self._basis, self._cache, self._baseline = basis, cache, baseline
 
     @cached_property

@@ -26,7 +26,7 @@ MAX_LINE_BYTES = 1 << 24
 
 
 class Journal:
-    """Append-only file of events, shared safely by several processes.
+    """The journal in a file, one event a line, shared safely by several processes.
 
     An event is one line. What was torn off by a crash (a last line without its end) is ignored when
     reading and cut away by the next append. Lines that cannot be read (damaged, or not as `append` writes

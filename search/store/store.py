@@ -18,6 +18,7 @@ from .answer import answer, first_paragraph
 from .driver_lock import DriverLock, living_driver
 from .events import INTERRUPTED
 from .journal import Journal
+from .journal_backend import JournalBackend
 from .opening import DRAFT, MEMORY, STORE, QueryLimits, open_store
 from .rows import Row
 from .stored_json import JSON_COLUMNS, stored_value
@@ -48,7 +49,7 @@ class Store:
         self.lock_path = self.path.with_name(f"{stem}.lock")
 
     @property
-    def journal(self) -> Journal:
+    def journal(self) -> JournalBackend:
         """The journal beside the store."""
         return Journal(self.journal_path)
 

@@ -17,6 +17,7 @@ from atoll.evaluators.steps import pipeline as pipeline_module
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.pipeline_result import PipelineResult
 from atoll.evaluators.steps.settings import Settings
+from atoll.evaluators.steps.step_cache import StepCache
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.loop import predict_logits
 from atoll.hw_models.devices.device import Device
@@ -54,7 +55,7 @@ def cold(new_pipeline: NewPipeline) -> tuple[Pipeline, PipelineResult]:
 @pytest.fixture
 def warm(new_pipeline: NewPipeline, cold: tuple[Pipeline, PipelineResult], tmp_path: Path) -> NewPipeline:
     """Builds pipelines over a copy of the cold run's cache."""
-    shutil.copytree(cold[0].cache.root, tmp_path / "cache")
+    shutil.copytree(folder_cache(cold[0]).root, tmp_path / "cache")
     return lambda **changed: new_pipeline(tmp_path / "cache", **changed)
 
 
@@ -93,6 +94,12 @@ def test_a_network_that_no_trial_can_be_measured_of_is_refused_before_training(
     monkeypatch.setattr(baseline, "TrainingContext", None)  # training would need it
     with pytest.raises(AtollError, match=f"^the network cannot be searched, nothing was trained: {said}"):
         new_pipeline().run(Recipe())
+
+
+def folder_cache(pipeline: Pipeline) -> StepCache:
+    """The pipeline's cache, known to lie in a folder."""
+    assert isinstance(pipeline.cache, StepCache)
+    return pipeline.cache
 
 
 def assert_same(a: PipelineResult, b: PipelineResult) -> None:
@@ -194,7 +201,7 @@ def test_a_damaged_step_is_made_again_to_the_last_bit(
     warm: NewPipeline, cold: Any, applied: list[str]
 ) -> None:
     pipeline = warm()
-    weights = pipeline.cache.root / cold[1].key[:2] / cold[1].key / "model.safetensors"
+    weights = folder_cache(pipeline).root / cold[1].key[:2] / cold[1].key / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x55")
     assert_same(pipeline.run(RECIPE), cold[1])
     assert applied == ["quantize(bits=8)"]
@@ -257,8 +264,9 @@ def test_the_baseline_is_one_record_and_pinned(warm: NewPipeline, cold: Any) -> 
     assert result.steps[0].notes["chosen"] in ("given", "plain", "self_distilled")
     assert result.metrics.label_loyalty == 1.0
     pipeline = warm()
-    pipeline.cache.quota_bytes = 0
-    pipeline.cache.evict()
+    cache = folder_cache(pipeline)
+    cache.quota_bytes = 0
+    cache.evict()
     assert pipeline.cache.has(result.key)
     assert not pipeline.is_cached(RECIPE)
 
@@ -266,8 +274,9 @@ def test_the_baseline_is_one_record_and_pinned(warm: NewPipeline, cold: Any) -> 
 def test_what_is_to_be_kept_survives_eviction(warm: NewPipeline) -> None:
     pipeline = warm()
     pipeline.run(RECIPE, keep=True)
-    pipeline.cache.quota_bytes = 0
-    pipeline.cache.evict()
+    cache = folder_cache(pipeline)
+    cache.quota_bytes = 0
+    cache.evict()
     assert pipeline.is_cached(RECIPE)
     assert not pipeline.is_cached(Recipe.parse(PRUNED))
 
@@ -309,7 +318,7 @@ def test_an_order_without_meaning_costs_nothing(new_pipeline: NewPipeline) -> No
     pipeline = new_pipeline()
     with pytest.raises(AtollError, match="can only be the first step"):
         pipeline.run(Recipe.parse("quantize(bits=8) -> distill(student=compact_cnn)"))
-    assert not list(pipeline.cache.root.iterdir())
+    assert not list(folder_cache(pipeline).root.iterdir())
 
 
 def test_a_step_that_diverges_is_an_error_and_no_entry(warm: NewPipeline, tiny_task: Task) -> None:

@@ -1,4 +1,7 @@
-"""The step cache: whole entries or none, made once, pinned ones for good; trouble said in one sentence."""
+"""The step cache in its folder: whole entries or none, and trouble said in one sentence.
+
+The contract of every cache stands in `test_cache_backend.py`.
+"""
 
 import errno
 import json
@@ -12,7 +15,8 @@ from typing import Any
 import pytest
 import torch
 from atoll.evaluators.steps import step_cache
-from atoll.evaluators.steps.step_cache import Entry, StepCache
+from atoll.evaluators.steps.cache_backend import Entry
+from atoll.evaluators.steps.step_cache import StepCache
 from atoll.spaces.errors import AtollError
 
 KEY = "ab" * 32
