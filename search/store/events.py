@@ -58,7 +58,7 @@ class Event:
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain JSON; what is not known is left out, and NaN and infinities are null."""
-        known = {field.name: getattr(self, field.name) for field in fields(self)}
+        known = {name: getattr(self, name) for name in _names(type(self))}
         return {"type": self.kind} | {
             name: plain(value) for name, value in known.items() if value is not None
         }
@@ -243,7 +243,7 @@ def event_from_json(value: Any) -> Event | None:
     if kind is None:
         return None
     if kind is Measured:
-        names = {"type", *(field.name for field in fields(TrialEvent))}
+        names = {"type", *_names(TrialEvent)}
         figures = {name: one for name, one in value.items() if name not in names}
         value = {name: one for name, one in value.items() if name in names} | {"figures": figures}
     if _is_deeper(value, _MOST_NESTED):
@@ -255,6 +255,11 @@ def event_from_json(value: Any) -> Event | None:
         where = ".".join(map(str, first["loc"]))
         raise AtollError(f"an event {kind.kind!r}: {where}: {first['msg']}") from error
     return found
+
+
+@cache
+def _names(kind: type[Event]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 @cache
@@ -282,6 +287,8 @@ def plain(value: Any) -> Any:
     Half a surrogate pair (of an undecodable file name in a failure's reason) is written out: DuckDB has no
     such text.
     """
+    if value is None or type(value) in (bool, int):
+        return value
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         value = value.item()  # numpy and torch scalars
     if isinstance(value, os.PathLike):

@@ -20,6 +20,7 @@ _LOG = logging.getLogger(__name__)
 # covers the bytes of the event exactly as they stand in the file.
 _HEAD, _MIDDLE, _TAIL = b'{"crc32":"', b'","event":', b"}\n"
 _BODY_START = len(_HEAD) + 8 + len(_MIDDLE)
+_WRITER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, allow_nan=False)  # ASCII alone
 _CHUNK_BYTES = 1 << 20
 #: of a line; the longest of ours, an end with its steps, has some ten thousand
 MAX_LINE_BYTES = 1 << 24
@@ -177,7 +178,7 @@ def _end_of_last_line(descriptor: int) -> int:
 
 
 def _body(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
+    return _WRITER.encode(value).encode()
 
 
 def _encode(event: Event) -> bytes:
@@ -203,7 +204,7 @@ def _decode(line: bytes) -> Event | None:
     if line != _HEAD + f"{zlib.crc32(body):08x}".encode() + _MIDDLE + body + _TAIL:
         raise AtollError("the checksum differs")
     try:
-        value = json.loads(body)
+        value = json.loads(body.decode("ascii"))
         # Names that come twice, NaN, numbers that no float holds: what we write is written again as it was.
         if _body(value) != body:
             raise AtollError("the JSON is not as a journal has it")

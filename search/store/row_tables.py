@@ -10,8 +10,8 @@ import duckdb
 import pyarrow as pa
 
 from .events import Event, TrialEvent, TrialKey
-from .opening import STORE
 from .rows import KEY_FIELDS, Row, Rows
+from .schema import columns_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -96,12 +96,8 @@ def _registered(
 
 
 def _column_types(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, pa.DataType]:
-    described = connection.execute(
-        "SELECT column_name, data_type FROM duckdb_columns() "
-        "WHERE database_name = ? AND schema_name = 'main' AND table_name = ? ORDER BY column_index",
-        [STORE, table],
-    )
-    return {name: _ARROW_TYPES.get(kind, pa.string()) for name, kind in described.fetchall()}
+    columns = columns_of(connection, table)
+    return {name: _ARROW_TYPES.get(kind, pa.string()) for name, (kind, _) in columns.items()}
 
 
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array:

@@ -34,6 +34,8 @@ Row = dict[str, Any]
 # The same four are the same trial: it is upserted, so that a restart or a second fold counts nothing twice.
 KEY_FIELDS = ("study", "recipe_digest", "seed", "epochs_per_step")
 
+_WRITER = json.JSONEncoder(sort_keys=True)
+
 # Columns of trial_rows that an `ended` event's metrics fill under their own names.
 METRICS = tuple(field.name for field in fields(Metrics))
 # Columns of trial_rows that a `measured` event fills: read off the exported file, or predicted from it.
@@ -183,7 +185,7 @@ def _fill(row: Row, name: str, value: Any) -> None:
 
 
 def _json(value: Any) -> str | None:
-    return None if value is None else json.dumps(value, sort_keys=True)
+    return None if value is None else _WRITER.encode(value)
 
 
 def _time(text: Any) -> datetime | None:

@@ -55,15 +55,10 @@ def contents(connection: duckdb.DuckDBPyConnection, place: Path) -> Contents:
         AtollError: it is from a newer Atoll, no store of Atoll at all, or its tables have other columns than
             its version says.
     """
-    tables: dict[str, Columns] = {}
-    found = connection.execute(
-        "SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns() "
-        "SEMI JOIN duckdb_tables() USING (database_name, schema_name, table_name) "
-        "WHERE database_name = ? AND schema_name = 'main'",
-        [STORE],
+    names = connection.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = 'main'", [STORE]
     )
-    for table, column, kind, nullable in found.fetchall():
-        tables.setdefault(table, {})[column] = (kind, nullable)
+    tables = {name: columns_of(connection, name) for (name,) in names.fetchall()}
     version = _version(connection, tables, place)
     if version == SCHEMA_VERSION:
         _check(tables, place)
@@ -71,6 +66,20 @@ def contents(connection: duckdb.DuckDBPyConnection, place: Path) -> Contents:
         "SELECT tags FROM duckdb_databases() WHERE database_name = ?", [STORE]
     ).fetchall()
     return Contents(tables, version, _numbers(tags.get("storage_version", STORAGE_VERSION)))
+
+
+def columns_of(connection: duckdb.DuckDBPyConnection, table: str) -> Columns:
+    """Returns the columns of a table of the attached store, in their order.
+
+    Args:
+        connection: open.
+        table: its name.
+    """
+    # duckdb_columns() looks at every column of DuckDB's own views too: 12 ms on a fresh connection, this 0.4.
+    found = connection.execute(
+        'SELECT name, type, NOT "notnull" FROM pragma_table_info(?)', [f"{STORE}.main.{_quoted(table)}"]
+    )
+    return {name: (kind, nullable) for name, kind, nullable in found.fetchall()}
 
 
 def create(connection: duckdb.DuckDBPyConnection, database: str) -> None:

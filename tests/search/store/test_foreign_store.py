@@ -7,7 +7,8 @@ import duckdb
 import pytest
 from atoll.search.commands import cli
 from atoll.search.store.events import event_from_json
-from atoll.search.store.schema import expected_columns
+from atoll.search.store.opening import open_store
+from atoll.search.store.schema import columns_of, expected_columns
 from atoll.search.store.store import Store
 
 SECRET = "TOP-SECRET-LINE"
@@ -201,6 +202,23 @@ def test_tables_of_the_user_are_there_beside_ours(place, atoll):
     change(place, ("CREATE TABLE notes AS SELECT 42 AS answer",))
     assert json.loads(atoll("sql", "FROM notes", "--format", "json")[1]) == [{"answer": 42}]
     assert "notes" in atoll("sql", "SHOW TABLES")[1]
+
+
+@pytest.mark.parametrize("name", ['a.b"c', "it's", "select", "Trial Rows", "ß;--"])
+def test_a_table_of_the_user_may_have_any_name(place, atoll, name):
+    quoted = '"' + name.replace('"', '""') + '"'
+    change(place, (f"CREATE TABLE {quoted} AS SELECT 42 AS {quoted}",))
+    assert json.loads(atoll("sql", f"FROM {quoted}", "--format", "json")[1]) == [{name: 42}]
+
+
+def test_columns_are_what_duckdb_itself_says_of_them(place):
+    with closing(open_store(place, read_only=True)) as connection:
+        said = connection.execute(
+            "SELECT column_name, data_type, is_nullable FROM duckdb_columns() "
+            "WHERE database_name = 'store' AND table_name = 'trial_rows' ORDER BY column_index"
+        ).fetchall()
+        found = columns_of(connection, "trial_rows")
+    assert [(name, *found[name]) for name in found] == said
 
 
 @pytest.mark.parametrize("words", COMMANDS)
