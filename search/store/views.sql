@@ -32,7 +32,8 @@ SELECT
     t.interruptions, t.worker_pid, t.node, t.threads, t.started_at, t.ended_at, t.artifact,
     t.recipe_digest, t.weights_digest, t.proposal, t.proposal_parameters, t.metrics, t.measured
 FROM trial_rows t
-LEFT JOIN baselines USING (study);
+LEFT JOIN baselines USING (study)
+WHERE t.recipe IS NOT NULL;  -- a fold removes such rows; a store that nobody folds any more may have some
 
 CREATE OR REPLACE VIEW steps AS
 SELECT

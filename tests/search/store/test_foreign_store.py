@@ -10,6 +10,7 @@ from atoll.search.store.events import event_from_json
 from atoll.search.store.opening import open_store
 from atoll.search.store.schema import columns_of, expected_columns
 from atoll.search.store.store import Store
+from atoll.spaces.errors import AtollError
 
 SECRET = "TOP-SECRET-LINE"
 ESCAPE = "x\x1b[31m\x1b]0;owned\x07\x9b1m\u202ey"
@@ -333,10 +334,73 @@ COLUMNS = [
 ]
 
 
+@pytest.fixture
+def no_work(monkeypatch):
+    """Commands that train or search end where that would begin; `resume` takes the trials over before."""
+    from atoll.search.driver import launch
+    from atoll.search.driver.campaign import Campaign
+    from atoll.search.export import export
+
+    def begin(study, store, *_):
+        with store.lock():
+            assert store.recover()
+            Campaign(study, store).next()
+        raise AtollError("far enough")
+
+    monkeypatch.setattr(export, "trial_pipeline", lambda *_: begin)
+    monkeypatch.setattr(launch, "launch", begin)
+
+
+READERS = (
+    ["leaderboard"],
+    ["leaderboard", "--all", "--format", "json"],
+    ["report"],
+    ["predict", "--trial", "best"],
+    ["predict", "--trial", "t1"],
+    ["resume"],
+    ["export", "t1"],
+)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("table", "column"), COLUMNS)
-def test_a_null_where_a_value_is_meant_is_no_internal_error(place, atoll, table, column):
+def test_a_null_where_a_value_is_meant_is_no_internal_error(place, atoll, no_work, table, column):
     change(place, (f"UPDATE {table} SET {column} = NULL",))
-    for words in (["leaderboard"], ["report"], ["predict", "--trial", "t1"]):
+    for words in READERS:
         status, _, err = atoll(*words)
         assert status in (0, 2), (words, err)
+
+
+@pytest.mark.parametrize(
+    ("command", "changed", "message"),
+    [
+        ("resume", {"task": None}, "study 's' of the store: task: got None, it should be a text"),
+        ("export t1", {"device": 5}, "device in the definition of a study is 5, it has to be a text"),
+        ("export t1", {"finalists": "x"}, "study 's' of the store: finalists: got 'x', it should be"),
+        ("resume", {"task": "nope"}, "study 's' of the store: unknown task 'nope'"),
+        ("predict --trial t1", {"task": None}, "study 's' of the store names no task"),
+        ("predict --trial t1", {"task": "nope"}, "unknown task 'nope'"),
+        ("evaluate baseline --study s", {"techniques": ["nope"]}, "unknown technique 'nope'"),
+    ],
+)
+def test_a_definition_that_no_study_has_is_one_sentence(
+    place, atoll, no_work, capsys, command, changed, message
+):
+    change(place, ("UPDATE study_rows SET definition = ?", json.dumps(DEFINITION | changed)))
+    status, out, err = atoll(*command.split())
+    assert (status, out) == (2, "")
+    assert message in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("definition", ["{}", None])
+def test_a_study_without_a_definition_is_still_reported(place, atoll, definition):
+    change(place, ("UPDATE study_rows SET definition = ?", definition))
+    assert atoll("report")[0] == atoll("leaderboard")[0] == 0
+
+
+def test_a_row_without_a_recipe_is_no_trial(place, atoll):
+    """As for a fold, which removes such rows."""
+    change(place, ("UPDATE trial_rows SET recipe = NULL WHERE recipe <> 'baseline'",))
+    status, _, err = atoll("predict", "--trial", "t1")
+    assert status == 2 and "no trial 't1' in study 's'" in err
+    assert [row["recipe"] for row in json.loads(atoll("leaderboard", "--format", "json")[1])] == ["baseline"]
