@@ -43,7 +43,7 @@ def card_markdown(card: Card) -> str:
     """Returns the card of an exported trial.
 
     Args:
-        card: what `search.card` puts together: `study`, `trial`, `task`, `recipe`, `seed`, `metrics`,
+        card: what `search.export.card` puts together: `study`, `trial`, `task`, `recipe`, `seed`, `metrics`,
             `baseline`, `waterfall`, `predictions`, `artifact`, `test_looks`, `files`, `versions` …
     """
     parts = [

@@ -33,7 +33,7 @@ class Metrics:
         packed_bytes: the artifact after zstd level 19; None where it was not computed.
         label_loyalty, probability_loyalty: agreement with the baseline, in [0, 1]; None without a baseline.
         edge_tpu_mappable: share of the artifact's operators that the Edge TPU takes, by its documented rules
-            (`evaluators.edge_tpu_check`), in [0, 1]; None where nobody asked.
+            (`evaluators.edge_tpu.check`), in [0, 1]; None where nobody asked.
         train_epochs, train_seconds: spent on the candidate; 0 for an untrained one.
 
     Raises:

@@ -13,7 +13,7 @@ from ..training.loop import cross_entropy, fit
 
 
 class TrainingContext:
-    """Implements `spaces.context.Context` over a task's training split, and keeps the account.
+    """Implements `spaces.technique.context.Context` over a task's training split, and keeps the account.
 
     Args:
         task: gives learning rate and batch size.

@@ -1,7 +1,7 @@
 """What the Edge TPU runs: the operators that Coral documents, and what of a layer table falls to the CPU.
 
 The compiler makes one part for the chip: from the first operator that it does not take, everything runs on
-the CPU. Files are held against the same list by `evaluators.edge_tpu_check`.
+the CPU. Files are held against the same list by `evaluators.edge_tpu.check`.
 """
 
 from dataclasses import dataclass, replace
@@ -21,8 +21,8 @@ LISTED = {
     "SPACE_TO_DEPTH": 2, "SPLIT": 4, "SQUEEZE": 1, "SQUARED_DIFFERENCE": 1, "STRIDED_SLICE": 4, "SUB": 5,
     "SUM": 2, "TANH": 3, "TRANSPOSE_CONV": 3,
 }  # fmt: skip
-#: operators that the chip takes, but that no published row holds: nobody knows their time (toolchain's study
-#: of Coral's table: squeeze-excitation and its gates lie outside the data)
+#: operators that the chip takes, but that no published row holds: nobody knows their time (Coral's
+#: benchmark page has no network with squeeze-excitation or its gates)
 _UNTIMED = (
     "LOGISTIC",
     "MUL",

@@ -1,6 +1,6 @@
 """The runtime's operators, an entry each, and which of them an operation of a network becomes.
 
-Plan, price and file writer read these; which operations a kernel takes in is in `spaces.fusion`.
+Plan, price and file writer read these; which operations a kernel takes in is in `spaces.graph.fusion`.
 """
 
 from dataclasses import dataclass

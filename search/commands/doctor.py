@@ -27,7 +27,8 @@ PACKAGES = (
     ("font-roboto", "task characters"),
 )
 #: A worker holds torch, the data and one network; measured 0.5 GB on `characters`.
-_MEMORY_GB = 6.0  # issue of the first version: the demo runs in 6 GB
+#: Own choice: four times what the driver and two workers hold, for Ray and for networks that are larger.
+_MEMORY_GB = 6.0
 _DISK_GB = 2.0  # step cache of the characters study with room to spare
 
 

@@ -45,10 +45,11 @@ def verify(
 
     With --device, say which operators the device runs, the first that it does not and its layer, whether the
     parameters find room on its chip, and what to change in the recipe (exit status 1 if anything does not run
-    there). Only where the device's compiler is installed is the file compiled; else it is pre-checked.
+    there). The file is compiled where the device's compiler is installed and Atoll would write the same bytes,
+    or with --trust; else it is pre-checked.
     """
     if device is not None:
-        _pre_check(folder, device, format)
+        _pre_check(folder, device, trust, format)
         return
     from ..api.exports import verify as verify_folder
 
@@ -66,10 +67,10 @@ def verify(
         raise typer.Exit(DIFFERENT)
 
 
-def _pre_check(folder: Path, device: str, format: Format) -> None:
+def _pre_check(folder: Path, device: str, trust: bool, format: Format) -> None:
     from ..export.pre_check import pre_check
 
-    found = pre_check(folder, device)
+    found = pre_check(folder, device, trust)
     if format == "json":
         print_json(found.to_json())
     else:

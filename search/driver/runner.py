@@ -39,7 +39,7 @@ def run_study(
         study: what to search.
         store: where trials live.
         pricer: prices a recipe before it costs a trial; None rejects nothing.
-        evaluator: what a worker runs; `evaluators.evaluate.evaluate` when None.
+        evaluator: what a worker runs; `evaluators.steps.evaluate.evaluate` when None.
         address: of a Ray cluster; one on this machine is started and ended when None.
         on_begin: called once when the campaign is known, before any trial.
         at_end: called when a limit was reached, with everything in the store and the lock still held.

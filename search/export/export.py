@@ -1,6 +1,7 @@
 """Exports a trial: the file that ships, proven against its network, with everything that is known of it."""
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -124,10 +125,27 @@ def source_of(card: Mapping[str, Any], network: nn.Module, artifact: bytes, task
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:
-    """Writes a card as JSON, sealed with its digest, and as Markdown."""
+    """Writes a card as JSON, sealed with its digest, and as Markdown: both, or what was there stays.
+
+    Raises:
+        AtollError: they cannot be written.
+    """
     card["card_digest"] = card_digest(card)
-    (folder / CARD_JSON).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    (folder / CARD).write_text(card_markdown(card), encoding="utf-8")
+    texts = {CARD_JSON: json.dumps(card, indent=1) + "\n", CARD: card_markdown(card)}
+    drafts = {name: folder / f".{name}.{os.getpid()}" for name in texts}
+    try:
+        for name, text in texts.items():
+            with drafts[name].open("w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+        for name, draft in drafts.items():
+            draft.replace(folder / name)
+    except OSError as error:
+        raise AtollError(f"cannot write the card in {folder}: {error.strerror or error}") from error
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)
 
 
 def trial_pipeline(study: Study, trial: Mapping[str, Any]) -> Pipeline:

@@ -28,12 +28,14 @@ class PreCheck:
     Args:
         device: which.
         report: by the documented rules.
-        compilation: by the compiler itself; None where it is not installed.
+        compilation: by the compiler itself; None where it was not asked.
+        why: it was not asked.
     """
 
     device: str
     report: EdgeTpuReport
     compilation: Compilation | None
+    why: str
 
     @property
     def word(self) -> str:
@@ -55,7 +57,7 @@ class PreCheck:
 
     def sentences(self) -> list[str]:
         """Returns the verdict, what to change, and the compiler's own report."""
-        where = f", since no {COMPILER} is on the PATH" if self.compilation is None else ""
+        where = f", since {self.why}" if self.compilation is None else ""
         found = [f"{self.word} for {self.device}{where}: {self.report.summary()}"]
         found += [f"to change: {advice}" for advice in self.report.advice]
         return [*found, self.compilation.report] if self.compilation is not None else found
@@ -66,12 +68,13 @@ class PreCheck:
         return {"device": self.device, "word": self.word, **self.report.to_json(), "compiler": compiler}
 
 
-def pre_check(folder: Path, device: str) -> PreCheck:
-    """Checks an export for a device.
+def pre_check(folder: Path, device: str, trust: bool = False) -> PreCheck:
+    """Checks an export for a device; its compiler is given only a file that Atoll writes from the weights.
 
     Args:
         folder: what `atoll export` wrote.
         device: one of `DEVICES`.
+        trust: whether the compiler, a native program, is given whatever lies there.
 
     Raises:
         AtollError: for another device, or a folder that holds no export.
@@ -84,12 +87,12 @@ def pre_check(folder: Path, device: str) -> PreCheck:
         raise AtollError(f"no export in {folder}: {ARTIFACT} cannot be read ({error.strerror})") from error
     with damage_told(f"no export in {folder}: {ARTIFACT} is damaged"):
         TfliteFile.parse(content)
-        report = check_edge_tpu(content, _layers(folder, content))
-    return PreCheck(device, report, compile_for_edge_tpu(content))
-
-
-def _layers(folder: Path, content: bytes) -> list[str]:
-    """Returns the layer of each operator; files do not say, so the network is written once more."""
-    network, _ = load_bundle(folder)
-    shape = input_shape_of(network)
-    return operator_layers(network, shape) if artifact_bytes(network, shape) == content else []
+        network, _ = load_bundle(folder)
+        shape = input_shape_of(network)
+        ours = artifact_bytes(network, shape) == content
+        # Files do not say which layer an operator is of.
+        report = check_edge_tpu(content, operator_layers(network, shape) if ours else [])
+    if not ours and not trust:
+        why = f"the weights give another {ARTIFACT} (--trust hands it to the compiler)"
+        return PreCheck(device, report, None, why)
+    return PreCheck(device, report, compile_for_edge_tpu(content), f"no {COMPILER} is on the PATH")

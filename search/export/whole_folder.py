@@ -1,6 +1,7 @@
 """A folder that is there as a whole or not at all: built beside its place, and renamed at the end."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -35,16 +36,22 @@ def check_replaceable(place: Path, index: str, own: tuple[str, ...]) -> None:
     except OSError as error:
         raise AtollError(f"cannot write the export to {place}: {error.strerror}") from error
     if Path.cwd().is_relative_to(place.resolve()):
-        raise AtollError(
-            f"cannot write the export to {place}: a folder is replaced as a whole, and this one is in use as "
-            f"the current one; allowed is one inside it, such as {place / 'model'}"
-        )
+        raise _cannot_be_moved(place, "in use as the current one")
+    if os.path.ismount(place):
+        raise _cannot_be_moved(place, "a mount point")
     strangers = [name for name in there if name not in {index, *own, *_named(place, index)}]
     if strangers:
         raise AtollError(
             f"cannot write the export to {place}: it holds {strangers[0]!r}, which is of no export, and a "
             "folder is replaced as a whole; allowed are a new or empty one, and one that `atoll export` wrote"
         )
+
+
+def _cannot_be_moved(place: Path, why: str) -> AtollError:
+    return AtollError(
+        f"cannot write the export to {place}: a folder is replaced as a whole, and this one is {why}; allowed "
+        f"is one inside it, such as {place / 'model'}"
+    )
 
 
 def _named(place: Path, index: str) -> list[str]:
@@ -80,6 +87,8 @@ def whole_folder(place: Path) -> Iterator[Path]:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
+        if error.errno == errno.EBUSY:  # a folder mounted from the same disk looks like any other
+            raise _cannot_be_moved(place, "a mount point") from error
         raise AtollError(f"cannot write the export to {place}: {error.strerror or error}") from error
 
 

@@ -130,7 +130,10 @@ class DriverLock:
                 f"cannot lock {self.path}: its file system has no locks ({error.strerror}), so that two "
                 f"searches could write one store; name a store on another disk with --store"
             )
-        return f"cannot write the lock {self.path}: {error.strerror or error}; a writable folder is needed"
+        return (
+            f"cannot write the lock {self.path}: {error.strerror or error}; name a store in a folder that "
+            "may be written with --store"
+        )
 
 
 #: the locks of this process

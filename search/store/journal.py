@@ -229,4 +229,7 @@ def _explain(error: OSError, path: Path) -> str:
             f"no space left on the disk for the journal {path}: everything up to the last complete trial is "
             f"kept; free some space and run `atoll resume`"
         )
-    return f"cannot use the journal {path}: {error.strerror or error}; a file in a writable folder is needed"
+    return (
+        f"cannot use the journal {path}: {error.strerror or error}; name a store in a folder that may be "
+        "written with --store"
+    )

@@ -5,8 +5,9 @@
 --
 -- Units: *_bytes bytes, *_ms milliseconds, seconds seconds, macs multiply-accumulates a sample, quality in the
 -- task's own metric (accuracy: 0 to 1). Figures whose name ends in `_measured` were read off the exported file;
--- latency_ms, peak_memory_bytes, model_bytes and packed_bytes are predicted, with `_low` and `_high` the ends
--- of their interval; quality, payload_bytes, macs and parameters are measured on the trained network.
+-- latency_ms, peak_memory_bytes and model_bytes are predicted, with `_low` and `_high` the ends of their
+-- interval; packed_bytes is counted on the file written from the trained network; quality, payload_bytes, macs
+-- and parameters are measured on that network.
 -- Times are moments, whatever the time zone of who asks.
 --
 -- A change of this file raises SCHEMA_VERSION in search/store/schema.py. An older store is copied into a new file,

@@ -353,7 +353,10 @@ class Store:
                 f"what was not folded; free some space and run the command again"
             )
         if any(words in lowered for words in ("permission", "read-only file system", "not a directory")):
-            return f"the store {self.path} cannot be opened ({reason}): a file in a writable folder is needed"
+            return (
+                f"the store {self.path} cannot be opened ({reason}): name one in a folder that may be "
+                "written with --store"
+            )
         if self.journal.size_bytes() > 0:
             return (
                 f"the store {self.path} cannot be used ({reason}): move it away and run the command again, "

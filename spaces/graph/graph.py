@@ -92,7 +92,7 @@ def trace(network: nn.Module, input_shape: tuple[int, int, int]) -> Graph:
     """Traces a network once and returns its graph.
 
     Args:
-        network: adopted (`graph.adopt.adopt`) or compressed; any device.
+        network: adopted (`spaces.graph.adopt.adopt`) or compressed; any device.
         input_shape: (channels, height, width).
 
     Raises:

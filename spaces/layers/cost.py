@@ -118,23 +118,3 @@ def kernel(
     if factor.least:
         return "int8", False
     return ("float32" if convolution else "int8"), False
-
-
-def sign_cost(elements: int, activation_bits: int) -> OperationCost:
-    """Returns the cost of the sign of an activation: no runtime of ours fuses it, and none was ever measured.
-
-    In the artifact it is a comparison and a selection; the layer behind runs on -1 and +1 as on any numbers.
-
-    Args:
-        elements: of the activation, without the batch.
-        activation_bits: width of what the layer behind reads.
-    """
-    return OperationCost(
-        kind="elementwise",
-        input_elements=elements,
-        output_elements=elements,
-        activation_bits=activation_bits,
-        compute="int8" if activation_bits == 8 else "float32",
-        calibrated=False,
-        operation="sign",
-    )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..kernels.affine import quantize_as_it_runs
 from ..kernels.calibration import Method
 from .activation_grid import ActivationGrid
-from .cost import OperationCost, sign_cost
+from .cost import OperationCost
 from .factor import Factor
 from .sign import InputSign
 from .weight_constraint import straight_through
@@ -113,12 +113,6 @@ class Layer(nn.Module):
         self.input_grid, self.output_grid = deepcopy(layer.input_grid), deepcopy(layer.output_grid)
         self.activation_bits = layer.activation_bits
         self.dynamic = layer.dynamic and self.takes_dynamic
-
-    def input_costs(self, input_shape: tuple[int, ...]) -> list[OperationCost]:
-        """Returns what runs before the layer's own operations: the sign of its input, where there is one."""
-        if self.input_sign is None:
-            return []
-        return [sign_cost(torch.Size(input_shape).numel(), self.activation_bits)]
 
     def grid_stages(self, bits: int, calibration: Method = "min_max") -> None:
         """Puts grids between the stages of a decomposed layer; a layer of one stage has none."""

@@ -105,6 +105,21 @@ def test_a_compiler_that_fails_is_no_pass(float_export: Path, compiler) -> None:
     assert "Internal compiler error" in found.to_json()["compiler"]
 
 
+def test_a_file_that_the_weights_do_not_give_is_compiled_only_where_it_is_trusted(
+    export_of, compiler, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compiler(f"touch {tmp_path}/HAS-RUN")
+    folder = export_of()
+    content = (folder / "model.tflite").read_bytes()
+    (folder / "model.tflite").write_bytes(content + bytes(16))
+    assert main(["verify", str(folder), "--device", DEVICE]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "pre-checked for coral-edge-tpu, since the weights give another model.tflite (--trust" in said
+    assert not (tmp_path / "HAS-RUN").exists()
+    main(["verify", str(folder), "--device", DEVICE, "--trust"])
+    assert (tmp_path / "HAS-RUN").exists()
+
+
 @pytest.mark.usefixtures("no_compiler")
 def test_without_a_compiler_nothing_is_compiled() -> None:
     assert compile_for_edge_tpu(b"") is None

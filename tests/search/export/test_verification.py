@@ -1,6 +1,8 @@
 """`atoll verify`: an untouched export holds; a changed byte or figure anywhere is found and named."""
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -361,6 +363,23 @@ def test_a_look_far_from_the_store_is_written_into_the_card_alone(
     assert f"written into the card alone: {place} does not know the trial" in capsys.readouterr().err
     assert not place.exists()
     assert len(json.loads((folder / "card.json").read_text())["test_looks"]) == 1
+
+
+@pytest.mark.parametrize("which", ["card.json", "MODEL_CARD.md"])
+def test_a_look_that_cannot_be_written_leaves_the_card_as_it_was(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    write = os.fsync
+
+    def full(descriptor: int) -> None:
+        if which in os.readlink(f"/proc/self/fd/{descriptor}"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(["verify", str(folder), "--test", "--store", str(tmp_path / "none.duckdb")]) == 2
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_first_look_that_flattered_is_told(folder: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A folder is there as a whole or not at all, whatever fails or dies on the way."""
 
+import errno
 import json
 import os
 import signal
@@ -151,6 +152,21 @@ def test_only_what_an_export_wrote_is_replaced(place: Path, monkeypatch: pytest.
     (place.parent / "file").write_text("")
     with pytest.raises(AtollError, match="File exists, and is no folder"):
         check_replaceable(place.parent / "file", "card.json", ())
+
+
+def test_a_mount_point_is_not_replaced(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = r"this one is a mount point; allowed is one inside it, such as .*model"
+    with pytest.raises(AtollError, match=message):
+        check_replaceable(Path("/proc"), "card.json", ())
+    write(place, "a")
+
+    def busy(self: Path, target: Path) -> Path:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(self))
+
+    monkeypatch.setattr(Path, "rename", busy)  # mounted from the same disk: only moving it tells
+    with pytest.raises(AtollError, match=message), whole_folder(place) as folder:
+        write(folder, "b")
+    assert contents(place)["file"] == "a"
 
 
 def test_the_current_folder_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

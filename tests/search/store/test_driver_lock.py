@@ -219,5 +219,5 @@ def test_released_when_the_search_fails(path):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     lock = tmp_path / "file" / "atoll.lock"
-    with pytest.raises(AtollError, match=f"cannot write the lock {lock}"), DriverLock(lock):
+    with pytest.raises(AtollError, match=f"cannot write the lock {lock}.*--store"), DriverLock(lock):
         pytest.fail("no lock")

@@ -341,13 +341,16 @@ def no_work(monkeypatch):
     from atoll.search.driver.campaign import Campaign
     from atoll.search.export import export
 
+    def stop(*_):
+        raise AtollError("far enough")
+
     def begin(study, store, *_):
         with store.lock():
             assert store.recover()
             Campaign(study, store).next()
-        raise AtollError("far enough")
+        stop()
 
-    monkeypatch.setattr(export, "trial_pipeline", lambda *_: begin)
+    monkeypatch.setattr(export, "trial_pipeline", stop)
     monkeypatch.setattr(launch, "launch", begin)
 
 
@@ -383,9 +386,7 @@ def test_a_null_where_a_value_is_meant_is_no_internal_error(place, atoll, no_wor
         ("evaluate baseline --study s", {"techniques": ["nope"]}, "unknown technique 'nope'"),
     ],
 )
-def test_a_definition_that_no_study_has_is_one_sentence(
-    place, atoll, no_work, capsys, command, changed, message
-):
+def test_a_definition_that_no_study_has_is_one_sentence(place, atoll, no_work, command, changed, message):
     change(place, ("UPDATE study_rows SET definition = ?", json.dumps(DEFINITION | changed)))
     status, out, err = atoll(*command.split())
     assert (status, out) == (2, "")

@@ -97,15 +97,10 @@ def test_decisions_from_before_there_were_signs_are_read() -> None:
 
 
 @pytest.mark.parametrize("bits", [32, 8])
-def test_a_sign_costs_a_pass_over_the_activation_and_makes_the_layer_no_cheaper(bits: int) -> None:
+def test_a_sign_makes_the_layer_no_cheaper(bits: int) -> None:
     plain, signed = Dense(6, 3), Dense(6, 3)
     signed.input_sign = InputSign()
     for layer in (plain, signed):
         layer.weight.impose(WeightGrid.fit(torch.randn(3, 6), 8))
         layer.activation_bits = bits
-    assert plain.input_costs((6,)) == []
-    (cost,) = signed.input_costs((6,))
-    assert (cost.kind, cost.macs, cost.input_elements, cost.output_elements) == ("elementwise", 0, 6, 6)
-    assert (cost.activation_bits, cost.compute) == (bits, "int8" if bits == 8 else "float32")
-    assert not cost.calibrated
     assert signed.costs((6,), (3,)) == plain.costs((6,), (3,))
