@@ -91,7 +91,7 @@ def recipe_rows(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
     merged = []
     for trials in by_recipe.values():
         largest = max(budget for budget, _ in trials)
-        merged.append(_mean([row for (budget, _), row in trials.items() if budget == largest]))
+        merged.append(_mean([row for (budget, _), row in trials.items() if not budget < largest]))
     return merged
 
 

@@ -15,7 +15,7 @@ def planned(
     """Returns the planned network; it can be priced, never trained.
 
     Args:
-        recipe: legal (`spaces.order.check_order`).
+        recipe: legal (`spaces.recipes.order.check_order`).
         network: name in the zoo.
         input_shape: (channels, height, width).
         num_classes: at least 2.

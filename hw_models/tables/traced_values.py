@@ -1,8 +1,8 @@
 """From a network to the operators that the runtime will run for it, before there is a file.
 
 What a kernel takes in is in `spaces.graph.fusion`, which operators an operation becomes in `operator_table`;
-the file writer goes the same way through the same graph (`evaluators.litert.lower`), and a property test holds
-the operators of both against each other.
+the file writer goes the same way through the same graph (`evaluators.litert.lower`), and a property test
+holds the operators of both against each other.
 """
 
 from dataclasses import replace

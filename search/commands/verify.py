@@ -45,8 +45,8 @@ def verify(
 
     With --device, say which operators the device runs, the first that it does not and its layer, whether the
     parameters find room on its chip, and what to change in the recipe (exit status 1 if anything does not run
-    there). The file is compiled where the device's compiler is installed and Atoll would write the same bytes,
-    or with --trust; else it is pre-checked.
+    there). The file is compiled where the device's compiler is installed and Atoll would write the same
+    bytes, or with --trust; else it is pre-checked.
     """
     if device is not None:
         _pre_check(folder, device, trust, format)

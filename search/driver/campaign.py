@@ -168,12 +168,12 @@ class Campaign:
 
     def _load(self, row: Mapping[str, Any]) -> None:
         """Takes a trial over from the store, unless it is of another seed or budget."""
-        self.trials.skip(row["trial"])
-        if row["seed"] == self.study.seed and row["epochs_per_step"] == self.study.budget_epochs:
-            try:
+        try:
+            self.trials.skip(row["trial"])
+            if row["seed"] == self.study.seed and row["epochs_per_step"] == self.study.budget_epochs:
                 self.trials.add(Trial.from_row(row))
-            except AtollError as error:
-                _LOG.warning("trial %s of the store is left aside: %s", row["trial"], error)
+        except AtollError as error:
+            _LOG.warning("trial %.80s of the store is left aside: %s", row["trial"], error)
 
     # What comes next --------------------------------------------------------------------------------
 

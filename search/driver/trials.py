@@ -1,7 +1,9 @@
 """The trials of one study as its driver knows them."""
 
+import re
 from collections.abc import Iterator, Mapping
 
+from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
 from .trial import Trial
 
@@ -36,7 +38,13 @@ class Trials(Mapping[str, Trial]):
         self._by_recipe[trial.recipe] = trial
 
     def skip(self, name: str) -> None:
-        """Keeps a name, and those before it, from being given to a new trial."""
+        """Keeps a name, and those before it, from being given to a new trial.
+
+        Raises:
+            AtollError: it is no name that a study gives.
+        """
+        if not re.fullmatch(r"t[0-9]{1,9}", name):
+            raise AtollError(f"its name is {name!r:.80}, allowed is t with a number")
         self._next_number = max(self._next_number, int(name[1:]) + 1)
 
     def of(self, recipe: Recipe) -> Trial | None:

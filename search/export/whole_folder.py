@@ -49,8 +49,8 @@ def check_replaceable(place: Path, index: str, own: tuple[str, ...]) -> None:
 
 def _cannot_be_moved(place: Path, why: str) -> AtollError:
     return AtollError(
-        f"cannot write the export to {place}: a folder is replaced as a whole, and this one is {why}; allowed "
-        f"is one inside it, such as {place / 'model'}"
+        f"cannot write the export to {place}: a folder is replaced as a whole, and this one is {why}; "
+        f"allowed is one inside it, such as {place / 'model'}"
     )
 
 

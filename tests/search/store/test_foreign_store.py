@@ -399,6 +399,27 @@ def test_a_study_without_a_definition_is_still_reported(place, atoll, definition
     assert atoll("report")[0] == atoll("leaderboard")[0] == 0
 
 
+def test_a_budget_that_is_no_number_is_still_ranked(place, atoll):
+    change(place, ("UPDATE trial_rows SET epochs_per_step = 'nan'",))
+    status, out, _ = atoll("leaderboard", "--format", "json")
+    assert (status, len(json.loads(out))) == (0, 2)
+
+
+@pytest.mark.parametrize("name", ["", "x", "t", "t1x", "t" + "9" * 5000])
+def test_a_trial_of_a_name_that_no_study_gives_is_left_aside(place, atoll, no_work, caplog, name):
+    from atoll.search.study.study_file import stored_study
+
+    whole = json.dumps(stored_study("s", DEFINITION).definition())
+    change(
+        place,
+        ("UPDATE study_rows SET definition = ?", whole),
+        ("UPDATE trial_rows SET trial = ? WHERE recipe <> 'baseline'", name),
+    )
+    status, _, err = atoll("resume")
+    assert status == 2 and "far enough" in err
+    assert "is left aside: its name is" in caplog.text
+
+
 def test_a_row_without_a_recipe_is_no_trial(place, atoll):
     """As for a fold, which removes such rows."""
     change(place, ("UPDATE trial_rows SET recipe = NULL WHERE recipe <> 'baseline'",))
