@@ -377,11 +377,15 @@ def test_a_null_where_a_value_is_meant_is_no_internal_error(place, atoll, no_wor
 @pytest.mark.parametrize(
     ("command", "changed", "message"),
     [
-        ("resume", {"task": None}, "study 's' of the store: task: got None, it should be a text"),
-        ("export t1", {"device": 5}, "device in the definition of a study is 5, it has to be a text"),
-        ("export t1", {"finalists": "x"}, "study 's' of the store: finalists: got 'x', it should be"),
-        ("resume", {"task": "nope"}, "study 's' of the store: unknown task 'nope'"),
-        ("predict --trial t1", {"task": None}, "study 's' of the store names no task"),
+        ("resume", {"task": None}, "study 's' of the store: task: Input should be a valid string"),
+        (
+            "export t1",
+            {"device": 5},
+            "device in the definition of study 's' of the store is 5, it has to be a text",
+        ),
+        ("export t1", {"finalists": "x"}, "study 's' of the store: finalists: Input should be"),
+        ("resume", {"task": "nope"}, "unknown task 'nope'"),
+        ("predict --trial t1", {"task": None}, "the definition of study 's' of the store has no task"),
         ("predict --trial t1", {"task": "nope"}, "unknown task 'nope'"),
         ("evaluate baseline --study s", {"techniques": ["nope"]}, "unknown technique 'nope'"),
     ],
@@ -394,9 +398,11 @@ def test_a_definition_that_no_study_has_is_one_sentence(place, atoll, no_work, c
 
 
 @pytest.mark.parametrize("definition", ["{}", None])
-def test_a_study_without_a_definition_is_still_reported(place, atoll, definition):
+def test_a_study_without_a_definition_is_still_ranked(place, atoll, definition):
     change(place, ("UPDATE study_rows SET definition = ?", definition))
-    assert atoll("report")[0] == atoll("leaderboard")[0] == 0
+    assert atoll("leaderboard")[0] == 0
+    status, _, err = atoll("report")
+    assert status == 2 and "the definition of study 's' of the store has no" in err
 
 
 def test_a_budget_that_is_no_number_is_still_ranked(place, atoll):
@@ -407,9 +413,9 @@ def test_a_budget_that_is_no_number_is_still_ranked(place, atoll):
 
 @pytest.mark.parametrize("name", ["", "x", "t", "t1x", "t" + "9" * 5000])
 def test_a_trial_of_a_name_that_no_study_gives_is_left_aside(place, atoll, no_work, caplog, name):
-    from atoll.search.study.study_file import stored_study
+    from atoll.search.study.study import Study
 
-    whole = json.dumps(stored_study("s", DEFINITION).definition())
+    whole = json.dumps(Study.of_definition("s", DEFINITION).definition())
     change(
         place,
         ("UPDATE study_rows SET definition = ?", whole),
