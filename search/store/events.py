@@ -56,9 +56,14 @@ class Event:
 
     study: _Name
 
+    @classmethod
+    @cache
+    def _names(cls) -> tuple[str, ...]:
+        return tuple(field.name for field in fields(cls))
+
     def to_json(self) -> dict[str, Any]:
         """Returns plain JSON; what is not known is left out, and NaN and infinities are null."""
-        known = {name: getattr(self, name) for name in _names(type(self))}
+        known = {name: getattr(self, name) for name in type(self)._names()}
         return {"type": self.kind} | {
             name: plain(value) for name, value in known.items() if value is not None
         }
@@ -243,7 +248,7 @@ def event_from_json(value: Any) -> Event | None:
     if kind is None:
         return None
     if kind is Measured:
-        names = {"type", *_names(TrialEvent)}
+        names = {"type", *TrialEvent._names()}
         figures = {name: one for name, one in value.items() if name not in names}
         value = {name: one for name, one in value.items() if name in names} | {"figures": figures}
     if _is_deeper(value, _MOST_NESTED):
@@ -255,11 +260,6 @@ def event_from_json(value: Any) -> Event | None:
         where = ".".join(map(str, first["loc"]))
         raise AtollError(f"an event {kind.kind!r}: {where}: {first['msg']}") from error
     return found
-
-
-@cache
-def _names(kind: type[Event]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
 
 
 @cache
