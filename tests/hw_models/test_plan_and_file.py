@@ -161,7 +161,7 @@ def test_plan_and_file_are_alike(recipe):
         check(*both(Small(seed), recipe))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_many_plans_and_files_are_alike(recipe):
     for seed in range(4, 40):

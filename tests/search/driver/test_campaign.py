@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import random
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from atoll import testing
 from atoll.evaluators.ranking.constraints import parse_constraints
 from atoll.evaluators.ranking.metrics import Metrics
 from atoll.evaluators.steps.settings import Settings
@@ -273,6 +275,38 @@ def test_kill_9_loses_nothing_and_counts_nothing_twice(
     assert recipes_of(store) == recipes_of(whole)
     after = {row["trial"]: row for row in store.trials()}
     assert all(after[name]["ended_at"] == row["ended_at"] for name, row in kept.items() if row["proposal"])
+
+
+@pytest.mark.long
+def test_two_hundred_kills_lose_nothing_and_count_nothing_twice(store: Store, tmp_path: Path) -> None:
+    """Drivers of one study are killed wherever they are, one after the other; the last ends it."""
+    values = {**testing.STUDY, "limits": {"ensembles": 240}}
+    study, generator = Study.create(values), random.Random(0)
+    replay = testing.made_up_replay(0.0)
+    whole = Store(tmp_path / "whole.duckdb")
+    run(study, whole, replay)
+    code = _DRIVER.format(store=str(store.path)).replace("testing.STUDY", repr(values))
+    kept: dict[str, Any] = {}
+    kills = 0
+    while kills < 200:
+        lines = store.journal.size_bytes()
+        driver = subprocess.Popen([sys.executable, "-c", code])
+        try:
+            while store.journal.size_bytes() == lines and driver.poll() is None:
+                time.sleep(0.01)
+            time.sleep(generator.uniform(0.0, 0.15))
+        finally:
+            driver.send_signal(signal.SIGKILL)
+            driver.wait()
+        if driver.returncode != -signal.SIGKILL:
+            break  # the study came to its end before the last kill
+        kills += 1
+        rows = {row["trial"]: row for row in store.trials() if row["status"] == "finished"}
+        assert all(rows[name]["ended_at"] == row["ended_at"] for name, row in kept.items())
+        kept = rows
+    assert kills == 200
+    run(study, store, replay)
+    assert recipes_of(store) == recipes_of(whole)
 
 
 # Lost workers -----------------------------------------------------------------------------------------

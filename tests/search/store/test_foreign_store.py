@@ -365,7 +365,7 @@ READERS = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("table", "column"), COLUMNS)
 def test_a_null_where_a_value_is_meant_is_no_internal_error(place, atoll, no_work, table, column):
     change(place, (f"UPDATE {table} SET {column} = NULL",))
