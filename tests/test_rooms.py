@@ -45,7 +45,7 @@ ROOMS = {
         "edge_tpu": "litert",
         "tasks": "datasets training",
         "measuring": "datasets litert ranking training edge_tpu tasks",
-        "card": "edge_tpu ranking tasks measuring",
+        "card": "edge_tpu ranking tasks measuring delivery",  # a card lists what was delivered
         "delivery": "datasets litert training tasks measuring",
         "host": "ranking measuring",
         "steps": "datasets ranking training tasks measuring",

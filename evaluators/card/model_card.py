@@ -1,17 +1,18 @@
 """The model card: what a model is, what it costs and how it came about, as Markdown.
 
-The card itself is JSON (`card.json`); the Markdown is written from it and holds nothing else.
+The Markdown is written from the card (`card.json`) alone and holds nothing else.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...spaces.outside.shown import markdown, markdown_code, shown
+from ..delivery.delivery import Delivery
+from ..measuring.artifact_report import ArtifactReport
 from ..ranking.figure import PERCENT, Figure, Form
 from ..ranking.figures import FIGURE
+from .card import Card, PredictedFigure, TestLook
 from .quality_difference import difference, noise
-
-Card = Mapping[str, Any]
 
 #: memory as a card writes it, where every model is small
 _KIB, _SHORT_KIB = Form("KiB", 2), Form("KiB", 1)
@@ -39,29 +40,33 @@ print(model.get_tensor(model.get_output_details()[0]["index"]).argmax())
 ```"""
 
 
-def card_markdown(card: Card) -> str:
+def card_markdown(card: Card | Mapping[str, Any]) -> str:
     """Returns the card of an exported trial.
 
     Args:
-        card: what `search.export.card` puts together: `study`, `trial`, `task`, `recipe`, `seed`, `metrics`,
-            `baseline`, `waterfall`, `predictions`, `artifact`, `test_looks`, `files`, `versions` …
+        card: or what `card.json` holds.
+
+    Raises:
+        AtollError: the JSON is no card; other errors where figures are missing.
     """
+    if not isinstance(card, Card):
+        card = Card.from_json(card)
     parts = [
-        f"# {markdown(card['recipe'])}",
+        f"# {markdown(card.recipe)}",
         _opening(card),
         "## Figures",
         _figures(card),
         "## Step by step",
         "After every step. Quality and packed bytes are measured (validation split; the file after zstd-19), "
-        f"bytes, MAC and epochs counted, latency and memory predicted for {markdown(card['device'])}.",
-        _waterfall(card["waterfall"]),
+        f"bytes, MAC and epochs counted, latency and memory predicted for {markdown(card.device)}.",
+        _waterfall(card.waterfall),
         f"![What every step took away]({WATERFALL})",
-        *_remarks(card["waterfall"]),
+        *_remarks(card.waterfall),
         "## On devices",
         "Predicted before the model ran there; the interval is meant to hold nine networks of ten.",
-        _predictions(card["predictions"]),
+        _predictions(card.predictions),
         "## The file beside the network",
-        _agreement(card["artifact"]),
+        _agreement(card.artifact),
         _structure(card),
         *_deliveries(card),
         "## Use",
@@ -73,39 +78,39 @@ def card_markdown(card: Card) -> str:
 
 
 def _opening(card: Card) -> str:
-    ratio = card["baseline"]["model_bytes"] / card["artifact"]["model_bytes"]
-    name = card["metrics"]["quality_name"]
-    validation = card["baseline"]["quality"], card["metrics"]["quality"]
+    ratio = card.baseline["model_bytes"] / card.artifact.model_bytes
+    name = card.metrics["quality_name"]
+    validation = card.baseline["quality"], card.metrics["quality"]
     worth, test = difference(*validation), ""
-    if card["test_looks"] and card["baseline_test_looks"]:
-        looked = card["baseline_test_looks"][0]["quality"], card["test_looks"][0]["quality"]
-        test = f"On the test split it is {difference(*looked)}{noise(*looked, card.get('test_images'))}. "
+    if card.test_looks and card.baseline_test_looks:
+        looked = card.baseline_test_looks[0].quality, card.test_looks[0].quality
+        test = f"On the test split it is {difference(*looked)}{noise(*looked, card.test_images)}. "
     if worth == difference(0, 0) and (not test or worth in test):
         worth = "neither better nor worse"
     return (
-        f"Task {markdown_code(card['task'])}, network {markdown_code(card['network'])}. "
+        f"Task {markdown_code(card.task)}, network {markdown_code(card.network)}. "
         f"The file is {ratio:.1f} times smaller than the baseline's and {worth} in "
         f"{markdown(name)} on the validation split, measured"
-        f"{noise(*validation, card['artifact']['images'])}. {test}"
-        f"Trial {markdown_code(card['trial'])} of study {markdown_code(card['study'])}, seed {card['seed']}."
+        f"{noise(*validation, card.artifact.images)}. {test}"
+        f"Trial {markdown_code(card.trial)} of study {markdown_code(card.study)}, seed {card.seed}."
     )
 
 
 def _figures(card: Card) -> str:
-    ours, base, file = card["metrics"], card["baseline"], card["artifact"]
+    ours, base, file = card.metrics, card.baseline, card.artifact
     name = markdown(ours["quality_name"])
     on_host, alive = FIGURE["latency_host_ms_measured"], FIGURE["peak_memory_bytes_measured"]
     rows = [
         (f"{name}, validation (measured, network)", _share(base["quality"]), _share(ours["quality"])),
-        (f"{name}, validation (measured, file)", "", _share(file["quality"])),
-        (f"{name}, test (measured, file)", _test(card["baseline_test_looks"]), _test(card["test_looks"])),
-        _exact(FIGURE["model_bytes"].measured, base, file),
-        _exact(FIGURE["packed_bytes"].measured, base, file),
+        (f"{name}, validation (measured, file)", "", _share(file.quality)),
+        (f"{name}, test (measured, file)", _test(card.baseline_test_looks), _test(card.test_looks)),
+        _exact(FIGURE["model_bytes"].measured, base, file.to_json()),
+        _exact(FIGURE["packed_bytes"].measured, base, file.to_json()),
         *(_exact(FIGURE[name], base, ours) for name in ("payload_bytes", "parameters", "macs")),
         _predicted(card, FIGURE["latency_ms"]),
         _predicted(card, FIGURE["peak_memory_bytes"]),
-        (on_host.label(about="host, 1 thread"), "", on_host.exact.text(file["latency_host_ms"])),
-        (alive.label(_SHORT_KIB, "file"), "", _SHORT_KIB.text(file["peak_tensor_bytes"])),
+        (on_host.label(about="host, 1 thread"), "", on_host.exact.text(file.latency_host_ms)),
+        (alive.label(_SHORT_KIB, "file"), "", _SHORT_KIB.text(file.peak_tensor_bytes)),
         (FIGURE["label_loyalty"].label(), "", _share(ours["label_loyalty"])),
     ]
     return _table(("figure", "baseline", "this model"), rows)
@@ -133,13 +138,13 @@ def _waterfall_row(row: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _predictions(rows: Sequence[Mapping[str, Any]]) -> str:
+def _predictions(rows: Sequence[PredictedFigure]) -> str:
     """Returns what the model is predicted to cost, a line a device and quantity."""
     lines = []
     for row in rows:
-        name, form = _named(row["quantity"])
-        value = f"{_range(form, row['value'], row['low'], row['high'])} {form.unit}".strip()
-        said = (row["device"], row["setup"] or "default", name, value, row["status"])
+        name, form = _named(row.quantity)
+        value = f"{_range(form, row.value, row.low, row.high)} {form.unit}".strip()
+        said = (row.device, row.setup or "default", name, value, row.status)
         lines.append(tuple(markdown(text) for text in said))
     return _table(("device", "set-up", "figure", "predicted", "status"), lines)
 
@@ -156,15 +161,15 @@ def _card_form(figure: Figure) -> Form:
     return _KIB if figure.exact.unit == "B" else figure.brief
 
 
-def _exact(figure: Figure, base: Card, ours: Card) -> tuple[str, str, str]:
+def _exact(figure: Figure, base: Mapping[str, Any], ours: Mapping[str, Any]) -> tuple[str, str, str]:
     text, name = figure.exact.text, figure.name
     return figure.label(), text(base[name]), text(ours[name])
 
 
 def _predicted(card: Card, figure: Figure) -> tuple[str, str, str]:
     form = _card_form(figure)
-    base, ours = (_interval(card[who], figure, form) for who in ("baseline", "metrics"))
-    return figure.label(form, markdown(card["device"])), base, ours
+    base, ours = (_interval(figures, figure, form) for figures in (card.baseline, card.metrics))
+    return figure.label(form, markdown(card.device)), base, ours
 
 
 def _remarks(steps: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -189,46 +194,46 @@ def _remarks(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     return ["\n".join(lines)] if lines else []
 
 
-def _agreement(file: Mapping[str, Any]) -> str:
-    difference = f"{file['largest_difference']:.4g}"
-    if file["largest_difference_lsb"] is not None:
-        difference += f" ({file['largest_difference_lsb']:.1f} steps of the output's grid)"
+def _agreement(file: ArtifactReport) -> str:
+    difference = f"{file.largest_difference:.4g}"
+    if file.largest_difference_lsb is not None:
+        difference += f" ({file.largest_difference_lsb:.1f} steps of the output's grid)"
     return (
-        f"Run by LiteRT over {file['images']:,} validation images, the file chose the network's label on "
-        f"{100 * file['agreement']:.2f} % of them; the largest difference of an output was {difference}."
+        f"Run by LiteRT over {file.images:,} validation images, the file chose the network's label on "
+        f"{100 * file.agreement:.2f} % of them; the largest difference of an output was {difference}."
     )
 
 
 def _structure(card: Card) -> str:
     return (
-        f"Of the file, {card['artifact']['structure_bytes']:,} bytes are structure: all but weights, biases, "
-        f"scales and zero points. Dropped: {markdown(', '.join(card['dropped']))}."
+        f"Of the file, {card.artifact.structure_bytes:,} bytes are structure: all but weights, biases, "
+        f"scales and zero points. Dropped: {markdown(', '.join(card.dropped))}."
     )
 
 
 def _deliveries(card: Card) -> list[str]:
     """Returns the forms that lie beside the file, each with its size and the proof that it is the network."""
-    if not card["deliveries"]:
+    if not card.deliveries:
         return []
-    sizes = _bytes(card["artifact"]["model_bytes"]), _bytes(card["metrics"]["payload_bytes"])
+    sizes = _bytes(card.artifact.model_bytes), _bytes(card.metrics["payload_bytes"])
     rows = [
         (
-            markdown_code(form["file"]),
+            markdown_code(form.file),
             sizes[0],
-            _bytes(form["bytes"]),
+            _bytes(form.bytes),
             sizes[1],
-            markdown(form["holds"]),
+            markdown(form.holds),
             _run_beside(form),
         )
-        for form in card["deliveries"]
+        for form in card.deliveries
     ]
     names = ("form", "model.tflite, B", "this form, B", "payload, B", "what it holds", "beside the network")
     return ["## Other forms", _table(names, rows)]
 
 
-def _run_beside(form: Mapping[str, Any]) -> str:
+def _run_beside(form: Delivery) -> str:
     """Returns how a form compares: with the network, or byte by byte with the file."""
-    figures = form["figures"]
+    figures = form.figures
     if "agreement" not in figures:
         return "holds the bytes of model.tflite"
     return (
@@ -238,45 +243,43 @@ def _run_beside(form: Mapping[str, Any]) -> str:
 
 
 def _provenance(card: Card) -> str:
-    lines = [
-        f"- {markdown(name)}: {markdown_code(digest)} (SHA-256)" for name, digest in card["files"].items()
-    ]
-    weights = markdown_code(card["weights_digest"])
+    lines = [f"- {markdown(name)}: {markdown_code(digest)} (SHA-256)" for name, digest in card.files.items()]
+    weights = markdown_code(card.weights_digest)
     lines.append(f"- weights: {weights} (SHA-256 over names, types, shapes and bytes)")
-    lines += [f"- {markdown(line)}" for line in card["remarks"]]
-    numbers = ", ".join(f"{name} {number}" for name, number in card["versions"].items())
+    lines += [f"- {markdown(line)}" for line in card.remarks]
+    numbers = ", ".join(f"{name} {number}" for name, number in card.versions.items())
     lines.append(f"- versions: {markdown(numbers)}")
-    budget = f"{card['epochs_per_step']:g} epochs after every step, {card['threads']} thread(s)"
-    lines.append(f"- data: {markdown_code(card['data'])}; seed {card['seed']}, {budget}")
-    lines.append(f"- test split: {_looks(card['test_looks'])}")
+    budget = f"{card.epochs_per_step:g} epochs after every step, {card.threads} thread(s)"
+    lines.append(f"- data: {markdown_code(card.data)}; seed {card.seed}, {budget}")
+    lines.append(f"- test split: {_looks(card.test_looks)}")
     lines.append("- licence: that of the network and data it was made from; Atoll itself is Apache-2.0")
     lines += [
         "- made again, in an empty folder, by:",
         "",
         "```sh",
-        *map(_line_of_code, card["commands"]),
+        *map(_line_of_code, card.commands),
         "```",
     ]
     return "\n".join(lines)
 
 
-def _looks(looks: Sequence[Mapping[str, Any]]) -> str:
+def _looks(looks: Sequence[TestLook]) -> str:
     """Returns how often the test split was looked at, for only the first look tells the truth."""
     if not looks:
         return "not looked at"
-    commands = (markdown_code(f"atoll {look['command']}") for look in looks)
+    commands = (markdown_code(f"atoll {look.command}") for look in looks)
     said = ", ".join(f"{_test([look])} by {how}" for look, how in zip(looks, commands, strict=True))
     times = "once" if len(looks) == 1 else f"{len(looks)} times"
     return f"looked at {times} with this model: {said}"
 
 
 def _example(card: Card) -> str:
-    channels, height, width = (int(size) for size in card["input_shape"])
+    channels, height, width = card.input_shape
     return f"np.zeros((1, {height}, {width}, {channels}), np.float32)"
 
 
 def _fed(card: Card) -> str:
-    if card["artifact"]["largest_difference_lsb"] is None:
+    if card.artifact.largest_difference_lsb is None:
         return "image"
     return 'np.round(image / x["quantization"][0] + x["quantization"][1]).clip(-128, 127).astype(np.int8)'
 
@@ -308,6 +311,6 @@ def _interval(figures: Mapping[str, Any], figure: Figure, form: Form) -> str:
     return f"{ends.removesuffix(')')}, {markdown(figures[figure.status])})"
 
 
-def _test(looks: Sequence[Mapping[str, Any]]) -> str:
+def _test(looks: Sequence[TestLook]) -> str:
     """Returns the first look at the test split; later ones chose nothing, but they knew it."""
-    return f"{_share(looks[0]['quality'])} ({markdown(looks[0]['at'][:10])})" if looks else "not looked at"
+    return f"{_share(looks[0].quality)} ({markdown(looks[0].at[:10])})" if looks else "not looked at"

@@ -13,6 +13,7 @@ from ...spaces.outside.foreign_file import damage_told, inside, read_bytes, read
 from ..measuring.artifact import artifact_bytes
 from ..measuring.measure import nonzero_parameter_count, parameter_count
 from .bundle import RECIPE, load_bundle
+from .card import files_named
 
 ARTIFACT, CARD = "model.tflite", "card.json"
 
@@ -100,8 +101,14 @@ def _named_files(folder: Path) -> dict[str, str]:
     if _read(folder, CARD) is None:
         return {}
     with damage_told(f"{folder / CARD} is no card of `atoll export`"):
-        files = read_json(folder / CARD)["files"]
-        return {**files, ARTIFACT: str(files[ARTIFACT])}
+        content = read_json(folder / CARD)
+    try:
+        files = files_named(content)
+    except AtollError as error:
+        raise AtollError(f"{folder / CARD} is no card of `atoll export`: {error}") from error
+    if ARTIFACT not in files:
+        raise AtollError(f"{folder / CARD} is no card of `atoll export`: it names no {ARTIFACT}")
+    return files
 
 
 def _difference(shipped: bytes, rebuilt: bytes) -> str | None:

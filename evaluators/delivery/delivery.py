@@ -1,7 +1,7 @@
 """What is handed over beside the LiteRT file, in which forms, and the proof that a form computes the same."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -93,10 +93,6 @@ class Delivery:
         size = (folder / form.file).stat().st_size
         versions = {package: version(package) for package in form.packages}
         return cls(form.name, form.file, list(form.beside), size, holds, figures, versions)
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns it as plain JSON."""
-        return asdict(self)
 
 
 def compare(form: str, run: Callable[[Tensor], Tensor], source: Source) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The forms by name; nothing heavy is imported before one is asked for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,7 +56,7 @@ def deliver(names: Sequence[str], folder: Path, source: "Source") -> "list[Deliv
 
 
 def measure_again(
-    delivered: Sequence[Mapping[str, Any]], folder: Path, source: "Source", trust: bool = False
+    names: Sequence[str], folder: Path, source: "Source", trust: bool = False
 ) -> list[dict[str, Any]]:
     """Returns `bytes` and `figures` of forms that lie in a folder; no figures where packages are missing.
 
@@ -64,7 +64,7 @@ def measure_again(
     that is not opened, under `untried`.
 
     Args:
-        delivered: `to_json` of each.
+        names: of the forms that its card names.
         folder: by somebody else.
         source: what the forms are compared with.
         trust: whether forms are opened whose files can run code.
@@ -73,8 +73,8 @@ def measure_again(
         AtollError: a form is unknown, or its file no regular one of the folder.
     """
     found = []
-    for entry in delivered:
-        form = form_of(entry["form"])
+    for name in names:
+        form = form_of(name)
         of_form: dict[str, Any] = {"bytes": inside(folder, form.file).stat().st_size, "figures": {}}
         found.append(of_form)
         if form.risk and not trust:

@@ -105,7 +105,7 @@ def export(
     card = export_trial(
         place, stored, chosen, folder, any_agreement=any_agreement, any_float=any_float, also=also, say=say
     )
-    return Exported(folder, card)
+    return Exported(folder, card.to_json())
 
 
 def verify(

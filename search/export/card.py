@@ -1,4 +1,4 @@
-"""The model card of a trial as JSON: everything that is known of an export, put together once."""
+"""The model card of a trial: everything that is known of an export, put together once."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -7,8 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ...evaluators.card.card import Card, PredictedFigure, TestLook
 from ...evaluators.card.waterfall import card_devices, fit_digest, predictions, waterfall
-from ...evaluators.digests import digest_json
 from ...evaluators.litert.flatbuffer import DROPPED
 from ...evaluators.measuring.artifact_report import ArtifactReport
 from ...evaluators.steps.pipeline import Pipeline
@@ -17,8 +17,6 @@ from ...spaces.outside.foreign_file import inside, sha256_of
 from ..store.rows import Row
 from ..store.store import Store
 from ..study.study import Study
-
-Card = dict[str, Any]
 
 #: what decides the bytes of an export and the last bits of its figures
 _VERSIONS = (
@@ -42,7 +40,7 @@ def make_card(
     report: ArtifactReport,
     about: Mapping[str, Any],
 ) -> Card:
-    """Returns the card of an export, without `deliveries`, `files` and `card_digest`, which the files decide.
+    """Returns the card of an export, with no `deliveries` and `files` as yet, not sealed.
 
     Args:
         store, study, trial: what is exported.
@@ -57,38 +55,40 @@ def make_card(
     base_trial = next((t["trial"] for t in trials if t["origin"] == "baseline"), "")
     steps = [asdict(step) for step in result.steps if step.position > 0]
     devices = card_devices(study.device)
-    return {
-        "study": name,
-        "trial": trial["trial"],
-        "task": pipeline.task.name,
-        "network": pipeline.task.network,
-        "input_shape": list(pipeline.task.input_shape),
-        "recipe": trial["recipe"],
-        "seed": trial["seed"],
-        "epochs_per_step": trial["epochs_per_step"],
-        "threads": trial["threads"],
-        "device": study.device,
-        "metrics": result.metrics.to_json(),
-        "baseline": baseline,
-        "waterfall": waterfall(about, baseline, steps, study.device),
-        "predictions": predictions(about, devices),
-        "fit_digests": {device: fit_digest(device) for device in devices},
-        "artifact": report.to_json(),
-        "test_looks": _looks(store, name, trial["trial"]),
-        "baseline_test_looks": _looks(store, name, base_trial),
-        "test_images": len(pipeline.dataset.test),
-        "weights_digest": result.digest,
-        "dropped": list(DROPPED),
-        "remarks": _remarks(trial, result),
-        "versions": versions(),
-        "data": pipeline.dataset.version,
-        "commands": [
+    return Card(
+        study=name,
+        trial=trial["trial"],
+        task=pipeline.task.name,
+        network=pipeline.task.network,
+        input_shape=list(pipeline.task.input_shape),
+        recipe=trial["recipe"],
+        seed=trial["seed"],
+        epochs_per_step=trial["epochs_per_step"],
+        threads=trial["threads"],
+        device=study.device,
+        metrics=result.metrics.to_json(),
+        baseline=baseline,
+        waterfall=waterfall(about, baseline, steps, study.device),
+        predictions=[PredictedFigure(**row) for row in predictions(about, devices)],
+        fit_digests={device: fit_digest(device) for device in devices},
+        artifact=report,
+        test_looks=_looks(store, name, trial["trial"]),
+        baseline_test_looks=_looks(store, name, base_trial),
+        test_images=len(pipeline.dataset.test),
+        weights_digest=result.digest,
+        dropped=list(DROPPED),
+        remarks=_remarks(trial, result),
+        versions=versions(),
+        data=pipeline.dataset.version,
+        commands=[
             f'atoll evaluate "{trial["recipe"]}" --task {study.task} --seed {trial["seed"]} '
             f"--epochs {trial['epochs_per_step']:g}",
             f'atoll export "{trial["recipe"]}"',
         ],
-        "exported_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+        exported_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        deliveries=[],
+        files={},
+    )
 
 
 def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
@@ -100,28 +100,23 @@ def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return {name: sha256_of(inside(folder, name)) for name in names}
 
 
-def card_digest(card: Mapping[str, Any]) -> str:
-    """Returns the SHA-256 of a card's figures, without the digest itself, hexadecimal."""
-    return digest_json({name: value for name, value in card.items() if name != "card_digest"})
-
-
 def versions() -> dict[str, str]:
     """Returns the versions of what an export is made with."""
     return {name: version(name) for name in _VERSIONS}
 
 
-def _looks(store: Store, study: str, trial: str) -> list[dict[str, Any]]:
+def _looks(store: Store, study: str, trial: str) -> list[TestLook]:
     """Returns the looks at the test split that the store has of a trial, the first one first."""
     rows = store.query(
         "SELECT quality, looked_at, command FROM test_looks WHERE study = ? AND trial = ? ORDER BY looked_at",
         [study, trial],
     ).to_pylist()
     return [
-        {
-            "quality": row["quality"],
-            "at": row["looked_at"].replace(tzinfo=UTC).isoformat(timespec="seconds"),
-            "command": row["command"],
-        }
+        TestLook(
+            quality=row["quality"],
+            at=row["looked_at"].replace(tzinfo=UTC).isoformat(timespec="seconds"),
+            command=row["command"],
+        )
         for row in rows
     ]
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from ...evaluators.cache_dir import cache_dir
 from ...evaluators.card.bundle import RECIPE, TENSORS, save_bundle
+from ...evaluators.card.card import Card, card_digest
 from ...evaluators.card.model_card import WATERFALL, card_markdown
 from ...evaluators.card.waterfall_figure import draw_waterfall
 from ...evaluators.delivery.delivery import Source
@@ -32,7 +33,7 @@ from ..store.selection import ranked_trials
 from ..store.store import READ_WAIT_S, Store
 from ..store.stored_study import StoredStudy
 from ..study.study import Study
-from .card import card_digest, file_digests, make_card
+from .card import file_digests, make_card
 from .whole_folder import check_replaceable, whole_folder
 
 #: below this share of equal labels a file is not the network that was trained
@@ -52,7 +53,7 @@ def export_trial(
     any_float: bool = False,
     also: Sequence[str] = (),
     say: Say = print,
-) -> dict[str, Any]:
+) -> Card:
     """Writes a trial's folder: `.tflite`, safetensors with recipe, model card as Markdown, JSON and picture.
 
     The weights come from the step cache; where they were evicted the recipe is trained again with its seed
@@ -68,7 +69,7 @@ def export_trial(
         say: hears about what takes time.
 
     Returns:
-        the card.
+        the card, sealed.
 
     Raises:
         AtollError: the study cannot be read, the network cannot be written, a form is unknown or lacks a
@@ -103,16 +104,14 @@ def export_trial(
         card = make_card(store, study, trial, pipeline, result, report, about)
         source = source_of(card, result.network, content, pipeline.task)
         deliveries = deliver(also, folder, source)
-        card["deliveries"] = [delivery.to_json() for delivery in deliveries]
-        picture = draw_waterfall(card["waterfall"], card["metrics"]["quality_name"], card["device"])
+        picture = draw_waterfall(card.waterfall, card.metrics["quality_name"], card.device)
         (folder / WATERFALL).write_bytes(picture)
         beside = [name for delivery in deliveries for name in (delivery.file, *delivery.beside)]
-        card["files"] = file_digests(folder, (ARTIFACT, TENSORS, RECIPE, WATERFALL, *beside))
-        write_card(folder, card)
-    return card
+        files = file_digests(folder, (ARTIFACT, TENSORS, RECIPE, WATERFALL, *beside))
+        return write_card(folder, replace(card, deliveries=deliveries, files=files))
 
 
-def source_of(card: Mapping[str, Any], network: nn.Module, artifact: bytes, task: Task) -> Source:
+def source_of(card: Card, network: nn.Module, artifact: bytes, task: Task) -> Source:
     """Returns what further forms of an export are made from.
 
     Args:
@@ -120,18 +119,21 @@ def source_of(card: Mapping[str, Any], network: nn.Module, artifact: bytes, task
         network, artifact: what is exported, and its file.
         task: real images, and what agrees on them.
     """
-    name = f"{card['task']}_{card['trial']}"
+    name = f"{card.task}_{card.trial}"
     return Source(name, network, artifact, task.dataset().validation.images, task.judged_by)
 
 
-def write_card(folder: Path, card: dict[str, Any]) -> None:
+def write_card(folder: Path, card: Card) -> Card:
     """Writes a card as JSON, sealed with its digest, and as Markdown: both, or what was there stays.
+
+    Returns:
+        the sealed card.
 
     Raises:
         AtollError: they cannot be written.
     """
-    card["card_digest"] = card_digest(card)
-    texts = {CARD_JSON: json.dumps(card, indent=1) + "\n", CARD: card_markdown(card)}
+    card = replace(card, card_digest=card_digest(card))
+    texts = {CARD_JSON: json.dumps(card.to_json(), indent=1) + "\n", CARD: card_markdown(card)}
     drafts = {name: folder / f".{name}.{os.getpid()}" for name in texts}
     try:
         for name, text in texts.items():
@@ -146,6 +148,7 @@ def write_card(folder: Path, card: dict[str, Any]) -> None:
     finally:
         for draft in drafts.values():
             draft.unlink(missing_ok=True)
+    return card
 
 
 def trial_pipeline(study: Study, trial: Mapping[str, Any]) -> Pipeline:

@@ -1,9 +1,10 @@
 """A further look at the test split, written into the card and counted in the store."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
+from ...evaluators.card.card import Card, TestLook
 from ...evaluators.measuring.artifact_report import file_quality
 from ...evaluators.tasks import load_task
 from ...spaces.outside.foreign_file import inside, read_bytes
@@ -24,24 +25,22 @@ def look_again(folder: Path, store: Store) -> tuple[Checked, bool]:
         the first look's quality beside this one's, and whether the store counted it.
     """
     card = read_card(folder)
-    task = load_task(card["task"])
+    task = load_task(card.task)
     quality = file_quality(read_bytes(inside(folder, ARTIFACT)), task.dataset().test, task.judged_by)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    look = {"quality": quality, "at": now, "command": "verify"}
-    looks = card["test_looks"]
-    before = looks[0]["quality"] if looks else quality
-    looks.append(look)
-    write_card(folder, card)
-    return Checked.of("test_looks.0.quality", before, quality), _count(store, card, look)
+    look = TestLook(quality, now, "verify")
+    looks = [*card.test_looks, look]
+    write_card(folder, replace(card, test_looks=looks))
+    return Checked.of("test_looks.0.quality", looks[0].quality, quality), _count(store, card, look)
 
 
-def _count(store: Store, card: dict[str, Any], look: dict[str, Any]) -> bool:
+def _count(store: Store, card: Card, look: TestLook) -> bool:
     """Adds the look to the store's journal, which any process may append to."""
-    study, trial = card["study"], card["trial"]
+    study, trial = card.study, card.trial
     known = store.path.exists() or store.journal.size_bytes() > 0
     row = next((row for row in store.trials(study) if row["trial"] == trial), None) if known else None
     if row is None:
         return False
-    told = {"command": look["command"], "quality": look["quality"], "looked_at": look["at"]}
+    told = {"command": look.command, "quality": look.quality, "looked_at": look.at}
     store.journal.append(LookedAtTest.of_row(row, **told))
     return True

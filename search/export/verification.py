@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...evaluators.card.bundle import RECIPE, load_bundle, structures
+from ...evaluators.card.card import Card, card_digest
 from ...evaluators.card.model_card import WATERFALL, card_markdown
 from ...evaluators.card.waterfall import counts, fit_digest, predictions, prices
 from ...evaluators.card.waterfall_figure import draw_waterfall
@@ -19,7 +20,7 @@ from ...evaluators.tasks import load_task
 from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of
 from ...spaces.outside.foreign_file import damage_told, inside, read_bytes, read_json, sha256_of
-from .card import Card, card_digest, file_digests, versions
+from .card import file_digests, versions
 from .export import ARTIFACT, CARD, CARD_JSON, source_of
 
 Verdict = Literal["same", "differs", "not compared"]
@@ -77,13 +78,13 @@ def read_card(folder: Path) -> Card:
         AtollError: there is none, or it is something else.
     """
     try:
-        card = read_json(inside(folder, CARD_JSON))
+        content = read_json(inside(folder, CARD_JSON))
     except (OSError, ValueError) as error:
         raise _no_export(folder, error) from error
-    whole = isinstance(card, dict) and all(name in card for name in ("task", "device", "files", *_SECTIONS))
-    if not whole or not isinstance(card["files"], dict):
-        raise _no_export(folder, f"{CARD_JSON} is no card of this version of Atoll")
-    return card
+    try:
+        return Card.from_json(content)
+    except AtollError as error:
+        raise _no_export(folder, f"{CARD_JSON} is no card of this version of Atoll: {error}") from error
 
 
 def verify_export(folder: Path, trust: bool = False) -> list[Checked]:
@@ -102,27 +103,25 @@ def verify_export(folder: Path, trust: bool = False) -> list[Checked]:
     card = read_card(folder)
     try:
         with damage_told(f"no export in {folder}: {CARD_JSON} names no files"):
-            found = file_digests(folder, card["files"])
+            found = file_digests(folder, card.files)
         text = sha256_of(inside(folder, CARD))
     except OSError as error:
         raise _no_export(folder, error) from error
-    rows = [Checked.of(f"SHA-256 of {name}", wanted, found[name]) for name, wanted in card["files"].items()]
+    rows = [Checked.of(f"SHA-256 of {name}", wanted, found[name]) for name, wanted in card.files.items()]
     figures = f"SHA-256 of {CARD_JSON}'s figures"
     with damage_told(f"no export in {folder}: {CARD_JSON} is damaged"):
-        rows.append(Checked.of(figures, card.get("card_digest"), card_digest(card)))
+        rows.append(Checked.of(figures, card.card_digest, card_digest(card)))
         rows.append(Checked.of(f"SHA-256 of {CARD}", _digest(card_markdown(card).encode()), text))
-        if all(card["files"][name] == digest for name, digest in found.items()):
+        if all(card.files[name] == digest for name, digest in found.items()):
             rows += _computed(folder, card, trust)
     return rows
 
 
 def other_versions(folder: Path) -> list[str]:
     """Returns in words what an export was made with that is another version here."""
-    made, here = read_card(folder).get("versions"), versions()
-    if not isinstance(made, dict):
-        return []
+    made, here = read_card(folder).versions, versions()
     return [
-        f"made with {name} {made[name]!s:.40}, here is {number}: the last bits of figures may differ"
+        f"made with {name} {made[name]:.40}, here is {number}: the last bits of figures may differ"
         for name, number in here.items()
         if name in made and made[name] != number
     ]
@@ -136,25 +135,25 @@ def _computed(folder: Path, card: Card, trust: bool) -> Iterator[Checked]:
     """Compares what the weights give: the file, and with it every number of the card."""
     network, about = load_bundle(folder)
     _check_task(folder, card, about)
-    yield Checked.of("SHA-256 of the weights", card["weights_digest"], about["weights_digest"])
+    yield Checked.of("SHA-256 of the weights", card.weights_digest, about["weights_digest"])
     artifact = artifact_bytes(network, input_shape_of(network))
-    anew = Checked.of(f"{ARTIFACT} written anew from the weights", card["files"][ARTIFACT], _digest(artifact))
+    anew = Checked.of(f"{ARTIFACT} written anew from the weights", card.files[ARTIFACT], _digest(artifact))
     yield anew
     yield _drawn_anew(card)
     if trust:
         artifact = read_bytes(inside(folder, ARTIFACT))
-    source = source_of(card, network, artifact, load_task(card["task"]))
+    source = source_of(card, network, artifact, load_task(card.task))
     yield from _figures(folder, card, about, source, trust, trust or anew.verdict == "same")
 
 
 def _check_task(folder: Path, card: Card, about: Mapping[str, Any]) -> None:
     """Refuses a network that is not the task's, for which the task's images may be of any size."""
-    task = load_task(card["task"])
+    task = load_task(card.task)
     known = {"network": task.network, "num_classes": task.num_classes, "input_shape": list(task.input_shape)}
     named = {name: about[name] for name in known}
     if named != known:
         raise _no_export(folder, f"{RECIPE} names {named!s:.200}, the task {task.name} has {known}")
-    rows = len(card["waterfall"])
+    rows = len(card.waterfall)
     if rows != 1 + len(about["steps"]):
         raise _no_export(
             folder, f"the waterfall of {CARD_JSON} has {rows} rows for {len(about['steps'])} steps"
@@ -163,9 +162,9 @@ def _check_task(folder: Path, card: Card, about: Mapping[str, Any]) -> None:
 
 def _drawn_anew(card: Card) -> Checked:
     """Draws the waterfall from the card and compares the bytes."""
-    picture = draw_waterfall(card["waterfall"], card["metrics"]["quality_name"], card["device"])
-    drawn = Checked.of(f"{WATERFALL} drawn anew from the card", card["files"][WATERFALL], _digest(picture))
-    if card["versions"].get("matplotlib") == versions()["matplotlib"]:
+    picture = draw_waterfall(card.waterfall, card.metrics["quality_name"], card.device)
+    drawn = Checked.of(f"{WATERFALL} drawn anew from the card", card.files[WATERFALL], _digest(picture))
+    if card.versions.get("matplotlib") == versions()["matplotlib"]:
         return drawn
     return Checked(drawn.figure, drawn.card, drawn.recomputed, "not compared")  # it draws the same otherwise
 
@@ -183,10 +182,11 @@ def _figures(
     """
     other = _other_fits(card)
     recomputed = _recomputed(card, about, source, other, run)
-    delivered = measure_again(card["deliveries"], folder, source, trust) if run else []
+    delivered = measure_again([one.form for one in card.deliveries], folder, source, trust) if run else []
     now = dict(_flat(recomputed | {"deliveries": delivered}))
-    sections = {name: card[name] for name in _SECTIONS}
-    for figure, value in _flat(sections | {"predictions": _by_device(card["predictions"])}):
+    told = card.to_json()
+    told["predictions"] = _by_device(told["predictions"])
+    for figure, value in _flat({name: told[name] for name in _SECTIONS}):
         if why := other.get(_device_of(figure, card), ""):
             yield Checked(figure, value, None, "not compared", why)
         elif figure in now and figure not in _TIMES:
@@ -194,9 +194,9 @@ def _figures(
         else:
             why = _looked_at(figure, card) or _unrun(figure, delivered, run)
             yield Checked(figure, value, now.get(figure), "not compared", why)
-    for entry, found in zip(card["deliveries"], delivered, strict=run):
+    for entry, found in zip(card.deliveries, delivered, strict=run):
         if "failure" in found:
-            yield Checked(f"deliveries: {entry['form']}", "agrees", None, "differs", found["failure"])
+            yield Checked(f"deliveries: {entry.form}", "agrees", None, "differs", found["failure"])
 
 
 def _unrun(figure: str, delivered: Sequence[Mapping[str, Any]], run: bool) -> str:
@@ -212,14 +212,15 @@ def _looked_at(figure: str, card: Card) -> str:
     section, *place = figure.split(".")
     if section not in ("test_looks", "baseline_test_looks") or place[-1] != "quality":
         return ""
-    return f"{section}: quality on the test split, looked at on {card[section][int(place[0])]['at']}"
+    looks = card.test_looks if section == "test_looks" else card.baseline_test_looks
+    return f"{section}: quality on the test split, looked at on {looks[int(place[0])].at}"
 
 
 def _other_fits(card: Card) -> dict[str, str]:
     """Returns the devices that have another fit here than the card's, or none, each with a sentence."""
-    then = card.get("fit_digests", {})
+    then = card.fit_digests or {}
     found = {}
-    for device in dict.fromkeys([card["device"], *(row["device"] for row in card["predictions"])]):
+    for device in dict.fromkeys([card.device, *(row.device for row in card.predictions)]):
         now = fit_digest(device)
         if now is None:
             found[device] = f"{device} is no device here: its predictions are not compared"
@@ -241,7 +242,7 @@ def _device_of(figure: str, card: Card) -> str:
     section, *place, name = figure.split(".")
     if section == "predictions":
         return ".".join(place[:-1])  # behind it the quantity
-    return card["device"] if section in _PRICED and name.startswith(_PREDICTED) else ""
+    return card.device if section in _PRICED and name.startswith(_PREDICTED) else ""
 
 
 def _recomputed(
@@ -255,13 +256,13 @@ def _recomputed(
         other: devices that cannot predict here what the card says.
         run: whether the file is.
     """
-    network, task = source.network, load_task(card["task"])
+    network, task = source.network, load_task(card.task)
     split = task.dataset().validation
     report = report_artifact(source.artifact, network, split, task.judged_by).to_json() if run else {}
     of_network = {"quality": task.quality(network, split), "payload_bytes": payload_bytes(network)}
     of_network |= {name: report[name] for name in ("packed_bytes",) if run}
-    rows = counts(about) if card["device"] in other else prices(about, card["device"])
-    devices = dict.fromkeys(row["device"] for row in card["predictions"] if row["device"] not in other)
+    rows = counts(about) if card.device in other else prices(about, card.device)
+    devices = dict.fromkeys(row.device for row in card.predictions if row.device not in other)
     rows[0] |= {"payload_bytes": payload_bytes(next(structures(about)))}
     rows[-1] |= of_network
     return {

@@ -246,6 +246,7 @@ def test_other_forms_stand_beside_the_file_s_bytes_and_the_payload_s(card: Card)
         {"form": "pack", "file": "model.tflite.packed", "bytes": 1234, "holds": "it", "figures": {}},
         {"form": "onnx", "file": "model.onnx", "bytes": 5678, "holds": "QDQ", "figures": compared},
     ]
+    forms = [{**form, "beside": [], "versions": {}} for form in forms]
     lines = card_markdown({**card, "deliveries": forms}).splitlines()
     file, payload = card["artifact"]["model_bytes"], card["metrics"]["payload_bytes"]
     sizes = f"{file:,} | {{}} | {payload:,.0f}"

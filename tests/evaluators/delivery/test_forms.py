@@ -106,7 +106,7 @@ def test_a_form_holds_the_network(name: str, text: str, tmp_path: Path) -> None:
     assert str(Path(__file__).parents[3]).encode() not in content
     assert found.figures.get("agreement", 1.0) == 1.0
     assert found.figures.get("largest_difference", 0.0) < 0.1
-    (again,) = measure_again([found.to_json()], tmp_path, source, trust=True)
+    (again,) = measure_again([found.form], tmp_path, source, trust=True)
     assert again == {"bytes": found.bytes, "figures": dict(found.figures)}
 
 
@@ -166,7 +166,7 @@ def test_what_is_not_installed_is_not_measured_again(
 ) -> None:
     (tmp_path / "model.onnx").write_bytes(b"12345")
     monkeypatch.setattr(delivery, "import_module", absent("onnx"))
-    assert measure_again([{"form": "onnx"}], tmp_path, int8, trust=True) == [{"bytes": 5, "figures": {}}]
+    assert measure_again(["onnx"], tmp_path, int8, trust=True) == [{"bytes": 5, "figures": {}}]
 
 
 # Runtimes that fail, in place of those of the extras ----------------------------------------------------
@@ -229,7 +229,7 @@ def test_where_delegated_kernels_fail_portable_ones_run_all(int8: Source, tmp_pa
 def test_a_form_that_disagrees_now_is_told_with_its_sentence(int8: Source, tmp_path: Path) -> None:
     (delivered,) = deliver(["torch_export"], tmp_path, int8)
     other = source_of("prune_channels(ratio=0.5)")
-    (found,) = measure_again([delivered.to_json()], tmp_path, other, trust=True)
+    (found,) = measure_again([delivered.form], tmp_path, other, trust=True)
     assert (found["bytes"], found["figures"]) == (delivered.bytes, {})
     assert "model.pt2: the file agrees with the network on" in found["failure"]
 
@@ -242,14 +242,14 @@ def test_no_form_that_can_run_code_or_read_files_is_opened_unasked(
     (tmp_path / form.file).write_bytes(b"12345")
     monkeypatch.setattr(type(form), "measure", lambda *_: {"opened": 1})
     monkeypatch.setattr(type(form), "check", lambda _: None)
-    (found,) = measure_again([{"form": name}], tmp_path, int8)
+    (found,) = measure_again([name], tmp_path, int8)
     if name in ("pack", "c_array"):  # bytes, compared with the file's
         assert found == {"bytes": 5, "figures": {"opened": 1}}
     else:
         assert (found["bytes"], found["figures"]) == (5, {})
         assert found["untried"].startswith(f"{form.file}: not compared (its format can ")
         assert found["untried"].endswith("; --trust runs it)")
-    (trusted,) = measure_again([{"form": name}], tmp_path, int8, trust=True)
+    (trusted,) = measure_again([name], tmp_path, int8, trust=True)
     assert trusted == {"bytes": 5, "figures": {"opened": 1}}
 
 
@@ -261,14 +261,14 @@ def test_a_container_that_names_another_size_is_not_unpacked(
     content[16] ^= 1
     (tmp_path / "model.tflite.packed").write_bytes(content)
     monkeypatch.setattr(packed_file, "unpack_content", lambda _: pytest.fail("it was unpacked"))
-    (found,) = measure_again([{"form": "pack"}], tmp_path, int8)
+    (found,) = measure_again(["pack"], tmp_path, int8)
     assert found["failure"] == "model.tflite.packed holds another file than model.tflite"
 
 
 @pytest.mark.parametrize("numbers", ["256", "1, 2, 999999999", "1" * 5000, "1 2", ""])
 def test_a_header_of_other_numbers_is_one_sentence(numbers: str, int8: Source, tmp_path: Path) -> None:
     (tmp_path / "model_data.h").write_text(f"x = {{{numbers}}};")
-    (found,) = measure_again([{"form": "c_array"}], tmp_path, int8)
+    (found,) = measure_again(["c_array"], tmp_path, int8)
     assert found["failure"].startswith("model_data.h holds ")
 
 

@@ -21,9 +21,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr(exports, "choose_study", lambda store, name: SimpleNamespace(name="s", asked=name))
     monkeypatch.setattr(exports, "choose_trial", lambda store, study, trial, profile: {"trial": trial})
 
-    def export_trial(store: Any, study: Any, trial: Any, folder: Path, **options: Any) -> dict[str, Any]:
+    def export_trial(store: Any, study: Any, trial: Any, folder: Path, **options: Any) -> Any:
         found.append((store.path, study.asked, trial["trial"], folder, options["also"]))
-        return CARD
+        return SimpleNamespace(to_json=lambda: CARD)
 
     monkeypatch.setattr(exports, "export_trial", export_trial)
     return found

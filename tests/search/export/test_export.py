@@ -56,7 +56,7 @@ class Made:
         return next(row for row in self.store.trials() if row["recipe"] == recipe)
 
     def export(self, out: Path, recipe: str = ENSEMBLE, **more: Any) -> dict[str, Any]:
-        return export_trial(self.store, self.stored, self.trial(recipe), out, **more)
+        return export_trial(self.store, self.stored, self.trial(recipe), out, **more).to_json()
 
 
 @pytest.fixture(scope="module")
@@ -322,7 +322,7 @@ def test_evicted_weights_are_trained_again_and_said_to_be_the_same(made: Made, t
 
 def test_weights_that_came_out_otherwise_are_said_to_differ(made: Made, tmp_path: Path) -> None:
     trial = {**made.trial(ENSEMBLE), "weights_digest": "0" * 64, "quality": 0.123}
-    card = export_trial(made.store, made.stored, trial, tmp_path)
+    card = export_trial(made.store, made.stored, trial, tmp_path).to_json()
     assert "weights DIFFER from the stored trial's" in card["remarks"]
     assert card["remarks"][0].startswith("quality differs from 0.123: the stored trial's: ")
 
@@ -384,7 +384,7 @@ def test_the_card_shows_the_stored_look_at_the_test_split(copy: Made, tmp_path: 
     with copy.store.lock():
         measured = measure_finalists(copy.store, copy.study, lambda text: None)
     best = choose_trial(copy.store, copy.stored, "best")
-    card = export_trial(copy.store, copy.stored, best, tmp_path / "out")
+    card = export_trial(copy.store, copy.stored, best, tmp_path / "out").to_json()
     assert best["trial"] in measured
     for looks, trial in (("test_looks", best), ("baseline_test_looks", copy.trial("baseline"))):
         (look,) = card[looks]

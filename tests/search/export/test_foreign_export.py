@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 import torch
+from atoll.evaluators.card.card import card_digest
 from atoll.evaluators.card.model_card import card_markdown
 from atoll.evaluators.card.rebuild import rebuild
 from atoll.evaluators.tasks.task import Task
 from atoll.search.commands.cli import main
 from atoll.search.driver.runner import run_here
 from atoll.search.driver.single_trial import evaluate_single
-from atoll.search.export.card import card_digest
 from atoll.search.export.export import export_trial
 from atoll.search.export.pre_check import pre_check
 from atoll.search.export.verification import verify_export

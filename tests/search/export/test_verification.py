@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from atoll.evaluators.card.card import card_digest
 from atoll.evaluators.card.model_card import card_markdown
 from atoll.evaluators.measuring.artifact_report import file_quality
 from atoll.evaluators.tasks import load_task
@@ -17,7 +18,6 @@ from atoll.hw_models.devices.device_folder import device_folder
 from atoll.search.commands.cli import main
 from atoll.search.driver.runner import run_here
 from atoll.search.driver.single_trial import evaluate_single
-from atoll.search.export.card import card_digest
 from atoll.search.export.export import export_trial
 from atoll.search.export.verification import Checked, verify_export
 from atoll.search.store.selection import choose_study, choose_trial
@@ -297,7 +297,8 @@ def test_a_form_that_fails_now_differs(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def deliver(card: dict[str, Any]) -> None:
-        card["deliveries"] = [{"form": "torch_export", "bytes": 3, "figures": {"agreement": 1.0}}]
+        form = {"form": "torch_export", "file": "model.pt2", "beside": [], "bytes": 3, "holds": "it"}
+        card["deliveries"] = [{**form, "figures": {"agreement": 1.0}, "versions": {}}]
 
     change_card(folder, deliver, sealed=True)
     sentence = "model.pt2: the file agrees with the network on 12.0 %"
