@@ -337,7 +337,7 @@ COLUMNS = [
 @pytest.fixture
 def no_work(monkeypatch):
     """Commands that train or search end where that would begin; `resume` takes the trials over before."""
-    from atoll.search.driver import launch
+    from atoll.search.api import searches
     from atoll.search.driver.campaign import Campaign
     from atoll.search.export import export
 
@@ -351,7 +351,7 @@ def no_work(monkeypatch):
         stop()
 
     monkeypatch.setattr(export, "trial_pipeline", stop)
-    monkeypatch.setattr(launch, "launch", begin)
+    monkeypatch.setattr(searches, "launch", begin)
 
 
 READERS = (
