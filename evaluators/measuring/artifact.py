@@ -19,7 +19,7 @@ from ..training.loop import predict_logits
 if TYPE_CHECKING:
     from ..litert.file_run import FileRun
 
-# `packed_bytes` is defined by this level (design: the artifact after zstd-19).
+# `packed_bytes` is defined by this level (the artifact after zstd-19).
 ZSTD_LEVEL = 19
 # Images that are float at a time; the runtime sees one after the other. Any number gives the same result.
 BATCH = 256
