@@ -193,7 +193,7 @@ from atoll.spaces.errors import AtollError
 
 store, rng = Store(Path(sys.argv[1])), random.Random(int(sys.argv[2]))
 answers = (lambda: store.trials(), lambda: store.studies(), lambda: store.steps("s", "t0003"),
-           lambda: store.user_query("FROM trials").to_pylist())
+           lambda: store.user_query("FROM trials ORDER BY trial").to_pylist())
 whole = store.path.read_bytes()
 want = [answer() for answer in answers]
 said = same = 0
@@ -219,7 +219,7 @@ print(said, same)
 """
 
 
-@pytest.mark.long  # one run in four ends at its last line, for a reason that is not known yet
+@pytest.mark.slow
 def test_any_byte_of_the_database_is_the_same_answer_or_one_sentence(store: Store) -> None:
     store.journal.append(StudyDescribed(study="s", digest="d", definition={"task": "digits"}))
     for n in range(30):
