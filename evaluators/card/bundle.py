@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from ...hw_models.tables.network_table import layer_table
 from ...spaces.errors import AtollError
 from ...spaces.graph.adopt import adopt
-from ...spaces.layers.structure import input_shape_of
+from ...spaces.layers.scaling import PIXELS, Scaling
+from ...spaces.layers.structure import input_shape_of, scaling_of
 from ...spaces.networks import build_network
 from ...spaces.outside.foreign_file import LARGEST_BYTES, damage_told, inside, read_bytes, read_json
 from ...spaces.recipes.recipe import Recipe
@@ -56,6 +57,7 @@ def save_bundle(
         "network": task.network,
         "num_classes": task.num_classes,
         "input_shape": list(input_shape_of(network)),
+        **({} if scaling_of(network) == PIXELS else {"scaling": scaling_of(network).to_json()}),
         "recipe": str(recipe),
         "steps": recipe.to_json(),
         "decisions": list(decisions),
@@ -146,7 +148,8 @@ def structures(about: Mapping[str, Any]) -> Iterator[nn.Module]:
         raise AtollError(f"{RECIPE}: got {len(about['steps'])} steps, allowed are {LARGEST_STEPS} at most")
     with torch.device("meta"):
         given = build_network(about["network"], classes, sizes)
-    network = adopt(given, sizes)
+    scaling = Scaling.from_json(about["scaling"]) if "scaling" in about else PIXELS
+    network = adopt(given, sizes, scaling)
     yield network
     for step, decisions in zip(Recipe.from_json(about["steps"]), about["decisions"], strict=True):
         network = step.rebuild(network, decisions)

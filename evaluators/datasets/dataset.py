@@ -8,17 +8,18 @@ from torch import Tensor
 
 from ...spaces.errors import AtollError
 
-#: Half of the range of a byte: images are scaled from [0, 255] to [-1, 1].
-HALF_RANGE = 127.5
+#: what inputs are stored as: pixels, samples of sensors, features
+STORED = (torch.uint8, torch.int16, torch.float32)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Labelled images of one split.
+    """Labelled inputs of one split; they may lie in a file that is mapped into memory.
 
     Args:
-        images: (N, C, H, W), uint8.
-        labels: (N,), int64, indices of classes.
+        images: (N, C, H, W), (N, C, L) or (N, features), uint8, int16 or float32, as they are stored: the
+            network's scaling makes of them what it takes.
+        labels: int64, indices of classes, (N,) or one a position; or float32, the targets of a regression.
 
     Raises:
         AtollError: the shapes or the types are others.
@@ -28,14 +29,15 @@ class Split:
     labels: Tensor
 
     def __post_init__(self) -> None:
-        if self.images.dtype != torch.uint8 or self.images.dim() != 4:
+        if self.images.dtype not in STORED or not 2 <= self.images.dim() <= 4:
             raise AtollError(
-                f"images are {self.images.dtype} {tuple(self.images.shape)}; needed: uint8 (N, C, H, W)"
+                f"images are {self.images.dtype} {tuple(self.images.shape)}; needed: uint8, int16 or float32 "
+                "(N, C, H, W), (N, C, L) or (N, features)"
             )
-        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
+        if self.labels.dtype not in (torch.int64, torch.float32) or len(self.labels) != len(self.images):
             raise AtollError(
                 f"labels are {self.labels.dtype} {tuple(self.labels.shape)}; "
-                f"needed: int64 ({len(self.images)},), one an image"
+                f"needed: int64 classes or float32 targets, {len(self.images)} of them, one an image"
             )
 
     def __len__(self) -> int:
@@ -78,8 +80,8 @@ class Dataset(Protocol):
         """Name of class 0, 1, ..."""
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """Shape of one image: (channels, height, width)."""
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input: (channels, height, width), (channels, length) or (features,)."""
 
     @property
     def version(self) -> str:
@@ -115,6 +117,8 @@ class ImagesInMemory:
                 raise AtollError(
                     f"{where}: got images of {shape}, allowed are those of train, {self.input_shape}"
                 )
+            if split.labels.dtype != torch.int64:
+                continue
             low, high = int(split.labels.min()), int(split.labels.max())
             if low < 0 or high >= len(self.class_names):
                 raise AtollError(
@@ -123,19 +127,6 @@ class ImagesInMemory:
                 )
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """Shape of one image: (channels, height, width)."""
-        channels, height, width = self.train.images.shape[1:]
-        return channels, height, width
-
-
-def to_float(images: Tensor) -> Tensor:
-    """Scales images to what every network here takes: x / 127.5 - 1.
-
-    Args:
-        images: uint8, any shape.
-
-    Returns:
-        float32 in [-1, 1], same shape and memory format.
-    """
-    return images.float().div_(HALF_RANGE).sub_(1.0)
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input: (channels, height, width), (channels, length) or (features,)."""
+        return tuple(self.train.images.shape[1:])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
-from ..datasets.dataset import to_float
+from ...spaces.layers.structure import scaling_of
 from ..tasks.quality import ACCURACY, Quality
 from ..training.loop import predict_logits
 from .quiet import hushed
@@ -100,7 +100,7 @@ def compare(form: str, run: Callable[[Tensor], Tensor], source: Source) -> dict[
 
     Args:
         form: named where they disagree.
-        run: logits (1, K) for one image (1, C, H, W) in [-1, 1].
+        run: logits (1, K) for one image (1, C, H, W) as the network takes it.
         source: network and images; the first `IMAGES` are used.
 
     Returns:
@@ -110,9 +110,9 @@ def compare(form: str, run: Callable[[Tensor], Tensor], source: Source) -> dict[
         AtollError: they disagree on more than the allowed share.
     """
     images = source.images[:IMAGES]
-    expected = predict_logits(source.network, images)
+    expected, scaling = predict_logits(source.network, images), scaling_of(source.network)
     with torch.no_grad():
-        found = torch.cat([run(to_float(image)) for image in images.split(1)])
+        found = torch.cat([run(scaling.to_network(image)) for image in images.split(1)])
     agreement = source.quality.agreement(found, expected)
     if agreement < LEAST_AGREEMENT:
         raise AtollError(
@@ -125,7 +125,7 @@ def compare(form: str, run: Callable[[Tensor], Tensor], source: Source) -> dict[
 
 def example_of(source: Source) -> Tensor:
     """Returns one image as the network takes it, (1, C, H, W), float."""
-    return to_float(source.images[:1])
+    return scaling_of(source.network).to_network(source.images[:1])
 
 
 def require(form: str, extra: str, *modules: str) -> None:

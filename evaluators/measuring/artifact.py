@@ -11,8 +11,8 @@ import zstandard
 from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
-from ...spaces.layers.structure import input_shape_of
-from ..datasets.dataset import to_float
+from ...spaces.layers.scaling import PIXELS, Scaling
+from ...spaces.layers.structure import input_shape_of, scaling_of
 from ..tasks.quality import ACCURACY, Quality
 from ..training.loop import predict_logits
 
@@ -79,15 +79,16 @@ class Verification:
     latency_ms: float | None = None
 
 
-def run_artifact(content: bytes, images: Tensor, timed_runs: int = 0) -> "FileRun":
+def run_artifact(content: bytes, images: Tensor, timed_runs: int = 0, scaling: Scaling = PIXELS) -> "FileRun":
     """Runs an artifact in a fresh process, one image at a time.
 
     Maps come out channels first, as the network gives them; the file has channels last.
 
     Args:
         content: the bytes of the file.
-        images: (N, C, H, W), uint8.
+        images: (N, C, H, W), as they are stored.
         timed_runs: runs for its median time, 0 for none.
+        scaling: what makes of them what the file takes: that of its network.
 
     Raises:
         AtollError: there are no images, or the runtime refuses the file or crashes.
@@ -96,7 +97,7 @@ def run_artifact(content: bytes, images: Tensor, timed_runs: int = 0) -> "FileRu
 
     if not len(images):
         raise AtollError("an artifact is run on at least one image, got none")
-    batches = (to_float(part).permute(0, 2, 3, 1).numpy() for part in images.split(BATCH))
+    batches = (_channels_last(scaling.to_network(part)).numpy() for part in images.split(BATCH))
     run = run_file(content, len(images), batches, timed_runs)
     return replace(run, logits=np.moveaxis(run.logits, -1, 1))
 
@@ -114,7 +115,7 @@ def verify_artifact(
     Args:
         artifact: the bytes of the file, or its path.
         network: what it was written from.
-        images: (N, C, H, W), uint8; of the validation split.
+        images: (N, C, H, W), as they are stored; of the validation split.
         labels: (N,), int, or (N, H, W), one a position; None where only agreement is asked for.
         timed_runs: runs for the artifact's median time, 0 for none.
         quality: of the task.
@@ -126,7 +127,7 @@ def verify_artifact(
     """
     content = artifact if isinstance(artifact, bytes) else artifact.read_bytes()
     try:
-        run = run_artifact(content, images, timed_runs)
+        run = run_artifact(content, images, timed_runs, scaling_of(network))
     except AtollError as error:
         raise AtollError(f"{error}{_place(error, content, network)}") from error
     found, step = torch.from_numpy(run.logits), run.output_step
@@ -145,6 +146,10 @@ def verify_artifact(
         network_quality=None if labels is None else quality.measure(expected, labels),
         latency_ms=run.latency_ms,
     )
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return images.movedim(1, -1).contiguous()
 
 
 def _sizes(values: Tensor) -> str:

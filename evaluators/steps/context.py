@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
 from ...spaces.technique.context import AfterStep, Loss
-from ..datasets.dataset import Dataset, to_float
+from ..datasets.dataset import Dataset
 from ..tasks.task import Task
 from ..training.loop import cross_entropy, fit
 
@@ -55,7 +55,7 @@ class TrainingContext:
         """Returns the same images with their labels."""
         total = len(self._train)
         chosen = torch.linspace(0, total - 1, min(count, total)).round().long()
-        return to_float(self._train.images[chosen]), self._train.labels[chosen]
+        return self._task.scaling.to_network(self._train.images[chosen]), self._train.labels[chosen]
 
     def bigger_teacher(self) -> nn.Module:
         """Returns the widened and trained baseline.

@@ -66,6 +66,6 @@ def planned_for(recipe: Recipe, task: str) -> torch.nn.Module:
     """Returns the structure that a recipe gives a task's network, on the meta device; prefixes are kept."""
     if not recipe.steps:
         found = load_task(task)
-        return to_meta(adopt(given_network(found), found.input_shape)).eval()
+        return to_meta(adopt(given_network(found), found.input_shape, found.scaling)).eval()
     before = planned_for(Recipe(recipe.steps[:-1]), task)
     return recipe.steps[-1].plan(before).eval()

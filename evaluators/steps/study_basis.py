@@ -55,7 +55,7 @@ class StudyBasis:
 
     def new_given(self) -> nn.Module:
         """Returns another copy of it."""
-        return adopt(given_network(self.task), self.task.input_shape)
+        return adopt(given_network(self.task), self.task.input_shape, self.task.scaling)
 
     def step_key(self, prefix: Recipe) -> str:
         """Returns the key of what a recipe gives."""

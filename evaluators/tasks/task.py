@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from ...spaces.errors import AtollError
+from ...spaces.layers.scaling import PIXELS, Scaling
 from ...spaces.networks import build_network
 from ..datasets.dataset import Dataset, Split
 from ..training.loop import predict_logits
@@ -25,6 +26,7 @@ class Task:
         learning_rate: peak of a fine-tuning run.
         batch_size: images a step of fine-tuning.
         epochs_per_step: passes over the training split after every step of a recipe.
+        scaling: what makes of stored images what the network takes.
         judged_by: what `quality` means for this task.
         check_data: raises an AtollError where the data cannot be made here; called before training; None
             where they always can.
@@ -41,6 +43,7 @@ class Task:
     learning_rate: float
     batch_size: int
     epochs_per_step: float
+    scaling: Scaling = PIXELS
     judged_by: Quality = ACCURACY
     check_data: Callable[[], object] | None = None
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
 from ...spaces.graph.heads import single_head
+from ...spaces.layers.scaling import Scaling
+from ...spaces.layers.structure import scaling_of
 from ...spaces.technique.context import AfterStep, Batch, Loss
-from ..datasets.dataset import to_float
 from .augmentation import VIEWS, shifted, view_shifts
 
 #: Images a batch where nothing is learnt from them: enough to fill the kernels, little memory.
@@ -77,8 +78,9 @@ def fit(
     their own (no dropout) make the result a function of the arguments and the number of threads alone.
 
     Args:
-        model: takes float images (N, C, H, W) in [-1, 1]; only parameters with `requires_grad` move.
-        images: (N, C, H, W), uint8.
+        model: takes images (N, C, H, W) scaled as it says (`scaling_of`); only parameters with
+            `requires_grad` move.
+        images: (N, C, H, W), as they are stored.
         labels: (N,), int64.
         epochs: passes over the images, at least 0, fractions allowed; rounded to whole steps, at least one
             if positive.
@@ -115,7 +117,7 @@ def fit(
         teacher.eval()
     model.train()
     losses: list[float] = []
-    batches = _batches(images, labels, batch_size, generator, teacher)
+    batches = _batches(images, labels, batch_size, generator, teacher, scaling_of(model))
     for step, batch in enumerate(islice(batches, steps)):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * one_cycle((step + 0.5) / steps)
@@ -142,8 +144,8 @@ def predict_logits(model: nn.Module, images: Tensor, batch_size: int = PREDICTIO
     """Runs a network in eval mode; every part of it is given back its own mode afterwards.
 
     Args:
-        model: takes float images in [-1, 1].
-        images: (N, C, H, W), uint8.
+        model: takes images scaled as it says (`scaling_of`).
+        images: (N, C, H, W), as they are stored.
         batch_size: images at a time.
 
     Returns:
@@ -152,11 +154,13 @@ def predict_logits(model: nn.Module, images: Tensor, batch_size: int = PREDICTIO
     Raises:
         AtollError: for a network with several heads: quality is that of one.
     """
+    scaling = scaling_of(model)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with torch.inference_mode():
-            logits = [single_head(model(_prepare(part)), "prediction") for part in images.split(batch_size)]
+            parts = (_prepare(part, scaling) for part in images.split(batch_size))
+            logits = [single_head(model(part), "prediction") for part in parts]
     finally:
         for module, mode in modes:  # not `model.train`: a partly frozen network has some of both
             module.training = mode
@@ -167,8 +171,8 @@ def predict_views(model: nn.Module, images: Tensor) -> Tensor:
     """Runs a teacher on every shifted view that training may show, so that `fit` need not ask it again.
 
     Args:
-        model: takes float images in [-1, 1].
-        images: (N, C, H, W), uint8: the very images that `fit` will be given.
+        model: takes images scaled as it says (`scaling_of`).
+        images: (N, C, H, W), as they are stored: the very images that `fit` will be given.
 
     Returns:
         Logits (VIEWS, N, K).
@@ -192,13 +196,20 @@ def one_cycle(progress: float) -> float:
     return (1 + math.cos(math.pi * (progress - WARM_UP_SHARE) / (1 - WARM_UP_SHARE))) / 2
 
 
-def _prepare(images: Tensor) -> Tensor:
-    """Scales images to [-1, 1], channels-last in memory."""
-    return to_float(images.contiguous(memory_format=torch.channels_last))
+def _prepare(images: Tensor, scaling: Scaling) -> Tensor:
+    """Returns images as the network takes them, channels-last in memory."""
+    if images.dim() == 4:
+        images = images.contiguous(memory_format=torch.channels_last)
+    return scaling.to_network(images)
 
 
 def _batches(
-    images: Tensor, labels: Tensor, batch_size: int, generator: torch.Generator, teacher: Teacher | None
+    images: Tensor,
+    labels: Tensor,
+    batch_size: int,
+    generator: torch.Generator,
+    teacher: Teacher | None,
+    scaling: Scaling,
 ) -> Iterator[Batch]:
     """Yields batches without end, each drawn when asked for; the images in another order every epoch."""
     shifts = view_shifts(len(labels), *images.shape[2:])
@@ -206,7 +217,7 @@ def _batches(
         order = torch.randperm(len(labels), generator=generator)
         for picked in order.split(batch_size)[: len(labels) // batch_size]:
             view = torch.randint(VIEWS, (batch_size,), generator=generator)
-            shown = to_float(shifted(images[picked], shifts[view, picked]))
+            shown = scaling.to_network(shifted(images[picked], shifts[view, picked]))
             yield Batch(shown, labels[picked], partial(_teach, teacher, shown, view, picked))
 
 

@@ -109,7 +109,7 @@ def _costs(study: Study) -> dict[str, str]:
 
     task = load_task(study.task)
     dataset = task.dataset()
-    network = adopt(given_network(task), task.input_shape)
+    network = adopt(given_network(task), task.input_shape, task.scaling)
     workers = study.limits.workers or cores()
     torch.set_num_threads(threads_of(workers))
     started = time.perf_counter()

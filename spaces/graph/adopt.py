@@ -14,6 +14,7 @@ from ..layers.dense import Dense
 from ..layers.layer import Layer
 from ..layers.norm import Norm
 from ..layers.same_padding import SameConv2d
+from ..layers.scaling import PIXELS, Scaling
 from ..layers.structure import replace, to_meta
 from .carried_over import check_own_behaviour, check_replaceable, check_same_outputs
 from .heads import heads
@@ -33,7 +34,7 @@ _ADOPTED: dict[type[nn.Module], tuple[Any, tuple[str, ...], tuple[str, ...]]] = 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
-def adopt(network: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
+def adopt(network: nn.Module, input_shape: tuple[int, int, int], scaling: Scaling = PIXELS) -> nn.Module:
     """Returns a copy of a torch network in which linear, convolution and BatchNorm layers are ours.
 
     Names stay; other modules (activations, pooling, attention with the linear layers inside it) are kept as
@@ -43,6 +44,7 @@ def adopt(network: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
     Args:
         network: any network on (N, C, H, W) images.
         input_shape: (channels, height, width); the copy remembers it (`input_shape_of`).
+        scaling: what makes of stored inputs what the network takes; remembered too (`scaling_of`).
 
     Raises:
         AtollError: for a network that does not run on such images, or returns something other than tensors,
@@ -69,6 +71,7 @@ def adopt(network: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
     copy = wired(copy)
     copy.never_called = never_called  # type: ignore[assignment]
     copy.input_shape = tuple(input_shape)  # type: ignore[assignment]
+    copy.input_scaling = scaling  # type: ignore[assignment]
     check_same_outputs(network, copy, input_shape)
     return copy
 

@@ -15,6 +15,7 @@ from .factor import Factor
 from .layer import Layer
 from .norm import Norm
 from .program import ValueGrids
+from .scaling import PIXELS, Scaling
 from .tt_dense import TTDense
 
 LAYERS: tuple[type[Layer], ...] = (Dense, Conv, TTDense, ConvChain)
@@ -30,6 +31,13 @@ def input_shape_of(network: nn.Module) -> tuple[int, int, int]:
     if not isinstance(shape, tuple):
         raise AtollError(f"{type(network).__name__} was not adopted: call adopt(network, input_shape) first")
     return shape
+
+
+def scaling_of(network: nn.Module) -> Scaling:
+    """Returns what makes of stored inputs what a network takes; that of bytes where it says nothing else."""
+    scaling = getattr(network, "input_scaling", PIXELS)
+    assert isinstance(scaling, Scaling)
+    return scaling
 
 
 def replace(network: nn.Module, name: str, module: nn.Module) -> None:

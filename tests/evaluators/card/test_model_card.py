@@ -13,13 +13,13 @@ import pytest
 from atoll.evaluators.card.bundle import save_bundle
 from atoll.evaluators.card.model_card import card_markdown
 from atoll.evaluators.card.waterfall import predictions, waterfall
-from atoll.evaluators.datasets.dataset import to_float
 from atoll.evaluators.measuring.artifact import artifact_bytes
 from atoll.evaluators.measuring.artifact_report import report_artifact
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.loop import predict_logits
+from atoll.spaces.layers.scaling import PIXELS
 from atoll.spaces.recipes.recipe import Recipe
 
 Card = dict[str, Any]
@@ -220,7 +220,7 @@ def test_the_snippet_gives_the_network_s_label(
     card, content, network = made(text)
     (tmp_path / "model.tflite").write_bytes(content)
     image = pipeline.dataset.validation.images[:1]
-    np.save(tmp_path / "image.npy", to_float(image).permute(0, 2, 3, 1).numpy())
+    np.save(tmp_path / "image.npy", PIXELS.to_network(image).permute(0, 2, 3, 1).numpy())
     snippet = card_markdown(card).split("```python\n")[1].split("```")[0]
     assert len(snippet.splitlines()) == 5
     own, count = re.subn(r"np\.zeros\(.*?np\.float32\)", 'np.load("image.npy")', snippet)

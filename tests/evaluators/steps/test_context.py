@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 import torch
-from atoll.evaluators.datasets.dataset import to_float
 from atoll.evaluators.steps.context import TrainingContext
 from atoll.evaluators.tasks.given import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.loop import VIEWS, cross_entropy, predict_logits
 from atoll.spaces.errors import AtollError
+from atoll.spaces.layers.scaling import PIXELS
 from atoll.spaces.technique.context import Batch
 from torch import nn
 
@@ -22,8 +22,8 @@ def test_images_are_spread_over_the_training_split(tiny_task: Task) -> None:
     train = tiny_task.dataset().train
     images = context(tiny_task).images(32)
     assert images.shape == (32, *tiny_task.input_shape)
-    assert torch.equal(images[0], to_float(train.images[0]))
-    assert torch.equal(images[-1], to_float(train.images[-1]))
+    assert torch.equal(images[0], PIXELS.to_network(train.images[0]))
+    assert torch.equal(images[-1], PIXELS.to_network(train.images[-1]))
     assert len(context(tiny_task).images(10_000)) == len(train)
     assert -1 <= images.min() < images.max() <= 1
     examples, labels = context(tiny_task).examples(32)

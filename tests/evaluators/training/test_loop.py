@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from atoll.evaluators.datasets.dataset import Split, to_float
+from atoll.evaluators.datasets.dataset import Split
 from atoll.evaluators.tasks.digits import DIGITS
 from atoll.evaluators.training.loop import (
     FitRecord,
@@ -17,6 +17,7 @@ from atoll.evaluators.training.loop import (
     predict_views,
 )
 from atoll.spaces.errors import AtollError
+from atoll.spaces.layers.scaling import PIXELS
 from atoll.spaces.networks import build_network
 from atoll.spaces.technique.context import Batch
 from torch import Tensor, nn
@@ -195,7 +196,7 @@ def test_settings_out_of_range_are_refused(settings: dict[str, float], message: 
 
 def test_predictions_do_not_depend_on_the_batches() -> None:
     model, images = toy_network(), toy_data()[0]
-    whole = model.eval()(to_float(images)).detach()
+    whole = model.eval()(PIXELS.to_network(images)).detach()
     model.train()
     torch.testing.assert_close(predict_logits(model, images, batch_size=7), whole, rtol=1e-5, atol=1e-5)
     assert model.training

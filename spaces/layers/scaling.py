@@ -1,0 +1,96 @@
+"""What a network takes its stored inputs as: an affine scaling of every channel."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from ..errors import AtollError
+
+#: channels of one input; hyperspectral cameras have a few hundred, a vector of features one a feature
+LARGEST_CHANNELS = 2**20
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """From what is stored to what a network takes: x / std - mean / std, for every channel.
+
+    Args:
+        mean, std: in the units of what is stored, one for every channel or one for all.
+
+    Raises:
+        AtollError: they are not as many as each other, not finite, or a std is not positive.
+
+    >>> Scaling.pixels([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]).mean[0]  # of shares of 255
+    123.675
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, tuple(float(value) for value in getattr(self, name)))
+        if not len(self.mean) == len(self.std) >= 1 or len(self.mean) > LARGEST_CHANNELS:
+            raise AtollError(
+                f"scaling: got {len(self.mean)} means and {len(self.std)} standard deviations, allowed is "
+                "one of each, or one of each a channel"
+            )
+        if not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std) <= 0:
+            raise AtollError(
+                f"scaling: got means {self.mean} and standard deviations {self.std}, allowed are finite "
+                "numbers, and deviations above 0"
+            )
+
+    @classmethod
+    def pixels(cls, mean: Sequence[float], std: Sequence[float]) -> Self:
+        """Returns the scaling of bytes whose figures are for shares of 255, as torchvision has them."""
+        return cls(tuple(255.0 * value for value in mean), tuple(255.0 * value for value in std))
+
+    @property
+    def channels(self) -> int | None:
+        """How many channels it is for, None where any number."""
+        return None if len(self.mean) == 1 else len(self.mean)
+
+    def to_network(self, stored: Tensor) -> Tensor:
+        """Returns stored inputs as a network takes them.
+
+        Args:
+            stored: (N, C, ...), any real type.
+
+        Returns:
+            float32, same shape and memory format.
+        """
+        sizes = (-1,) + (1,) * (stored.dim() - 2)
+        std = torch.tensor(self.std, device=stored.device).view(sizes)
+        shift = torch.tensor([m / s for m, s in zip(self.mean, self.std, strict=True)], device=stored.device)
+        return stored.to(torch.float32, copy=True).div_(std).sub_(shift.view(sizes))
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns it in JSON's own types."""
+        return {"mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Builds what `to_json` gave.
+
+        Raises:
+            AtollError: it is not what that gives.
+        """
+        mean, std = value.get("mean"), value.get("std")
+        numbers = all(
+            isinstance(given, list) and all(type(number) in (int, float) for number in given)
+            for given in (mean, std)
+        )
+        if not numbers:
+            raise AtollError(f"scaling: got {str(value)[:80]}, allowed are lists of numbers, mean and std")
+        return cls(tuple(mean or ()), tuple(std or ()))
+
+
+#: bytes to [-1, 1]: x / 127.5 - 1, what a network takes where nothing else is said
+PIXELS = Scaling((127.5,), (127.5,))
+#: ImageNet's, of shares of 255 (He et al. 2016 after Krizhevsky et al. 2012; torchvision's values)
+IMAGENET = Scaling.pixels((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -1,0 +1,69 @@
+"""What makes of stored inputs what a network takes."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from atoll.spaces.errors import AtollError
+from atoll.spaces.graph.adopt import adopt
+from atoll.spaces.layers.scaling import IMAGENET, PIXELS, Scaling
+from atoll.spaces.layers.structure import scaling_of, to_meta
+from atoll.spaces.networks import build_network
+from atoll.spaces.recipes.recipe import Recipe
+
+
+def test_bytes_become_minus_one_to_one() -> None:
+    scaled = PIXELS.to_network(torch.tensor([[0, 51, 255]], dtype=torch.uint8))
+    torch.testing.assert_close(scaled, torch.tensor([[-1.0, -0.6, 1.0]]))
+
+
+def test_imagenets_is_torchvisions_formula() -> None:
+    pixels = torch.randint(
+        0, 256, (2, 3, 5, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
+    mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+    torch.testing.assert_close(IMAGENET.to_network(pixels), (pixels.float() / 255 - mean) / std)
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (4, 2, 6), (4, 2, 3, 3)])
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int16, torch.float32])
+def test_every_channel_has_its_own(shape: tuple[int, ...], kind: torch.dtype) -> None:
+    stored = torch.full(shape, 12.0).to(kind)
+    before = stored.clone()
+    scaled = Scaling((10.0, 20.0), (2.0, 4.0)).to_network(stored)
+    assert scaled[:, 0].unique().tolist() == [1.0] and scaled[:, 1].unique().tolist() == [-2.0]
+    assert torch.equal(stored, before)
+
+
+def test_json_gives_it_back() -> None:
+    assert Scaling.from_json(IMAGENET.to_json()) == IMAGENET
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "said"),
+    [
+        ((0.0,), (0.0,), "deviations above 0"),
+        ((float("nan"),), (1.0,), "finite"),
+        ((0.0, 0.0), (1.0,), "2 means and 1 standard"),
+        ((), (), "0 means"),
+    ],
+)
+def test_no_scaling(mean: tuple[float, ...], std: tuple[float, ...], said: str) -> None:
+    with pytest.raises(AtollError, match=said):
+        Scaling(mean, std)
+
+
+@pytest.mark.parametrize("value", [{}, {"mean": "12", "std": [1]}, {"mean": [True], "std": [1.0]}])
+def test_foreign_json_is_refused(value: dict[str, object]) -> None:
+    with pytest.raises(AtollError, match="allowed are lists of numbers"):
+        Scaling.from_json(value)
+
+
+def test_an_adopted_network_keeps_it_through_every_step() -> None:
+    with torch.device("meta"):
+        network = adopt(build_network("compact_cnn", 4, (3, 16, 16)), (3, 16, 16), IMAGENET)
+    recipe = Recipe.parse("prune_channels(ratio=0.5) -> quantize(bits=8)")
+    for step in recipe:
+        network = step.plan(network)
+    assert scaling_of(network) == scaling_of(deepcopy(network)) == scaling_of(to_meta(network)) == IMAGENET
