@@ -1,5 +1,6 @@
 """The world as a technique sees it, made small: images, a teacher, a training loop of a few batches."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -81,6 +82,7 @@ class World:
         objective: Loss | None = None,
         after_step: AfterStep | None = None,
         networks: int = 1,
+        beside: Sequence[nn.Module] = (),
     ) -> None:
         epochs = self.epochs_left if epochs is None else epochs
         if epochs > self.epochs_left + 1e-9:

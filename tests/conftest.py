@@ -80,6 +80,7 @@ def tiny_given(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Task, Path]":
     from atoll.evaluators.tasks.given import save_given
     from atoll.evaluators.tasks.task import Task
     from atoll.evaluators.training.loop import fit
+    from atoll.evaluators.training.settings import Training
 
     digits = load_digits()
 
@@ -90,10 +91,10 @@ def tiny_given(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Task, Path]":
         "tiny", few(digits.train, 320), few(digits.validation, 200), few(digits.test, 100),
         digits.class_names, "1",
     )  # fmt: skip
-    task = Task("tiny", lambda: dataset, "compact_cnn", dataset.input_shape, 10, 1e-3, 32, 0.5)
+    task = Task("tiny", lambda: dataset, "compact_cnn", dataset.input_shape, 10, Training(1e-3, 32), 0.5)
     network = task.new_network()
     fit(
-        network, dataset.train.images, dataset.train.labels, epochs=6, batch_size=32, learning_rate=3e-3,
+        network, dataset.train.images, dataset.train.labels, Training(3e-3, 32), epochs=6,
         generator=torch.Generator().manual_seed(0),
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("weights")

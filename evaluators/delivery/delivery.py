@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ...spaces.errors import AtollError
 from ...spaces.layers.structure import scaling_of
 from ..tasks.quality import ACCURACY, Quality
-from ..training.loop import predict_logits
+from ..training.prediction import predict_logits
 from .quiet import hushed
 
 #: images of the validation split that a form is run on: some runtimes take a second an image

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import zstandard
 from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
 from ...spaces.layers.scaling import PIXELS, Scaling
 from ...spaces.layers.structure import input_shape_of, scaling_of
 from ..tasks.quality import ACCURACY, Quality
-from ..training.loop import predict_logits
+from ..training.prediction import predict_logits
 
 if TYPE_CHECKING:
     from ..litert.file_run import FileRun
@@ -52,6 +51,8 @@ def packed_bytes(artifact: bytes) -> int:
 
 def zstd_packed(content: bytes) -> bytes:
     """Returns bytes after zstd at level 19."""
+    import zstandard  # where networks are trained without being packed it need not be there
+
     return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(content)
 
 

@@ -17,7 +17,7 @@ from ..edge_tpu.check import check_edge_tpu
 from ..ranking.figures import METRICS
 from ..ranking.metrics import Metrics, probability_loyalty
 from ..tasks.task import Task
-from ..training.loop import predict_logits
+from ..training.prediction import predict_logits
 from .artifact import artifact_bytes, packed_bytes
 
 

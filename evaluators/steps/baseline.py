@@ -10,7 +10,8 @@ from ...spaces.technique.context import Batch
 from ..datasets.dataset import Dataset
 from ..digests import derived_seed
 from ..tasks.task import Task
-from ..training.loop import predict_views
+from ..training.augmentation import Views
+from ..training.prediction import keeps_answers, predict_views
 from .context import TrainingContext
 
 #: self-distillation as in Hinton et al. 2015; worth 0.3 points on the reference CNN (own measurement, 2026)
@@ -37,7 +38,10 @@ def make_baseline(
         the quality of each by name.
     """
     networks = {"given": given}
-    answers = cache(lambda: predict_views(given, dataset.train.images))
+    images = dataset.train.images
+    views = Views(len(images), dataset.input_shape, task.training.augment)
+    kept = keeps_answers(given, images, views)
+    answers = cache(lambda: predict_views(given, images, views)) if kept else None
     for name, objective in (("plain", None), ("self_distilled", self_distillation)):
         network = deepcopy(given)
         seed_of_run = derived_seed(seed, "baseline", name)

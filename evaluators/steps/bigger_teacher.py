@@ -16,7 +16,7 @@ NOISE = 0.05
 
 
 def make_bigger_teacher(
-    baseline: nn.Module, task: Task, dataset: Dataset, epochs: float, seed: int, answers: Tensor
+    baseline: nn.Module, task: Task, dataset: Dataset, epochs: float, seed: int, answers: Tensor | None
 ) -> nn.Module:
     """Doubles the channels of the baseline (Chen et al. 2016) and trains it as the baseline was trained.
 
@@ -27,7 +27,8 @@ def make_bigger_teacher(
         baseline: unchanged.
         epochs: what the baseline was given.
         seed: of the study.
-        answers: the baseline's logits on all views of the training images (`predict_views`).
+        answers: the baseline's logits on all views of the training images (`predict_views`); the
+            baseline itself is asked when None.
 
     Returns:
         the wide network, in evaluation mode.
@@ -38,6 +39,8 @@ def make_bigger_teacher(
 
     own_seed = derived_seed(seed, "bigger_teacher")
     network = widened(baseline, NOISE, torch.Generator().manual_seed(own_seed))
-    context = TrainingContext(task, dataset, baseline, own_seed, epochs, lambda: answers)
+    context = TrainingContext(
+        task, dataset, baseline, own_seed, epochs, None if answers is None else lambda: answers
+    )
     context.fit(network, objective=self_distillation)
     return network.eval()

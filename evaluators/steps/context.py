@@ -1,6 +1,7 @@
 """The world as a technique sees it while it is applied: training images, a teacher, a budget of epochs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,8 @@ from ...spaces.errors import AtollError
 from ...spaces.technique.context import AfterStep, Loss
 from ..datasets.dataset import Dataset
 from ..tasks.task import Task
-from ..training.loop import cross_entropy, fit
+from ..training.loop import fit, labels_loss
+from ..training.patience import Patience
 
 
 class TrainingContext:
@@ -17,12 +19,12 @@ class TrainingContext:
 
     Args:
         task: gives learning rate and batch size.
-        dataset: only its training split is touched.
+        dataset: its training split; the validation split only tells when a run ends early.
         teacher: the baseline, or the given network while the baseline is made.
         seed: of the step; everything random comes from one generator.
         epochs: what the step may spend.
         teacher_logits: gives the teacher's answers to all views of the training images (`predict_views`),
-            called when an objective asks; the teacher itself answers at every step where it is None.
+            called when an objective asks; the teacher itself answers at every step where there are none.
         bigger_teacher: gives a trained network wider than the baseline.
     """
 
@@ -33,7 +35,7 @@ class TrainingContext:
         teacher: nn.Module | None,
         seed: int,
         epochs: float,
-        teacher_logits: Callable[[], Tensor] | None = None,
+        teacher_logits: Callable[[], Tensor | None] | None = None,
         bigger_teacher: Callable[[], nn.Module] | None = None,
     ) -> None:
         self.generator = torch.Generator().manual_seed(seed)
@@ -45,7 +47,7 @@ class TrainingContext:
         self._teacher_logits = teacher_logits
         self._bigger_teacher = bigger_teacher
         self._task = task
-        self._train = dataset.train
+        self._train, self._validation = dataset.train, dataset.validation
 
     def images(self, count: int) -> Tensor:
         """Returns up to `count` training images, evenly spread over the split (its classes lie in order)."""
@@ -75,6 +77,7 @@ class TrainingContext:
         objective: Loss | None = None,
         after_step: AfterStep | None = None,
         networks: int = 1,
+        beside: Sequence[nn.Module] = (),
     ) -> None:
         """Trains in place and takes the epochs off the account, those of each network in the model.
 
@@ -84,17 +87,62 @@ class TrainingContext:
         epochs = self.epochs_left if epochs is None else epochs
         if epochs > self.epochs_left + 1e-9:
             raise AtollError(f"training: got {epochs:g} epochs, allowed are the {self.epochs_left:g} left")
+        training, patience = self._task.training, None
+        if training.patience is not None:
+            patience = Patience(
+                model, partial(self._task.quality, model, self._validation), training.patience
+            )
         record = fit(
             model,
             self._train.images,
             self._train.labels,
+            training,
             epochs=epochs / networks,
             generator=self.generator,
-            learning_rate=self._task.learning_rate,
-            batch_size=self._task.batch_size,
-            objective=objective or cross_entropy,
-            teacher=self._teacher_logits or self.teacher,
+            objective=objective or self._labels_loss,
+            teacher=self._answering,
+            beside=beside if self.teacher is None else (*beside, self.teacher),
+            scaling=self._task.scaling,
+            drawn=self._drawn,
             after_step=after_step,
+            on_epoch=patience,
         )
+        if patience is not None:
+            patience.keep_best()
         self.epochs_left = max(0.0, self.epochs_left - epochs)
         self.epochs_spent += record.epochs * networks
+
+    def _answering(self) -> nn.Module | Tensor | None:
+        """Returns what answers for the teacher: its logits, known beforehand, or itself."""
+        known = self._teacher_logits() if self._teacher_logits is not None else None
+        return self.teacher if known is None else known
+
+    @cached_property
+    def _labels_loss(self) -> Loss:
+        training = self._task.training
+        weights = (
+            class_weights(self._train.labels, self.num_classes) if training.balance == "weights" else None
+        )
+        return labels_loss(training.label_smoothing, weights)
+
+    @property
+    def _drawn(self) -> Tensor | None:
+        """How often each input is drawn, where classes are to come alike often."""
+        if self._task.training.balance != "resample":
+            return None
+        return class_weights(self._train.labels, self.num_classes)[self._train.labels]
+
+
+def class_weights(labels: Tensor, num_classes: int) -> Tensor:
+    """Returns what an input of each class has to count for all classes to count alike.
+
+    Args:
+        labels: (N,), classes.
+        num_classes: K.
+
+    Returns:
+        (K,), N / (K' n_k) for the n_k inputs of class k, K' classes having any; 0 for those without.
+    """
+    counts = torch.bincount(labels.reshape(-1), minlength=num_classes).float()
+    there = counts > 0
+    return torch.where(there, counts.sum() / (there.sum() * counts.clamp(min=1)), 0.0)

@@ -12,7 +12,7 @@ from ...spaces.recipes.recipe import Recipe
 from ..datasets.dataset import Dataset
 from ..digests import derived_seed
 from ..tasks.task import Task
-from ..training.loop import predict_logits
+from ..training.prediction import predict_logits
 from .baseline import make_baseline
 from .cache_backend import CacheBackend, Entry
 from .context import TrainingContext

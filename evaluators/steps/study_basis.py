@@ -13,6 +13,7 @@ from ..digests import digest_json, digest_tensors, library_versions
 from ..measuring.measure import check_priced
 from ..tasks import load_task
 from ..tasks.given import given_network
+from ..training.accelerator import accelerator_name
 from .settings import Settings
 from .step_cache import FORMAT
 
@@ -78,9 +79,9 @@ class StudyBasis:
             "task": self.task.name,
             "network": digest_tensors(self.given.state_dict()),
             "data": self.dataset.version,
-            "learning_rate": self.task.learning_rate,
-            "batch_size": self.task.batch_size,
+            **self.task.training.to_json(),
             "seed": self.settings.seed,
             "threads": self.settings.threads,
             "libraries": library_versions(),
+            **({} if accelerator_name() is None else {"accelerator": accelerator_name()}),
         }

@@ -5,7 +5,8 @@ from functools import cached_property
 from torch import Tensor, nn
 
 from ...spaces.channels.widen import widened
-from ..training.loop import predict_views
+from ..training.augmentation import Views
+from ..training.prediction import keeps_answers, predict_views
 from .bigger_teacher import make_bigger_teacher
 from .cache_backend import CacheBackend, Entry
 from .pipeline_result import PipelineResult
@@ -25,8 +26,13 @@ class Teachers:
         self._basis, self._cache, self._baseline = basis, cache, baseline
 
     @cached_property
-    def logits(self) -> Tensor:
-        """The baseline's answers to all views of the training images, float32 [N, ...]."""
+    def logits(self) -> Tensor | None:
+        """The baseline's answers to all views of the training inputs, float32 [views, N, ...].
+
+        None where they are too many to be kept: the baseline itself has to be asked.
+        """
+        if not keeps_answers(self._baseline.network, self._images, self._views):
+            return None
         key = self._basis.key(teacher_logits_of=self._baseline.digest)
         return self._cache.get_or_make(key, self._answer)[0].tensors["logits"]
 
@@ -40,8 +46,16 @@ class Teachers:
         return network.eval()
 
     def _answer(self) -> Entry:
-        images = self._basis.dataset.train.images
-        return Entry({"logits": predict_views(self._baseline.network, images)}, {})
+        return Entry({"logits": predict_views(self._baseline.network, self._images, self._views)}, {})
+
+    @property
+    def _images(self) -> Tensor:
+        return self._basis.dataset.train.images
+
+    @property
+    def _views(self) -> Views:
+        basis = self._basis
+        return Views(len(self._images), basis.dataset.input_shape, basis.task.training.augment)
 
     def _train(self) -> Entry:
         basis, settings = self._basis, self._basis.settings

@@ -1,6 +1,7 @@
 """The task `digits`: the papers' baseline CNN on scanned digits, for quick runs and the demo."""
 
 from ..datasets.digits import SIDE, load_digits
+from ..training.settings import Training
 from .task import Task
 
 DIGITS = Task(
@@ -9,7 +10,7 @@ DIGITS = Task(
     network="baseline_cnn",
     input_shape=(1, SIDE, SIDE),
     num_classes=10,
-    learning_rate=1e-3,  # half of what the given network was trained with (train_given.py)
-    batch_size=32,
+    # half of the rate that the given network was trained with (train_given.py)
+    training=Training(learning_rate=1e-3, batch_size=32),
     epochs_per_step=2.0,  # two passes over 947 images, about a second
 )

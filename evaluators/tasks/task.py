@@ -9,7 +9,8 @@ from ...spaces.errors import AtollError
 from ...spaces.layers.scaling import PIXELS, Scaling
 from ...spaces.networks import build_network
 from ..datasets.dataset import Dataset, Split
-from ..training.loop import predict_logits
+from ..training.prediction import predict_logits
+from ..training.settings import Training
 from .quality import ACCURACY, Quality
 
 
@@ -23,8 +24,7 @@ class Task:
         network: name of the network in `spaces.networks`.
         input_shape: (channels, height, width) of an image.
         num_classes: number of logits.
-        learning_rate: peak of a fine-tuning run.
-        batch_size: images a step of fine-tuning.
+        training: how its networks are fine-tuned.
         epochs_per_step: passes over the training split after every step of a recipe.
         scaling: what makes of stored images what the network takes.
         judged_by: what `quality` means for this task.
@@ -40,8 +40,7 @@ class Task:
     network: str
     input_shape: tuple[int, int, int]
     num_classes: int
-    learning_rate: float
-    batch_size: int
+    training: Training
     epochs_per_step: float
     scaling: Scaling = PIXELS
     judged_by: Quality = ACCURACY

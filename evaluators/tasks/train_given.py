@@ -1,15 +1,15 @@
 """Trains and writes the given network of a task: `python -m atoll.evaluators.tasks.train_given TASK`."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ...spaces.errors import AtollError
 from ...spaces.networks import initialize
-from ...spaces.technique.context import Batch
-from ..training.loop import fit
+from ..training.loop import fit, labels_loss
 from . import TASKS, load_task
 from .given import given_network, save_given, weights_path
 from .task import Task
@@ -23,11 +23,6 @@ LABEL_SMOOTHING = 0.1
 #: The shipped weights were made with two threads; other numbers change the last bits.
 THREADS = 2
 SEED = 0
-
-
-def smoothed_cross_entropy(model: nn.Module, batch: Batch) -> Tensor:
-    """Cross-entropy against labels that give a tenth of their weight to all classes alike."""
-    return nn.functional.cross_entropy(model(batch.images), batch.labels, label_smoothing=LABEL_SMOOTHING)
 
 
 def train_given(task: Task, path: Path) -> nn.Module:
@@ -48,11 +43,10 @@ def train_given(task: Task, path: Path) -> nn.Module:
         model,
         dataset.train.images,
         dataset.train.labels,
+        replace(task.training, learning_rate=LEARNING_RATE),
+        objective=labels_loss(LABEL_SMOOTHING),
         epochs=dict(EPOCHS)[task.name],
         generator=generator,
-        learning_rate=LEARNING_RATE,
-        batch_size=task.batch_size,
-        objective=smoothed_cross_entropy,
         on_epoch=lambda epoch, loss: print(f"epoch {epoch}: loss {loss:.4f}", file=sys.stderr),
     )
     save_given(model, path)

@@ -1,8 +1,8 @@
-"""Fits a network to images, and predicts: the one training loop that everything shares."""
+"""Fits a network to inputs: the one training loop that everything shares."""
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -15,22 +15,20 @@ from ...spaces.graph.heads import single_head
 from ...spaces.layers.scaling import Scaling
 from ...spaces.layers.structure import scaling_of
 from ...spaces.technique.context import AfterStep, Batch, Loss
-from .augmentation import VIEWS, shifted, view_shifts
+from .accelerator import arithmetic, loss_scaler, placed, training_device
+from .augmentation import Views
+from .settings import Training
 
-#: Images a batch where nothing is learnt from them: enough to fill the kernels, little memory.
-PREDICTION_BATCH = 256
-#: Share of the steps in which the learning rate rises (Smith & Topin 2019 use up to 0.45, for long runs).
-WARM_UP_SHARE = 0.15
-#: The learning rate starts at its peak over this (fastai's one-cycle default).
+#: A one-cycle rate starts at its peak over this (fastai's default).
 START_DIVISOR = 25.0
-#: Decoupled weight decay, in units of the learning rate (AdamW's default, Loshchilov & Hutter 2019).
-WEIGHT_DECAY = 0.01
-#: How many of the last steps the reported loss is the mean of.
+#: How many of the last steps the reported loss is the mean of, and how many an accelerator makes between two
+#: looks at it: each look waits for all that is still to be computed.
 LOSS_WINDOW = 20
 
-
 #: Who answers an objective's questions.
-Teacher = nn.Module | Tensor | Callable[[], Tensor]
+Teacher = nn.Module | Tensor | Callable[[], nn.Module | Tensor | None]
+#: told the number of the epoch just ended, from 1, and its mean loss; whether training ends here
+OnEpoch = Callable[[int, float], bool | None]
 
 
 class TrainingDiverged(AtollError):
@@ -42,7 +40,7 @@ class FitRecord:
     """What a training run took and where it ended.
 
     Args:
-        epochs: passes over the images, as really made (whole steps).
+        epochs: passes over the inputs, as really made (whole steps).
         seconds: measured wall time.
         final_loss: mean over the last steps; NaN where no step was made.
     """
@@ -52,47 +50,64 @@ class FitRecord:
     final_loss: float
 
 
-def cross_entropy(model: nn.Module, batch: Batch) -> Tensor:
-    """The default objective: the mean cross-entropy against the labels; the teacher is not asked."""
-    logits = single_head(model(batch.images), "training on labels")
-    return nn.functional.cross_entropy(logits, batch.labels)
+def labels_loss(label_smoothing: float = 0.0, class_weights: Tensor | None = None) -> Loss:
+    """Returns the cross-entropy against the labels, with what a task says about them.
+
+    Args:
+        label_smoothing: share of the weight that all classes get alike (Szegedy et al. 2016).
+        class_weights: (K,), what an input of each class counts; one each when None.
+    """
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        logits = single_head(model(batch.images), "training on labels")
+        weights = None if class_weights is None else class_weights.to(logits.device)
+        return nn.functional.cross_entropy(
+            logits, batch.labels, weight=weights, label_smoothing=label_smoothing
+        )
+
+    return loss
 
 
 def fit(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
+    training: Training,
     *,
     epochs: float,
     generator: torch.Generator,
-    learning_rate: float,
-    batch_size: int,
-    objective: Loss = cross_entropy,
+    objective: Loss | None = None,
     teacher: Teacher | None = None,
+    beside: Sequence[nn.Module] = (),
+    scaling: Scaling | None = None,
+    drawn: Tensor | None = None,
     after_step: AfterStep | None = None,
-    on_epoch: Callable[[int, float], None] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> FitRecord:
-    """Trains a network in place by AdamW with a one-cycle learning rate; it comes back in eval mode.
+    """Trains a network in place, on the GPU that this process has or the CPU; it comes back in eval mode.
 
-    Every image of a batch is one of its shifted views, drawn anew each time. Layers without randomness of
-    their own (no dropout) make the result a function of the arguments and the number of threads alone.
+    Every input of a batch is one of its views, drawn anew each time. What is drawn comes from the generator
+    on the CPU wherever training runs. Layers without randomness of their own (no dropout) make the result a
+    function of the arguments, the number of threads and the device alone.
 
     Args:
-        model: takes images (N, C, H, W) scaled as it says (`scaling_of`); only parameters with
-            `requires_grad` move.
-        images: (N, C, H, W), as they are stored.
-        labels: (N,), int64.
-        epochs: passes over the images, at least 0, fractions allowed; rounded to whole steps, at least one
+        model: only parameters with `requires_grad` move; comes back on the device that it was on.
+        images: (N, ...), as they are stored.
+        labels: (N, ...), classes or targets.
+        training: how; a batch never holds more than the inputs there are, and the rest of an epoch that is
+            no whole batch is left out (another rest each time).
+        epochs: passes over the inputs, at least 0, fractions allowed; rounded to whole steps, at least one
             if positive.
         generator: the only source of randomness.
-        learning_rate: peak of the cycle.
-        batch_size: images a step, at least 2; the rest of an epoch is left out (another rest each time).
-        objective: what is minimised.
+        objective: what is minimised; the cross-entropy against the labels when None.
         teacher: whose logits on the same views the objective may ask for: a network (asked at every step,
-            left in eval mode), what `predict_views` made of it and these images, (VIEWS, N, K), or a
-            function that returns the latter, called when an objective first asks.
+            left in eval mode), what `predict_views` made of it and these inputs, (views, N, K), or a
+            function that returns either, called when an objective asks.
+        beside: further networks that run: those of the objective, one that the function returns.
+        scaling: what makes of stored inputs what the network takes; the network's own when None.
+        drawn: (N,), how often an input is drawn beside the others; each once an epoch when None.
         after_step: told the share of the steps that are done, after each.
-        on_epoch: told the number of the epoch just ended, from 1, and its mean loss.
+        on_epoch: told the number of the epoch just ended, from 1, and its mean loss; true ends the run.
 
     Returns:
         What was spent and the loss at the end.
@@ -101,10 +116,11 @@ def fit(
         TrainingDiverged: the loss or a parameter became infinite or NaN.
         AtollError: a setting is out of range.
     """
-    _check_settings(len(labels), epochs, learning_rate, batch_size)
+    _check_settings(len(labels), epochs)
+    views = Views(len(labels), tuple(images.shape[1:]), training.augment)
     if isinstance(teacher, Tensor):
-        _check_answers(teacher, len(labels))
-    batch_size = min(batch_size, len(labels))
+        _check_answers(teacher, views.count, len(labels))
+    batch_size = min(training.batch_size, len(labels))
     steps_per_epoch = len(labels) // batch_size
     steps = max(1, round(epochs * steps_per_epoch)) if epochs > 0 else 0
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -112,154 +128,182 @@ def fit(
         model.eval()
         return FitRecord(0.0, 0.0, math.nan)
     started = time.perf_counter()
-    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=WEIGHT_DECAY)
-    if isinstance(teacher, nn.Module):
-        teacher.eval()
-    model.train()
-    losses: list[float] = []
-    batches = _batches(images, labels, batch_size, generator, teacher, scaling_of(model))
-    for step, batch in enumerate(islice(batches, steps)):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate * one_cycle((step + 0.5) / steps)
-        value = _step(model, batch, objective, optimizer)
-        if not math.isfinite(value):
-            raise TrainingDiverged(
-                f"training diverged: the loss became {value} in step {step + 1} of {steps} (epoch "
-                f"{step / steps_per_epoch + 1:.1f}, learning rate {learning_rate:g}); "
-                "a smaller learning rate may help"
-            )
-        losses.append(value)
-        if after_step is not None:
-            after_step((step + 1) / steps)
-        position = step % steps_per_epoch
-        if on_epoch is not None and (position == steps_per_epoch - 1 or step == steps - 1):
-            on_epoch(step // steps_per_epoch + 1, sum(losses[-position - 1 :]) / (position + 1))
-    _check_finite(model)
+    others = [*beside, *([teacher.eval()] if isinstance(teacher, nn.Module) else [])]
+    device = training_device()
+    stepper = _Stepper(parameters, training, steps, steps_per_epoch)
+    orders = _orders(len(labels), generator, drawn)
+    scaling = scaling_of(model) if scaling is None else scaling
+    batches = _Batches(images, labels, views, scaling, teacher, device).drawn(orders, batch_size, generator)
+    with placed([model, *others], device):
+        model.train()
+        step = 0
+        for step, batch in enumerate(islice(batches, steps), start=1):
+            stepper.step(model, batch, objective or labels_loss(), device)
+            if after_step is not None:
+                after_step(step / steps)
+            position = (step - 1) % steps_per_epoch
+            if on_epoch is None or not (position == steps_per_epoch - 1 or step == steps):
+                continue
+            if on_epoch((step - 1) // steps_per_epoch + 1, stepper.mean_loss(position + 1)):
+                break
+        stepper.look()
+        final_loss = stepper.mean_loss(LOSS_WINDOW)
+        _check_finite(model)
     model.eval()
-    last = losses[-LOSS_WINDOW:]
-    return FitRecord(steps / steps_per_epoch, time.perf_counter() - started, sum(last) / len(last))
+    return FitRecord(step / steps_per_epoch, time.perf_counter() - started, final_loss)
 
 
-def predict_logits(model: nn.Module, images: Tensor, batch_size: int = PREDICTION_BATCH) -> Tensor:
-    """Runs a network in eval mode; every part of it is given back its own mode afterwards.
-
-    Args:
-        model: takes images scaled as it says (`scaling_of`).
-        images: (N, C, H, W), as they are stored.
-        batch_size: images at a time.
-
-    Returns:
-        Logits (N, K).
-
-    Raises:
-        AtollError: for a network with several heads: quality is that of one.
-    """
-    scaling = scaling_of(model)
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.inference_mode():
-            parts = (_prepare(part, scaling) for part in images.split(batch_size))
-            logits = [single_head(model(part), "prediction") for part in parts]
-    finally:
-        for module, mode in modes:  # not `model.train`: a partly frozen network has some of both
-            module.training = mode
-    return torch.cat(logits).clone()
-
-
-def predict_views(model: nn.Module, images: Tensor) -> Tensor:
-    """Runs a teacher on every shifted view that training may show, so that `fit` need not ask it again.
+def learning_rate_share(schedule: str, rising: float, progress: float) -> float:
+    """Gives the share of the peak learning rate.
 
     Args:
-        model: takes images scaled as it says (`scaling_of`).
-        images: (N, C, H, W), as they are stored: the very images that `fit` will be given.
-
-    Returns:
-        Logits (VIEWS, N, K).
-    """
-    shifts = view_shifts(len(images), *images.shape[2:])
-    return torch.stack([predict_logits(model, shifted(images, shifts[view])) for view in range(VIEWS)])
-
-
-def one_cycle(progress: float) -> float:
-    """Gives the share of the peak learning rate: half a cosine up, half a cosine down (Smith & Topin 2019).
-
-    Args:
+        schedule: one of `settings.SCHEDULES`.
+        rising: share of the training in which it rises, in [0, 1).
         progress: share of the training done, 0..1.
 
     Returns:
-        1 / `START_DIVISOR` at 0, 1 at `WARM_UP_SHARE`, 0 at 1.
+        `one_cycle`: 1 / `START_DIVISOR` at 0, 1 behind the rise, 0 at 1, by halves of cosines (Smith & Topin
+        2019); `cosine`: a straight line from 0, then half a cosine to 0; `constant`: that line, then 1.
     """
-    if progress < WARM_UP_SHARE:
-        rise = (1 - math.cos(math.pi * progress / WARM_UP_SHARE)) / 2
-        return 1 / START_DIVISOR + (1 - 1 / START_DIVISOR) * rise
-    return (1 + math.cos(math.pi * (progress - WARM_UP_SHARE) / (1 - WARM_UP_SHARE))) / 2
+    if progress < rising:
+        done = progress / rising
+        if schedule != "one_cycle":
+            return done
+        return 1 / START_DIVISOR + (1 - 1 / START_DIVISOR) * (1 - math.cos(math.pi * done)) / 2
+    if schedule == "constant":
+        return 1.0
+    return (1 + math.cos(math.pi * (progress - rising) / (1 - rising))) / 2
 
 
-def _prepare(images: Tensor, scaling: Scaling) -> Tensor:
-    """Returns images as the network takes them, channels-last in memory."""
-    if images.dim() == 4:
-        images = images.contiguous(memory_format=torch.channels_last)
-    return scaling.to_network(images)
+class _Stepper:
+    """The optimiser, its rate, and the losses of the steps made."""
+
+    def __init__(
+        self, parameters: list[nn.Parameter], training: Training, steps: int, steps_per_epoch: int
+    ) -> None:
+        self._parameters, self._training = parameters, training
+        self._steps, self._steps_per_epoch = steps, steps_per_epoch
+        self._optimizer: torch.optim.Optimizer | None = None
+        self._losses: list[float] = []
+        self._waiting: list[Tensor] = []
+        self._scaler: torch.amp.GradScaler | None = None
+
+    def step(self, model: nn.Module, batch: Batch, objective: Loss, device: torch.device) -> None:
+        """Makes one step."""
+        if self._optimizer is None or self._scaler is None:  # where the parameters are by now
+            self._optimizer = _optimizer(self._parameters, self._training)
+            self._scaler = loss_scaler(model, self._training.precision, device)
+        made = len(self._losses) + len(self._waiting)
+        rate = learning_rate_share(self._training.schedule, self._training.rising, (made + 0.5) / self._steps)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._training.learning_rate * rate
+        with arithmetic(model, self._training.precision, device):
+            value = objective(model, batch)
+        self._optimizer.zero_grad(set_to_none=True)
+        self._scaler.scale(value).backward()
+        if self._training.clip_norm is not None:
+            self._scaler.unscale_(self._optimizer)
+            nn.utils.clip_grad_norm_(self._parameters, self._training.clip_norm)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self._waiting.append(value.detach())
+        if device.type == "cpu" or len(self._waiting) == LOSS_WINDOW:
+            self.look()
+
+    def look(self) -> None:
+        """Refuses losses that are no numbers, of the steps since the last look.
+
+        Raises:
+            TrainingDiverged: one is not.
+        """
+        for value in self._waiting:
+            loss = value.item()
+            step = len(self._losses)
+            if not math.isfinite(loss):
+                raise TrainingDiverged(
+                    f"training diverged: the loss became {loss} in step {step + 1} of {self._steps} (epoch "
+                    f"{step / self._steps_per_epoch + 1:.1f}, learning rate "
+                    f"{self._training.learning_rate:g}); a smaller learning rate may help"
+                )
+            self._losses.append(loss)
+        self._waiting = []
+
+    def mean_loss(self, steps: int) -> float:
+        """Returns the mean loss of the last steps."""
+        self.look()
+        last = self._losses[-steps:]
+        return sum(last) / len(last)
 
 
-def _batches(
-    images: Tensor,
-    labels: Tensor,
-    batch_size: int,
-    generator: torch.Generator,
-    teacher: Teacher | None,
-    scaling: Scaling,
-) -> Iterator[Batch]:
-    """Yields batches without end, each drawn when asked for; the images in another order every epoch."""
-    shifts = view_shifts(len(labels), *images.shape[2:])
+def _optimizer(parameters: list[nn.Parameter], training: Training) -> torch.optim.Optimizer:
+    rate, decay = training.learning_rate, training.decay
+    if training.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
+    momentum = training.momentum
+    return torch.optim.SGD(parameters, lr=rate, weight_decay=decay, momentum=momentum, nesterov=momentum > 0)
+
+
+def _orders(count: int, generator: torch.Generator, drawn: Tensor | None) -> Iterator[Tensor]:
+    """Yields an order of the inputs for every epoch, without end."""
     while True:
-        order = torch.randperm(len(labels), generator=generator)
-        for picked in order.split(batch_size)[: len(labels) // batch_size]:
-            view = torch.randint(VIEWS, (batch_size,), generator=generator)
-            shown = scaling.to_network(shifted(images[picked], shifts[view, picked]))
-            yield Batch(shown, labels[picked], partial(_teach, teacher, shown, view, picked))
+        if drawn is None:
+            yield torch.randperm(count, generator=generator)
+        else:
+            yield torch.multinomial(drawn, count, replacement=True, generator=generator)
 
 
-def _teach(teacher: Teacher | None, batch: Tensor, view: Tensor, picked: Tensor) -> Tensor:
-    """Returns the teacher's logits on a batch, asked or looked up."""
-    if teacher is None:
-        raise AtollError("training: the objective asks for a teacher and there is none")
-    if isinstance(teacher, nn.Module):
+@dataclass(frozen=True)
+class _Batches:
+    images: Tensor
+    labels: Tensor
+    views: Views
+    scaling: Scaling
+    teacher: Teacher | None
+    device: torch.device
+
+    def drawn(self, orders: Iterator[Tensor], size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Yields batches without end, each drawn when asked for."""
+        for order in orders:
+            for picked in order.split(size)[: len(order) // size]:
+                view = torch.randint(self.views.count, (size,), generator=generator)
+                seen = self.views.show(self._moved(self.images[picked]), view, picked)
+                shown = self.scaling.to_network(seen)
+                teach = partial(self._teach, shown, view, picked)
+                yield Batch(shown, self._moved(self.labels[picked]), teach)
+
+    def _moved(self, values: Tensor) -> Tensor:
+        """Returns values on the device; the copy goes on while the step before is computed."""
+        if self.device.type == "cpu":
+            return values
+        return values.pin_memory().to(self.device, non_blocking=True)
+
+    def _teach(self, batch: Tensor, view: Tensor, picked: Tensor) -> Tensor:
+        """Returns the teacher's logits on a batch, asked or looked up."""
+        told = self.teacher
+        teacher = told() if told is not None and not isinstance(told, nn.Module | Tensor) else told
+        if teacher is None:
+            raise AtollError("training: the objective asks for a teacher and there is none")
+        if isinstance(teacher, Tensor):
+            return self._moved(teacher[view, picked])
         with torch.no_grad():
-            return teacher(batch)
-    answers = teacher if isinstance(teacher, Tensor) else teacher()
-    return answers[view, picked]
+            return single_head(teacher(batch), "teaching")
 
 
-def _check_answers(answers: Tensor, count: int) -> None:
-    """Refuses logits that were made from other images."""
-    if answers.shape[:2] != (VIEWS, count):
+def _check_answers(answers: Tensor, views: int, count: int) -> None:
+    """Refuses logits that were made from other inputs."""
+    if answers.shape[:2] != (views, count):
         raise AtollError(
-            f"teacher logits have shape {tuple(answers.shape)}; needed: ({VIEWS}, {count}, classes), "
+            f"teacher logits have shape {tuple(answers.shape)}; needed: ({views}, {count}, classes), "
             "made by predict_views from the very images to train on"
         )
 
 
-def _step(model: nn.Module, batch: Batch, objective: Loss, optimizer: torch.optim.Optimizer) -> float:
-    """Makes one step and returns its loss."""
-    value = objective(model, batch)
-    optimizer.zero_grad(set_to_none=True)
-    value.backward()
-    optimizer.step()
-    return value.item()
-
-
-def _check_settings(count: int, epochs: float, learning_rate: float, batch_size: int) -> None:
-    """Refuses settings that no training can follow."""
+def _check_settings(count: int, epochs: float) -> None:
+    """Refuses what no training can follow."""
     if count < 2:
         raise AtollError(f"{count} images to train on; at least 2 are needed")
     if not (math.isfinite(epochs) and epochs >= 0):
         raise AtollError(f"epochs is {epochs}; allowed: 0 or more, finite")
-    if not (math.isfinite(learning_rate) and learning_rate > 0):
-        raise AtollError(f"learning_rate is {learning_rate}; allowed: positive, finite")
-    if batch_size < 2:
-        raise AtollError(f"batch_size is {batch_size}; allowed: 2 or more (BatchNorm needs two images)")
 
 
 def _check_finite(model: nn.Module) -> None:

@@ -59,4 +59,5 @@ def _gate_input(layer: nn.Module, gate: Tensor) -> Any:
 
 
 def _multiplied(value: Tensor, gate: Tensor) -> Tensor:
+    gate = gate.to(value.device)
     return value * gate.reshape(*gate.shape, *[1] * (value.dim() - gate.dim()))

@@ -9,9 +9,7 @@ import warnings
 from math import prod, sqrt
 
 import numpy as np
-import tensorly
 import torch
-from tensorly.decomposition import parafac, partial_tucker
 from torch import Tensor
 
 from .tensor_train import bond_ranks, bounded_ranks, train_of, truncation_rank
@@ -126,6 +124,9 @@ def tucker(kernel: Tensor, ranks: tuple[int, int]) -> list[Tensor]:
     if kernel.is_meta or not kernel.any():
         shapes = (ins, kernel.shape[1], 1, 1), (outs, ins, *kernel.shape[2:]), (kernel.shape[0], outs, 1, 1)
         return [kernel.new_zeros(shape) for shape in shapes]
+    import tensorly  # a second to import, and machines that only train have none
+    from tensorly.decomposition import partial_tucker
+
     with tensorly.backend_context("numpy", local_threadsafe=True):
         (core, (last, first)), _ = partial_tucker(
             kernel.detach().double().numpy(),
@@ -176,6 +177,9 @@ def _cp_factors(tensor: Tensor, rank: int, seed: int) -> list[np.ndarray]:
     rows = tensor.shape[0]
     # a component that begins at zero, where the first unfolding has fewer ranks than R, would stay there
     enough = truncation_rank(tensor.reshape(rows, -1), CP_LEAST) >= min(rank, rows)
+    import tensorly
+    from tensorly.decomposition import parafac
+
     with tensorly.backend_context("numpy", local_threadsafe=True), warnings.catch_warnings():
         # an axis shorter than R is told as a warning; the missing vectors are drawn by the seed
         warnings.simplefilter("ignore", UserWarning)

@@ -7,9 +7,7 @@ r_0 = r_d = 1: W[(j_1..j_d), (i_1..i_d)] = prod_k G_k[:, i_k, j_k, :].
 from collections.abc import Sequence
 from math import prod, sqrt
 
-import tensorly
 import torch
-from tensorly.decomposition import tensor_train as tensorly_tensor_train
 from torch import Tensor
 
 
@@ -109,6 +107,9 @@ def train_of(tensor: Tensor, ranks: Sequence[int]) -> list[Tensor]:
     Returns:
         float64 cores [r_(k-1), s_k, r_k]; fewer ranks where the unfoldings have fewer.
     """
+    import tensorly  # a second to import, and machines that only train have none
+    from tensorly.decomposition import tensor_train as tensorly_tensor_train
+
     with tensorly.backend_context("numpy", local_threadsafe=True):
         found = tensorly_tensor_train(tensor.detach().double().numpy(), rank=list(ranks))
         return [torch.from_numpy(core.copy()) for core in found]

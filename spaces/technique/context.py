@@ -3,7 +3,7 @@
 A Protocol: the evaluators implement it, tests bring small ones of their own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -71,6 +71,7 @@ class Context(Protocol):
         objective: Loss | None = None,
         after_step: AfterStep | None = None,
         networks: int = 1,
+        beside: Sequence[nn.Module] = (),
     ) -> None:
         """Trains the network in place and spends the step's epochs (all that are left by default).
 
@@ -81,4 +82,5 @@ class Context(Protocol):
             after_step: called after every optimiser step.
             networks: how many networks the model holds that the objective runs each: so many times fewer
                 passes are made.
+            beside: further networks that the objective runs; those in evaluation mode, on the same device.
         """

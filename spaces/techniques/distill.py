@@ -15,7 +15,7 @@ from ..graph.feature_maps import FeatureMaps, comparable_layers, with_features
 from ..graph.heads import single_head
 from ..kernels.distillation import feature_loss, relation_loss, response_loss
 from ..layers.statistics import BATCH, reestimate
-from ..layers.structure import input_shape_of, to_meta
+from ..layers.structure import input_shape_of, scaling_of, to_meta
 from ..networks import NETWORKS, build_network
 from ..technique.context import Batch, Context
 from ..technique.domains import Choice, Float
@@ -108,7 +108,11 @@ class Distill(Technique):
             notes["training_losses"] = losses
         else:
             asked = self._asked(teacher, layers)
-            context.fit(learner, objective=lambda network, batch: self._loss(network, asked, layers, batch))
+            context.fit(
+                learner,
+                objective=lambda network, batch: self._loss(network, asked, layers, batch),
+                beside=(teacher,),
+            )
         return learner, {"structure": {}, "left_alone": {}, "cut_from_given_network": cut, **notes}
 
     def rebuild(self, model: nn.Module, decisions: Decisions) -> nn.Module:
@@ -131,7 +135,7 @@ class Distill(Technique):
     def _student(self, model: nn.Module, generator: torch.Generator) -> nn.Module:
         shape = input_shape_of(model)
         network = build_network(self.student, _outputs(model), shape, generator)
-        return adopt(network, shape)
+        return adopt(network, shape, scaling_of(model))
 
     def _teacher(self, model: nn.Module, context: Context) -> nn.Module | None:
         """Returns the network that teaches, in evaluation mode; None where two learn together.

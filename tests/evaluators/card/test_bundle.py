@@ -15,7 +15,7 @@ from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.pipeline_result import PipelineResult
 from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.tasks.task import Task
-from atoll.evaluators.training.loop import predict_logits
+from atoll.evaluators.training.prediction import predict_logits
 from atoll.spaces.errors import AtollError
 from atoll.spaces.recipes.recipe import Recipe
 from atoll.spaces.techniques import TECHNIQUES

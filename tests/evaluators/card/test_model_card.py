@@ -18,7 +18,7 @@ from atoll.evaluators.measuring.artifact_report import report_artifact
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.tasks.task import Task
-from atoll.evaluators.training.loop import predict_logits
+from atoll.evaluators.training.prediction import predict_logits
 from atoll.spaces.layers.scaling import PIXELS
 from atoll.spaces.recipes.recipe import Recipe
 

@@ -13,7 +13,7 @@ from atoll.evaluators.delivery.pairs import carried_on
 from atoll.evaluators.delivery.plain import PlainFactor, plain_network
 from atoll.evaluators.delivery.quiet import quiet
 from atoll.evaluators.measuring.artifact import artifact_bytes
-from atoll.evaluators.training.loop import predict_logits
+from atoll.evaluators.training.prediction import predict_logits
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.structure import weight_factors

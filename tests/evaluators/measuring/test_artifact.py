@@ -5,7 +5,7 @@ import torch
 import zstandard
 from ai_edge_litert import schema_py_generated as schema
 from atoll.evaluators.measuring.artifact import artifact_bytes, model_bytes, packed_bytes, verify_artifact
-from atoll.evaluators.training.loop import predict_logits
+from atoll.evaluators.training.prediction import predict_logits
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.structure import to_meta

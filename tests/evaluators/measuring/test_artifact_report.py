@@ -8,7 +8,7 @@ from atoll.evaluators.datasets.dataset import Split
 from atoll.evaluators.measuring.artifact import artifact_bytes, packed_bytes
 from atoll.evaluators.measuring.artifact_report import ArtifactReport, file_quality, report_artifact
 from atoll.evaluators.tasks.quality import Accuracy
-from atoll.evaluators.training.loop import predict_logits
+from atoll.evaluators.training.prediction import predict_logits
 from atoll.search.store.rows import MEASURED
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt

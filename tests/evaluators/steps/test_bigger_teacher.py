@@ -10,7 +10,8 @@ from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.tasks.given import given_network
 from atoll.evaluators.tasks.task import Task
-from atoll.evaluators.training.loop import predict_logits, predict_views
+from atoll.evaluators.training.augmentation import Views
+from atoll.evaluators.training.prediction import predict_logits, predict_views
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.structure import named_layers
 from atoll.spaces.recipes.recipe import Recipe
@@ -24,7 +25,8 @@ def given(tiny_task: Task) -> nn.Module:
 
 @pytest.fixture(scope="module")
 def answers(tiny_task: Task, given: nn.Module) -> Tensor:
-    return predict_views(given, tiny_task.dataset().train.images)
+    images = tiny_task.dataset().train.images
+    return predict_views(given, images, Views(len(images), tiny_task.input_shape))
 
 
 def new_pipeline(task: Task, folder: Path) -> Pipeline:

@@ -7,7 +7,9 @@ import torch
 from atoll.evaluators.steps.context import TrainingContext
 from atoll.evaluators.tasks.given import given_network
 from atoll.evaluators.tasks.task import Task
-from atoll.evaluators.training.loop import VIEWS, cross_entropy, predict_logits
+from atoll.evaluators.training.augmentation import VIEWS
+from atoll.evaluators.training.loop import labels_loss
+from atoll.evaluators.training.prediction import predict_logits
 from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.scaling import PIXELS
 from atoll.spaces.technique.context import Batch
@@ -75,7 +77,7 @@ def test_a_loss_hears_the_teacher_and_none_is_asked_without_a_loss(tiny_task: Ta
 
     def objective(model: nn.Module, batch: Batch) -> torch.Tensor:
         heard.append(batch.teacher_logits())
-        return cross_entropy(model, batch)
+        return labels_loss()(model, batch)
 
     world = context(tiny_task, teacher_logits=answers)
     world.fit(given_network(tiny_task), epochs=0.1)
@@ -91,7 +93,7 @@ def test_without_its_answers_the_teacher_itself_is_asked(tiny_task: Task) -> Non
 
     def objective(model: nn.Module, batch: Batch) -> torch.Tensor:
         heard.append(batch.teacher_logits())
-        return cross_entropy(model, batch)
+        return labels_loss()(model, batch)
 
     context(tiny_task, teacher=teacher).fit(given_network(tiny_task), epochs=0.1, objective=objective)
     expected = predict_logits(teacher, tiny_task.dataset().train.images)
@@ -106,8 +108,8 @@ def test_two_networks_in_one_objective_share_the_epochs(tiny_task: Task) -> None
     both = nn.ModuleList([given_network(tiny_task), given_network(tiny_task)])
 
     def objective(model: nn.Module, batch: Batch) -> torch.Tensor:
-        return sum((cross_entropy(one, batch) for one in model.children()), torch.zeros(()))
+        return sum((labels_loss()(one, batch) for one in model.children()), torch.zeros(()))
 
     world.fit(both, objective=objective, networks=2, after_step=shares.append)
-    assert len(shares) == len(tiny_task.dataset().train) // tiny_task.batch_size // 2
+    assert len(shares) == len(tiny_task.dataset().train) // tiny_task.training.batch_size // 2
     assert (world.epochs_left, world.epochs_spent) == (0.0, pytest.approx(1.0))

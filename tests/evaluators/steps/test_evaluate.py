@@ -15,6 +15,7 @@ from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.steps.work import Outcome, Work
 from atoll.evaluators.tasks.task import Task
+from atoll.evaluators.training.settings import Training
 from atoll.spaces.errors import AtollError
 from atoll.spaces.recipes.recipe import Recipe
 
@@ -96,7 +97,7 @@ def test_training_that_diverges_is_an_error(
     work: Work, outcome: Outcome, monkeypatch: pytest.MonkeyPatch, tiny_task: Task
 ) -> None:
     broken = replace(work, recipe=Recipe.parse("cluster(clusters=8)"))
-    monkeypatch.setattr(pipeline_of(broken).basis, "task", replace(tiny_task, learning_rate=1e30))
+    monkeypatch.setattr(pipeline_of(broken).basis, "task", replace(tiny_task, training=Training(1e30, 32)))
     with pytest.raises(AtollError, match="training diverged"):
         evaluate(broken)
     assert not pipeline_of(broken).is_cached(broken.recipe)

@@ -19,7 +19,8 @@ from atoll.evaluators.steps.pipeline_result import PipelineResult
 from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.steps.step_cache import StepCache
 from atoll.evaluators.tasks.task import Task
-from atoll.evaluators.training.loop import predict_logits
+from atoll.evaluators.training.prediction import predict_logits
+from atoll.evaluators.training.settings import Training
 from atoll.hw_models.devices.device import Device
 from atoll.spaces.errors import AtollError
 from atoll.spaces.recipes.recipe import Recipe
@@ -248,8 +249,8 @@ def test_what_decides_a_result_is_in_its_key(warm: NewPipeline, changed: dict[st
 
 
 def test_the_task_decides_a_result_too(warm: NewPipeline, tiny_task: Task) -> None:
-    for changed in ({"learning_rate": 2e-3}, {"batch_size": 16}):
-        assert not warm(task=replace(tiny_task, **changed)).is_cached(RECIPE), changed
+    for changed in (Training(2e-3, 32), Training(1e-3, 16), Training(1e-3, 32, clip_norm=1.0)):
+        assert not warm(task=replace(tiny_task, training=changed)).is_cached(RECIPE), changed
     data = tiny_task.dataset()
     assert isinstance(data, ImagesInMemory)
     dataset = replace(data, version="2")
@@ -324,7 +325,7 @@ def test_an_order_without_meaning_costs_nothing(new_pipeline: NewPipeline) -> No
 def test_a_step_that_diverges_is_an_error_and_no_entry(warm: NewPipeline, tiny_task: Task) -> None:
     pipeline = warm()
     assert pipeline.baseline
-    pipeline.basis.task = replace(tiny_task, learning_rate=1e30)  # the keys are those of the old one
+    pipeline.basis.task = replace(tiny_task, training=Training(1e30, 32))  # the keys are those of the old one
     recipe = Recipe.parse(f"{PRUNED} -> prune_weights(ratio=0.5)")
     with pytest.raises(AtollError, match="training diverged"):
         pipeline.run(recipe)

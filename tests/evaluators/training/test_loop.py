@@ -7,15 +7,16 @@ import pytest
 import torch
 from atoll.evaluators.datasets.dataset import Split
 from atoll.evaluators.tasks.digits import DIGITS
+from atoll.evaluators.training.augmentation import Views
 from atoll.evaluators.training.loop import (
     FitRecord,
     TrainingDiverged,
-    cross_entropy,
     fit,
-    one_cycle,
-    predict_logits,
-    predict_views,
+    labels_loss,
+    learning_rate_share,
 )
+from atoll.evaluators.training.prediction import predict_logits, predict_views
+from atoll.evaluators.training.settings import Training
 from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.scaling import PIXELS
 from atoll.spaces.networks import build_network
@@ -39,8 +40,9 @@ def trained(**settings: Any) -> tuple[nn.Module, FitRecord]:
     model = toy_network()
     images, labels = toy_data()
     chosen: dict[str, Any] = {"epochs": 2, "learning_rate": 1e-2, "batch_size": 16, **settings}
+    fields = {name: chosen.pop(name) for name in list(chosen) if name in Training.__dataclass_fields__}
     generator = torch.Generator().manual_seed(7)
-    record = fit(model, images, labels, generator=generator, **chosen)
+    record = fit(model, images, labels, Training(**fields), generator=generator, **chosen)
     return model, record
 
 
@@ -70,10 +72,9 @@ def test_only_what_requires_a_gradient_moves() -> None:
     fit(
         model,
         *toy_data(),
+        Training(1e-2, 16),
         epochs=1,
         generator=torch.Generator().manual_seed(0),
-        learning_rate=1e-2,
-        batch_size=16,
     )
     for name, parameter in model.named_parameters():
         moved = not torch.equal(parameter, start[name])
@@ -86,7 +87,7 @@ def test_fractions_of_an_epoch_are_whole_steps(epochs: float, steps: int) -> Non
 
     def counting(model: nn.Module, batch: Batch) -> Tensor:
         seen.append(len(batch.labels))
-        return cross_entropy(model, batch)
+        return labels_loss()(model, batch)
 
     _, record = trained(epochs=epochs, objective=counting)
     assert seen == [16] * steps
@@ -108,10 +109,9 @@ def test_the_teacher_sees_the_students_images() -> None:
     fit(
         student,
         *toy_data(),
+        Training(1e-3, 16),
         epochs=1,
         generator=torch.Generator().manual_seed(0),
-        learning_rate=1e-3,
-        batch_size=16,
         objective=match_teacher,
         teacher=teacher,
     )
@@ -134,7 +134,10 @@ def test_logits_computed_once_teach_the_same_as_the_teacher_itself() -> None:
         trained(objective=record, teacher=of)
         return seen
 
-    live, once = seen_by_loss(teacher), seen_by_loss(predict_views(teacher, images))
+    live, once = (
+        seen_by_loss(teacher),
+        seen_by_loss(predict_views(teacher, images, Views(len(images), (1, 8, 8)))),
+    )
     assert len(live) == len(once) == 8
     for one, other in zip(live, once, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
@@ -223,7 +226,7 @@ def test_quality_is_the_share_of_right_answers() -> None:
 
 
 def test_the_cycle_rises_peaks_and_ends_at_zero() -> None:
-    values = [one_cycle(step / 1000) for step in range(1001)]
+    values = [learning_rate_share("one_cycle", 0.15, step / 1000) for step in range(1001)]
     assert values[0] == pytest.approx(1 / 25) and values[-1] == pytest.approx(0.0)
     peak = values.index(max(values))
     assert peak == 150 and max(values) == pytest.approx(1.0)

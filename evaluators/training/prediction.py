@@ -1,0 +1,81 @@
+"""What a network says: logits of inputs, and of every view that training may show."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from ...spaces.graph.heads import single_head
+from ...spaces.layers.structure import scaling_of
+from .accelerator import placed, training_device
+from .augmentation import Views
+
+#: Inputs a batch where nothing is learnt from them: enough to fill the kernels, little memory.
+PREDICTION_BATCH = 256
+#: Answers to all views are kept where they take so much at most, bytes: a few dozen classes of a million
+#: inputs, no maps of a thousand. A worker has 1.5 GB.
+LARGEST_ANSWERS = 2**28
+
+
+def predict_logits(model: nn.Module, images: Tensor, batch_size: int = PREDICTION_BATCH) -> Tensor:
+    """Runs a network in eval mode; every part of it is given back its own mode afterwards.
+
+    Args:
+        model: takes inputs scaled as it says (`scaling_of`).
+        images: (N, ...), as they are stored.
+        batch_size: inputs at a time.
+
+    Returns:
+        Logits (N, K) on the CPU.
+
+    Raises:
+        AtollError: for a network with several heads: quality is that of one.
+    """
+    picked = (images[start : start + batch_size] for start in range(0, max(1, len(images)), batch_size))
+    return _answers(model, picked)
+
+
+def predict_views(model: nn.Module, images: Tensor, views: Views) -> Tensor:
+    """Runs a teacher on every view that training may show, so that `fit` need not ask it again.
+
+    Args:
+        model: takes inputs scaled as it says (`scaling_of`).
+        images: (N, ...), as they are stored: the very ones that `fit` will be given.
+        views: of them.
+
+    Returns:
+        Logits (views, N, K).
+    """
+
+    def seen(view: int) -> Iterator[Tensor]:
+        for picked in torch.arange(len(images)).split(PREDICTION_BATCH):
+            yield views.show(images[picked], torch.full_like(picked, view), picked)
+
+    return torch.stack([_answers(model, seen(view)) for view in range(views.count)])
+
+
+def keeps_answers(model: nn.Module, images: Tensor, views: Views) -> bool:
+    """Whether the answers to all views are few enough to be kept."""
+    outputs = predict_logits(model, images[:1]).numel()
+    return 4 * outputs * views.count * len(images) <= LARGEST_ANSWERS
+
+
+def _answers(model: nn.Module, batches: Iterator[Tensor]) -> Tensor:
+    scaling, device = scaling_of(model), training_device()
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with placed([model], device), torch.inference_mode():  # moved in it, a parameter could train no more
+            found = [
+                single_head(model(scaling.to_network(_laid_out(part.to(device)))), "prediction").cpu()
+                for part in batches
+            ]
+    finally:
+        for module, mode in modes:  # not `model.train`: a partly frozen network has some of both
+            module.training = mode
+    return torch.cat(found).clone()
+
+
+def _laid_out(images: Tensor) -> Tensor:
+    """Returns maps channels-last in memory, others as they are."""
+    return images.contiguous(memory_format=torch.channels_last) if images.dim() == 4 else images
