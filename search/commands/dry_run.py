@@ -17,11 +17,11 @@ from ...evaluators.tasks.given import given_network
 from ...hw_models.devices.device import Device
 from ...spaces.errors import AtollError
 from ...spaces.graph.adopt import adopt
-from ...spaces.machine.resources import cores, memory
+from ...spaces.machine.resources import memory
 from ...spaces.recipes.order import Grids, count_recipes, sample, searched_values
 from ...spaces.recipes.recipe import Recipe
 from ..driver.launch import pricer_of
-from ..driver.runner import threads_of
+from ..driver.runner import threads_of, workers_of
 from ..proposer.trial_scores import Judge
 from ..study.reference import PAPERS, REFERENCE
 from ..study.study import Study
@@ -110,8 +110,9 @@ def _costs(study: Study) -> dict[str, str]:
     task = load_task(study.task)
     dataset = task.dataset()
     network = adopt(given_network(task), task.input_shape, task.scaling)
-    workers = study.limits.workers or cores()
-    torch.set_num_threads(threads_of(workers))
+    workers = workers_of(study)
+    threads = threads_of(study, workers)
+    torch.set_num_threads(threads)
     started = time.perf_counter()
     TrainingContext(task, dataset, None, study.seed, 1.0).fit(network)
     epoch_s = time.perf_counter() - started
@@ -131,7 +132,7 @@ def _costs(study: Study) -> dict[str, str]:
     disk_bytes = network_bytes * (fixed + (searched or 100) * steps)
     free_bytes = shutil.disk_usage(_existing(cache_dir())).free
     return {
-        "one epoch": f"{duration(epoch_s)} measured, given network, {threads_of(workers)} thread(s)",
+        "one epoch": f"{duration(epoch_s)} measured, given network, {threads} thread(s)",
         "time": f"about {duration(search_s)} with {workers} workers, beside starting Ray"
         if searched or limits.time_minutes
         else "no limit",

@@ -1,7 +1,7 @@
 """Runs a study: Ray Tune carries out what the campaign says, the store keeps it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 
 from ...evaluators.steps.work import Evaluator
@@ -17,10 +17,31 @@ from .proposals import Pricer
 from .ray_cluster import RAY_FOLDER_CHARACTERS, cluster, ray_environment
 from .work import carry_out
 
+#: A GPU serves so many workers at a time where a study does not say: each holds its libraries' half gigabyte.
+WORKERS_A_GPU = 4
 
-def threads_of(workers: int) -> int:
+
+def threads_of(study: Study, workers: int) -> int:
     """Returns the threads of one worker of this machine: workers times threads never exceed the cores."""
-    return max(1, cores() // workers)
+    return study.resources.cpu or max(1, cores() // workers)
+
+
+def workers_of(study: Study) -> int:
+    """Returns how many trials run at a time on this machine."""
+    return study.limits.workers or max(1, cores() // (study.resources.cpu or 1))
+
+
+def gpu_share(study: Study, workers: int, gpus: float) -> float:
+    """Returns the share of a GPU, or the whole ones, that a trial is given.
+
+    Args:
+        study: may say.
+        workers: trials at a time.
+        gpus: of the cluster.
+    """
+    if study.resources.gpu is not None:
+        return study.resources.gpu
+    return min(1.0, max(1 / WORKERS_A_GPU, gpus / workers)) if gpus else 0.0
 
 
 def run_study(
@@ -51,8 +72,8 @@ def run_study(
         AtollError: another driver holds the store, the definition differs, the baseline failed, no cluster
             answers, the disk is full.
     """
-    workers = study.limits.workers or cores()
-    threads = threads_of(workers) if address is None else 1
+    workers = workers_of(study)
+    threads = threads_of(study, workers) if address is None else study.resources.cpu or 1
     with store.lock():
         _recover(store)
         folder = Folder(store)
@@ -88,7 +109,7 @@ def run_here(study: Study, store: Store, choose: Callable[[Campaign], None]) -> 
     with store.lock():
         _recover(store)
         # The threads that a worker of a search would have: they belong to the key of the step cache.
-        threads = threads_of(study.limits.workers or cores())
+        threads = threads_of(study, workers_of(study))
         campaign = Campaign(study, store, threads=threads)
         try:
             choose(campaign)
@@ -124,6 +145,7 @@ def _run_by_ray(
 ) -> None:
     with ray_environment(address):
         # Imported late: half a second, and the environment must be set before.
+        import ray
         from ray import tune
         from ray.tune import RunConfig, TuneConfig, Tuner
 
@@ -136,8 +158,9 @@ def _run_by_ray(
         ):
             searcher = RecipeSearcher(campaign, workers, tick, check)
             trainable = tune.with_parameters(TrialTrainable, evaluator=evaluator)
+            share = _given_gpu(campaign.study, workers, ray.cluster_resources())
             tuner = Tuner(
-                tune.with_resources(trainable, {"cpu": threads}),
+                tune.with_resources(trainable, {"cpu": threads} | ({"gpu": share} if share else {})),
                 tune_config=TuneConfig(
                     search_alg=searcher,
                     num_samples=-1,  # the searcher says when it is finished
@@ -153,3 +176,19 @@ def _run_by_ray(
             check()
         if searcher.error is not None:
             raise searcher.error
+
+
+def _given_gpu(study: Study, workers: int, cluster_resources: Mapping[str, float]) -> float:
+    """Returns what a trial is given of a GPU.
+
+    Raises:
+        AtollError: no machine of the cluster has so much; Ray would wait for one for ever.
+    """
+    gpus = cluster_resources.get("GPU", 0.0)
+    share = gpu_share(study, workers, gpus)
+    if share > gpus:
+        raise AtollError(
+            f"resources.gpu: got {share:g} a trial, allowed are the {gpus:g} GPUs that Ray sees here; "
+            "leave it out to train on the CPU"
+        )
+    return share

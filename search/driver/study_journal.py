@@ -85,7 +85,7 @@ class StudyJournal:
             study=study.study_name,
             digest=study.digest,
             definition=study.definition(),
-            limits=study.limits.model_dump(mode="json"),
+            limits=study.given_limits(),
             **more,
         )
 

@@ -1,8 +1,10 @@
 """What runs in Ray's worker processes: nothing but `work.carry_out`."""
 
 import json
+import os
 from typing import Any
 
+import ray
 from ray import tune
 
 from ...evaluators.steps.work import Evaluator
@@ -14,6 +16,8 @@ class TrialTrainable(tune.Trainable):
 
     def setup(self, config: dict[str, Any], evaluator: Evaluator | None = None) -> None:
         """Takes the work; the evaluator stays for the life of the process."""
+        if not ray.get_gpu_ids():  # Ray leaves those in sight that it did not give; torch has not looked yet
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
         self._work = config["work"]
         self._evaluator = evaluator
 

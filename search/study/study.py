@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ...evaluators.ranking.constraints import DEFAULT_CONSTRAINTS
 from ...evaluators.ranking.ranking import check_weights, profile_weights
@@ -51,6 +51,32 @@ class Limits(BaseModel):
         return _given(self)
 
 
+class Resources(BaseModel):
+    """What a trial is given of its machine; no part of a study's identity.
+
+    Args:
+        cpu: cores, and threads of torch; what the workers leave each other when None.
+        gpu: share of a GPU, or whole ones; what the workers leave each other when None, a quarter at least,
+            and nothing where there is none.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cpu: Annotated[int, Field(ge=1, le=4096, strict=True)] | None = None
+    gpu: Annotated[float, Field(ge=0, le=64, allow_inf_nan=False)] | None = None
+
+    @field_validator("gpu")
+    @classmethod
+    def _whole_above_one(cls, gpu: float | None) -> float | None:
+        if gpu is not None and gpu > 1 and gpu != int(gpu):
+            raise ValueError("it should be a share of one GPU, or a whole number of them")
+        return gpu
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """What was given alone."""
+        return _given(self)
+
+
 class Study(BaseModel):
     """One search: what is compressed, for which device, over which space, for what and until when.
 
@@ -69,6 +95,7 @@ class Study(BaseModel):
         proposer: what says which recipes are tried.
         seed: of everything random.
         limits: when it ends.
+        resources: what a trial is given of its machine.
 
     Raises:
         pydantic.ValidationError: unknown keys, wrong types, out of range.
@@ -97,6 +124,7 @@ class Study(BaseModel):
     proposer: str = DEFAULT_PROPOSER
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
     limits: Limits = Limits()
+    resources: Resources = Resources()
 
     @classmethod
     def create(cls, values: Mapping[str, Any]) -> "Study":
@@ -166,12 +194,12 @@ class Study(BaseModel):
         return Settings(self.task, self.device, self.seed, self.budget_epochs, self.baseline_epochs, threads)
 
     def definition(self) -> dict[str, Any]:
-        """Returns what decides the outcome, in JSON's own types: everything but name and limits.
+        """Returns what decides the outcome, in JSON's own types: everything but name, limits and resources.
 
         The space is spelt out: other versions or grids of a technique make another study. The usual
         proposer is left out: studies that were stored before there was a choice stay the same.
         """
-        fields = self.model_dump(mode="json", exclude={"name", "limits"})
+        fields = self.model_dump(mode="json", exclude={"name", "limits", "resources"})
         if self.proposer == DEFAULT_PROPOSER:
             del fields["proposer"]
         space = {
@@ -183,6 +211,12 @@ class Study(BaseModel):
         }
         reference = {"version": REFERENCE_VERSION, "recipes": list(REFERENCE), "papers": list(PAPERS)}
         return json.loads(json.dumps({**fields, "space": space, "reference": reference}))
+
+    def given_limits(self) -> dict[str, Any]:
+        """Returns limits and resources as a store keeps them, beside the definition."""
+        limits = self.limits.model_dump(mode="json")
+        resources = self.resources.model_dump(mode="json", exclude_none=True)
+        return {**limits, "resources": resources} if resources else limits
 
     @property
     def digest(self) -> str:
@@ -205,8 +239,10 @@ class Study(BaseModel):
             AtollError: it means nothing: parts are missing, or not what they are for.
         """
         values = {key: value for key, value in definition.items() if key in cls.model_fields}
+        given = dict(limits or {})
+        resources = given.pop("resources", {})
         try:
-            return cls.create({**values, "name": name, "limits": dict(limits or {})})
+            return cls.create({**values, "name": name, "limits": given, "resources": resources})
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))

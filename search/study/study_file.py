@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
-from .study import Limits, Study
+from .study import Limits, Resources, Study
 from .study_checks import StudyMistake
 from .yaml_values import YamlMistake, YamlValues, read_yaml, shortened
 
@@ -18,12 +18,15 @@ DEMO = "demo"
 #: what pydantic calls a type, and what it is in YAML
 _PYTHON_WORDS = (
     ("a valid dictionary or instance of Limits", "a mapping of key: value lines"),
+    ("a valid dictionary or instance of Resources", "a mapping of key: value lines"),
     ("a valid tuple", "a list"),
     ("a valid dictionary", "a mapping of key: value lines"),
     ("a valid string", "a text"),
     ("a valid integer", "a whole number"),
     (", unable to parse string as a number", ""),
 )
+#: parts of a study that are mappings of their own keys
+_PARTS: dict[tuple[str | int, ...], type[BaseModel]] = {("limits",): Limits, ("resources",): Resources}
 #: what pydantic puts into the way to a value that may be one thing or another
 _READINGS = ("str", "dict[str,float]")
 
@@ -147,7 +150,7 @@ def _explain(first: Any, where: tuple[str | int, ...]) -> str:
     """Returns one sentence for a mistake as pydantic describes it."""
     named = ".".join(map(str, where))
     if first["type"] == "extra_forbidden":
-        model = Limits if where[:-1] == ("limits",) else Study
+        model = _PARTS.get(where[:-1], Study)
         return f"unknown key {where[-1]!r}; {known_names(str(where[-1]), model.model_fields)}"
     if first["type"] == "missing":
         return f"{named} is missing"

@@ -16,12 +16,12 @@ from typing import Any
 import psutil
 import pytest
 from atoll.evaluators.steps.work import Outcome, Work
-from atoll.search.driver.runner import drive_here, run_here, run_study, threads_of
+from atoll.search.driver.runner import drive_here, gpu_share, run_here, run_study, threads_of, workers_of
 from atoll.search.proposer.guided import GuidedProposer
 from atoll.search.store.events import Ended
 from atoll.search.store.store import Store
 from atoll.search.study.reference import PAPERS, REFERENCE
-from atoll.search.study.study import Limits, Study
+from atoll.search.study.study import Limits, Resources, Study
 from atoll.spaces.errors import AtollError
 from atoll.spaces.machine.resources import cores
 from atoll.testing import Replay
@@ -70,8 +70,30 @@ class InCompany:
 def test_workers_and_threads_never_exceed_the_cores() -> None:
     available = cores()
     for workers in (1, 2, available, 3 * available):
-        assert threads_of(workers) >= 1
-        assert threads_of(workers) == 1 or threads_of(workers) * workers <= available
+        study = Study(task="digits", limits={"workers": workers})
+        threads = threads_of(study, workers)
+        assert workers_of(study) == workers
+        assert threads == 1 or 1 <= threads * workers <= available
+
+
+def test_a_trial_is_given_what_the_study_says() -> None:
+    study = Study(task="digits", resources={"cpu": 2, "gpu": 0.5})
+    assert threads_of(study, 1) == 2 and workers_of(study) == max(1, cores() // 2)
+    assert gpu_share(study, 2, 1.0) == 0.5 == gpu_share(study, 2, 0.0)
+    again = Study.from_stored(study.study_name, study.definition(), study.given_limits())
+    assert again.resources == study.resources and again.digest == Study(task="digits").digest
+
+
+@pytest.mark.parametrize(("workers", "gpus", "share"), [(2, 0, 0), (2, 1, 0.5), (16, 1, 0.25), (2, 4, 1)])
+def test_workers_share_the_gpus_where_the_study_does_not_say(workers: int, gpus: int, share: float) -> None:
+    assert gpu_share(Study(task="digits"), workers, gpus) == share
+
+
+@pytest.mark.slow
+def test_more_gpus_than_there_are_is_a_sentence(study: Study, store: Store, replay: Replay) -> None:
+    wanting = study.model_copy(update={"resources": Resources(gpu=1)})
+    with pytest.raises(AtollError, match=r"resources\.gpu: got 1 a trial, allowed are the 0 GPUs"):
+        run_study(wanting, store, evaluator=replay)
 
 
 @pytest.mark.slow
