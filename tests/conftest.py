@@ -13,12 +13,12 @@ os.environ["ATOLL_DEVICES"] = os.devnull
 import signal
 import sys
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
 
 if TYPE_CHECKING:
     from atoll.evaluators.tasks.task import Task
@@ -30,8 +30,12 @@ _LOADED_TWICE = pytest.StashKey[list[str]]()
 OUR_FOLDERS = {"clusters", "evaluators", "hw_models", "search", "spaces", "testing"}
 
 # Shared machines stall, so no deadline; the same examples every run, so that a failure comes back.
-settings.register_profile("atoll", deadline=None, derandomize=True)
-settings.load_profile("atoll")
+# Machines with a GPU may have no more than `tests/gpu` asks for.
+with suppress(ImportError):
+    from hypothesis import settings
+
+    settings.register_profile("atoll", deadline=None, derandomize=True)
+    settings.load_profile("atoll")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -62,6 +66,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         names = sorted({*loaded_twice, *session.config.stash.get(_LOADED_TWICE, [])})
         print(f"\nimported without `atoll.` before the name: {', '.join(names)}", file=sys.stderr)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say in a line that the tests of a GPU did not run, where they did not."""
+    left_out = [report for report in terminalreporter.getreports("skipped") if "tests/gpu/" in report.nodeid]
+    if left_out:
+        terminalreporter.write_line(f"tests/gpu: {len(left_out)} tests did not run, torch sees no GPU here")
 
 
 @pytest.hookimpl(optionalhook=True)
