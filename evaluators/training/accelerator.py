@@ -61,7 +61,14 @@ def arithmetic(model: nn.Module, precision: str, device: torch.device) -> Abstra
         device: where it runs.
     """
     kind = _type(model, precision, device)
-    return nullcontext() if kind is None else torch.autocast(device.type, dtype=kind)
+    return whole_float32(device) if kind is None else torch.autocast(device.type, dtype=kind)
+
+
+def whole_float32(device: torch.device) -> AbstractContextManager[object]:
+    """Returns the context in which float32 has all its digits: convolutions of GPUs drop half of them."""
+    if device.type == "cpu":
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 def loss_scaler(model: nn.Module, precision: str, device: torch.device) -> torch.amp.GradScaler:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ...spaces.graph.heads import single_head
 from ...spaces.layers.structure import scaling_of
-from .accelerator import placed, training_device
+from .accelerator import placed, training_device, whole_float32
 from .augmentation import Views
 
 #: Inputs a batch where nothing is learnt from them: enough to fill the kernels, little memory.
@@ -65,7 +65,11 @@ def _answers(model: nn.Module, batches: Iterator[Tensor]) -> Tensor:
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with placed([model], device), torch.inference_mode():  # moved in it, a parameter could train no more
+        with (
+            placed([model], device),
+            whole_float32(device),
+            torch.inference_mode(),
+        ):  # moved in it, a parameter could train no more
             found = [
                 single_head(model(scaling.to_network(_laid_out(part.to(device)))), "prediction").cpu()
                 for part in batches
