@@ -65,11 +65,8 @@ def _answers(model: nn.Module, batches: Iterator[Tensor]) -> Tensor:
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with (
-            placed([model], device),
-            whole_float32(device),
-            torch.inference_mode(),
-        ):  # moved in it, a parameter could train no more
+        # placed first: parameters that are moved in inference mode could train no more
+        with placed([model], device), whole_float32(device), torch.inference_mode():
             found = [
                 single_head(model(scaling.to_network(_laid_out(part.to(device)))), "prediction").cpu()
                 for part in batches
