@@ -1,13 +1,12 @@
-"""Rows in and out of the store's tables, many at a time through Arrow."""
+"""Rows in and out of the store's tables, many at a time."""
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from .events import Event, TrialEvent, TrialKey
 from .rows import KEY_FIELDS, Row, Rows
@@ -15,13 +14,16 @@ from .schema import columns_of
 
 _LOG = logging.getLogger(__name__)
 
-_ARROW_TYPES = {
-    "BIGINT": pa.int64(),
-    "INTEGER": pa.int32(),
-    "DOUBLE": pa.float64(),
-    "BOOLEAN": pa.bool_(),
-    "TIMESTAMP WITH TIME ZONE": pa.timestamp("us", "UTC"),
+_TEXT = "VARCHAR"  # JSON is a text on its way
+_PYTHON_TYPES = {
+    _TEXT: str,
+    "BIGINT": int,
+    "INTEGER": int,
+    "DOUBLE": float,
+    "BOOLEAN": bool,
+    "TIMESTAMP WITH TIME ZONE": datetime,
 }
+_BITS = {"BIGINT": 64, "INTEGER": 32}
 
 
 def load(connection: duckdb.DuckDBPyConnection, events: Sequence[Event]) -> Rows:
@@ -45,9 +47,11 @@ def _matching(
     wanted = [dict(zip(columns, value, strict=True)) for value in values]
     if not wanted:
         return []
-    with _registered(connection, table, columns, wanted):
-        found = connection.sql(f"SELECT t.* FROM {table} t SEMI JOIN incoming USING ({', '.join(columns)})")
-        return found.to_arrow_table().to_pylist()  # DuckDB's own rows need pytz for a moment
+    incoming, lists = _incoming(connection, table, columns, wanted)
+    found = connection.sql(
+        f"SELECT t.* FROM {table} t SEMI JOIN ({incoming}) USING ({', '.join(columns)})", params=lists
+    )
+    return found.to_arrow_table().to_pylist()  # DuckDB's own rows need pytz for a moment
 
 
 def write(connection: duckdb.DuckDBPyConnection, rows: Rows) -> None:
@@ -63,71 +67,67 @@ def _upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Ro
     listed = list(rows)
     if not listed:
         return
-    columns = list(_column_types(connection, table))
-    with _registered(connection, table, columns, listed):
-        connection.execute(f"INSERT OR REPLACE INTO {table} BY NAME SELECT * FROM incoming")
+    incoming, lists = _incoming(connection, table, columns_of(connection, table), listed)
+    connection.execute(f"INSERT OR REPLACE INTO {table} BY NAME {incoming}", lists)
 
 
 def _delete_steps(connection: duckdb.DuckDBPyConnection, keys: Iterable[TrialKey]) -> None:
     wanted = [dict(zip(KEY_FIELDS, key, strict=True)) for key in keys]
     if not wanted:
         return
-    with _registered(connection, "step_rows", KEY_FIELDS, wanted):
-        using = " AND ".join(f"step_rows.{name} = incoming.{name}" for name in KEY_FIELDS)
-        connection.execute(f"DELETE FROM step_rows USING incoming WHERE {using}")
+    incoming, lists = _incoming(connection, "step_rows", KEY_FIELDS, wanted)
+    using = " AND ".join(f"step_rows.{name} = incoming.{name}" for name in KEY_FIELDS)
+    connection.execute(f"DELETE FROM step_rows USING ({incoming}) AS incoming WHERE {using}", lists)
 
 
-@contextmanager
-def _registered(
-    connection: duckdb.DuckDBPyConnection,
-    table: str,
-    columns: Iterable[str],
-    rows: Sequence[Row],
-) -> Iterator[None]:
-    """Lets statements see the rows as `incoming`, with the types of the table's columns."""
-    types = _column_types(connection, table)
-    schema = pa.schema([(column, types[column]) for column in columns])
-    arrays = [_array([row.get(column.name) for row in rows], column.type) for column in schema]
-    connection.register("incoming", pa.Table.from_arrays(arrays, schema=schema))
-    try:
-        yield
-    finally:
-        connection.unregister("incoming")
+def _incoming(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: Iterable[str], rows: Sequence[Row]
+) -> tuple[str, list[list[Any]]]:
+    """Returns a SELECT of the rows in the types of the table's columns, and the values of its `?`.
+
+    A list a column: DuckDB takes lists about as fast as Arrow's tables, and making these of Python's values
+    would import pandas, which takes as long as 2,000 trials.
+    """
+    types = columns_of(connection, table)
+    words, lists = [], []
+    for name in columns:
+        kind = types[name][0] if types[name][0] in _PYTHON_TYPES else _TEXT
+        values = _held([row.get(name) for row in rows], kind)
+        if any(value is not None for value in values):
+            words.append(f"unnest(?::{kind}[]) AS {name}")
+            lists.append(values)
+        else:
+            words.append(f"NULL::{kind} AS {name}")
+    return f"SELECT {', '.join(words)}", lists
 
 
-def _column_types(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, pa.DataType]:
-    columns = columns_of(connection, table)
-    return {name: _ARROW_TYPES.get(kind, pa.string()) for name, (kind, _) in columns.items()}
+def _held(values: list[Any], kind: str) -> list[Any]:
+    """Returns the values as a column of the kind holds them; None for what it cannot hold."""
+    known = [value for value in values if value is not None]
+    if set(map(type, known)) <= {_PYTHON_TYPES[kind]} and (kind not in _BITS or _fit(known, _BITS[kind])):
+        return values
+    return [_coerced(value, kind) for value in values]
 
 
-def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
-    # Arrow would cut 7.6 to 7.
-    if not pa.types.is_integer(kind) or all(value is None or type(value) is int for value in values):
-        try:
-            return pa.array(values, kind)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-            pass  # one of them needs the slow way
-    return pa.array([_coerced(value, kind) for value in values], kind)
+def _fit(values: Sequence[int], bits: int) -> bool:
+    bound = 2 ** (bits - 1)
+    return not values or (-bound <= min(values) and max(values) < bound)
 
 
-def _coerced(value: Any, kind: pa.DataType) -> Any:
-    """Returns the value as the column holds it; None for what it cannot hold."""
+def _coerced(value: Any, kind: str) -> Any:
     if value is None:
         return None
     try:
-        if pa.types.is_string(kind):
+        if kind == _TEXT:
             return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-        if pa.types.is_integer(kind):
-            return _within(round(value), kind.bit_width)
-        if pa.types.is_floating(kind):
+        if kind in _BITS:
+            if _fit([whole := round(value)], _BITS[kind]):
+                return whole
+        elif kind == "DOUBLE":
             return float(value)
-        return pa.scalar(value, kind).as_py()
+        elif type(value) is _PYTHON_TYPES[kind]:
+            return value
     except (TypeError, ValueError, OverflowError):
-        _LOG.warning("the store cannot hold %r as %s", value, kind)
-        return None
-
-
-def _within(value: int, bits: int) -> int:
-    if not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
-        raise OverflowError
-    return value
+        pass
+    _LOG.warning("the store cannot hold %r as %s", value, kind)
+    return None
