@@ -208,10 +208,11 @@ def _decode(line: bytes) -> Event | None:
         # Names that come twice, NaN, numbers that no float holds: what we write is written again as it was.
         if _body(value) != body:
             raise AtollError("the JSON is not as a journal has it")
+        # An older Atoll wrote halves of surrogate pairs.
+        value = plain(value) if b"\\ud" in body else value
     except (ValueError, RecursionError) as error:
         raise AtollError(f"no JSON: {error}") from error
-    # An older Atoll wrote halves of surrogate pairs.
-    return event_from_json(plain(value) if b"\\ud" in body else value)
+    return event_from_json(value)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -236,6 +236,10 @@ FOREIGN = {
     "spaces": b'{"study": "s", "trial": "t1", "type": "started"}',
     "a deep nest": body(type="study", study="s")[:-1] + b',"x":' + b"[" * 99_999 + b"]" * 99_999 + b"}",
     "a nest": body(definition=json.loads("[" * 60 + "]" * 60), study="s", type="study"),
+    "a nest that the parser takes": b'{"baseline":{"x":'
+    + b"[" * 600
+    + b"]" * 600
+    + b'},"digest":"\\ud800","study":"s","type":"study"}',
     "a nest in an object": b'{"limits":' + b'{"a":' * 60 + b"1" + b"}" * 61 + b',"study":"s","type":"study"}',
 }
 
