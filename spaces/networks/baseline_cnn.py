@@ -5,7 +5,7 @@ from torch import nn
 from .papers_cnn import papers_cnn
 
 
-def baseline_cnn(num_classes: int, input_shape: tuple[int, int, int] = (3, 64, 64)) -> nn.Module:
+def baseline_cnn(num_classes: int, input_shape: tuple[int, ...] = (3, 64, 64)) -> nn.Module:
     """Builds the network with convolutions of 32, 64, 64 channels and a dense layer of 64 units.
 
     Args:

@@ -5,7 +5,7 @@ from torch import nn
 from .papers_cnn import papers_cnn
 
 
-def compact_cnn(num_classes: int, input_shape: tuple[int, int, int] = (3, 64, 64)) -> nn.Module:
+def compact_cnn(num_classes: int, input_shape: tuple[int, ...] = (3, 64, 64)) -> nn.Module:
     """Builds the baseline's plan with convolutions of 16, 32, 32 channels and a dense layer of 32 units.
 
     Args:

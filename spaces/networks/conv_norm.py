@@ -19,8 +19,9 @@ def conv_norm(
     activation: type[nn.Module] | None = nn.ReLU,
     eps: float = 1e-5,
     groups: int = 1,
+    bias: bool = False,
 ) -> nn.Sequential:
-    """Returns a convolution without biases, norm and activation as `conv`, `norm`, `activation`.
+    """Returns a convolution, norm and activation as `conv`, `norm`, `activation`.
 
     Args:
         inputs, outputs: channels.
@@ -30,11 +31,12 @@ def conv_norm(
         activation: its module, None for none.
         eps: of the normalisation.
         groups: of channels; as many as there are channels where each is convolved by itself.
+        bias: whether the convolution has biases, which the normalisation then takes away again.
     """
     conv = (
-        SameConv2d(inputs, outputs, size, stride, groups=groups, bias=False)
+        SameConv2d(inputs, outputs, size, stride, groups=groups, bias=bias)
         if padding == "same"
-        else nn.Conv2d(inputs, outputs, size, stride, padding, groups=groups, bias=False)
+        else nn.Conv2d(inputs, outputs, size, stride, padding, groups=groups, bias=bias)
     )
     parts: OrderedDict[str, nn.Module] = OrderedDict(conv=conv, norm=nn.BatchNorm2d(outputs, eps))
     if activation is not None:

@@ -20,7 +20,7 @@ ROOT_CHANNELS = 64
 SMALLEST = 29
 
 
-def densenet121(num_classes: int, input_shape: tuple[int, int, int] = (3, 224, 224)) -> nn.Module:
+def densenet121(num_classes: int, input_shape: tuple[int, ...] = (3, 224, 224)) -> nn.Module:
     """Builds DenseNet-121: 2.83 G multiply-accumulates at 224x224, 8.0 M parameters with 1000 classes.
 
     Args:

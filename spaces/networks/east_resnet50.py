@@ -30,7 +30,7 @@ HEADS = (("score", 1), ("distances", 4), ("angle", 1))
 MULTIPLE = 32
 
 
-def east_resnet50(num_classes: int, input_shape: tuple[int, int, int] = (3, 320, 320)) -> nn.Module:
+def east_resnet50(num_classes: int, input_shape: tuple[int, ...] = (3, 320, 320)) -> nn.Module:
     """Builds EAST on ResNet-50: 7.54 G multiply-accumulates at 320x320, 24.0 M parameters.
 
     Args:

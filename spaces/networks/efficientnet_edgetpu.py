@@ -23,7 +23,7 @@ STAGES = (
 )
 
 
-def efficientnet_edgetpu_s(num_classes: int, input_shape: tuple[int, int, int] = (3, 224, 224)) -> nn.Module:
+def efficientnet_edgetpu_s(num_classes: int, input_shape: tuple[int, ...] = (3, 224, 224)) -> nn.Module:
     """Builds EfficientNet-EdgeTPU-S: 1.79 G multiply-accumulates at 224x224, 5.4 M parameters.
 
     A fused block strides in its 3x3 convolution, as in timm's `efficientnet_es`, whose count is the published

@@ -34,7 +34,7 @@ STAGES: tuple[tuple[int, tuple[Branches, ...]], ...] = (
 DROPOUT = 0.2
 
 
-def inception_v1(num_classes: int, input_shape: tuple[int, int, int] = (3, 224, 224)) -> nn.Module:
+def inception_v1(num_classes: int, input_shape: tuple[int, ...] = (3, 224, 224)) -> nn.Module:
     """Builds Inception v1: 1.50 G multiply-accumulates at 224x224, 6.6 M parameters with 1001 classes.
 
     Args:

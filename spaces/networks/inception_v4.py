@@ -20,7 +20,7 @@ SMALLEST = 75
 Step = tuple[int, int | tuple[int, int]] | tuple[int, int | tuple[int, int], int]
 
 
-def inception_v4(num_classes: int, input_shape: tuple[int, int, int] = (3, 299, 299)) -> nn.Module:
+def inception_v4(num_classes: int, input_shape: tuple[int, ...] = (3, 299, 299)) -> nn.Module:
     """Builds Inception v4: 12.3 G multiply-accumulates at 299x299, 42.6 M parameters with 1001 classes.
 
     Args:

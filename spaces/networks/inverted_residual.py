@@ -9,6 +9,9 @@ from .conv_norm import conv_norm
 
 #: of the normalisations (Keras' MobileNet, MobileNetV2 and MobileNetV3; TensorFlow's EfficientNet-EdgeTPU)
 BATCH_NORM_EPS = 1e-3
+#: the two functions of a squeeze-excitation, and those of MobileNet v3 (Howard et al. 2019, section 5.3)
+Functions = tuple[type[nn.Module], type[nn.Module]]
+EXCITING: Functions = (nn.ReLU, nn.Hardsigmoid)
 
 
 class Residual(nn.Module):
@@ -33,17 +36,19 @@ class SqueezeExcitation(nn.Module):
     Args:
         channels: of the maps.
         squeezed: channels between the two convolutions of the means.
+        functions: what is behind each of the two.
     """
 
-    def __init__(self, channels: int, squeezed: int) -> None:
+    def __init__(self, channels: int, squeezed: int, functions: Functions = EXCITING) -> None:
         super().__init__()
+        activation, sigmoid = functions
         self.gate = nn.Sequential(
             OrderedDict(
                 mean=nn.AdaptiveAvgPool2d(1),
                 squeeze=nn.Conv2d(channels, squeezed, 1),
-                relu=nn.ReLU(),
+                relu=activation(),
                 excite=nn.Conv2d(squeezed, channels, 1),
-                sigmoid=nn.Hardsigmoid(),
+                sigmoid=sigmoid(),
             )
         )
         self.multiply = Multiply()
@@ -62,6 +67,7 @@ def inverted_residual(
     squeezed: int = 0,
     fused: bool = False,
     skip: bool = True,
+    exciting: Functions = EXCITING,
 ) -> nn.Module:
     """Builds 1x1 `expand`, `depthwise`, `excitation` and 1x1 `project`, beside the input where shapes allow.
 
@@ -77,6 +83,7 @@ def inverted_residual(
         squeezed: channels of the squeeze-excitation, 0 for none.
         fused: whether one plain convolution stands for `expand` and `depthwise` (EfficientNet-EdgeTPU).
         skip: whether the input is added where it has the shape of the result.
+        exciting: the functions of the squeeze-excitation.
     """
     window = (size, stride, "same", activation, BATCH_NORM_EPS)
     parts: OrderedDict[str, nn.Module] = OrderedDict()
@@ -87,7 +94,16 @@ def inverted_residual(
             parts["expand"] = conv_norm(inputs, expanded, 1, activation=activation, eps=BATCH_NORM_EPS)
         parts["depthwise"] = conv_norm(expanded, expanded, *window, groups=expanded)
     if squeezed:
-        parts["excitation"] = SqueezeExcitation(expanded, squeezed)
+        parts["excitation"] = SqueezeExcitation(expanded, squeezed, exciting)
     parts["project"] = conv_norm(expanded, outputs, 1, activation=None, eps=BATCH_NORM_EPS)
     body = nn.Sequential(parts)
     return Residual(body) if skip and stride == 1 and inputs == outputs else body
+
+
+def divisible(channels: float, by: int = 8) -> int:
+    """Returns the nearest multiple of a number that is not more than a tenth below so many channels.
+
+    Source: `make_divisible` of the MobileNets' code, which GhostNet's and torchvision's share.
+    """
+    rounded = max(by, int(channels + by / 2) // by * by)
+    return rounded if rounded >= 0.9 * channels else rounded + by

@@ -1,4 +1,4 @@
-"""MobileNet v1 of width 1.0 (Howard et al. 2017, table 1), as Keras builds it."""
+"""MobileNet v1 (Howard et al. 2017, table 1), as Keras builds it."""
 
 from collections import OrderedDict
 
@@ -16,12 +16,15 @@ BLOCKS = (
 )  # fmt: skip
 
 
-def mobilenet_v1(num_classes: int, input_shape: tuple[int, int, int] = (3, 224, 224)) -> nn.Module:
+def mobilenet_v1(
+    num_classes: int, input_shape: tuple[int, ...] = (3, 224, 224), width: float = 1.0
+) -> nn.Module:
     """Builds MobileNet v1: 569 M multiply-accumulates at 224x224, 4.2 M parameters with 1000 classes.
 
     Args:
         num_classes: number of logits.
         input_shape: (channels, height, width).
+        width: what all channels inside are multiplied by (Howard et al. 2017, section 3.3).
 
     Returns:
         A Sequential of `stem`, `blocks` (each `depthwise` and `pointwise`), `mean`, `flatten`, `classifier`.
@@ -30,20 +33,33 @@ def mobilenet_v1(num_classes: int, input_shape: tuple[int, int, int] = (3, 224, 
         AtollError: for fewer than two classes or an empty shape.
     """
     check_arguments(num_classes, input_shape)
-    channels = STEM_CHANNELS
+    channels = stem_channels = int(width * STEM_CHANNELS)
     blocks = nn.Sequential()
     for outputs, stride in BLOCKS:
-        blocks.append(_separable(channels, outputs, stride))
-        channels = outputs
+        blocks.append(_separable(channels, int(width * outputs), stride))
+        channels = int(width * outputs)
     return nn.Sequential(
         OrderedDict(
-            stem=_conv(input_shape[0], STEM_CHANNELS, 3, 2),
+            stem=_conv(input_shape[0], stem_channels, 3, 2),
             blocks=blocks,
             mean=nn.AdaptiveAvgPool2d(1),
             flatten=nn.Flatten(),
             classifier=nn.Linear(channels, num_classes),
         )
     )
+
+
+def mobilenet_v1_025(num_classes: int, input_shape: tuple[int, ...] = (3, 96, 96)) -> nn.Module:
+    """Builds MobileNet v1 of width 0.25: 7.5 M multiply-accumulates at 96x96, 0.21 M parameters, 2 classes.
+
+    It finds people in MLPerf Tiny (Banbury et al. 2021, "Visual Wake Words"), where its convolutions have
+    biases too, which their normalisations take away again.
+
+    Args:
+        num_classes: number of logits.
+        input_shape: (channels, height, width).
+    """
+    return mobilenet_v1(num_classes, input_shape, width=0.25)
 
 
 def _separable(inputs: int, outputs: int, stride: int) -> nn.Sequential:

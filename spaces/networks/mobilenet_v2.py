@@ -16,7 +16,7 @@ STAGES = (
 )  # fmt: skip
 
 
-def mobilenet_v2(num_classes: int, input_shape: tuple[int, int, int] = (3, 224, 224)) -> nn.Module:
+def mobilenet_v2(num_classes: int, input_shape: tuple[int, ...] = (3, 224, 224)) -> nn.Module:
     """Builds MobileNet v2: 301 M multiply-accumulates at 224x224, 3.5 M parameters with 1000 classes.
 
     Args:

@@ -19,7 +19,7 @@ def papers_cnn(
     conv_channels: tuple[int, int, int],
     dense_units: int,
     num_classes: int,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
 ) -> nn.Sequential:
     """Builds three convolutions and two dense layers in the papers' order (PUB-I table 1).
 

@@ -26,7 +26,7 @@ ROOT_CHANNELS = 64
 EXPANSION = 4
 
 
-def resnet50_v1(num_classes: int, input_shape: tuple[int, int, int] = (3, 224, 224)) -> nn.Module:
+def resnet50_v1(num_classes: int, input_shape: tuple[int, ...] = (3, 224, 224)) -> nn.Module:
     """Builds ResNet-50 v1: 3.48 G multiply-accumulates at 224x224, 25.6 M parameters with 1000 classes.
 
     Args:
@@ -36,7 +36,7 @@ def resnet50_v1(num_classes: int, input_shape: tuple[int, int, int] = (3, 224, 2
     return _resnet(version_1, UNITS_50, num_classes, input_shape)
 
 
-def resnet50_v2(num_classes: int, input_shape: tuple[int, int, int] = (3, 224, 224)) -> nn.Module:
+def resnet50_v2(num_classes: int, input_shape: tuple[int, ...] = (3, 224, 224)) -> nn.Module:
     """Builds ResNet-50 v2: 3.48 G multiply-accumulates at 224x224, 25.6 M parameters with 1000 classes.
 
     Args:
@@ -46,7 +46,7 @@ def resnet50_v2(num_classes: int, input_shape: tuple[int, int, int] = (3, 224, 2
     return _resnet(version_2, UNITS_50, num_classes, input_shape)
 
 
-def resnet152_v2(num_classes: int, input_shape: tuple[int, int, int] = (3, 224, 224)) -> nn.Module:
+def resnet152_v2(num_classes: int, input_shape: tuple[int, ...] = (3, 224, 224)) -> nn.Module:
     """Builds ResNet-152 v2: 10.9 G multiply-accumulates at 224x224, 60.2 M parameters with 1000 classes.
 
     Args:
@@ -157,7 +157,7 @@ def _resnet(
     version: Callable[[int, tuple[int, ...]], OrderedDict[str, nn.Module]],
     units: tuple[int, ...],
     num_classes: int,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
 ) -> nn.Sequential:
     check_arguments(num_classes, input_shape)
     maps = version(input_shape[0], units)

@@ -18,7 +18,7 @@ STAGES = (
 )
 
 
-def squeezenet(num_classes: int, input_shape: tuple[int, int, int] = (3, 224, 224)) -> nn.Module:
+def squeezenet(num_classes: int, input_shape: tuple[int, ...] = (3, 224, 224)) -> nn.Module:
     """Builds SqueezeNet 1.0: 0.87 G multiply-accumulates at 224x224, 1.25 M parameters with 1000 classes.
 
     Args:

@@ -5,9 +5,7 @@ from torch import nn
 from .papers_cnn import papers_cnn
 
 
-def text_recognition_unidentified(
-    num_classes: int, input_shape: tuple[int, int, int] = (3, 64, 64)
-) -> nn.Module:
+def text_recognition_unidentified(num_classes: int, input_shape: tuple[int, ...] = (3, 64, 64)) -> nn.Module:
     """Builds the plan of the papers' baseline at widths that meet the printed 0.88 MB and 20.2 MFLOP.
 
     Chosen without looking at times or memory. Convolutions of 18, 32, 32 channels and a dense layer of 25

@@ -17,7 +17,7 @@ DENSE_UNITS = 4096
 POOLED_BY = 2 ** len(CHANNELS)
 
 
-def vgg16(num_classes: int, input_shape: tuple[int, int, int] = (3, 224, 224)) -> nn.Module:
+def vgg16(num_classes: int, input_shape: tuple[int, ...] = (3, 224, 224)) -> nn.Module:
     """Builds VGG-16: 15.5 G multiply-accumulates at 224x224, 138.4 M parameters with 1000 classes.
 
     Args:
@@ -27,7 +27,7 @@ def vgg16(num_classes: int, input_shape: tuple[int, int, int] = (3, 224, 224)) -
     return _vgg(CONVOLUTIONS_16, num_classes, input_shape)
 
 
-def vgg19(num_classes: int, input_shape: tuple[int, int, int] = (3, 224, 224)) -> nn.Module:
+def vgg19(num_classes: int, input_shape: tuple[int, ...] = (3, 224, 224)) -> nn.Module:
     """Builds VGG-19: 19.6 G multiply-accumulates at 224x224, 143.7 M parameters with 1000 classes.
 
     Args:
@@ -37,7 +37,7 @@ def vgg19(num_classes: int, input_shape: tuple[int, int, int] = (3, 224, 224)) -
     return _vgg(CONVOLUTIONS_19, num_classes, input_shape)
 
 
-def _vgg(convolutions: tuple[int, ...], num_classes: int, input_shape: tuple[int, int, int]) -> nn.Sequential:
+def _vgg(convolutions: tuple[int, ...], num_classes: int, input_shape: tuple[int, ...]) -> nn.Sequential:
     """Builds `features` (conv1_1 ... pool5), flattened channels last as in Keras, and `classifier`."""
     check_arguments(num_classes, input_shape, smallest=POOLED_BY)
     channels, height, width = input_shape
