@@ -18,7 +18,7 @@ EXCITING: Functions = (nn.SiLU, nn.Sigmoid)
 class Stage(NamedTuple):
     """Blocks of one kind: how many, window, stride of the first, expansion, channels, whether fused."""
 
-    count: int
+    blocks: int
     size: int
     stride: int
     expansion: int
@@ -66,7 +66,7 @@ def _efficientnet(
     channels = stem_channels
     blocks = nn.Sequential()
     for stage in stages:
-        for position in range(stage.count):
+        for position in range(stage.blocks):
             blocks.append(_block(stage, channels, stage.stride if position == 0 else 1))
             channels = stage.channels
     return nn.Sequential(

@@ -78,23 +78,21 @@ class Branches(nn.Module):
 
     def merged(self) -> nn.Module:
         """Returns the convolution with biases and the ReLU that give the same in evaluation."""
-        conv = self.conv3
-        parts = [_scaled(conv.weight, self.norm3), _scaled(F.pad(self.conv1.weight, [1] * 4), self.norm1)]
+        wide, point = self.conv3, F.pad(self.conv1.weight, [1] * 4)
+        parts = [_scaled(wide.weight, self.norm3), _scaled(point, self.norm1)]
         if self.norm0 is not None:
-            passing = torch.zeros_like(conv.weight)
-            nn.init.dirac_(passing)
-            parts.append(_scaled(passing, self.norm0))
-        block = _merged_block(conv.in_channels, conv.out_channels, conv.stride[0]).to(conv.weight)
+            parts.append(_scaled(nn.init.dirac_(torch.zeros_like(wide.weight)), self.norm0))
+        conv = nn.Conv2d(wide.in_channels, wide.out_channels, 3, wide.stride[0], 1).to(wide.weight)
         with torch.no_grad():
-            block.conv.weight.copy_(sum(weight for weight, _ in parts))
-            block.conv.bias.copy_(sum(bias for _, bias in parts))
-        return block.train(self.training)
+            conv.weight.copy_(torch.stack([weight for weight, _ in parts]).sum(0))
+            conv.bias.copy_(torch.stack([bias for _, bias in parts]).sum(0))  # type: ignore[union-attr]
+        return nn.Sequential(OrderedDict(conv=conv, relu=nn.ReLU())).train(self.training)
 
 
 def _scaled(weight: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Returns the weight and the biases of a convolution with its normalisation inside."""
-    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-    return weight * scale.reshape(-1, 1, 1, 1), norm.bias - norm.running_mean * scale
+    scale = norm.weight / (norm.get_buffer("running_var") + norm.eps).sqrt()
+    return weight * scale.reshape(-1, 1, 1, 1), norm.bias - norm.get_buffer("running_mean") * scale
 
 
 def _merged_block(inputs: int, outputs: int, stride: int) -> nn.Sequential:
