@@ -12,38 +12,47 @@ from .arguments import check_arguments
 
 #: units of each of the four layers
 UNITS_18, UNITS_34_50 = (2, 2, 2, 2), (3, 4, 6, 3)
-#: channels of the first convolution; those of a layer double from it on
+#: channels of the first convolution, which are doubled from one layer to the next
 ROOT_CHANNELS = 64
 
 
-def resnet18(num_classes: int, input_shape: tuple[int, ...] = (3, 224, 224)) -> nn.Module:
+def resnet18(
+    num_classes: int, input_shape: tuple[int, ...] = (3, 224, 224), width: int = ROOT_CHANNELS
+) -> nn.Module:
     """Builds ResNet-18: 1.81 G multiply-accumulates at 224x224, 11.7 M parameters with 1000 classes.
 
     Args:
         num_classes: number of logits.
         input_shape: (channels, height, width).
+        width: channels of the first convolution.
     """
-    return _resnet(BasicBlock, UNITS_18, num_classes, input_shape)
+    return _resnet(BasicBlock, UNITS_18, num_classes, input_shape, width)
 
 
-def resnet34(num_classes: int, input_shape: tuple[int, ...] = (3, 224, 224)) -> nn.Module:
+def resnet34(
+    num_classes: int, input_shape: tuple[int, ...] = (3, 224, 224), width: int = ROOT_CHANNELS
+) -> nn.Module:
     """Builds ResNet-34: 3.66 G multiply-accumulates at 224x224, 21.8 M parameters with 1000 classes.
 
     Args:
         num_classes: number of logits.
         input_shape: (channels, height, width).
+        width: channels of the first convolution.
     """
-    return _resnet(BasicBlock, UNITS_34_50, num_classes, input_shape)
+    return _resnet(BasicBlock, UNITS_34_50, num_classes, input_shape, width)
 
 
-def resnet50(num_classes: int, input_shape: tuple[int, ...] = (3, 224, 224)) -> nn.Module:
+def resnet50(
+    num_classes: int, input_shape: tuple[int, ...] = (3, 224, 224), width: int = ROOT_CHANNELS
+) -> nn.Module:
     """Builds ResNet-50 v1.5: 4.09 G multiply-accumulates at 224x224, 25.6 M parameters with 1000 classes.
 
     Args:
         num_classes: number of logits.
         input_shape: (channels, height, width).
+        width: channels of the first convolution.
     """
-    return _resnet(Bottleneck, UNITS_34_50, num_classes, input_shape)
+    return _resnet(Bottleneck, UNITS_34_50, num_classes, input_shape, width)
 
 
 class BasicBlock(nn.Module):
@@ -115,22 +124,23 @@ def _resnet(
     units: tuple[int, ...],
     num_classes: int,
     input_shape: tuple[int, ...],
+    width: int,
 ) -> nn.Sequential:
     """Builds `conv1`, `bn1`, `relu`, `maxpool`, `layer1` ... `layer4`, `avgpool`, `flatten` and `fc`."""
     check_arguments(num_classes, input_shape)
     parts: OrderedDict[str, nn.Module] = OrderedDict(
-        conv1=nn.Conv2d(input_shape[0], ROOT_CHANNELS, 7, 2, 3, bias=False),
-        bn1=nn.BatchNorm2d(ROOT_CHANNELS),
+        conv1=nn.Conv2d(input_shape[0], width, 7, 2, 3, bias=False),
+        bn1=nn.BatchNorm2d(width),
         relu=nn.ReLU(),
         maxpool=nn.MaxPool2d(3, 2, 1),
     )
-    channels = ROOT_CHANNELS
+    channels = width
     for number, count in enumerate(units):
         layer = nn.Sequential()
         for position in range(count):
             stride = 2 if number > 0 and position == 0 else 1
-            layer.append(block(channels, ROOT_CHANNELS * 2**number, stride))
-            channels = block.expansion * ROOT_CHANNELS * 2**number
+            layer.append(block(channels, width * 2**number, stride))
+            channels = block.expansion * width * 2**number
         parts[f"layer{number + 1}"] = layer
     parts["avgpool"] = nn.AdaptiveAvgPool2d(1)
     parts["flatten"] = nn.Flatten()

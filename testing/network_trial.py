@@ -1,0 +1,330 @@
+"""One network under every check: adopted, counted, priced, written, compressed; nothing is trained."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..evaluators.litert.lower import lower
+from ..evaluators.litert.runtime import LiteRtRunner
+from ..evaluators.measuring.measure import parameter_count
+from ..hw_models.devices.device import Device
+from ..hw_models.tables.network_table import layer_table
+from ..spaces.errors import AtollError
+from ..spaces.graph.adopt import adopt
+from ..spaces.graph.heads import heads
+from ..spaces.layers.structure import structure_changes
+from ..spaces.recipes.recipe import Recipe
+from .worlds import World
+
+DEVICE = "coral-dev-board"
+#: images that ranges are observed on, and those that a file is compared on
+SEEN, COMPARED = 16, 64
+#: a float file may be off by so much of the span of the outputs, an int8 file by so much of it where its
+#: arg-max agrees on fewer than so many of the images
+FLOAT_TOLERANCE, INT8_TOLERANCE, AGREEMENT = 1e-4, 0.01, 0.99
+#: share of the weights that a technique is to reach
+REACHED = 0.8
+#: techniques by their name in the table: recipes whose last step is tried, quick settings
+TECHNIQUES = {
+    "prune_channels": "prune_channels(ratio=0.5)",
+    "prune_weights": "prune_weights(ratio=0.5)",
+    "tensor_train": "tensor_train(rank=4, fit_steps=0, kinds=all)",
+    "tucker": "tucker(rank=0.25, fit_steps=0)",
+    "cp": "cp(rank=8, fit_steps=0)",
+    "svd": "svd(rank=2, fit_steps=0)",
+    "cluster": "cluster(clusters=16)",
+    "quantize": "quantize(bits=8)",
+    "mixed_precision": "mixed_precision(bits=4)",
+    "ternarize": "ternarize",
+    "binarize": "binarize",
+    "distill": "distill",
+    "quantization_offset": "quantize(bits=8) -> quantization_offset(strength=1.0)",
+}
+#: those of which is counted how many weights they reach
+REACHING = ("quantize", "prune_channels", "svd", "cluster")
+BASIC = ("adopted", "multiplications", "priced", "float file", "int8 file")
+COLUMNS = (*BASIC, *TECHNIQUES, *(f"reach of {name}" for name in REACHING))
+#: layers with weights, of which attention and recurrent layers are not asked for
+WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+EXCEPTED = re.compile(r"attention|lstm|gru")
+
+Shapes = tuple[tuple[int, ...], ...]
+Row = dict[str, Any]
+
+
+class Failed(Exception):
+    """A check that did not hold; the message says why."""
+
+
+class Nothing(Failed):
+    """A technique that works and finds nothing that it can change."""
+
+
+class NotTried(Failed):
+    """A check whose condition failed before."""
+
+
+def inputs(shapes: Shapes, count: int, seed: int) -> tuple[Tensor, ...]:
+    """Return noise around another level in every channel of every example, so that answers differ."""
+    made = torch.Generator().manual_seed(seed)
+    found = []
+    for shape in shapes:
+        noise = torch.rand(count, *shape, generator=made) - 0.5
+        level = torch.rand(count, shape[0], *[1] * (len(shape) - 1), generator=made) - 0.5
+        found.append(noise + level)
+    return tuple(found)
+
+
+def settled(build: Callable[[], nn.Module], shapes: Shapes) -> nn.Module:
+    """Return a network whose norms know such inputs and whose layer scales are not next to nothing."""
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        network = build()
+        for name, parameter in network.named_parameters():
+            if name.endswith("layer_scale"):
+                parameter.fill_(0.3)
+        norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.momentum = 1.0
+        network.train()(*inputs(shapes, SEEN, 1))
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+    return network.eval()
+
+
+def answers(network: nn.Module, given: tuple[Tensor, ...]) -> list[Tensor]:
+    """Return the heads of a network."""
+    with torch.no_grad():
+        return list(heads(network.eval()(*given)))
+
+
+# Running a file --------------------------------------------------------------------------------------
+
+
+def file_answers(content: bytes, given: tuple[Tensor, ...], like: list[Tensor]) -> list[Tensor]:
+    """Run a file example by example; its maps may have their channels last."""
+    runner = LiteRtRunner(content).interpreter
+    into, out = runner.get_input_details(), runner.get_output_details()
+    if (len(into), len(out)) != (len(given), len(like)):
+        raise Failed(
+            f"the file has {len(into)} inputs and {len(out)} outputs, not {len(given)} and {len(like)}"
+        )
+    found: list[list[np.ndarray]] = [[] for _ in out]
+    for example in zip(*given, strict=True):
+        for detail, value in zip(into, example, strict=True):
+            runner.set_tensor(detail["index"], _as_file(value.numpy()[None], detail))
+        runner.invoke()
+        for place, detail in zip(found, out, strict=True):
+            scale, zero_point = detail["quantization"]
+            value = runner.get_tensor(detail["index"]).astype(np.float32)
+            place.append((value - zero_point) * scale if scale else value)
+    return [_as_torch(np.concatenate(value), wanted) for value, wanted in zip(found, like, strict=True)]
+
+
+def _as_file(value: np.ndarray, detail: Any) -> np.ndarray:
+    shape = tuple(detail["shape"])
+    last = np.moveaxis(value, 1, -1)
+    moved = last if last.size == np.prod(shape) and last.shape[-1] == shape[-1] else value
+    moved = moved.reshape(shape)
+    scale, zero_point = detail["quantization"]
+    if not scale:
+        return moved.astype(detail["dtype"])
+    limits = np.iinfo(detail["dtype"])
+    return np.clip(np.round(moved / scale) + zero_point, limits.min, limits.max).astype(detail["dtype"])
+
+
+def _as_torch(value: np.ndarray, wanted: Tensor) -> Tensor:
+    found = torch.from_numpy(value)
+    if found.shape != wanted.shape and found.dim() > 2:
+        found = found.movedim(-1, 1)
+    if found.numel() != wanted.numel():
+        raise Failed(f"the file gives {tuple(value.shape)}, the network {tuple(wanted.shape)}")
+    return found.reshape(wanted.shape)
+
+
+def off_by(found: list[Tensor], wanted: list[Tensor]) -> float:
+    """Return the largest difference in shares of the span of a head."""
+    spans = [float(head.max() - head.min()) for head in wanted]
+    if min(spans) < 1e-6:
+        raise Failed("the network answers everything alike: nothing can be compared")
+    pairs = zip(found, wanted, spans, strict=True)
+    return max(float((one - other).abs().max()) / span for one, other, span in pairs)
+
+
+# The checks ------------------------------------------------------------------------------------------
+
+
+class Trial:
+    """One network under all checks; what one check makes, later ones use.
+
+    Args:
+        build: makes the network.
+        shapes: of its inputs.
+    """
+
+    def __init__(self, build: Callable[[], nn.Module], shapes: Shapes) -> None:
+        self.given, self.shapes = settled(build, shapes), shapes
+        self.shape: Any = shapes[0] if len(shapes) == 1 else shapes
+        self.adopted: nn.Module | None = None
+        self.after: dict[str, nn.Module] = {}
+        self.left_alone: dict[str, dict[str, str]] = {}
+        self.priced = False
+
+    def world(self) -> World:
+        seen = inputs(self.shapes, SEEN, 2)
+        if len(seen) > 1:
+            raise Failed("no technique knows examples of several inputs")
+        head = answers(self.given, seen)[0]
+        labels = torch.arange(SEEN) % 2
+        if head.dim() > 2:
+            labels = labels.reshape(-1, *[1] * (head.dim() - 2)).expand(SEEN, *head.shape[2:])
+        return World(seen[0], labels, self.adopted, epochs=0)
+
+    def adopted_exactly(self) -> float:
+        network = adopt(self.given, self.shape).eval()
+        given = inputs(self.shapes, 4, 3)
+        off = off_by(answers(network, given), answers(self.given, given))
+        if off > 1e-5:
+            raise Failed(f"the adopted network is off by {off:.1e} of the span")
+        self.adopted = network
+        return off
+
+    def multiplications(self) -> float:
+        network = self._network()
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            self.given(*inputs(self.shapes, 1, 3))
+        want, found = counter.get_total_flops() // 2, layer_table(network, self.shape).macs
+        if found != want:
+            raise Failed(f"{found} multiply-accumulates, torch counts {want}")
+        parameters = sum(parameter.numel() for parameter in self.given.parameters())
+        if parameter_count(network) != parameters:
+            raise Failed(f"{parameter_count(network)} parameters, the network has {parameters}")
+        return found
+
+    def price(self) -> float:
+        latency = Device.load(DEVICE).predict(layer_table(self._network(), self.shape))["latency_ms"].value
+        self.priced = True
+        return latency
+
+    def float_file(self) -> float:
+        given = inputs(self.shapes, 4, 3)
+        wanted = answers(self._network(), given)
+        off = off_by(file_answers(lower(self._network(), self.shape), given, wanted), wanted)
+        if off > FLOAT_TOLERANCE:
+            raise Failed(f"the file is off by {off:.1e} of the span, allowed is {FLOAT_TOLERANCE:g}")
+        return off
+
+    def int8_file(self) -> float:
+        (step,) = Recipe.parse("quantize(bits=8)")
+        network, _ = step.apply(self._network(), self.world())
+        given = inputs(self.shapes, COMPARED, 3)
+        wanted = answers(network, given)
+        found = file_answers(lower(network, self.shape), given, wanted)
+        off, pairs = off_by(found, wanted), zip(found, wanted, strict=True)
+        agreement = min(float((one.argmax(1) == other.argmax(1)).float().mean()) for one, other in pairs)
+        if off > INT8_TOLERANCE and agreement < AGREEMENT:
+            raise Failed(f"arg-max agrees on {agreement:.1%}, and the file is off by {off:.1%} of the span")
+        return off
+
+    def technique(self, name: str) -> float:
+        before, network = self._network(), self._network()
+        world = self.world()
+        for step in Recipe.parse(TECHNIQUES[name]):
+            before = network
+            step.plan(before)
+            network, decisions = step.apply(before, world)
+        given = inputs(self.shapes, 4, 3)
+        found = answers(network, given)
+        if not all(head.isfinite().all() for head in found):
+            raise Failed("the compressed network does not answer in finite numbers")
+        rebuilt = step.rebuild(before, json.loads(json.dumps(decisions)))
+        rebuilt.load_state_dict(network.state_dict())
+        if not all(torch.equal(a, b) for a, b in zip(answers(rebuilt, given), found, strict=True)):
+            raise Failed("what is rebuilt answers otherwise")
+        if self.priced:
+            layer_table(network, self.shape)
+            lower(network, self.shape)
+        self.after[name], self.left_alone[name] = network, decisions.get("left_alone", {})
+        changed = len(structure_changes(before, network))
+        if not changed and step.stage not in ("training",) and name != "quantization_offset":
+            raise Nothing(self._reasons(name))
+        return changed
+
+    def reach(self, name: str) -> float:
+        if name not in self.after:
+            raise NotTried(f"{name} failed")
+        sizes = {
+            path: module.weight.numel()
+            for path, module in self.given.named_modules()
+            if isinstance(module, WEIGHTED) and not EXCEPTED.search(path)
+        }
+        changed = structure_changes(self._network(), self.after[name])
+        share = sum(size for path, size in sizes.items() if path in changed) / sum(sizes.values())
+        if share < REACHED:
+            missed = {path: size for path, size in sizes.items() if path not in changed}
+            largest = sorted(missed, key=missed.__getitem__, reverse=True)[:4]
+            told = self.left_alone[name]
+            said = "; ".join(f"{path}: {_told(told, path)}" for path in largest)
+            raise Failed(f"{share:.0%} of the weights, left alone are above all {said}")
+        return share
+
+    def _network(self) -> nn.Module:
+        if self.adopted is None:
+            raise NotTried("not adopted")
+        return self.adopted
+
+    def _reasons(self, name: str) -> str:
+        return "; ".join(sorted(set(self.left_alone[name].values()))) or "nothing was left alone either"
+
+
+def _told(left_alone: dict[str, str], path: str) -> str:
+    return next((why for paths, why in left_alone.items() if path in paths.split(", ")), "no word of it")
+
+
+def checks(trial: Trial) -> Iterator[tuple[str, Callable[[], float]]]:
+    """Yield the checks in order, by the names of columns."""
+    yield from zip(
+        BASIC,
+        (trial.adopted_exactly, trial.multiplications, trial.price, trial.float_file, trial.int8_file),
+        strict=True,
+    )
+    for name in TECHNIQUES:
+        yield name, lambda name=name: trial.technique(name)
+    for name in REACHING:
+        yield f"reach of {name}", lambda name=name: trial.reach(name)
+
+
+def rows(name: str, build: Callable[[], nn.Module], shapes: Shapes) -> Iterator[Row]:
+    """Yields a row for every check of a network.
+
+    Args:
+        name: of the network.
+        build: makes it.
+        shapes: of its inputs, without the batch.
+    """
+    trial = Trial(build, shapes)
+    for check, run in checks(trial):
+        started, value, sentence = time.monotonic(), None, ""
+        try:
+            value, outcome = run(), "yes"
+        except Nothing as error:
+            outcome, sentence = "nothing", str(error)
+        except NotTried as error:
+            outcome, sentence = "not tried", str(error)
+        except (AtollError, Failed) as error:
+            outcome, sentence = "no", str(error)
+        except Exception as error:  # what fails is a row, whatever it is
+            outcome, sentence = "no", f"{type(error).__name__}: {error}"
+        seconds = round(time.monotonic() - started, 2)
+        yield {
+            "network": name, "check": check, "outcome": outcome, "value": value, "sentence": sentence,
+            "seconds": seconds,
+        }  # fmt: skip

@@ -1,0 +1,172 @@
+"""Tries every network with every technique and writes down what works; run again, it goes on.
+
+Adopted exactly, with torch's multiplications, priced, written as float and as int8, through each technique,
+and how much of its weights four of them reach: a row each in `results/networks/rows.jsonl`, with the sentence
+where it fails, and a table of them. Nothing is trained. A network is tried in a process of its own, names on
+the command line choose some, and what was tried at this commit is not tried again.
+"""
+
+import datetime
+import json
+import multiprocessing
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from atoll.spaces.networks import build_network
+from atoll.spaces.networks.torchvision_resnet import resnet18, resnet34, resnet50
+from atoll.spaces.networks.torchvision_vgg import vgg16_bn
+from atoll.spaces.networks.unet import unet
+from atoll.testing.network_trial import COLUMNS, Row, Shapes, rows
+from atoll.testing.various_networks import VARIOUS
+from torch import nn
+
+ROOT = Path(__file__).parents[1]
+ROWS = ROOT / "results" / "networks" / "rows.jsonl"
+TABLE = ROWS.with_name("README.md")
+#: seconds that a network may take
+TIME_LIMIT_S = 900
+CLASSES, OUTPUTS = 10, {"dense_autoencoder": 640}
+Networks = dict[str, tuple[Callable[[], nn.Module], Shapes]]
+
+IMAGE = (3, 32, 32)
+#: networks of the zoo, at small inputs
+ZOO: dict[str, tuple[int, ...]] = {
+    "resnet8": IMAGE, "mobilenet_v1_025": (3, 96, 96), "ds_cnn": (1, 49, 10), "dense_autoencoder": (640,),
+    "mobilenet_v2": IMAGE, "torchvision_mobilenet_v2": IMAGE, "mobilenet_v3_small": IMAGE,
+    "mobilenet_v3_large": IMAGE, "shufflenet_v2": (3, 64, 64), "efficientnet_b0": IMAGE, "efficientnet_v2_s": IMAGE,
+    "squeezenet": IMAGE, "convnext_tiny": (3, 64, 64), "densenet121": IMAGE, "repvgg_a0": IMAGE, "ghostnet": IMAGE,
+    "fcn_1d": (9, 64), "vit_tiny": IMAGE, "sensor_lstm": (9, 32), "baseline_cnn": IMAGE,
+    "inception_v1": IMAGE,
+}  # fmt: skip
+#: how an outcome is shown
+MARKS = {"yes": "yes", "no": "**no**", "nothing": "nothing", "not tried": "-"}
+
+
+# What is tried ---------------------------------------------------------------------------------------
+
+
+def networks() -> Networks:
+    """Return what makes each network, and the shapes of its inputs without the batch."""
+    found: Networks = {
+        name: (partial(build_network, name, OUTPUTS.get(name, CLASSES), shape), (shape,))
+        for name, shape in ZOO.items()
+    }
+    for build in (resnet18, resnet34, resnet50):
+        found[build.__name__] = (partial(build, CLASSES, IMAGE, width=16), (IMAGE,))
+    found["vgg16_bn"] = (partial(vgg16_bn, CLASSES, IMAGE, width=0.125), (IMAGE,))
+    found["unet"] = (partial(unet, 3, IMAGE, width=8), (IMAGE,))
+    return {**found, **VARIOUS}
+
+
+# The runner ------------------------------------------------------------------------------------------
+
+
+def _append(name: str, commit: str) -> None:
+    torch.set_num_threads(1)
+    with ROWS.open("a") as file:
+        for row in rows(name, *networks()[name]):
+            row.update(commit=commit, date=datetime.date.today().isoformat())
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+
+
+def read() -> list[Row]:
+    """Return the last row of every check of every network."""
+    lines = ROWS.read_text().splitlines() if ROWS.exists() else []
+    last = {(row["network"], row["check"]): row for row in map(json.loads, lines)}
+    return [last[name, check] for name in networks() for check in COLUMNS if (name, check) in last]
+
+
+def left(found: list[Row], commit: str) -> list[str]:
+    """Return the networks that were not tried to the end at this commit."""
+    done = {row["network"] for row in found if row["commit"] == commit and row["check"] == COLUMNS[-1]}
+    return [name for name in networks() if name not in done]
+
+
+def reasons(tried: list[Row]) -> list[tuple[str, set[str]]]:
+    """Return what fails, with the networks that it fails on, most networks first."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for row in tried:
+        if row["outcome"] == "no":
+            for reason in _reasons_in(row["check"], row["sentence"]):
+                found[reason].add(row["network"])
+    return sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+
+
+def _reasons_in(check: str, sentence: str) -> set[str]:
+    """Return why a check failed, without the names of layers and the numbers of one network."""
+    operations = re.findall(r"'([^']+)' at ", sentence)
+    check = {"multiplications": "priced", "int8 file": "float file"}.get(check, check)
+    if operations:
+        said = {f"operation {operation}" for operation in operations}
+    elif check.startswith("reach"):
+        said = {part.partition(": ")[2] for part in sentence.partition("above all ")[2].split("; ")}
+    else:
+        unwritten = re.search(r"[^:]+ cannot be written for LiteRT", sentence)
+        said = {unwritten[0].strip() if unwritten else sentence}
+    said = {re.sub(r"the parameter .*", "a parameter in the forward", reason) for reason in said}
+    return {f"{check}: {re.sub(r'[0-9][0-9,.e-]*', 'N', reason)}" for reason in said}
+
+
+def table(tried: list[Row]) -> str:
+    """Return the table in Markdown, and below it what fails."""
+    cells = {(row["network"], row["check"]): row for row in tried}
+    lines = [
+        "# Networks and techniques, tried",
+        "",
+        "Written by `tests/networks_table.py` from `rows.jsonl`; nothing is trained, inputs are noise. `nothing`",
+        "says that the technique works and tells of every layer why it leaves it alone; a dash, that what it",
+        "needs failed before. Reach is the share of convolution and dense weights (attention and recurrent layers",
+        "aside) in layers that change.",
+        "",
+        f"| network | {' | '.join(COLUMNS)} |",
+        f"| --- |{' --- |' * len(COLUMNS)}",
+    ]
+    for name in networks():
+        shown = [_cell(cells.get((name, check)), check) for check in COLUMNS]
+        lines.append(f"| {name} | {' | '.join(shown)} |")
+    lines += ["", "## What fails, by the networks that it concerns", ""]
+    lines += [f"- {len(who)} ({', '.join(sorted(who))}): {why}" for why, who in reasons(tried)]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(row: Row | None, check: str) -> str:
+    if row is None:
+        return ""
+    if row["outcome"] == "yes" and check.startswith("reach"):
+        return f"{row['value']:.0%}"
+    share = re.match(r"\d+%", row["sentence"])
+    return f"**{share[0]}**" if share else MARKS[row["outcome"]]
+
+
+def main(chosen: list[str]) -> int:
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    unknown = set(chosen) - set(networks())
+    if unknown:
+        sys.exit(f"unknown networks: {', '.join(sorted(unknown))}; known are {', '.join(networks())}")
+    ROWS.parent.mkdir(parents=True, exist_ok=True)
+    todo = chosen or left(read(), commit)
+    for number, name in enumerate(todo, 1):
+        print(f"{number} of {len(todo)}: {name}", file=sys.stderr, flush=True)
+        process = multiprocessing.get_context("fork").Process(target=_append, args=(name, commit))
+        process.start()
+        process.join(TIME_LIMIT_S)
+        if process.exitcode != 0:
+            process.kill()
+            print(f"{name} ended with {process.exitcode}", file=sys.stderr, flush=True)
+    found = read()
+    ROWS.write_text("".join(json.dumps(row) + "\n" for row in found))
+    TABLE.write_text(table(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
