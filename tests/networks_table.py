@@ -39,11 +39,18 @@ IMAGE = (3, 32, 32)
 ZOO: dict[str, tuple[int, ...]] = {
     "resnet8": IMAGE, "mobilenet_v1_025": (3, 96, 96), "ds_cnn": (1, 49, 10), "dense_autoencoder": (640,),
     "mobilenet_v2": IMAGE, "torchvision_mobilenet_v2": IMAGE, "mobilenet_v3_small": IMAGE,
-    "mobilenet_v3_large": IMAGE, "shufflenet_v2": (3, 64, 64), "efficientnet_b0": IMAGE, "efficientnet_v2_s": IMAGE,
-    "squeezenet": IMAGE, "convnext_tiny": (3, 64, 64), "densenet121": IMAGE, "repvgg_a0": IMAGE, "ghostnet": IMAGE,
-    "fcn_1d": (9, 64), "vit_tiny": IMAGE, "sensor_lstm": (9, 32), "baseline_cnn": IMAGE,
-    "inception_v1": IMAGE,
+    "mobilenet_v3_large": IMAGE, "shufflenet_v2": (3, 64, 64), "efficientnet_b0": IMAGE,
+    "efficientnet_v2_s": IMAGE, "squeezenet": IMAGE, "convnext_tiny": (3, 64, 64), "densenet121": IMAGE,
+    "repvgg_a0": IMAGE, "ghostnet": IMAGE, "fcn_1d": (9, 64), "vit_tiny": IMAGE,
+    "sensor_lstm": (9, 32), "baseline_cnn": IMAGE, "inception_v1": IMAGE,
 }  # fmt: skip
+HEADING = """# Networks and techniques, tried
+
+Written by `tests/networks_table.py` from `rows.jsonl`; nothing is trained, inputs are noise. `nothing` says
+that the technique works and tells of every layer why it leaves it alone; a dash, that what it needs failed
+before. Reach is the share of convolution and dense weights (attention and recurrent layers aside) in layers
+that change.
+"""
 #: how an outcome is shown
 MARKS = {"yes": "yes", "no": "**no**", "nothing": "nothing", "not tried": "-"}
 
@@ -118,13 +125,7 @@ def table(tried: list[Row]) -> str:
     """Return the table in Markdown, and below it what fails."""
     cells = {(row["network"], row["check"]): row for row in tried}
     lines = [
-        "# Networks and techniques, tried",
-        "",
-        "Written by `tests/networks_table.py` from `rows.jsonl`; nothing is trained, inputs are noise. `nothing`",
-        "says that the technique works and tells of every layer why it leaves it alone; a dash, that what it",
-        "needs failed before. Reach is the share of convolution and dense weights (attention and recurrent layers",
-        "aside) in layers that change.",
-        "",
+        HEADING,
         f"| network | {' | '.join(COLUMNS)} |",
         f"| --- |{' --- |' * len(COLUMNS)}",
     ]
