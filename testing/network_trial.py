@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -178,7 +179,8 @@ class Trial:
         self.left_alone: dict[str, dict[str, str]] = {}
         self.priced = False
 
-    def world(self) -> World:
+    def world(self) -> Any:
+        """Returns a `World` of such inputs, whose shapes need not be those of images."""
         seen = inputs(self.shapes, SEEN, 2)
         if len(seen) > 1:
             raise Failed("no technique knows examples of several inputs")
@@ -297,9 +299,9 @@ def checks(trial: Trial) -> Iterator[tuple[str, Callable[[], float]]]:
         strict=True,
     )
     for name in TECHNIQUES:
-        yield name, lambda name=name: trial.technique(name)
+        yield name, partial(trial.technique, name)
     for name in REACHING:
-        yield f"reach of {name}", lambda name=name: trial.reach(name)
+        yield f"reach of {name}", partial(trial.reach, name)
 
 
 def rows(name: str, build: Callable[[], nn.Module], shapes: Shapes) -> Iterator[Row]:
