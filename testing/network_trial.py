@@ -177,7 +177,7 @@ class Trial:
         self.adopted: nn.Module | None = None
         self.after: dict[str, nn.Module] = {}
         self.left_alone: dict[str, dict[str, str]] = {}
-        self.priced = False
+        self.priced, self.written = False, False
 
     def world(self) -> Any:
         """Returns a `World` of such inputs, whose shapes need not be those of images."""
@@ -222,6 +222,7 @@ class Trial:
         off = off_by(file_answers(lower(self._network(), self.shape), given, wanted), wanted)
         if off > FLOAT_TOLERANCE:
             raise Failed(f"the file is off by {off:.1e} of the span, allowed is {FLOAT_TOLERANCE:g}")
+        self.written = True
         return off
 
     def int8_file(self) -> float:
@@ -253,6 +254,7 @@ class Trial:
             raise Failed("what is rebuilt answers otherwise")
         if self.priced:
             layer_table(network, self.shape)
+        if self.written:
             lower(network, self.shape)
         self.after[name], self.left_alone[name] = network, decisions.get("left_alone", {})
         changed = len(structure_changes(before, network))

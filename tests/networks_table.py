@@ -22,7 +22,7 @@ from atoll.spaces.networks import build_network
 from atoll.spaces.networks.torchvision_resnet import resnet18, resnet34, resnet50
 from atoll.spaces.networks.torchvision_vgg import vgg16_bn
 from atoll.spaces.networks.unet import unet
-from atoll.testing.network_trial import COLUMNS, Row, Shapes, rows
+from atoll.testing.network_trial import COLUMNS, TECHNIQUES, Row, Shapes, rows
 from atoll.testing.various_networks import VARIOUS
 from torch import nn
 
@@ -110,6 +110,7 @@ def _reasons_in(check: str, sentence: str) -> set[str]:
     """Return why a check failed, without the names of layers and the numbers of one network."""
     operations = re.findall(r"'([^']+)' at ", sentence)
     check = {"multiplications": "priced", "int8 file": "float file"}.get(check, check)
+    check = "a technique" if check in TECHNIQUES else check
     if operations:
         said = {f"operation {operation}" for operation in operations}
     elif check.startswith("reach"):
@@ -118,7 +119,7 @@ def _reasons_in(check: str, sentence: str) -> set[str]:
         unwritten = re.search(r"[^:]+ cannot be written for LiteRT", sentence)
         said = {unwritten[0].strip() if unwritten else sentence}
     said = {re.sub(r"the parameter .*", "a parameter in the forward", reason) for reason in said}
-    return {f"{check}: {re.sub(r'[0-9][0-9,.e-]*', 'N', reason)}" for reason in said}
+    return {f"{check}: {re.sub(r'(?<![A-Za-z_])[0-9][0-9,.]*', 'N', reason)}" for reason in said}
 
 
 def table(tried: list[Row]) -> str:
