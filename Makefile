@@ -20,7 +20,7 @@ TEST_WORKERS ?= $(shell nproc)
 export OMP_WAIT_POLICY := PASSIVE
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help install demo characters weights pairs test test-fast test-long coverage check wheel bench clean distclean bench-record bench-compare bench-techniques $(BENCHES:%=bench-%)
+.PHONY: help install demo characters weights pairs test test-fast test-long networks coverage check wheel bench clean distclean bench-record bench-compare bench-techniques $(BENCHES:%=bench-%)
 
 help: ## Show this list
 	@echo "make TARGET [PYTHON=python3.11] [TORCH_INDEX=URL of an extra package index for PyTorch]"
@@ -95,6 +95,10 @@ test-fast: $(VENV)/.installed ## Run the tests that take about a second each
 test-long: $(VENV)/.installed ## Search for faults for minutes a test (run again to go on; a table in results/)
 	@echo "== Running the long tests, one at a time; rows go to results/test_long/rows.jsonl" >&2
 	$(BIN)/python tests/long_tests.py
+
+networks: $(VENV)/.installed ## Try networks with every technique, untrained (run again to go on; a table in results/)
+	@echo "== Trying every network; rows go to results/networks/rows.jsonl" >&2
+	$(BIN)/python tests/networks_table.py
 
 coverage: $(VENV)/.installed ## Run the tests and print which branches they take
 	@echo "== Running the tests with coverage, $(TEST_WORKERS) at a time" >&2
