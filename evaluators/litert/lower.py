@@ -82,6 +82,11 @@ def lowered(network: nn.Module, input_shape: tuple[int, int, int]) -> Lowered:
         if operation.kind == "output":
             bench.model.outputs = [_output(bench, values[name]) for name in operation.inputs]
             break
+        if operation.constant is not None:
+            found = graph.constant_as_read(operation)
+            if found is not None:
+                values[operation.name] = bench.constant(found, next(iter(operation.grids), None))
+            continue
         sources = [values[name] for name in operation.inputs]
         try:
             value, last = _lower_operation(bench, graph, operation, sources)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from torch import nn
+
 from ...hw_models.tables.operator_table import OPERATORS_OF
 from ...spaces.errors import AtollError
 from ...spaces.graph.graph import Operation
@@ -20,6 +22,7 @@ _COMBINATIONS: dict[str, Callable[..., int]] = {
     "subtract": operators.subtract,
     "multiply": operators.mul,
     "divide": operators.mul,  # by a number
+    "prelu": operators.prelu,
 }
 #: functions of one value that are one operator
 _FUNCTIONS = ("sigmoid", "tanh", "hard_swish", "elu", "gelu", "leaky_relu", "softmax")
@@ -94,7 +97,7 @@ def lower_combination(
     target: TensorGrid | None,
     activation: str | None,
 ) -> LoweredValue:
-    """Writes a sum, difference, product or quotient of two values, or of one and a number.
+    """Writes a sum, difference, product or quotient of two values, or of one and a number; PReLU too.
 
     Args:
         bench: the file under construction.
@@ -106,7 +109,10 @@ def lower_combination(
     Raises:
         AtollError: the values are not of one kind.
     """
-    kind = operation.kind
+    kind, module = operation.kind, operation.module
+    if isinstance(module, nn.PReLU):  # its slopes are no value of the network
+        slopes = module.weight.detach().reshape(-1, *[1] * (len(sources[0].shape) - 1))
+        sources = [*sources, bench.constant(slopes, None)]
     numbers = operation.numbers or (None,) * len(sources)
     sources = [bench.in_torch_order(source) for source in sources]
     sources, target = on_int8(bench, kind, sources, target)

@@ -264,6 +264,15 @@ def mul(
     return _combination(model, "MUL", a, b, grid, activation)
 
 
+def prelu(
+    model: TfliteModel, x: int, slopes: int, grid: TensorGrid | None = None, activation: str | None = None
+) -> int:
+    """``x``, its negative values times ``slopes``, with broadcasting; no activation can be fused."""
+    y = model.add_activation(model.tensors[x].shape, grid)
+    model.add_operator("PRELU", (x, slopes), (y,))
+    return y
+
+
 def relu(model: TfliteModel, x: int, kind: str = "relu", grid: TensorGrid | None = None) -> int:
     """``relu`` or ``relu6`` as an operator; int8 results keep the input's grid unless given one."""
     y = model.add_activation(model.tensors[x].shape, grid or model.tensors[x].grid)

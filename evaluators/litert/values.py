@@ -5,11 +5,13 @@ from dataclasses import dataclass, field, replace
 from math import prod
 
 import numpy as np
+from torch import Tensor
 
 from ...spaces.errors import AtollError
 from ...spaces.layers.activation_grid import ActivationGrid
 from . import operators
 from .tensors import TensorGrid
+from .weights import to_numpy
 from .writer import TfliteModel
 
 
@@ -23,12 +25,16 @@ class LoweredValue:
         unflattened: (height, width, channels) where torch flattened channels first but the tensor still lies
             channels last; the reader permutes.
         non_negative: whether no value is below 0.
+        constant: its values in torch's order where the file holds them; whoever reads it adds the tensor.
+        grid: that of a constant, None for float.
     """
 
     index: int
     shape: tuple[int, ...]
     unflattened: tuple[int, ...] | None = None
     non_negative: bool = False
+    constant: np.ndarray | None = None
+    grid: TensorGrid | None = None
 
 
 @dataclass
@@ -54,12 +60,26 @@ class Workbench:
 
     def grid_of(self, value: LoweredValue) -> TensorGrid | None:
         """The int8 grid that a value is on, None for float."""
+        if value.constant is not None:
+            return value.grid
         return self.model.tensors[value.index].grid
+
+    def constant(self, values: Tensor, grid: ActivationGrid | None) -> LoweredValue:
+        """A value that the file holds, on its grid.
+
+        Args:
+            values: without the batch, channels first.
+            grid: None for float.
+        """
+        found = to_numpy(values if grid is None else grid.rounded(values))
+        return LoweredValue(-1, tuple(found.shape), constant=found, grid=self.grid(grid))
 
     def to_float(self, value: LoweredValue) -> LoweredValue:
         """The value as float32."""
         if self.grid_of(value) is None:
             return value
+        if value.constant is not None:
+            return replace(value, grid=None)
         return replace(value, index=operators.dequantize(self.model, value.index))
 
     def on_grid(self, value: LoweredValue, grid: TensorGrid | None) -> LoweredValue:
@@ -69,13 +89,28 @@ class Workbench:
         """
         if grid is None or self.grid_of(value) is grid:
             return value
+        if value.constant is not None:
+            return replace(value, grid=grid)
         return replace(value, index=operators.quantize(self.model, value.index, grid))
 
     def shaped(self, value: LoweredValue, shape: Sequence[int]) -> int:
-        """Index of a tensor of that shape with the value's elements in its order."""
+        """Index of a tensor of that shape with the value's elements in its order; constants keep theirs."""
+        if value.constant is not None:
+            return self._added(value)
         if self.model.tensors[value.index].shape == tuple(shape):
             return value.index
         return operators.reshape(self.model, value.index, shape)
+
+    def _added(self, value: LoweredValue) -> int:
+        """Index of a new constant [1, height, width, channels], or of the shape that it has with a batch."""
+        assert value.constant is not None
+        values = value.constant[None]
+        if values.ndim == 4:
+            values = values.transpose(0, 2, 3, 1)
+        if value.grid is None:
+            return self.model.add_constant(values, "float32")
+        integers, point = value.grid.quantize(values), np.array([value.grid.zero_point])
+        return self.model.add_constant(integers, "int8", value.grid.scale, zero_points=point)
 
     def maps(self, value: LoweredValue) -> int:
         """Index of a tensor [1, height, width, channels]."""

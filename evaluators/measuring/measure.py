@@ -10,6 +10,7 @@ from ...hw_models.devices.device import Device
 from ...hw_models.tables.layer_table import LayerTable
 from ...hw_models.tables.network_table import layer_table
 from ...spaces.errors import AtollError
+from ...spaces.layers.bits import FLOAT_BITS
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
 from ...spaces.layers.structure import input_shape_of, named_factors, running_parts, to_meta, weight_factors
@@ -109,12 +110,20 @@ def _other_parameters(network: nn.Module) -> int:
     parts = [part for _, part in running_parts(network)]
     biases = sum(m.bias.numel() for m in parts if isinstance(m, Layer) and m.bias is not None)
     norms = sum(2 * m.num_features for m in parts if isinstance(m, Norm))
-    return biases + norms
+    return biases + norms + _loose_parameters(network)
+
+
+def _loose_parameters(network: nn.Module) -> int:
+    """Returns how many parameters belong to no layer or normalisation of ours: scales, embeddings, slopes."""
+    ours = [module for module in network.modules() if isinstance(module, Layer | Norm)]
+    inside = {id(parameter) for module in ours for parameter in module.parameters()}
+    return sum(parameter.numel() for parameter in network.parameters() if id(parameter) not in inside)
 
 
 def payload_bytes(network: nn.Module) -> int:
     """Returns exactly what must be stored of the network, in whole bytes."""
     bits = sum(part.payload_bits() for _, part in running_parts(network))
+    bits += FLOAT_BITS * _loose_parameters(network)
     return (bits + 7) // 8
 
 

@@ -8,9 +8,11 @@ from ...spaces.layers.bits import FLOAT_BITS
 from ...spaces.layers.cost import Compute, OperationCost, OperationKind
 from .layer_table import LayerTable, TracedValue, table_of_values
 from .operator_table import OPERATORS, UNKNOWN
-from .tflite_file import FileOperator, TfliteFile
+from .tflite_file import FileOperator, FileTensor, TfliteFile
 
 _DENSE = "FULLY_CONNECTED"
+#: types of trained values; what steers an operator (axes, sizes, orders) is 32 bits wide
+_VALUES = ("FLOAT32", "FLOAT16", "INT8", "INT4", "INT2")
 _WEIGHTED = (_DENSE, "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "BATCH_MATMUL")
 
 
@@ -96,8 +98,11 @@ def _cost(file: TfliteFile, operator: FileOperator) -> OperationCost:
     output = file.tensors[operator.outputs[0]]
     read = sum(file.tensors[index].elements for index in operator.inputs if index in file.computed)
     entry = OPERATORS.get(operator.name, UNKNOWN)
+    weights = _constants(file, operator)
     return OperationCost(
         kind=entry.kind,
+        weight_elements=sum(tensor.elements for tensor in weights),
+        weight_bits=weights[0].bits if weights else FLOAT_BITS,
         input_elements=read,
         output_elements=sum(file.tensors[index].elements for index in operator.outputs),
         activation_bits=output.bits,
@@ -106,6 +111,12 @@ def _cost(file: TfliteFile, operator: FileOperator) -> OperationCost:
         calibrated=entry.calibrated,
         operation=operator.name,
     )
+
+
+def _constants(file: TfliteFile, operator: FileOperator) -> list[FileTensor]:
+    """Returns the trained values that an operator reads; a number of the network has one axis."""
+    read = [file.tensors[index] for index in operator.inputs if index not in file.computed]
+    return [tensor for tensor in read if tensor.dtype in _VALUES and len(tensor.shape) > 1]
 
 
 def _weighted_cost(file: TfliteFile, operator: FileOperator) -> OperationCost:

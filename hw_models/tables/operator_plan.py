@@ -38,12 +38,14 @@ class Planned:
         grid: None for float.
         unflattened: maps whose flattening in torch's order is still to be carried out; a dense layer reads
             them as they lie.
+        constant: whether the file holds it.
     """
 
     name: str
     shape: Shape
     grid: AnyGrid | None = None
     unflattened: Shape | None = None
+    constant: bool = False
 
 
 class OperatorPlan:
@@ -81,16 +83,20 @@ class OperatorPlan:
         Args:
             name: of what it makes; numbered where that is taken.
             operator: in `OPERATORS`.
-            sources: the computed values that it reads.
+            sources: the values that it reads, numbers aside.
             shape: of what it makes.
             grid: of what it makes, None for float.
             bits: of an element, where neither a grid nor float says them.
         """
         entry = OPERATORS[operator]
         bits = _bits(grid) if bits is None else bits
+        computed = [source for source in sources if not source.constant]
+        constants = [source for source in sources if source.constant]
         cost = OperationCost(
             kind=entry.kind,
-            input_elements=sum(prod(source.shape) for source in sources),
+            weight_elements=sum(prod(source.shape) for source in constants),
+            weight_bits=_bits(constants[0].grid) if constants else FLOAT_BITS,
+            input_elements=sum(prod(source.shape) for source in computed),
             output_elements=prod(shape),
             activation_bits=bits,
             compute="int8" if bits == 8 else "float32",
@@ -99,7 +105,7 @@ class OperatorPlan:
             operation=operator,
         )
         in_place = entry.in_place and sources[0].shape == shape
-        return self._add(name, [source.name for source in sources], shape, grid, bits, cost, in_place)
+        return self._add(name, [source.name for source in computed], shape, grid, bits, cost, in_place)
 
     def weigh(
         self, name: str, source: Planned, shape: Shape, grid: AnyGrid | None, cost: OperationCost
@@ -126,6 +132,8 @@ class OperatorPlan:
         """Returns the value on a grid; unchanged for None."""
         if grid is None or value.grid is grid:
             return value
+        if value.constant:
+            return replace(value, grid=grid)
         found = self.run(f"{value.name}.quantize", "QUANTIZE", [value], value.shape, grid)
         return replace(found, unflattened=value.unflattened)
 
@@ -133,6 +141,8 @@ class OperatorPlan:
         """Returns the value as float."""
         if value.grid is None:
             return value
+        if value.constant:
+            return replace(value, grid=None)
         found = self.run(f"{value.name}.dequantize", "DEQUANTIZE", [value], value.shape, None)
         return replace(found, unflattened=value.unflattened)
 

@@ -63,6 +63,7 @@ OPERATORS_OF: dict[str, tuple[str, ...]] = {
     "leaky_relu": ("LEAKY_RELU",),
     "elu": ("ELU",),
     "gelu": ("GELU",),
+    "prelu": ("PRELU",),
     "sigmoid": ("LOGISTIC",),
     "tanh": ("TANH",),
     "hard_swish": ("HARD_SWISH",),

@@ -54,6 +54,11 @@ def traced_values(
             break
         if operation.name in planned:
             continue  # carried out by the kernel before it
+        if operation.constant is not None:
+            found, on = graph.constant_as_read(operation), next(iter(operation.grids), None)
+            if found is not None:
+                planned[operation.name] = Planned(operation.name, tuple(found.shape), on, constant=True)
+            continue
         covered = carried_out(graph, operation)
         value = _planned(
             plan, graph, covered, [planned[name] for name in operation.inputs if name in planned]
@@ -66,7 +71,8 @@ def traced_values(
 
 def _check_kinds(graph: Graph) -> None:
     """Refuses a network with operations that nothing prices; the message lists all of them."""
-    found = [one for one in graph.operations if one.kind not in (*_KINDS, "input", "output")]
+    known = (*_KINDS, "input", "output")
+    found = [one for one in graph.operations if one.kind not in known and one.constant is None]
     if found:
         named = ", ".join(f"{(one.described or one.kind)!r} at {one.path or one.name}" for one in found)
         raise AtollError(
@@ -88,7 +94,9 @@ def _planned(plan: OperatorPlan, graph: Graph, covered: list[Operation], sources
         return plan.on_grid(plan_norm(plan, operation, module, sources[0], grid), grid)
     if kind in _VIEWS:
         return _viewed(plan, operation, sources[0])
-    if kind in ("concatenate", "softmax", *COMBINING):
+    if isinstance(module, nn.PReLU):
+        sources.append(Planned(f"{operation.name}.slopes", (module.num_parameters,), constant=True))
+    if kind in ("concatenate", "softmax", "prelu", *COMBINING):
         sources = [plan.in_torch_order(source) for source in sources]
     if kind in ("relu", "max_pool", "global_max_pool", "expand"):
         grid = sources[0].grid
@@ -115,6 +123,7 @@ def _viewed(plan: OperatorPlan, operation: Operation, source: Planned) -> Planne
 
 def _run(plan: OperatorPlan, operation: Operation, sources: list[Planned], grid: AnyGrid | None) -> Planned:
     name, kind, shape = operation.name, operation.kind, operation.shape
+    computed = next(source for source in sources if not source.constant)
     first, *others = OPERATORS_OF[kind]
     if kind == "concatenate":
         sources = [plan.on_grid(source, grid) for source in sources]
@@ -129,9 +138,9 @@ def _run(plan: OperatorPlan, operation: Operation, sources: list[Planned], grid:
     elif kind in ("max_pool", "avg_pool"):
         sources = [_padded(plan, operation, sources[0])]
     found = plan.run(name, first, sources, shape, grid)
-    if kind in ("concatenate", "softmax", *COMBINING):
+    if kind in ("concatenate", "softmax", "prelu", *COMBINING):
         return found
-    return replace(found, unflattened=sources[0].unflattened)
+    return replace(found, unflattened=computed.unflattened)
 
 
 def _padded(plan: OperatorPlan, operation: Operation, source: Planned) -> Planned:

@@ -164,9 +164,11 @@ class _Analysis:
         if kind == "norm" and shapes[0][0] == getattr(operation.module, "num_features", 0):
             self._join_at(self.over, operation.path, sources[0])
             return sources[0]
+        if kind == "prelu" and len(sources) == 1:
+            return sources[0] if getattr(operation.module, "num_parameters", 0) == 1 else None
         if kind in _PER_CHANNEL:
             return sources[0]
-        if kind in COMBINING:
+        if kind in (*COMBINING, "prelu"):
             return self._combined(operation, sources, shapes)
         if kind == "concatenate":
             parts = [p for s in sources for p in (s.parts if isinstance(s, Concatenated) else (s,))]

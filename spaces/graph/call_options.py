@@ -23,6 +23,7 @@ _READ: dict[str, tuple[str, ...]] = {
     "concatenate": ("dim",),
     "leaky_relu": ("negative_slope",),
     "elu": ("alpha",),
+    "prelu": ("num_parameters", "init"),
     "gelu": ("approximate",),
     # the same values in another order of axes is no flattening: sizes say the rest
     "flatten": ("start_dim", "end_dim", "shape", "size", "dim"),

@@ -16,7 +16,7 @@ from ..errors import AtollError
 from ..layers.activation_grid import ActivationGrid
 from ..layers.layer import Layer
 from ..layers.norm import Norm
-from ..layers.program import Program
+from ..layers.program import Program, run_call
 from ..layers.structure import to_meta
 from .heads import heads
 from .operation_kinds import COMBINING, STAND_INS, Shape, kind_by_shape, names_sizes, unread
@@ -42,6 +42,8 @@ class Operation:
         rigid: whether the network's code names the number of channels of its result.
         numbers: what two values are combined of: numbers, and None for each of `inputs`.
         grids: what its value is rounded to as it is made, one after the other.
+        constant: the value itself where it is made of parameters and buffers alone, as it meets a batch of
+            values: with the batch's axis or without.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Operation:
     rigid: bool = False
     numbers: tuple[float | None, ...] = ()
     grids: tuple[ActivationGrid, ...] = ()
+    constant: Tensor | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,28 @@ class Graph:
         """Returns the shapes of the values that an operation reads."""
         return [self[name].shape for name in operation.inputs]
 
+    def constant_as_read(self, operation: Operation) -> Tensor | None:
+        """Returns a constant with as many axes as the computed values that it meets, without the batch's.
+
+        None where it meets none, so that nothing of it runs.
+
+        Raises:
+            AtollError: it is returned, or has more axes than they.
+        """
+        readers = [one for one in self.consumers(operation.name) if one.constant is None]
+        beside = [self[name] for reader in readers for name in reader.inputs]
+        axes = max((len(one.shape) for one in beside if one.constant is None), default=0)
+        found = operation.constant
+        if not readers or found is None:
+            return None
+        while found.dim() > axes and found.shape[0] in (1, _BATCH):
+            found = found[0]  # the same for every image, or it would not meet any number of them
+        if found.dim() > axes or any(reader.kind == "output" for reader in readers):
+            raise AtollError(f"{operation.described} is read otherwise than beside a value of the images")
+        if readers[0].kind == "prelu":  # a slope a channel
+            return found.reshape(-1, *[1] * (axes - 1))
+        return found.reshape(*[1] * (axes - found.dim()), *found.shape)
+
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the values that the network returns, in its order."""
@@ -108,6 +133,8 @@ class _Reading:
     def __init__(self, traced: fx.Graph, values: dict[str, Any], network: nn.Module) -> None:
         self.traced, self.values, self.modules = traced, values, dict(network.named_modules())
         self.grids = network.value_grids if isinstance(network, Program) else None
+        self.network = network
+        self.constants: dict[str, Tensor] = {}
         #: values that are computed from the images, not from parameters alone
         self.batched: set[str] = set()
         #: value -> the one that overwrote it
@@ -131,6 +158,8 @@ class _Reading:
         if inputs and writes_over_input(node, module):
             self.overwritten[inputs[0]] = node.name
         kind = self._kind(node, own, inputs)
+        if kind == "parameter" and not writes_over_input(node, module):
+            self._evaluate(node)
         return Operation(
             name=node.name,
             kind=kind,
@@ -142,7 +171,20 @@ class _Reading:
             rigid=kind in ("flatten", "reshape") and names_sizes(node),
             numbers=self._numbers(node) if kind in COMBINING else (),
             grids=self._grids_behind(node, own),
+            constant=self.constants.get(node.name),
         )
+
+    @torch.no_grad()
+    def _evaluate(self, node: fx.Node) -> None:
+        """Computes what depends on parameters and buffers alone, with those of the network itself."""
+        read = [source.name for source in node.all_input_nodes if self._is_tensor(source)]
+        if not self.constants.keys() >= set(read):
+            return
+        known = {**self.values, **self.constants}
+        args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda source: known[source.name])
+        value = run_call(self.network, node, args, kwargs)
+        if isinstance(value, Tensor):
+            self.constants[node.name] = value.detach()
 
     def _grids_behind(self, node: fx.Node, module: nn.Module | None) -> tuple[ActivationGrid, ...]:
         of_module = module.output_grid if isinstance(module, Layer | Norm) else None
@@ -169,7 +211,9 @@ class _Reading:
         value = self.values[name]
         if not isinstance(value, Tensor):
             return ()
-        batch = name in self.batched or (value.dim() > 1 and value.shape[0] == 1)
+        batch = name in self.batched
+        if value.dim() > 1 and not batch:  # one for all images, or as many
+            batch = value.shape[0] == 1 or (value.shape[0] == _BATCH and value.stride(0) == 0)
         return tuple(value.shape[1:]) if batch else tuple(value.shape)
 
     def _stand_in(self, node: fx.Node) -> nn.Module | None:

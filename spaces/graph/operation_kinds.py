@@ -36,6 +36,7 @@ _KINDS: dict[str, tuple[Any, ...]] = {
     "silu": (nn.SiLU, F.silu),
     "hard_swish": (nn.Hardswish, F.hardswish),
     "tanh": (nn.Tanh, F.tanh, torch.tanh, "tanh", "tanh_"),
+    "prelu": (nn.PReLU, F.prelu, "prelu"),
     # one value from two
     "add": (Add, operator.add, operator.iadd, torch.add, "add", "add_"),
     "subtract": (operator.sub, operator.isub, torch.sub, torch.subtract, "sub", "sub_"),
@@ -115,7 +116,7 @@ def unread(node: fx.Node, module: nn.Module | None) -> str:
     kind = meant(node, module)
     if kind == "other" or isinstance(module, Layer | Norm | Add | Multiply | Concatenate):
         return ""
-    values = 2 if kind in (*COMBINING, "expand") else 1
+    values = 2 if kind in (*COMBINING, "expand", "prelu") else 1
     return unread_option(node, module, kind, values, STAND_INS.get(node.target, (None, ()))[1])
 
 
@@ -217,7 +218,7 @@ FIXED_RANGES: dict[str, tuple[float, float]] = {
 #: kernels whose results may lie on any grid
 _ANY_GRID = (
     "norm", "add", "subtract", "multiply", "divide", "global_avg_pool", "concatenate", "relu6", "leaky_relu",
-    "elu", "gelu", "hard_swish",
+    "elu", "gelu", "hard_swish", "prelu",
 )  # fmt: skip
 
 

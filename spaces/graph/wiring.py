@@ -15,6 +15,7 @@ from .tracing import ASSIGNMENTS, trace_calls, writes_over_input
 #: kinds whose value a layer's grid cannot hold: integer kernels for them want one of its own
 _OWN_GRID = {
     *COMBINING, *POINTWISE, "avg_pool", "global_avg_pool", "mean", "upsample", "softmax", "concatenate",
+    "prelu",
 } - {"relu"}  # fmt: skip
 
 
@@ -40,6 +41,7 @@ def wired(network: nn.Module) -> nn.Module:
         return network
     _without_overwriting(calls, modules)
     _without_silu(calls, modules)
+    _with_own_slopes(calls, modules)
     return Program(network, calls)
 
 
@@ -155,4 +157,14 @@ def _without_silu(calls: fx.Graph, modules: dict[str, nn.Module]) -> None:
             gate = calls.call_function(F.sigmoid, (source,))
             product = calls.call_function(operator.mul, (source, gate))
         node.replace_all_uses_with(product)
+        calls.erase_node(node)
+
+
+def _with_own_slopes(calls: fx.Graph, modules: dict[str, nn.Module]) -> None:
+    """Lets the slopes of a PReLU be a value of their own, which integer kernels read from a grid too."""
+    for node in [node for node in calls.nodes if isinstance(_module(node, modules), nn.PReLU)]:
+        with calls.inserting_before(node):
+            slopes = calls.get_attr(f"{node.target}.weight")
+            result = calls.call_function(F.prelu, (node.all_input_nodes[0], slopes))
+        node.replace_all_uses_with(result)
         calls.erase_node(node)

@@ -9,9 +9,10 @@ from torch import Tensor, fx, nn
 
 from .activation_grid import ActivationGrid
 
-#: `followed`: the grid's range follows the value; `kept`: the value takes a grid whose range follows another
-#: one; `averaged`: the same, and halves are rounded away from zero, as integer average pooling rounds them
-How = Literal["followed", "kept", "averaged"]
+#: `followed`: the grid's range follows the value; `constant`: the same, of a value that is no batch; `kept`:
+#: the value takes a grid whose range follows another one; `averaged`: the same, and halves are rounded away
+#: from zero, as integer average pooling rounds them
+How = Literal["followed", "constant", "kept", "averaged"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class ValueGrids(nn.Module):
         if grid is None:
             return value
         how = self.roundings[name].how
+        if how == "constant":
+            return grid(value[None])[0]
         return grid(value) if how == "followed" else grid.rounded(value, halves_away=how == "averaged")
 
     def spec(self) -> dict[str, Any]:
@@ -107,7 +110,7 @@ class Program(nn.Module):
             args, kwargs = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
             if node.op == "output":
                 return args[0]
-            value = images if node.op == "placeholder" else self._call(node, args, kwargs)
+            value = images if node.op == "placeholder" else run_call(self, node, args, kwargs)
             values[node] = self.value_grids(node.name, value)
             for source in node.all_input_nodes:
                 left[source] -= 1
@@ -115,12 +118,14 @@ class Program(nn.Module):
                     del values[source]
         raise RuntimeError("the calls return nothing")
 
-    def _call(self, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        target: Any = node.target
-        if node.op == "call_module":
-            return self.get_submodule(target)(*args, **kwargs)
-        if node.op == "call_function":
-            return target(*args, **kwargs)
-        if node.op == "call_method":
-            return getattr(args[0], target)(*args[1:], **kwargs)
-        return operator.attrgetter(target)(self)  # a parameter, a buffer, or the mode
+
+def run_call(network: nn.Module, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Carries out one call of a network with the values of its arguments."""
+    target: Any = node.target
+    if node.op == "call_module":
+        return network.get_submodule(target)(*args, **kwargs)
+    if node.op == "call_function":
+        return target(*args, **kwargs)
+    if node.op == "call_method":
+        return getattr(args[0], target)(*args[1:], **kwargs)
+    return operator.attrgetter(target)(network)  # a parameter, a buffer, or the mode

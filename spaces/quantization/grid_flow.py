@@ -57,6 +57,16 @@ class GridFlow:
                 self.carrier[name] = self.carrier[source.name]
             elif self._has_kernel(operation):
                 self._carries(name, operation)
+        elif self._constants(operation) and self._has_kernel(operation):
+            for constant in self._constants(operation):
+                self._carries(constant.name, constant)
+            self._carries(name, operation)
+
+    def _constants(self, operation: Operation) -> list[Operation]:
+        """Returns what an operation reads of parameters, where all else that it reads is on grids."""
+        read = [self.graph[name] for name in operation.inputs if name not in self.carrier]
+        alone = len({one.name for one in read}) == len(set(operation.inputs))
+        return [] if alone or any(one.constant is None for one in read) else read
 
     def _carries(self, name: str, maker: Operation) -> None:
         self.carrier[name] = name

@@ -33,6 +33,7 @@ def grid_groups(flow: GridFlow) -> list[GridGroup]:
         old, new = leader[other], leader[name]
         leader.update({member: new for member, own in leader.items() if own == old})
 
+    constant = {name for name, maker in flow.maker.items() if maker.kind == "parameter"}
     averaged = {name for name, maker in flow.maker.items() if averages(maker.kind, maker.module)}
     fixed = {
         name: FIXED_RANGES[maker.kind] for name, maker in flow.maker.items() if maker.kind in FIXED_RANGES
@@ -48,15 +49,20 @@ def grid_groups(flow: GridFlow) -> list[GridGroup]:
     members: dict[str, list[str]] = {}
     for name in flow.maker:
         members.setdefault(leader[name], []).append(name)
-    return [_group(names, averaged, parts, fixed) for names in members.values()]
+    return [_group(names, averaged, parts, constant, fixed) for names in members.values()]
 
 
 def _group(
-    names: list[str], averaged: set[str], parts: set[str], fixed: dict[str, tuple[float, float]]
+    names: list[str],
+    averaged: set[str],
+    parts: set[str],
+    constant: set[str],
+    fixed: dict[str, tuple[float, float]],
 ) -> GridGroup:
     followed = [name for name in names if name not in averaged | parts]
     roundings = {}
     for name in names:
         how = "averaged" if name in averaged else "followed" if name in followed else "kept"
+        how = "constant" if how == "followed" and name in constant else how
         roundings[name] = Rounding(followed[-1], how)  # type: ignore[arg-type]  # the three words
     return GridGroup(followed[-1], roundings, fixed.get(followed[-1]))

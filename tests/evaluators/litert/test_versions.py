@@ -118,6 +118,7 @@ OTHERS: list[tuple[str, Callable[[TfliteModel, int, TensorGrid | None], int], in
     ("ELU", lambda m, x, g: op.function(m, x, "ELU", g), 1, 1),
     ("HARD_SWISH", lambda m, x, g: op.function(m, x, "HARD_SWISH", g), 1, 1),
     ("LEAKY_RELU", lambda m, x, g: op.function(m, x, "LEAKY_RELU", g, alpha=0.1), 1, 1),
+    ("PRELU", lambda m, x, g: op.prelu(m, x, x, g), 1, 1),
     ("CONCATENATION", lambda m, x, g: op.concatenation(m, (x, x), 3), 1, 2),
     ("GREATER_EQUAL", lambda m, x, g: op.sign(m, x, g), 1, 2),
     ("SELECT_V2", lambda m, x, g: op.sign(m, x, g), 1, 1),

@@ -153,3 +153,17 @@ def test_a_payload_is_at_least_what_tells_the_weights_apart(run: Run, text: str)
             shares = torch.unique(row, return_counts=True)[1] / row.numel()
             bits += float(-(shares * shares.log2()).sum()) * row.numel()
     assert payload_bytes(network) >= bits / 8
+
+
+def test_parameters_of_no_layer_count_as_floats() -> None:
+    class Scaled(nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__(nn.Conv2d(3, 4, 1), nn.PReLU(4), nn.Flatten(), nn.Linear(16, 5))
+            self.scale = nn.Parameter(torch.ones(5))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) * self.scale
+
+    network = adopt(Scaled(), (3, 2, 2))
+    assert parameter_count(network) == 3 * 4 + 4 + 4 + 16 * 5 + 5 + 5
+    assert payload_bytes(network) == 4 * parameter_count(network)
