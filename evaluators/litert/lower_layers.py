@@ -16,6 +16,7 @@ from ...spaces.layers.factor import Factor
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
 from ...spaces.layers.same_padding import window_padding
+from ...spaces.layers.transposed_conv import TransposedConv, TransposedWindow
 from ...spaces.layers.tt_dense import TTDense
 from . import operators
 from .support import WeightedOperator
@@ -68,7 +69,7 @@ class _Stage(NamedTuple):
     """One convolution (with a window) or dense stage of a layer, and the grid behind it where it is inner."""
 
     factor: Factor
-    window: Window | None
+    window: Window | TransposedWindow | None
     grid: ActivationGrid | None
 
 
@@ -78,7 +79,7 @@ def _stages(layer: Layer) -> list[_Stage]:
     Raises:
         AtollError: there is no way to write such a layer.
     """
-    if isinstance(layer, Conv):
+    if isinstance(layer, Conv | TransposedConv):
         return [_Stage(layer.weight, layer.window, None)]
     if isinstance(layer, ConvChain):
         return [_Stage(factor, window, grid) for window, factor, _, grid in layer.steps()]
@@ -121,6 +122,8 @@ def _lower_stage(
 ) -> LoweredValue:
     if stage.window is None:
         return _lower_dense(bench, weights, source, target, activation, layer.dynamic)
+    if isinstance(stage.window, TransposedWindow):
+        return _lower_transposed(bench, stage.window, weights, source, target, activation)
     return _lower_conv(bench, stage.window, weights, source, target, activation, layer.dynamic)
 
 
@@ -154,6 +157,27 @@ def _lower_conv(
     )
     build = operators.depthwise_conv_2d if depthwise else operators.conv_2d
     y = build(bench.model, x, *constants, **settings)
+    return LoweredValue(y, bench.model.tensors[y].shape[1:])
+
+
+def _lower_transposed(
+    bench: Workbench,
+    window: TransposedWindow,
+    weights: Weights,
+    source: LoweredValue,
+    target: TensorGrid | None,
+    activation: str | None,
+) -> LoweredValue:
+    source, source_grid, target = _kernel_grids(bench, weights, source, target)
+    constants = weights.add_to(bench.model, "transposed", source_grid)
+    height, width = source.shape[:2]
+    written = window.as_written(height, width)
+    settings: dict[str, Any] = dict(strides=window.stride, padding=written.padding, activation=activation)
+    y = operators.transpose_conv(
+        bench.model, bench.maps(source), *constants, written.size, grid=target, **settings
+    )
+    if written.cut != (0, 0) or window.output_size(height, width) != written.size:
+        y = operators.crop_2d(bench.model, y, written.cut, window.output_size(height, width))
     return LoweredValue(y, bench.model.tensors[y].shape[1:])
 
 

@@ -102,6 +102,36 @@ def depthwise_conv_2d(
     return y
 
 
+def transpose_conv(
+    model: TfliteModel,
+    x: int,
+    weight: int,
+    bias: int,
+    size: tuple[int, int],
+    grid: TensorGrid | None = None,
+    strides: tuple[int, int] = (1, 1),
+    padding: str = "valid",
+    activation: str | None = None,
+) -> int:
+    """Transposed convolution of ``x`` [1, height, width, in] with ``weight`` [out, kernel h, kernel w, in].
+
+    ``size`` is the result's height and width, from which the runtime reckons what it cuts off.
+    """
+    shape = (model.tensors[x].shape[0], *size, model.tensors[weight].shape[0])
+    y = model.add_activation(shape, grid)
+    model.add_operator(
+        "TRANSPOSE_CONV",
+        (model.add_index(shape), weight, x, bias),
+        (y,),
+        options="TransposeConv",
+        padding=_PADDING[padding],
+        strideH=strides[0],
+        strideW=strides[1],
+        fusedActivationFunction=_ACTIVATION[activation],
+    )
+    return y
+
+
 def fully_connected(
     model: TfliteModel,
     x: int,
@@ -222,6 +252,15 @@ def pad_2d(model: TfliteModel, x: int, height: tuple[int, int], width: tuple[int
     y = model.add_activation(shape, model.tensors[x].grid)
     index = model.add_index(pads)
     model.add_operator("PAD", (x, index), (y,))
+    return y
+
+
+def crop_2d(model: TfliteModel, x: int, start: tuple[int, int], size: tuple[int, int]) -> int:
+    """Part of ``x`` [1, height, width, channels], ``size`` rows and columns from ``start`` on."""
+    batch, _, _, channels = model.tensors[x].shape
+    y = model.add_activation((batch, *size, channels), model.tensors[x].grid)
+    places = [model.add_index(values) for values in ((0, *start, 0), (batch, *size, channels))]
+    model.add_operator("SLICE", (x, *places), (y,))
     return y
 
 

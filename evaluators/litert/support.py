@@ -57,7 +57,7 @@ CONV, DEPTHWISE           int8         int2         does not load
 
 from typing import Literal
 
-WeightedOperator = Literal["conv", "depthwise", "dense"]
+WeightedOperator = Literal["conv", "depthwise", "dense", "transposed"]
 
 # Widths in bits that are right, by operator and whether its activations are int8; from the table above.
 RIGHT_WIDTHS: dict[tuple[WeightedOperator, bool], tuple[int, ...]] = {
@@ -68,6 +68,8 @@ RIGHT_WIDTHS: dict[tuple[WeightedOperator, bool], tuple[int, ...]] = {
     ("conv", False): (4, 8),
     ("depthwise", False): (4, 8),
     ("dense", False): (2, 4, 8),
+    ("transposed", True): (8,),
+    ("transposed", False): (8,),
 }
 
 # XNNPACK's limit on s_in * s_w / s_out (xnnpack: requantization scale must be in [2^-32, 256)).

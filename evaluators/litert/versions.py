@@ -121,6 +121,8 @@ LINES: dict[str, tuple[Line, ...]] = {
         (9, _dynamic_asymmetric), (10, _weights("int4")), (12, _dynamic_per_channel(0)),
         (14, _weights("int2")),
     ),
+    # the third input is what it reads: as int8 since version 2; every one of ours has a bias
+    "TRANSPOSE_CONV": ((3, lambda one: len(one.inputs) == 4), (4, _set("fusedActivationFunction"))),
     "DEQUANTIZE": (
         _INT8, (3, _reads("int16", "float16")), (5, _per_channel_input), (6, _reads("int4")),
         (7, _reads("int2")),
@@ -128,7 +130,7 @@ LINES: dict[str, tuple[Line, ...]] = {
     "RESIZE_BILINEAR": (_INT8, (3, _set("halfPixelCenters"))),
     "RESIZE_NEAREST_NEIGHBOR": (_INT8, (3, _set("halfPixelCenters", "alignCorners"))),
     "MUL": (_INT8, (3, _stretched)),
-    **dict.fromkeys(("ADD", "SUB", "CONCATENATION", "PAD", "TRANSPOSE"), (_INT8,)),
+    **dict.fromkeys(("ADD", "SUB", "CONCATENATION", "PAD", "TRANSPOSE", "SLICE"), (_INT8,)),
     **dict.fromkeys(("MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN"), (_INT8,)),
     **dict.fromkeys(("RELU", "RELU6", "LOGISTIC", "TANH", "SOFTMAX", "GELU", "GREATER_EQUAL"), (_INT8,)),
     # int8 came without a version, and the later ones are for types that this writer does not have

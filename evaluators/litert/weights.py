@@ -20,6 +20,7 @@ _LAYOUTS: dict[WeightedOperator, tuple[tuple[int, ...], int]] = {
     "conv": ((0, 2, 3, 1), 0),
     "depthwise": ((1, 2, 3, 0), 3),
     "dense": ((0, 1), 0),
+    "transposed": ((0, 2, 3, 1), 0),
 }
 
 

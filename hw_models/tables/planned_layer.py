@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import zip_longest
+from math import prod
 
 from ...spaces.graph.graph import Operation
 from ...spaces.layers.activation_grid import ActivationGrid
@@ -13,10 +14,12 @@ from ...spaces.layers.factor import Factor
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
 from ...spaces.layers.same_padding import Pair, window_padding
+from ...spaces.layers.transposed_conv import TransposedConv, TransposedWindow
 from ...spaces.layers.tt_dense import TTDense
 from .operator_plan import AnyGrid, FixedGrid, OperatorPlan, Planned, Shape
 from .operator_table import OPERATORS_OF
 
+_AnyWindow = Window | TransposedWindow
 #: of signs that a kernel reads as integers
 _SIGNS = FixedGrid()
 
@@ -69,9 +72,15 @@ def plan_layer(
             source = plan.to_float(source)
         shape = _shape_behind(window, factor, source.shape, operation.shape if end else None, cost)
         source = _with_zeros(plan, window, source)
+        wanted = shape
+        if isinstance(window, TransposedWindow):
+            shape = (shape[0], *window.as_written(*source.shape[1:]).size)
+            cost = replace(cost, output_elements=prod(shape))
         source = plan.weigh(
             name, source, shape, behind_kernel, _as_run(plan, cost, layer, factor, window, source)
         )
+        if shape != wanted:
+            source = plan.run(f"{name}.slice", "SLICE", [source], wanted, source.grid)
         if cost.moved_elements:
             source = plan.run(f"{name}.transpose", "TRANSPOSE", [source], shape, source.grid)
         source = plan.on_grid(source, behind)
@@ -85,22 +94,22 @@ def _as_run(
     cost: OperationCost,
     layer: Layer,
     factor: Factor,
-    window: Window | None,
+    window: _AnyWindow | None,
     source: Planned,
 ) -> OperationCost:
     bits = FLOAT_BITS if source.grid is None else source.grid.bits
-    compute, calibrated = kernel(factor, window is not None, bits, layer.dynamic)
+    compute, calibrated = kernel(factor, layer.narrowest_bits, bits, layer.dynamic)
     # the runtime's convolutions must have a bias, if only zeros
     zeros = window is not None and plan.zero_biases
     biases = factor.shape[0] if zeros else cost.bias_elements
     return replace(cost, bias_elements=biases, compute=compute, calibrated=calibrated, moved_elements=0)
 
 
-def _stages(layer: Layer) -> list[tuple[Factor, Window | None, AnyGrid | None]]:
+def _stages(layer: Layer) -> list[tuple[Factor, _AnyWindow | None, AnyGrid | None]]:
     """Returns factor, window and the grid behind it, None behind the last, of every stage."""
     if isinstance(layer, ConvChain):
         return [(factor, window, grid) for window, factor, _, grid in layer.steps()]
-    if isinstance(layer, Conv):
+    if isinstance(layer, Conv | TransposedConv):
         return [(layer.weight, layer.window, None)]
     if isinstance(layer, TTDense):
         grids = [grid for grid in layer.stage_grids if isinstance(grid, ActivationGrid)]
@@ -110,7 +119,7 @@ def _stages(layer: Layer) -> list[tuple[Factor, Window | None, AnyGrid | None]]:
 
 
 def _shape_behind(
-    window: Window | None, factor: Factor, before: Shape, end: Shape | None, cost: OperationCost
+    window: _AnyWindow | None, factor: Factor, before: Shape, end: Shape | None, cost: OperationCost
 ) -> Shape:
     if end is not None:
         return end
@@ -119,8 +128,8 @@ def _shape_behind(
     return (cost.output_elements,)
 
 
-def _with_zeros(plan: OperatorPlan, window: Window | None, source: Planned) -> Planned:
-    if window is None:
+def _with_zeros(plan: OperatorPlan, window: _AnyWindow | None, source: Planned) -> Planned:
+    if not isinstance(window, Window):
         return source
     zeros = window.zeros(*source.shape[1:])
     pads = window_padding(source.shape[1:], window.size, window.stride, zeros, window.dilation)

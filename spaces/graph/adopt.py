@@ -16,17 +16,20 @@ from ..layers.norm import Norm
 from ..layers.same_padding import SameConv2d
 from ..layers.scaling import PIXELS, Scaling
 from ..layers.structure import replace, to_meta
+from ..layers.transposed_conv import TransposedConv
 from .carried_over import check_own_behaviour, check_replaceable, check_same_outputs
 from .heads import heads
 from .wiring import wired
 
 _CONVOLVES = ("in_channels", "out_channels", "kernel_size", "stride", "dilation", "groups", "bias")
+_TRANSPOSED = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "output_padding", "bias")
 _NORMALISES = ("num_features", "eps", "momentum", "affine")
 #: torch's module -> (ours, the options of the constructor that ours reads, parameters that may be frozen)
 _ADOPTED: dict[type[nn.Module], tuple[Any, tuple[str, ...], tuple[str, ...]]] = {
     nn.Linear: (Dense, ("in_features", "out_features", "bias"), ()),
     nn.Conv2d: (Conv, (*_CONVOLVES, "padding"), ()),
     SameConv2d: (Conv, _CONVOLVES, ()),
+    nn.ConvTranspose2d: (TransposedConv, _TRANSPOSED, ()),
     nn.BatchNorm1d: (Norm, _NORMALISES, ("weight",)),
     nn.BatchNorm2d: (Norm, _NORMALISES, ("weight",)),
 }

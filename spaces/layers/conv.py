@@ -12,6 +12,9 @@ from .factor import Factor
 from .layer import Layer, keep_bias, new_bias, round_as_it_runs
 from .same_padding import same_padding
 
+#: of a convolution's weights in a file: int2 ones do not load or give NaN (own measurements of LiteRT, 2026)
+NARROWEST_BITS = 4
+
 #: zeros on both sides (vertical, horizontal), or as many as TensorFlow's "SAME" puts around maps of a size
 Padding = tuple[int, int] | Literal["same"]
 
@@ -77,6 +80,7 @@ class Conv(Layer):
     """Convolution with weight [out, in / groups, kh, kw] and zero padding."""
 
     type_name = "conv"
+    narrowest_bits = NARROWEST_BITS
 
     def __init__(
         self,
@@ -130,7 +134,7 @@ class Conv(Layer):
         XNNPACK runs plain 1x1 convolutions of 8 bits as dense layers, a row a pixel (own measurement, 2026).
         """
         kept = (self.stride, self.padding, self.groups) == ((1, 1), (0, 0), 1)
-        dense = kept and self.weight.shape[2:].numel() == 1 and storage_bits(self.weight, True) == 8
+        dense = kept and self.weight.shape[2:].numel() == 1 and storage_bits(self.weight, NARROWEST_BITS) == 8
         return (1,) if dense else (1, 2, 3)
 
     def compute(self, x: Tensor) -> Tensor:
@@ -234,12 +238,12 @@ def convolution_cost(
     depthwise = window.groups > 1 and weight.shape[1] == 1
     pointwise = window.size == (1, 1)
     kind: OperationKind = "depthwise" if depthwise else "pointwise" if pointwise else "conv"
-    compute, calibrated = kernel(weight, True, activation_bits, dynamic)
+    compute, calibrated = kernel(weight, NARROWEST_BITS, activation_bits, dynamic)
     return OperationCost(
         kind=kind,
         macs=positions * elements,
         weight_elements=elements,
-        weight_bits=storage_bits(weight, True),
+        weight_bits=storage_bits(weight, NARROWEST_BITS),
         bias_elements=biases,
         input_elements=torch.Size(input_shape).numel(),
         output_elements=torch.Size(output_shape).numel(),

@@ -79,21 +79,24 @@ def _rounded(size: int, tile: int) -> int:
     return -(-size // tile) * tile
 
 
-def storage_bits(factor: "Factor", convolution: bool) -> int:
+def storage_bits(factor: "Factor", narrowest: int) -> int:
     """Returns the bits in which the artifact stores each weight of a factor.
 
-    The narrowest type that the runtime computes right: convolutions int4 at least, dense int2 at least
-    (own measurements of LiteRT, 2026: int2 convolutions do not load or give NaN); float16 for half precision.
-    A codebook without a grid stays float.
+    The narrowest type that the runtime computes right; float16 for half precision. A codebook without a grid
+    stays float.
+
+    Args:
+        factor: the weight.
+        narrowest: `narrowest_bits` of the layer.
     """
     bits = factor.grid_bits
     if bits is None:
         return FLOAT_BITS
-    return next(width for width in ((4, 8, 16) if convolution else (2, 4, 8, 16)) if width >= bits)
+    return next(width for width in (2, 4, 8, 16) if width >= max(bits, narrowest))
 
 
 def kernel(
-    factor: "Factor", convolution: bool, activation_bits: int, dynamic: bool = False
+    factor: "Factor", narrowest: int, activation_bits: int, dynamic: bool = False
 ) -> tuple[Compute, bool]:
     """Returns the arithmetic that a layer's kernel runs in, and whether it was ever measured.
 
@@ -104,11 +107,11 @@ def kernel(
 
     Args:
         factor: the weight.
-        convolution: whether it is a convolution's.
+        narrowest: `narrowest_bits` of the layer: that of dense ones is 2, that of convolutions 4.
         activation_bits: of the tensors read and written, 32 is float.
         dynamic: whether the kernel rounds float activations to 8 bits as it runs.
     """
-    bits = storage_bits(factor, convolution)
+    bits = storage_bits(factor, narrowest)
     if bits == FLOAT_BITS:
         return "float32", True
     if (activation_bits == FLOAT_BITS and not dynamic) or factor.affine or bits > 8:
@@ -117,4 +120,4 @@ def kernel(
         return "int8", not dynamic
     if factor.least:
         return "int8", False
-    return ("float32" if convolution else "int8"), False
+    return ("float32" if narrowest > 2 else "int8"), False

@@ -53,13 +53,13 @@ class Dense(Layer):
 
     def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
         rows = torch.Size(input_shape[:-1]).numel()
-        compute, calibrated = kernel(self.weight, False, self.activation_bits, self.dynamic)
+        compute, calibrated = kernel(self.weight, self.narrowest_bits, self.activation_bits, self.dynamic)
         return [
             OperationCost(
                 kind="dense",
                 macs=rows * self.inputs * self.outputs,
                 weight_elements=self.inputs * self.outputs,
-                weight_bits=storage_bits(self.weight, False),
+                weight_bits=storage_bits(self.weight, self.narrowest_bits),
                 bias_elements=0 if self.bias is None else self.outputs,
                 input_elements=rows * self.inputs,
                 output_elements=rows * self.outputs,

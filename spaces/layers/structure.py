@@ -16,9 +16,10 @@ from .layer import Layer
 from .norm import Norm
 from .program import ValueGrids
 from .scaling import PIXELS, Scaling
+from .transposed_conv import TransposedConv
 from .tt_dense import TTDense
 
-LAYERS: tuple[type[Layer], ...] = (Dense, Conv, TTDense, ConvChain)
+LAYERS: tuple[type[Layer], ...] = (Dense, Conv, TTDense, ConvChain, TransposedConv)
 
 
 def input_shape_of(network: nn.Module) -> tuple[int, int, int]:

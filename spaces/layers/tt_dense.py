@@ -270,14 +270,14 @@ class TTDense(Layer):
             # two dense layers follow each other as they are, and so does what is moved in front of nothing
             moves = not self.sliceable and mode > 1 and rows * rank > 1
             train = moves or rows > 1
-            compute, calibrated = kernel(factor, False, self.activation_bits, self.dynamic)
+            compute, calibrated = kernel(factor, self.narrowest_bits, self.activation_bits, self.dynamic)
             last = position == len(self.in_modes) - 1
             found.append(
                 OperationCost(
                     kind="contraction" if rows > 1 else "dense",
                     macs=rows * inputs * outputs,
                     weight_elements=inputs * outputs,
-                    weight_bits=storage_bits(factor, False),
+                    weight_bits=storage_bits(factor, self.narrowest_bits),
                     bias_elements=self.outputs if last and self.bias is not None else 0,
                     input_elements=elements,
                     output_elements=rows * outputs,

@@ -128,7 +128,7 @@ class MixedPrecision(Technique):
         if least > budget:
             raise AtollError(
                 f"{self.name}: got bits={self.bits:g}, allowed here are {least / total:.2f} to 8: "
-                "the runtime stores convolutions in 4 bits at least"
+                "the runtime stores convolutions in 4 bits at least, transposed ones in 8"
             )
         return budget
 

@@ -92,6 +92,16 @@ def test_operators_with_weights(kind, activations, weights, scales, settings, ve
     assert found[NAMES[kind]] == [version]
 
 
+def transposed(model: TfliteModel, x: int, grid: TensorGrid | None, activation: str | None) -> int:
+    types = ("float32", "float32") if grid is None else ("int8", "int32")
+    shapes = ((3, 2, 2, 2), (3,))
+    weights = [
+        model.add_constant(np.zeros(shape, int), dtype, None if grid is None else 0.5)
+        for shape, dtype in zip(shapes, types, strict=True)
+    ]
+    return op.transpose_conv(model, x, *weights, (8, 8), grid, (2, 2), activation=activation)
+
+
 #: operator, how it is built -> version of float32, of int8
 OTHERS: list[tuple[str, Callable[[TfliteModel, int, TensorGrid | None], int], int, int]] = [
     ("MAX_POOL_2D", lambda m, x, g: op.pool_2d(m, x, "max", (2, 2)), 1, 2),
@@ -118,6 +128,9 @@ OTHERS: list[tuple[str, Callable[[TfliteModel, int, TensorGrid | None], int], in
     ("ELU", lambda m, x, g: op.function(m, x, "ELU", g), 1, 1),
     ("HARD_SWISH", lambda m, x, g: op.function(m, x, "HARD_SWISH", g), 1, 1),
     ("LEAKY_RELU", lambda m, x, g: op.function(m, x, "LEAKY_RELU", g, alpha=0.1), 1, 1),
+    ("SLICE", lambda m, x, g: op.crop_2d(m, x, (1, 1), (2, 2)), 1, 2),
+    ("TRANSPOSE_CONV", lambda m, x, g: transposed(m, x, g, None), 3, 3),  # with a bias
+    ("TRANSPOSE_CONV", lambda m, x, g: transposed(m, x, g, "relu"), 4, 4),
     ("PRELU", lambda m, x, g: op.prelu(m, x, x, g), 1, 1),
     ("CONCATENATION", lambda m, x, g: op.concatenation(m, (x, x), 3), 1, 2),
     ("GREATER_EQUAL", lambda m, x, g: op.sign(m, x, g), 1, 2),

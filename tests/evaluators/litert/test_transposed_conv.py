@@ -1,0 +1,125 @@
+"""Transposed convolutions: torch's own answer through LiteRT, with and without XNNPACK, and the plan."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from atoll.evaluators.litert.inspect import float_tensors, operator_names
+from atoll.evaluators.litert.lower import lower
+from atoll.evaluators.litert.runtime import LiteRtRunner
+from atoll.hw_models.tables.file_table import layer_table_of
+from atoll.hw_models.tables.network_table import layer_table
+from atoll.hw_models.tables.tflite_file import TfliteFile
+from atoll.spaces.errors import AtollError
+from atoll.spaces.graph.adopt import adopt
+from atoll.spaces.layers.structure import apply_structure, structure, to_meta
+from atoll.spaces.layers.transposed_conv import TransposedConv
+from atoll.spaces.recipes.recipe import Recipe
+from atoll.testing import World
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+SHAPE = (3, 6, 5)
+#: kernel, stride, padding, output padding -> whether a part of what the runtime makes is cut out
+WINDOWS = [
+    (2, 2, 0, 0, False),
+    (4, 2, 1, 0, False),
+    (3, 1, 1, 0, False),
+    (3, 2, 0, 1, False),
+    (2, 3, 0, 2, False),
+    (3, 2, 1, 1, True),
+    (5, 2, 2, 1, True),
+    ((3, 2), (2, 1), (1, 0), (1, 0), True),
+]
+RECIPES = (
+    "quantize(bits=8)",
+    "quantize(bits=4)",
+    "quantize(bits=8, activations=float)",
+    "prune_channels(ratio=0.5) -> quantize(bits=8)",
+    "prune_weights(ratio=0.5) -> cluster(clusters=8)",
+    "binarize(activations=binary)",
+)
+
+
+class Decoder(nn.Module):
+    def __init__(self, *window: object) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.head = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(4, 2, 1)
+        self.up, self.norm = nn.ConvTranspose2d(8, 16, *window), nn.BatchNorm2d(16)
+        self.larger = nn.ConvTranspose2d(16, 4, 2, 2, bias=False)
+        self.norm.running_mean.uniform_(-0.3, 0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.norm(self.up(self.stem(x))))
+        return self.head(F.relu6(self.larger(x)))
+
+
+IMAGES = torch.rand(8, *SHAPE, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def compressed(network: nn.Module, recipe: str) -> nn.Module:
+    model = adopt(network.eval(), SHAPE).eval()
+    for step in Recipe.parse(recipe):
+        model, _ = step.apply(model, World(IMAGES, torch.arange(8) % 5, None, epochs=0))
+    return model.eval()
+
+
+def check(network: nn.Module) -> bytes:
+    content = lower(network, SHAPE)
+    with torch.no_grad():
+        wanted = network(IMAGES).permute(0, 2, 3, 1).numpy()
+    for delegate in (True, False):
+        runner = LiteRtRunner(content, delegate=delegate)
+        found = runner.run(IMAGES.permute(0, 2, 3, 1).numpy())
+        grid = runner.output_grid
+        # one integer of a value on the way may be off by one, which the layers behind spread
+        assert np.abs(found - wanted).max() <= (1e-5 if grid is None else 2.01 * grid.scale)
+        assert grid is None or (np.abs(found - wanted) > 0.5 * grid.scale).mean() < 0.1
+    plan, file = layer_table(network, SHAPE), layer_table_of(TfliteFile.parse(content), "file")
+    assert [(row.cost, row.live_bytes) for row in plan.rows] == [
+        (row.cost, row.live_bytes) for row in file.rows
+    ]
+    assert len(lower(to_meta(network), SHAPE)) == len(content)
+    return content
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_windows_of_any_kind(window: tuple) -> None:
+    *sizes, cut = window
+    network = Decoder(*sizes).eval()
+    adopted = adopt(network, SHAPE)
+    assert torch.equal(adopted.eval()(IMAGES), network(IMAGES))
+    assert ("SLICE" in operator_names(check(adopted))) == cut
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(IMAGES[:1])
+    assert layer_table(adopted, SHAPE).macs == counter.get_total_flops() / 2
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_techniques_reach_it(recipe: str) -> None:
+    network = compressed(Decoder(3, 2, 1, 1), recipe)
+    content = check(network)
+    layer = network.get_submodule("up")
+    assert isinstance(layer, TransposedConv)
+    assert layer.weight.constraints or "prune_channels" in recipe
+    assert layer.outputs == (8 if "prune_channels" in recipe else 16)
+    assert not float_tensors(content) or "float" in recipe or "quantize" not in recipe
+
+
+def test_its_structure_is_written_and_read() -> None:
+    network = compressed(Decoder(3, 2, 1, 1), "prune_channels(ratio=0.5) -> quantize(bits=8)")
+    again = adopt(Decoder(3, 2, 1, 1).eval(), SHAPE)
+    apply_structure(again, structure(network))
+    again.load_state_dict(network.state_dict())
+    assert torch.equal(again.eval()(IMAGES), network(IMAGES))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"groups": 2}, "groups 2: allowed is 1"), ({"dilation": 2}, r"dilation \(2, 2\): allowed is \(1, 1\)")],
+)
+def test_what_the_runtime_has_no_operator_for_is_refused(options: dict, said: str) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ConvTranspose2d(4, 4, 3, **options))
+    with pytest.raises(AtollError, match=rf"1 \(ConvTranspose2d\) with {said}"):
+        adopt(network, SHAPE)
