@@ -29,6 +29,7 @@ from .lower_functions import (
 )
 from .lower_layers import lower_layer, lower_norm
 from .lower_pooling import lower_pooling
+from .lower_standardised import lower_standardised
 from .values import LoweredValue, Workbench
 from .writer import TfliteModel
 
@@ -128,6 +129,8 @@ def _lower_operation(
         value = lower_layer(bench, module, sources[0], norm, activation, target)
     elif isinstance(module, Norm):
         value = lower_norm(bench, module, sources[0], activation, target)
+    elif kind == "standardise":
+        value = lower_standardised(bench, operation, sources[0])
     elif kind == "concatenate":
         value = lower_concatenation(bench, sources, target)
     elif kind in COMBINATIONS:

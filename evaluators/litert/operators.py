@@ -364,6 +364,7 @@ def hard_sigmoid(model: TfliteModel, x: int, grid: TensorGrid | None = None) -> 
 _FUNCTIONS: dict[str, str | None] = {
     "LOGISTIC": None,
     "TANH": None,
+    "RSQRT": None,
     "HARD_SWISH": "HardSwish",
     "ELU": None,
     "GELU": "Gelu",

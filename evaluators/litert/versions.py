@@ -132,7 +132,8 @@ LINES: dict[str, tuple[Line, ...]] = {
     "MUL": (_INT8, (3, _stretched)),
     **dict.fromkeys(("ADD", "SUB", "CONCATENATION", "PAD", "TRANSPOSE", "SLICE"), (_INT8,)),
     **dict.fromkeys(("MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN"), (_INT8,)),
-    **dict.fromkeys(("RELU", "RELU6", "LOGISTIC", "TANH", "SOFTMAX", "GELU", "GREATER_EQUAL"), (_INT8,)),
+    **dict.fromkeys(("RELU", "RELU6", "LOGISTIC", "TANH", "SOFTMAX", "GELU"), (_INT8,)),
+    **dict.fromkeys(("GREATER_EQUAL", "RSQRT"), (_INT8,)),
     # int8 came without a version, and the later ones are for types that this writer does not have
     **dict.fromkeys(("RESHAPE", "QUANTIZE", "LEAKY_RELU", "ELU", "HARD_SWISH", "SELECT_V2", "PRELU"), ()),
 }  # fmt: skip

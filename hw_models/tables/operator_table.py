@@ -70,6 +70,8 @@ OPERATORS_OF: dict[str, tuple[str, ...]] = {
     "silu": ("LOGISTIC", "MUL"),  # x sigmoid(x)
     "hard_sigmoid": ("ADD", "MUL"),  # relu6(x + 3) / 6: there is no operator of that name
     "softmax": ("SOFTMAX",),
+    # less the mean, by the root of the variance; then a scale and a shift where there are any
+    "standardise": ("MEAN", "SUB", "MUL", "MEAN", "ADD", "RSQRT", "MUL", "MUL", "ADD"),
     "max_pool": ("MAX_POOL_2D",),
     "avg_pool": ("AVERAGE_POOL_2D",),
     "global_avg_pool": ("MEAN",),

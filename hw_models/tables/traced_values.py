@@ -21,6 +21,7 @@ from .layer_table import TracedValue
 from .operator_plan import AnyGrid, OperatorPlan, Planned
 from .operator_table import OPERATORS_OF
 from .planned_layer import padded_maps, plan_layer, plan_norm
+from .planned_standardised import plan_standardised
 from .run_order import run_order
 
 #: operations without arithmetic, that share their input's memory
@@ -92,6 +93,8 @@ def _planned(plan: OperatorPlan, graph: Graph, covered: list[Operation], sources
         return plan_layer(plan, operation, module, sources[0], folded, grid)
     if isinstance(module, Norm):
         return plan.on_grid(plan_norm(plan, operation, module, sources[0], grid), grid)
+    if kind == "standardise":
+        return plan_standardised(plan, operation, plan.to_float(plan.in_torch_order(sources[0])))
     if kind in _VIEWS:
         return _viewed(plan, operation, sources[0])
     if isinstance(module, nn.PReLU):

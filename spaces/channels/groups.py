@@ -166,6 +166,9 @@ class _Analysis:
             return sources[0]
         if kind == "prelu" and len(sources) == 1:
             return sources[0] if getattr(operation.module, "num_parameters", 0) == 1 else None
+        if kind == "standardise":
+            alone = isinstance(operation.module, nn.InstanceNorm1d | nn.InstanceNorm2d)
+            return sources[0] if alone and not getattr(operation.module, "affine", True) else None
         if kind in _PER_CHANNEL:
             return sources[0]
         if kind in (*COMBINING, "prelu"):

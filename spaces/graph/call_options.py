@@ -19,6 +19,10 @@ _READ: dict[str, tuple[str, ...]] = {
     "global_max_pool": ("output_size",),
     "mean": ("dim", "keepdim"),
     "upsample": ("size", "scale_factor", "mode", "align_corners"),
+    "standardise": (
+        "normalized_shape", "elementwise_affine", "num_groups", "num_channels", "num_features", "affine",
+        "bias", "eps", "momentum",
+    ),
     "softmax": ("dim",),
     "concatenate": ("dim",),
     "leaky_relu": ("negative_slope",),
@@ -27,7 +31,7 @@ _READ: dict[str, tuple[str, ...]] = {
     "gelu": ("approximate",),
     # the same values in another order of axes is no flattening: sizes say the rest
     "flatten": ("start_dim", "end_dim", "shape", "size", "dim"),
-}
+}  # fmt: skip
 #: options that change no value in evaluation
 _CHANGES_NOTHING = ("inplace", "p", "training", "memory_format", "_stacklevel")
 #: calls of which Python does not know the options -> what they are called in order; others have none
@@ -70,6 +74,8 @@ def _of_module(module: nn.Module, read: tuple[str, ...]) -> str:
     kind: Any = type(module)
     known = _options(kind)
     given = {name: getattr(module, name, None) for name in read if name in known}
+    if "bias" in given:
+        given["bias"] = given["bias"] is not None
     return first_difference(module, kind(**given))
 
 

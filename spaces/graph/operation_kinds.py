@@ -49,6 +49,8 @@ _KINDS: dict[str, tuple[Any, ...]] = {
     "global_max_pool": (nn.AdaptiveMaxPool2d, F.adaptive_max_pool2d),
     "mean": (torch.mean, "mean"),
     "upsample": (nn.Upsample, nn.UpsamplingNearest2d, nn.UpsamplingBilinear2d, F.interpolate),
+    # by an image's own mean and variance
+    "standardise": (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d),
     # over channels
     "softmax": (nn.Softmax, F.softmax, torch.softmax, "softmax"),
     "concatenate": (Concatenate, torch.cat, torch.concat, torch.concatenate),

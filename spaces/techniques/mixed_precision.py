@@ -11,7 +11,7 @@ from ..kernels.affine import symmetric_levels
 from ..kernels.allocation import allocate_bits
 from ..layers.layer import Layer
 from ..layers.statistics import reestimate
-from ..layers.structure import settle, to_meta
+from ..layers.structure import named_layers, settle, to_meta
 from ..quantization.sensitivity import layer_sensitivities
 from ..quantization.weight_grids import WeightGrids, quantize_layers
 from ..technique.context import Context
@@ -35,8 +35,8 @@ class MixedPrecision(Technique):
 
     Each layer alone is put on each width, and what that does to the network's outputs is measured on
     training images. Taking the effects to add up, the widths with the least sum are chosen exactly. A width
-    is one that the runtime stores: convolutions have 4 bits at least. Weights and activations are then
-    trained on their grids, steps learned.
+    is one that the runtime stores: convolutions have 4 bits at least, and transposed ones 8, beyond the
+    budget. Weights and activations are then trained on their grids, steps learned.
     """
 
     name: ClassVar[str] = "mixed_precision"
@@ -123,14 +123,17 @@ class MixedPrecision(Technique):
     def _budget(self, network: nn.Module, widths: dict[str, tuple[int, ...]]) -> int:
         """Returns the bits that all weights together may take; raises where the narrowest take more."""
         sizes = {name: _weights(network, name) for name in widths}
-        total, least = sum(sizes.values()), sum(sizes[name] * min(tried) for name, tried in widths.items())
+        running = named_layers(network)
+        without_choice = [name for name, layer in running if layer.narrowest_bits == max(WIDTHS)]
+        fixed = sum(sizes.pop(name, 0) for name in without_choice)
+        total, least = sum(sizes.values()), sum(sizes[name] * min(widths[name]) for name in sizes)
         budget = int(self.bits * total)
         if least > budget:
             raise AtollError(
                 f"{self.name}: got bits={self.bits:g}, allowed here are {least / total:.2f} to 8: "
-                "the runtime stores convolutions in 4 bits at least, transposed ones in 8"
+                "the runtime stores convolutions in 4 bits at least"
             )
-        return budget
+        return budget + max(WIDTHS) * fixed
 
 
 def _weights(network: nn.Module, name: str) -> int:

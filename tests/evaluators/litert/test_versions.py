@@ -131,6 +131,7 @@ OTHERS: list[tuple[str, Callable[[TfliteModel, int, TensorGrid | None], int], in
     ("SLICE", lambda m, x, g: op.crop_2d(m, x, (1, 1), (2, 2)), 1, 2),
     ("TRANSPOSE_CONV", lambda m, x, g: transposed(m, x, g, None), 3, 3),  # with a bias
     ("TRANSPOSE_CONV", lambda m, x, g: transposed(m, x, g, "relu"), 4, 4),
+    ("RSQRT", lambda m, x, g: op.function(m, x, "RSQRT", g), 1, 2),
     ("PRELU", lambda m, x, g: op.prelu(m, x, x, g), 1, 1),
     ("CONCATENATION", lambda m, x, g: op.concatenation(m, (x, x), 3), 1, 2),
     ("GREATER_EQUAL", lambda m, x, g: op.sign(m, x, g), 1, 2),
