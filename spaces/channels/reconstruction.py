@@ -62,6 +62,8 @@ def _positions(inputs: Tensor, outputs: Tensor, generator: torch.Generator) -> T
 
 def _patches(layer: Conv, inputs: Tensor, outputs: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
     """Returns what a convolution sees and gives at some positions: [n, in kh kw] and [n, out]."""
+    if inputs.dim() == 3:  # sequences are maps of height 1
+        inputs = inputs[:, :, None]
     seen = [
         torch.nn.functional.unfold(
             layer.window.pad(image[None]), layer.weight.shape[2:], layer.dilation, 0, layer.stride

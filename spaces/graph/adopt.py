@@ -28,7 +28,9 @@ _NORMALISES = ("num_features", "eps", "momentum", "affine")
 _ADOPTED: dict[type[nn.Module], tuple[Any, tuple[str, ...], tuple[str, ...]]] = {
     nn.Linear: (Dense, ("in_features", "out_features", "bias"), ()),
     nn.Conv2d: (Conv, (*_CONVOLVES, "padding"), ()),
+    nn.Conv1d: (Conv, (*_CONVOLVES, "padding"), ()),
     SameConv2d: (Conv, _CONVOLVES, ()),
+    nn.ConvTranspose1d: (TransposedConv, _TRANSPOSED, ()),
     nn.ConvTranspose2d: (TransposedConv, _TRANSPOSED, ()),
     nn.BatchNorm1d: (Norm, _NORMALISES, ("weight",)),
     nn.BatchNorm2d: (Norm, _NORMALISES, ("weight",)),
@@ -64,8 +66,8 @@ def adopt(network: nn.Module, input_shape: tuple[int, int, int], scaling: Scalin
         copy = deepcopy(network)
     except (RuntimeError, TypeError) as error:
         raise AtollError(f"{type(network).__name__} cannot be copied: {error}") from error
-    channels, height, width = input_shape
-    size = f"{height}x{width}x{channels} (height x width x channels)"
+    size = "x".join(map(str, (*input_shape[1:], input_shape[0])))
+    size += " (height x width x channels)" if len(input_shape) == 3 else " (channels last)"
     _check_forward(copy, input_shape, f"does not run on images of {size}")
     for name, module in found.items():
         replace(copy, name, _ADOPTED[type(module)][0].adopt(module))

@@ -1,5 +1,6 @@
-"""A two-dimensional convolution, plain, grouped or depthwise."""
+"""A convolution over maps or sequences, plain, grouped or depthwise."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
@@ -23,6 +24,8 @@ Padding = tuple[int, int] | Literal["same"]
 class Window:
     """How a convolution goes over its maps, (vertical, horizontal), with zeros around them.
 
+    Sequences are maps of height 1: what it does to them it does to [N, in, 1, length].
+
     Args:
         size: (kh, kw).
         groups: of channels; as many as there are channels where each is convolved by itself.
@@ -34,12 +37,12 @@ class Window:
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
 
-    def zeros(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Returns the zeros (above, below) and (left, right) of maps of a height and width."""
+    def zeros(self, *sizes: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Returns the zeros (above, below) and (left, right) of maps of a height and width, or a length."""
         if self.padding != "same":
             vertical, horizontal = self.padding
             return (vertical, vertical), (horizontal, horizontal)
-        tall, wide = zip((height, width), self.size, self.stride, self.dilation, strict=True)
+        tall, wide = zip(as_map(sizes), self.size, self.stride, self.dilation, strict=True)
         return same_padding(*tall), same_padding(*wide)
 
     def pad(self, x: Tensor) -> Tensor:
@@ -48,19 +51,21 @@ class Window:
         return F.pad(x, (*horizontal, *vertical))
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Returns the convolution of maps [N, in, h, w] with a weight [out, in / groups, kh, kw]."""
+        """Returns the convolution of maps [N, in, h, w], or sequences, by a [out, in / groups, kh, kw]."""
+        if x.dim() == 3:
+            return self.convolve(x[:, :, None], weight, bias)[:, :, 0]
         (above, below), (left, right) = self.zeros(x.shape[2], x.shape[3])
         padding = (above, left)
         if (above, left) != (below, right):
             x, padding = self.pad(x), (0, 0)
         return F.conv2d(x, weight, bias, self.stride, padding, self.dilation, self.groups)
 
-    def output_shape(self, outputs: int, height: int, width: int) -> tuple[int, int, int]:
-        """Returns (outputs, height, width) of what comes out for maps of a height and width."""
-        padded = (n + sum(zeros) for n, zeros in zip((height, width), self.zeros(height, width), strict=True))
-        sizes = zip(padded, self.size, self.stride, self.dilation, strict=True)
-        tall, wide = ((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in sizes)
-        return outputs, tall, wide
+    def output_shape(self, outputs: int, *sizes: int) -> tuple[int, ...]:
+        """Returns (outputs, height, width) of what comes out for maps of a height and width, or a length."""
+        padded = (n + sum(zeros) for n, zeros in zip(as_map(sizes), self.zeros(*sizes), strict=True))
+        axes = zip(padded, self.size, self.stride, self.dilation, strict=True)
+        found = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in axes]
+        return outputs, *found[-len(sizes) :]
 
     def to_json(self) -> dict[str, Any]:
         """Returns it as plain JSON; `from_json` reads it."""
@@ -76,8 +81,13 @@ class Window:
         return cls(**settings)
 
 
+def as_map(sizes: tuple[int, ...]) -> tuple[int, int]:
+    """Returns (height, width) of maps; a sequence's, which has a length alone, have a height of 1."""
+    return (1, sizes[0]) if len(sizes) == 1 else (sizes[0], sizes[1])
+
+
 class Conv(Layer):
-    """Convolution with weight [out, in / groups, kh, kw] and zero padding."""
+    """Convolution with weight [out, in / groups, kh, kw] and zero padding; over sequences kh is 1."""
 
     type_name = "conv"
     narrowest_bits = NARROWEST_BITS
@@ -138,6 +148,8 @@ class Conv(Layer):
         return (1,) if dense else (1, 2, 3)
 
     def compute(self, x: Tensor) -> Tensor:
+        if x.dim() == 3:
+            return self.compute(x[:, :, None])[:, :, 0]
         if self.dynamic:
             x = round_as_it_runs(x, self._rounded_together)
         return self.window.convolve(x, self.weight(), self.bias)
@@ -176,7 +188,7 @@ class Conv(Layer):
         return cls(spec["inputs"], spec["outputs"], *goes_over, bias=spec["bias"], device=device)
 
     @classmethod
-    def adopt(cls, conv: nn.Conv2d) -> "Conv":
+    def adopt(cls, conv: nn.Conv2d | nn.Conv1d) -> "Conv":
         """Returns the layer with copies of a trained convolution's tensors (`SameConv2d` too).
 
         Args:
@@ -185,33 +197,34 @@ class Conv(Layer):
         ours = cls(
             conv.in_channels,
             conv.out_channels,
-            _pair(conv.kernel_size),
-            _pair(conv.stride),
+            as_pair(conv.kernel_size, 1),
+            as_pair(conv.stride, 1),
             _padding(conv),
-            _pair(conv.dilation),
+            as_pair(conv.dilation, 1),
             conv.groups,
             conv.bias is not None,
             conv.weight.device,
         )
-        ours.weight.set(conv.weight)
+        ours.weight.set(conv.weight.reshape(ours.weight.shape))
         if conv.bias is not None:
             ours.bias = nn.Parameter(conv.bias.detach().clone())
         return ours
 
 
-def _padding(conv: nn.Conv2d) -> Padding:
+def _padding(conv: nn.Conv2d | nn.Conv1d) -> Padding:
     """Returns a convolution's padding in numbers wherever these do not depend on the size of the maps."""
     if not isinstance(conv.padding, str):
-        return _pair(conv.padding)
+        return as_pair(conv.padding, 0)
     if conv.padding == "valid":
         return (0, 0)
     total = [d * (k - 1) for d, k in zip(conv.dilation, conv.kernel_size, strict=True)]
     fixed = all(n == 0 or (s == 1 and n % 2 == 0) for n, s in zip(total, conv.stride, strict=True))
-    return _pair(tuple(n // 2 for n in total)) if fixed else "same"
+    return as_pair(tuple(n // 2 for n in total), 0) if fixed else "same"
 
 
-def _pair(value: tuple[int, ...]) -> tuple[int, int]:
-    return (value[0], value[1])
+def as_pair(value: Sequence[int], upright: int) -> tuple[int, int]:
+    """Returns (vertical, horizontal); over sequences the vertical one is another."""
+    return (upright, value[0]) if len(value) == 1 else (value[0], value[1])
 
 
 def convolution_cost(
@@ -229,11 +242,11 @@ def convolution_cost(
         weight: [out, in / groups, kh, kw].
         window: how it goes over the maps.
         biases: their number.
-        input_shape, output_shape: (channels, height, width).
+        input_shape, output_shape: (channels, height, width), or (channels, length).
         activation_bits: 32 is float.
         dynamic: whether the kernel rounds float activations as it runs.
     """
-    positions = output_shape[1] * output_shape[2]
+    positions = torch.Size(output_shape[1:]).numel()
     elements, patch = weight.shape.numel(), weight.shape[1:].numel()
     depthwise = window.groups > 1 and weight.shape[1] == 1
     pointwise = window.size == (1, 1)

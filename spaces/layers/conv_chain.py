@@ -112,8 +112,7 @@ class ConvChain(Layer):
     def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
         shape, found = input_shape, []
         for window, factor, bias, _ in self.steps():
-            _, height, width = shape
-            after = window.output_shape(factor.shape[0], height, width)
+            after = window.output_shape(factor.shape[0], *shape[1:])
             biases = 0 if bias is None else self.outputs
             bits = self.activation_bits
             found.append(convolution_cost(factor, window, biases, shape, after, bits, self.dynamic))

@@ -1,4 +1,4 @@
-"""A two-dimensional transposed convolution: every value spreads over a window of a larger map."""
+"""A transposed convolution: every value spreads over a window of a larger map or a longer sequence."""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, NamedTuple, Self
@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .conv import as_pair
 from .cost import OperationCost, kernel, storage_bits
 from .factor import Factor
 from .layer import Layer, keep_bias, new_bias
@@ -25,7 +26,7 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True)
 class TransposedWindow:
-    """How values spread over a map, (vertical, horizontal).
+    """How values spread over a map, (vertical, horizontal); sequences are maps of height 1.
 
     Args:
         kernel: (kh, kw).
@@ -96,6 +97,8 @@ class TransposedConv(Layer):
         return {"weight": self.weight}
 
     def compute(self, x: Tensor) -> Tensor:
+        if x.dim() == 3:
+            return self.compute(x[:, :, None])[:, :, 0]
         weight, window = self.weight().transpose(0, 1), self.window
         return F.conv_transpose2d(x, weight, self.bias, window.stride, window.padding, window.more)
 
@@ -115,7 +118,7 @@ class TransposedConv(Layer):
         return [
             OperationCost(
                 kind="conv",
-                macs=input_shape[1] * input_shape[2] * elements,
+                macs=torch.Size(input_shape[1:]).numel() * elements,
                 weight_elements=elements,
                 weight_bits=storage_bits(self.weight, self.narrowest_bits),
                 bias_elements=0 if self.bias is None else self.outputs,
@@ -143,18 +146,21 @@ class TransposedConv(Layer):
         return cls(spec["inputs"], spec["outputs"], window, spec["bias"], device=device)
 
     @classmethod
-    def adopt(cls, conv: nn.ConvTranspose2d) -> "TransposedConv":
+    def adopt(cls, conv: nn.ConvTranspose2d | nn.ConvTranspose1d) -> "TransposedConv":
         """Returns the layer with copies of a trained layer's tensors.
 
         Args:
             conv: without groups and dilation.
         """
-        sizes = (conv.kernel_size, conv.stride, conv.padding, conv.output_padding)
-        (kernel_size, stride, padding, more) = ((size[0], size[1]) for size in sizes)  # type: ignore[misc]
-        window = TransposedWindow(kernel_size, stride, padding, more)
+        window = TransposedWindow(
+            as_pair(conv.kernel_size, 1),
+            as_pair(conv.stride, 1),
+            as_pair(conv.padding, 0),  # type: ignore[arg-type]  # no words here
+            as_pair(conv.output_padding, 0),
+        )
         bias = conv.bias is not None
         ours = cls(conv.in_channels, conv.out_channels, window, bias, conv.weight.device)
-        ours.weight.set(conv.weight.transpose(0, 1).contiguous())
+        ours.weight.set(conv.weight.transpose(0, 1).reshape(ours.weight.shape).contiguous())
         if conv.bias is not None:
             ours.bias = nn.Parameter(conv.bias.detach().clone())
         return ours
