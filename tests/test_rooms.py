@@ -43,6 +43,7 @@ ROOMS = {
         "ranking": "",
         "training": "",
         "edge_tpu": "litert",
+        "sources": "datasets",
         "tasks": "datasets training",
         "measuring": "datasets litert ranking training edge_tpu tasks",
         "card": "edge_tpu ranking tasks measuring delivery",  # a card lists what was delivered

@@ -1,0 +1,227 @@
+"""Opens a user's data: found, decoded where that was not done yet, and mapped."""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from ...spaces.errors import AtollError, MachineError
+from ...spaces.layers.scaling import Scaling
+from ...spaces.outside.file_names import file_name
+from ...spaces.outside.shown import shown
+from ..datasets.arrow_file import Column, map_split, pieces_of, write_split
+from ..datasets.data_report import EXAMPLES, DataReport
+from ..datasets.mapped_dataset import FORMAT, SPLITS, MappedDataset, describe_decoded, open_decoded
+from .class_names import Classes, name_classes
+from .data_source import DataSource
+from .decode import Decoded, Progress, decode
+from .find_reader import find_reader
+from .reader import Reader
+from .split_making import make_splits
+
+#: images whose mean and deviation are measured: their error is far below what a scaling notices
+MEASURED_IMAGES = 10_000
+#: numbers that are made float64 at once
+_MEASURED_AT_ONCE = 2**22
+
+
+def open_data(
+    source: DataSource, cache: Path, on_progress: Callable[[Progress], None] | None = None
+) -> MappedDataset:
+    """Opens a user's data; the first time they are decoded into the cache folder, by one process.
+
+    What tells data from others is the name, size and time of each of their files (of a function: how many
+    items, a sample of them, its `version`), with the settings of the source. Another process that wants the
+    same meanwhile waits for the one that decodes.
+
+    Args:
+        source: where they are.
+        cache: folder that may be emptied at any time.
+        on_progress: told now and then how far decoding is.
+
+    Returns:
+        The data, mapped; `version` is the SHA-256 of the decoded columns.
+
+    Raises:
+        AtollError: they are not there, cannot be read, or are not what is allowed.
+        MachineError: the cache folder cannot be written.
+    """
+    reader = find_reader(source)
+    folder = cache / "data" / _key(source, reader)
+    if (folder / "data.json").is_file():
+        return _open_or_drop(folder) or open_data(source, cache, on_progress)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(folder.with_suffix(".lock")):
+            if not folder.is_dir():  # nobody else has decoded it meanwhile
+                _decode_to(folder, source, reader, on_progress)
+    except OSError as error:
+        raise _machine_error(error, folder) from error
+    return open_decoded(folder)
+
+
+def _open_or_drop(folder: Path) -> MappedDataset | None:
+    """Opens decoded data; what is damaged is moved away, to be decoded again."""
+    try:
+        return open_decoded(folder)
+    except AtollError:
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            raise
+        return None
+
+
+def _decode_to(
+    folder: Path, source: DataSource, reader: Reader, on_progress: Callable[[Progress], None] | None
+) -> None:
+    """Decodes beside the folder and renames at the end, so that nobody ever opens half of it."""
+    for left in folder.parent.glob(
+        f"{folder.name}.*.partial"
+    ):  # of a process that was killed: we have the lock
+        shutil.rmtree(left, ignore_errors=True)
+    started = time.perf_counter()
+    draft = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent))
+    try:
+        found = decode(reader, source, draft, on_progress)
+        classes = name_classes(found, reader, source)
+        version, report = _cut(draft, found, classes, source, reader, started)
+        for raw in draft.glob("*.raw"):
+            raw.unlink()
+        name = source.where.name if isinstance(source.where, Path) else source.shown
+        describe_decoded(draft, shown(name), classes.names, version, report)
+        draft.chmod(0o755)
+        os.replace(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _cut(
+    draft: Path, found: Decoded, classes: Classes, source: DataSource, reader: Reader, started: float
+) -> tuple[str, DataReport]:
+    """Writes a file a split; returns the version of all, and the report."""
+    images, labels = found.images.mapped(), found.labels.mapped()
+    digests = np.array(found.digests, np.uint64)
+    _, firsts, of_row = np.unique(digests, return_index=True, return_inverse=True)
+    twins = firsts[of_row]
+    stored = classes.numbers(labels)
+    groups = np.array(found.groups) if found.groups else None
+    given = np.array(found.splits)
+    by_class = stored if stored is not None and stored.ndim == 1 else None
+    splits = make_splits(given, by_class, groups, twins, source.shares, source.seed)
+    order = np.random.default_rng(source.seed).permutation(len(splits))
+    total = hashlib.sha256(json.dumps(classes.names).encode())
+    per_class, size = {}, 0
+    for number, split in enumerate(SPLITS):
+        # in a drawn order: the first hundred of a split are then a sample of it, not one class
+        rows = order[splits[order] == number]
+        targets = labels if stored is None else stored
+        columns = [
+            Column(values.dtype, values.shape[1:], pieces_of(values, rows)) for values in (images, targets)
+        ]
+        path = draft / f"{split}.arrow"
+        total.update(write_split(path, len(rows), *columns).encode())
+        size += path.stat().st_size
+        held = np.empty(0, np.int64) if by_class is None else by_class[rows]
+        per_class[split] = (
+            tuple(np.bincount(held, minlength=len(classes.names)).tolist()) if len(held) else ()
+        )
+    copies = np.flatnonzero(twins != np.arange(len(twins)))
+    across = copies[splits[copies] != splits[twins[copies]]]
+    same = slice(None) if by_class is None else by_class[copies] != by_class[twins[copies]]
+    scaling, remark = _measured(draft / "train.arrow")
+    return total.hexdigest(), DataReport(
+        images={split: int((splits == number).sum()) for number, split in enumerate(SPLITS)},
+        per_class=per_class,
+        sizes=dict(found.sizes.most_common(EXAMPLES)),
+        skipped=found.skipped,
+        skipped_names=tuple(found.skipped_names),
+        repeated=len(copies),
+        across_splits=len(across),
+        across_names=tuple(
+            (reader.name(found.rows[twins[row]]), reader.name(found.rows[row])) for row in across[:EXAMPLES]
+        ),
+        contradicting=0 if by_class is None else int(np.count_nonzero(same)),
+        empty_classes=tuple(
+            name for name, count in zip(classes.names, per_class["train"], strict=False) if not count
+        ),
+        scaling=scaling,
+        decoded_bytes=size,
+        seconds=time.perf_counter() - started,
+        remarks=(
+            *reader.remarks,
+            *_conversions(found),
+            *_splits_said(given, splits, source, groups),
+            *remark,
+        ),
+    )
+
+
+def _conversions(found: Decoded) -> Iterator[str]:
+    for what, count in found.remarks.most_common():
+        yield f"{count:,} pictures: {what}"
+
+
+def _splits_said(
+    given: np.ndarray, splits: np.ndarray, source: DataSource, groups: np.ndarray | None
+) -> Iterator[str]:
+    made = [name for number, name in enumerate(SPLITS) if number in splits[given != splits] and number]
+    if made:
+        how = "no group in two splits" if groups is not None else "each class in the same shares"
+        shares = "/".join(f"{100 * share:g}" for share in source.shares)
+        yield f"{' and '.join(made)} cut out of train ({shares} %, seed {source.seed}, {how})"
+
+
+def _measured(path: Path) -> tuple[Scaling, tuple[str, ...]]:
+    """Returns mean and deviation of every channel over evenly chosen images."""
+    images = map_split(path).images.numpy()
+    rows = np.linspace(0, len(images) - 1, min(len(images), MEASURED_IMAGES)).astype(np.int64)
+    axes = (0, *range(2, images.ndim))
+    count, total, squares = 0, np.zeros(images.shape[1]), np.zeros(images.shape[1])
+    middle = images[0].astype(np.float64).mean(tuple(range(1, images.ndim - 1)))  # keeps the squares small
+    shape = (-1,) + (1,) * (images.ndim - 2)
+    at_once = max(1, _MEASURED_AT_ONCE // images[0].size)
+    for start in range(0, len(rows), at_once):
+        values = images[rows[start : start + at_once]].astype(np.float64) - middle.reshape(shape)
+        count += values.size // len(total)
+        total += values.sum(axes)
+        squares += (values**2).sum(axes)
+    deviation = np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0))
+    constant = np.flatnonzero(deviation == 0)
+    remark = (f"{len(constant):,} channels hold one value only",) if len(constant) else ()
+    deviation[constant] = 1.0
+    return Scaling(tuple(middle + total / count), tuple(deviation)), remark
+
+
+def _key(source: DataSource, reader: Reader) -> str:
+    """Returns the name of the folder: the data's own and a digest of all that decides what is decoded."""
+    digest = hashlib.sha256(f"{FORMAT} {json.dumps(source.to_json(), sort_keys=True)}".encode())
+    for piece in reader.stamp():
+        digest.update(piece)
+    name = source.where.name if isinstance(source.where, Path) else source.where.__name__
+    return f"{file_name(name or 'data')[:40]}-{digest.hexdigest()[:24]}"
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds a lock that the system frees when the process ends, whatever happens."""
+    with open(path, "a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _machine_error(error: OSError, folder: Path) -> MachineError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    why = "the disk is full" if full else error.strerror or str(error)
+    return MachineError(
+        f"cannot decode the data into {folder.parent} ({why}); nothing half-written is kept: make room "
+        "there, or name another folder in ATOLL_CACHE"
+    )
