@@ -141,16 +141,18 @@ def decode(
     watch = _Watch(len(rows), on_progress)
     given = 0
     try:
-        for row, ready in zip(rows, _ready(reader.items(rows), source), strict=False):
+        stream = _ready(reader.items(rows), source)
+        for row, ready in zip(rows, stream, strict=False):
             _take(found, int(row), ready, reader, source, numbers)
             if found.images.rows == 1 and not given:
                 _check_room(folder, found, len(rows))
             given += 1
             watch.done(given)
+        given += sum(1 for _ in stream)  # none, unless the reader has more to say at its end
     finally:
         found.images.close()
         found.labels.close()
-    if given < len(rows):
+    if given != len(rows):
         raise AtollError(
             f"data: {shown(source.shown)} gave {given:,} items where it had said {len(rows):,}: its length "
             "must not change while it is read"

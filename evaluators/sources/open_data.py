@@ -26,7 +26,7 @@ from .data_source import DataSource
 from .decode import Decoded, Progress, decode
 from .find_reader import find_reader
 from .reader import Reader
-from .split_making import make_splits
+from ..datasets.split_making import make_splits
 
 #: images whose mean and deviation are measured: their error is far below what a scaling notices
 MEASURED_IMAGES = 10_000

@@ -21,9 +21,12 @@ if TYPE_CHECKING:  # a machine that only trains has no Pillow
 #: what is opened; Pillow would hand PostScript to another program
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 #: how files of these formats end
-ENDINGS = frozenset(  # noqa: SIM905 - a list of short words
-    ".avif .bmp .dib .gif .jp2 .j2k .jfif .jpe .jpeg .jpg .mpo .pbm .pgm .png .pnm .ppm .tif .tiff "
-    ".webp".split()
+ENDINGS = frozenset(
+    f".{ending}"
+    for ending in (
+        *("avif", "bmp", "dib", "gif", "jp2", "j2k", "jfif", "jpe", "jpeg", "jpg"),
+        *("mpo", "pbm", "pgm", "png", "pnm", "ppm", "tif", "tiff", "webp"),
+    )
 )
 #: Pillow's own warning: a quarter of a gigabyte of RGB
 LARGEST_PIXELS = 89_478_485

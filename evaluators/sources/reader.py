@@ -48,8 +48,8 @@ class Reader(Protocol):
 
     Made from a source, a reader knows how many items there are and what tells these data from others, and has
     decoded none. `items` may be asked for again and gives the same. Its memory does not grow with the bytes
-    of the data. What is wrong with one item becomes an `Unreadable` payload; what is wrong with all of them an
-    AtollError.
+    of the data. What is wrong with one item becomes an `Unreadable` payload; what is wrong with all of
+    them an AtollError.
     """
 
     @property

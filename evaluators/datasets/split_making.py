@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...spaces.errors import AtollError
-from ..datasets.mapped_dataset import SPLITS
+from .mapped_dataset import SPLITS
 
 TRAIN, VALIDATION, TEST = range(3)
 #: of every split's seats the last so many go to whoever is shortest; more than rounding can move
@@ -20,7 +20,7 @@ def make_splits(
 ) -> np.ndarray:
     """Makes the splits that are missing out of train.
 
-    A missing split gets its share of train and of what is missing: with train and test given, 15 of 85 validate.
+    A missing split gets its share of train and of what is missing: given train and test, 15 of 85 validate.
     Every class is cut in these shares, and gives one to each split where it has as many. No group is in two
     splits, and of groups those that bring the classes nearest to their shares are taken, the largest first;
     without groups, items that are the same pixel by pixel stay together.
