@@ -39,7 +39,7 @@ TECHNIQUES = {
     "tensor_train": "tensor_train(rank=4, fit_steps=0, kinds=all)",
     "tucker": "tucker(rank=0.25, fit_steps=0)",
     "cp": "cp(rank=8, fit_steps=0)",
-    "svd": "svd(rank=2, fit_steps=0)",
+    "svd": "svd(rank=2, kinds=all, fit_steps=0)",
     "cluster": "cluster(clusters=16)",
     "quantize": "quantize(bits=8)",
     "mixed_precision": "mixed_precision(bits=4)",

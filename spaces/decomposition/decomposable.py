@@ -32,6 +32,19 @@ def unsuited_conv(layer: Layer) -> str | None:
     return f"convolves {layer.groups} groups of channels by themselves" if layer.groups > 1 else None
 
 
+def unsuited_kind(layer: Layer, kinds: str) -> str | None:
+    """Returns why a layer cannot be decomposed as what it is, None where it can.
+
+    Args:
+        layer: dense or a convolution.
+        kinds: `dense`, `conv`, or `all` for both.
+    """
+    conv = isinstance(layer, Conv)
+    if not layer.decomposed and kinds == ("dense" if conv else "conv"):
+        return f"is {'a convolution' if conv else 'a dense layer'}, and kinds={kinds}"
+    return unsuited_conv(layer) if conv else unsuited_dense(layer)
+
+
 def layer_weight_shape(layer: Layer) -> torch.Size:
     """Returns the shape of the one weight of a layer that is not decomposed."""
     (factor,) = layer.factors().values()

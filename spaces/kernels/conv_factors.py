@@ -1,7 +1,8 @@
 """Factors of a convolution's kernel [out, in, kh, kw]: tensor train, Tucker-2 and CP, all by TensorLy.
 
 Each is a list of weights of convolutions that follow each other. Spatial axes of size 1 have no factor, and a
-kernel of size 1x1 is a matrix: all three are then its singular value decomposition, in two factors.
+kernel of size 1x1 is a matrix: all three are then its singular value decomposition, in two factors. Any
+kernel is a matrix of its outputs and all that they read, which `svd` takes apart.
 On the meta device ranks are 1 where they would be found by an error bound, and weights have shapes alone.
 """
 
@@ -90,6 +91,31 @@ def _padded(weight: Tensor, inputs: int, outputs: int) -> Tensor:
     whole = weight.new_zeros(outputs, inputs, *weight.shape[2:])
     whole[: weight.shape[0], : weight.shape[1]] = weight
     return whole
+
+
+# Singular values --------------------------------------------------------------------------------------
+
+
+def svd(kernel: Tensor, rank: int | None, max_error: float = 0.0) -> list[Tensor]:
+    """Returns the weights [r, in, kh, kw], [out, r, 1, 1]: the nearest of that rank (Zhang et al. 2016).
+
+    Args:
+        kernel: [out, in, kh, kw].
+        rank: cut to what the kernel can have; None for the smallest that keeps the error.
+        max_error: relative to the Frobenius norm.
+    """
+    outputs, *window = kernel.shape
+    rank = 1 if rank is None and kernel.is_meta else rank
+    if rank is None:
+        rank = truncation_rank(kernel.reshape(outputs, -1), max_error)
+    rank = min(rank, outputs, prod(window))
+    if kernel.is_meta:
+        return [kernel.new_empty(rank, *window), kernel.new_empty(outputs, rank, 1, 1)]
+    matrix = kernel.detach().double().reshape(outputs, -1)
+    rows, values, columns = torch.linalg.svd(matrix, full_matrices=False)
+    size = values[:rank].sqrt()  # spread evenly, so that neither is too large or small to train or quantize
+    first, last = size[:, None] * columns[:rank], rows[:, :rank] * size
+    return [first.reshape(rank, *window).to(kernel.dtype), last[:, :, None, None].to(kernel.dtype)]
 
 
 # Tucker-2 ----------------------------------------------------------------------------------------------

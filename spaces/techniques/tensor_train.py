@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from ..decomposition.decomposable import unsuited_conv, unsuited_dense
+from ..decomposition.decomposable import unsuited_kind
 from ..decomposition.decomposed_form import chain_of
 from ..decomposition.decomposition import Decomposition, fit_steps_setting, max_error_setting, start_setting
 from ..errors import AtollError
@@ -79,10 +79,7 @@ class TensorTrain(Decomposition):
         }
 
     def unsuited(self, layer: Layer) -> str | None:
-        conv = isinstance(layer, Conv)
-        if not layer.decomposed and self.kinds == ("dense" if conv else "conv"):
-            return f"is {'a convolution' if conv else 'a dense layer'}, and kinds={self.kinds}"
-        return unsuited_conv(layer) if conv else unsuited_dense(layer)
+        return unsuited_kind(layer, self.kinds)
 
     def factored(self, layer: Layer, weight: Tensor) -> Layer:
         rank = None if isinstance(self.rank, str) else self.rank

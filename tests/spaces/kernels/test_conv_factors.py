@@ -8,6 +8,7 @@ from atoll.spaces.kernels.conv_factors import (
     cp,
     modes,
     relative_error,
+    svd,
     train,
     train_ranks,
     tucker,
@@ -38,6 +39,22 @@ def whole(weights: list[Tensor], shape: tuple[int, ...]) -> Tensor:
             kernel[:, :, y, x] = product
     assert outputs == product.shape[0]
     return kernel
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_singular_values_give_the_nearest_kernel_of_a_rank(shape: tuple[int, ...]) -> None:
+    kernel = drawn(*shape)
+    singular = torch.linalg.svdvals(kernel.reshape(shape[0], -1))
+    for rank in (1, 3, 400):  # 400: cut to what there is
+        weights = svd(kernel, rank)
+        kept = min(rank, len(singular))
+        assert [tuple(w.shape) for w in weights] == [(kept, *shape[1:]), (shape[0], kept, 1, 1)]
+        assert [w.shape for w in svd(kernel.to("meta"), rank)] == [w.shape for w in weights]
+        lost = float(singular[kept:].norm() / singular.norm())
+        assert relative_error(kernel, whole(weights, shape)) == pytest.approx(lost, abs=1e-9)
+    bound = svd(kernel, None, max_error=0.3)
+    assert relative_error(kernel, whole(bound, shape)) <= 0.3
+    assert len(bound[0]) == 1 or float(singular[len(bound[0]) - 1 :].norm() / singular.norm()) > 0.3
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
