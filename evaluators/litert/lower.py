@@ -13,13 +13,15 @@ from math import prod
 from torch import nn
 
 from ...hw_models.tables.run_order import run_order
-from ...spaces.channels.groups import reads_channels
 from ...spaces.errors import AtollError
+from ...spaces.graph.axis_order import laid_out, usual, wanted_orders
 from ...spaces.graph.fusion import activation_among, carried_out, written_grid
 from ...spaces.graph.graph import Graph, Operation, trace
+from ...spaces.graph.non_negative import never_negative
+from ...spaces.graph.operation_kinds import MOVES
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
-from . import operators
+from . import operators, operators_moving
 from .lower_functions import (
     COMBINATIONS,
     POINTWISE,
@@ -28,6 +30,7 @@ from .lower_functions import (
     lower_function,
 )
 from .lower_layers import lower_layer, lower_norm
+from .lower_moves import lower_moves
 from .lower_pooling import lower_pooling
 from .lower_standardised import lower_standardised
 from .values import LoweredValue, Workbench
@@ -74,7 +77,7 @@ class Lowered:
 def lowered(network: nn.Module, input_shape: tuple[int, int, int]) -> Lowered:
     """Writes a network and keeps where everything in the file comes from; else as `lower`."""
     graph = run_order(trace(network, input_shape))
-    bench = Workbench()
+    bench = Workbench(positive=never_negative(graph))
     values: dict[str, LoweredValue] = {}
     layers: list[str] = []
     for operation in graph.operations:
@@ -105,6 +108,7 @@ def lowered(network: nn.Module, input_shape: tuple[int, int, int]) -> Lowered:
 
 def _output(bench: Workbench, value: LoweredValue) -> int:
     value = bench.in_torch_order(value)
+    value = bench.in_order(value, usual(len(value.shape)))
     return bench.shaped(value, (1, *value.shape))
 
 
@@ -120,11 +124,11 @@ def _lower_operation(
         return LoweredValue(index, (height, width, channels)), operation
     if not sources:
         raise AtollError(f"{operation.described} cannot be written for LiteRT")
+    orders = wanted_orders(operation, graph.input_shapes(operation), [source.order for source in sources])
+    sources = [bench.in_order(source, order) for source, order in zip(sources, orders, strict=True)]
     covered = carried_out(graph, operation)
     activation, target = activation_among(covered), bench.grid(written_grid(graph, covered))
     if isinstance(module, Layer):
-        if not reads_channels(operation, graph.input_shapes(operation)[0]):
-            raise AtollError("a dense layer on rows of maps cannot be written for LiteRT")
         norm = next((other.module for other in covered if isinstance(other.module, Norm)), None)
         value = lower_layer(bench, module, sources[0], norm, activation, target)
     elif isinstance(module, Norm):
@@ -132,31 +136,34 @@ def _lower_operation(
     elif kind == "standardise":
         value = lower_standardised(bench, operation, sources[0])
     elif kind == "concatenate":
-        value = lower_concatenation(bench, sources, target)
+        value = lower_concatenation(bench, sources, operation.axes[0], target)
     elif kind in COMBINATIONS:
         value = lower_combination(bench, operation, sources, target, activation)
     elif kind in POINTWISE:
         value = lower_function(bench, operation, sources[0], target)
+    elif kind in MOVES:
+        source = bench.to_float(sources[0]) if kind == "constant_pad" else sources[0]
+        value = lower_moves(bench, operation, source)
     else:
-        value = lower_pooling(bench, operation, sources[0], target) or _reshaped(bench, operation, sources[0])
+        value = lower_pooling(bench, operation, sources[0], target) or _handed_on(
+            bench, operation, sources[0]
+        )
     for own in [grid for other in covered for grid in other.grids]:
         value = bench.on_grid(value, bench.grid(own))
     return value, covered[-1]
 
 
-def _reshaped(bench: Workbench, operation: Operation, source: LoweredValue) -> LoweredValue:
-    """Writes what hands values on: cut off at zero, or in another shape."""
+def _handed_on(bench: Workbench, operation: Operation, source: LoweredValue) -> LoweredValue:
+    """Writes what hands values on: as they are, cut off at zero, several times over, or flattened."""
     kind = operation.kind
     if kind == "identity":
         return source
     if kind == "relu":
-        return replace(source, index=operators.relu(bench.model, source.index), non_negative=True)
+        return replace(source, index=operators.relu(bench.model, source.index))
     if kind == "channels_last_flatten":
-        return replace(source, shape=(prod(source.shape),))
-    if kind == "flatten":
-        moved = len(source.shape) == 3 and source.shape[2] > 1 and source.shape[0] * source.shape[1] > 1
-        unflattened = source.shape if moved else source.unflattened
-        return replace(source, shape=(prod(source.shape),), unflattened=unflattened)
-    if kind == "reshape" and source.shape == (operation.shape[0],):  # features become maps of one position
-        return replace(bench.in_torch_order(source), shape=(1, 1, operation.shape[0]))
+        return LoweredValue(source.index, (prod(source.shape),))
+    if kind == "expand":
+        shape = laid_out(operation.shape, source.order)
+        maps = bench.shaped(source, (1, *source.shape))
+        return replace(source, index=operators_moving.broadcast(bench.model, maps, (1, *shape)), shape=shape)
     raise AtollError(f"{operation.described or kind} cannot be written for LiteRT")

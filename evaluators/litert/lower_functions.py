@@ -59,22 +59,22 @@ def lower_function(
     (source,), target = on_int8(bench, kind, [source], target)
     if kind == "silu":  # x sigmoid(x)
         gate = operators.function(bench.model, source.index, OPERATORS_OF[kind][0])
-        return replace(source, index=operators.mul(bench.model, source.index, gate), non_negative=False)
+        return replace(source, index=operators.mul(bench.model, source.index, gate))
     if kind == "hard_sigmoid":
         index = operators.hard_sigmoid(bench.model, source.index, target)
-        return replace(source, index=index, non_negative=True)
+        return replace(source, index=index)
     if kind == "relu6":
         index = operators.relu(bench.model, source.index, kind, target)
-        return replace(source, index=index, non_negative=True)
-    settings = _settings(operation, source)
+        return replace(source, index=index)
+    settings = _settings(operation)
     if kind == "softmax":
         source = bench.in_torch_order(source)
     (name,) = OPERATORS_OF[kind]
     index = operators.function(bench.model, source.index, name, target, **settings)
-    return replace(source, index=index, non_negative=kind in ("sigmoid", "softmax"))
+    return replace(source, index=index)
 
 
-def _settings(operation: Operation, source: LoweredValue) -> dict[str, Any]:
+def _settings(operation: Operation) -> dict[str, Any]:
     """Returns the fields of a function's options in the schema."""
     kind, module = operation.kind, operation.module
     if kind == "leaky_relu":
@@ -84,8 +84,6 @@ def _settings(operation: Operation, source: LoweredValue) -> dict[str, Any]:
     if kind == "elu" and getattr(module, "alpha", 1.0) != 1.0:
         raise AtollError("an ELU with another alpha than 1 cannot be written for LiteRT")
     if kind == "softmax":
-        if getattr(module, "dim", None) not in (1, -len(source.shape)):
-            raise AtollError("a softmax over another dimension than channels cannot be written for LiteRT")
         return {"beta": 1.0}
     return {}
 
@@ -123,7 +121,7 @@ def lower_combination(
     left = [bench.shaped(source, (1, *source.shape)) for source in sources]
     operands = [left.pop(0) if number is None else _scalar(bench, kind, number, target) for number in numbers]
     index = _COMBINATIONS[kind](bench.model, *operands, grid=target, activation=activation)
-    return LoweredValue(index, bench.model.tensors[index].shape[1:], non_negative=activation is not None)
+    return LoweredValue(index, bench.model.tensors[index].shape[1:], axes=sources[0].axes)
 
 
 def _scalar(bench: Workbench, kind: str, number: float, target: TensorGrid | None) -> int:
@@ -131,13 +129,12 @@ def _scalar(bench: Workbench, kind: str, number: float, target: TensorGrid | Non
 
 
 def lower_concatenation(
-    bench: Workbench, sources: Sequence[LoweredValue], target: TensorGrid | None
+    bench: Workbench, sources: Sequence[LoweredValue], axis: int, target: TensorGrid | None
 ) -> LoweredValue:
-    """Writes channels of maps, or features, one after the other; int8 parts are moved to the same grid."""
+    """Writes values one after the other along an axis of torch's; int8 parts are moved to the same grid."""
     sources = [bench.in_torch_order(source) for source in sources]
     sources, target = on_int8(bench, "concatenate", sources, target)
     sources = [bench.on_grid(source, target) for source in sources]
     parts = [bench.shaped(source, (1, *source.shape)) for source in sources]
-    index = operators.concatenation(bench.model, parts, len(sources[0].shape))
-    non_negative = all(source.non_negative for source in sources)
-    return LoweredValue(index, bench.model.tensors[index].shape[1:], non_negative=non_negative)
+    index = operators.concatenation(bench.model, parts, 1 + sources[0].order.index(axis))
+    return LoweredValue(index, bench.model.tensors[index].shape[1:], axes=sources[0].axes)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...spaces.errors import AtollError
 from ...spaces.layers.activation_grid import ActivationGrid
-from ...spaces.layers.conv import Conv, Window
+from ...spaces.layers.conv import Conv, Window, as_map
 from ...spaces.layers.conv_chain import ConvChain
 from ...spaces.layers.dense import Dense
 from ...spaces.layers.factor import Factor
@@ -19,6 +19,7 @@ from ...spaces.layers.same_padding import window_padding
 from ...spaces.layers.transposed_conv import TransposedConv, TransposedWindow
 from ...spaces.layers.tt_dense import TTDense
 from . import operators
+from .operators_moving import pad, part
 from .support import WeightedOperator
 from .tensors import TensorGrid
 from .values import LoweredValue, Workbench, channels_first_order
@@ -57,12 +58,12 @@ def lower_layer(
         value = _lower_tensor_train(bench, layer, bench.in_torch_order(source), target, activation)
     else:
         value = _lower_stages(bench, layer, norm, source, target, activation)
-    return replace(bench.on_grid(value, target), non_negative=activation is not None)
+    return bench.on_grid(value, target)
 
 
 def _signs(bench: Workbench, source: LoweredValue, grid: TensorGrid | None) -> LoweredValue:
     """The signs of a value: int8 on ``grid``, which a DEQUANTIZE gives back exactly, or float for None."""
-    return replace(source, index=operators.sign(bench.model, source.index, grid), non_negative=False)
+    return replace(source, index=operators.sign(bench.model, source.index, grid))
 
 
 class _Stage(NamedTuple):
@@ -150,14 +151,20 @@ def _lower_conv(
     depthwise = window.groups > 1 and weights.values.shape[1] == 1
     operator: WeightedOperator = "depthwise" if depthwise else "conv"
     constants = weights.add_to(bench.model, operator, source_grid, dynamic)
-    zeros = window.zeros(*source.shape[:2])
+    zeros = window.zeros(*source.shape[:-1])
     x, padding = padded(bench, source, window.size, window.stride, zeros, window.dilation)
     settings: dict[str, Any] = dict(
         grid=target, strides=window.stride, padding=padding, activation=activation, dilation=window.dilation
     )
     build = operators.depthwise_conv_2d if depthwise else operators.conv_2d
     y = build(bench.model, x, *constants, **settings)
-    return LoweredValue(y, bench.model.tensors[y].shape[1:])
+    return _maps_made(bench, y, source)
+
+
+def _maps_made(bench: Workbench, index: int, source: LoweredValue) -> LoweredValue:
+    """The value of a tensor [1, height, width, channels] made of maps, or of a sequence, without height."""
+    shape = bench.model.tensors[index].shape
+    return LoweredValue(index, shape[-len(source.shape) :], axes=source.axes)
 
 
 def _lower_transposed(
@@ -170,15 +177,17 @@ def _lower_transposed(
 ) -> LoweredValue:
     source, source_grid, target = _kernel_grids(bench, weights, source, target)
     constants = weights.add_to(bench.model, "transposed", source_grid)
-    height, width = source.shape[:2]
+    height, width = as_map(source.shape[:-1])
     written = window.as_written(height, width)
     settings: dict[str, Any] = dict(strides=window.stride, padding=written.padding, activation=activation)
     y = operators.transpose_conv(
         bench.model, bench.maps(source), *constants, written.size, grid=target, **settings
     )
-    if written.cut != (0, 0) or window.output_size(height, width) != written.size:
-        y = operators.crop_2d(bench.model, y, written.cut, window.output_size(height, width))
-    return LoweredValue(y, bench.model.tensors[y].shape[1:])
+    made = window.output_size(height, width)
+    if written.cut != (0, 0) or made != written.size:
+        cut = [(first, size, 1) for first, size in zip(written.cut, made, strict=True)]
+        y = part(bench.model, y, [(0, 1, 1), *cut, (0, bench.model.tensors[y].shape[-1], 1)])
+    return _maps_made(bench, y, source)
 
 
 def padded(
@@ -194,12 +203,12 @@ def padded(
     Returns:
         tensor index [1, height, width, channels] and ``same`` or ``valid``.
     """
-    pads = window_padding(source.shape[:2], window, strides, zeros, dilation)
+    pads = window_padding(as_map(source.shape[:-1]), window, strides, zeros, dilation)
     maps = bench.maps(source)
     if pads is None:
         return maps, "same"
     if any(pads[0] + pads[1]):
-        maps = operators.pad_2d(bench.model, maps, *pads)
+        maps = pad(bench.model, maps, [(0, 0), *pads, (0, 0)])
     return maps, "valid"
 
 
@@ -215,8 +224,11 @@ def _lower_dense(
     if source.unflattened is not None:
         weights = weights.with_columns(channels_first_order(source.unflattened))
     constants = weights.add_to(bench.model, "dense", source_grid, dynamic)
-    y = operators.fully_connected(bench.model, source.index, *constants, grid=target, activation=activation)
-    return LoweredValue(y, (len(weights.values),))
+    *rows, _ = source.shape
+    x = bench.shaped(source, (1, *source.shape)) if rows else source.index
+    settings: dict[str, Any] = dict(grid=target, activation=activation, keep_num_dims=bool(rows))
+    y = operators.fully_connected(bench.model, x, *constants, **settings)
+    return LoweredValue(y, (*rows, len(weights.values)), axes=source.axes if rows else None)
 
 
 def lower_norm(
@@ -225,7 +237,7 @@ def lower_norm(
     """Writes a normalisation that nothing takes in, as a 1x1 depthwise convolution: y = gain x + shift."""
     gain, shift = (to_numpy(part).astype(np.float64) for part in norm.scale_and_shift())
     value = _scale_and_shift(bench, bench.in_torch_order(source), gain, shift, target, activation)
-    return replace(bench.on_grid(value, target), non_negative=activation is not None)
+    return bench.on_grid(value, target)
 
 
 def _scale_and_shift(
@@ -247,9 +259,9 @@ def _scale_and_shift(
     if source_grid is None:
         weights = Weights(filters, None, 32, shift)
     constants = weights.add_to(bench.model, "depthwise", source_grid)
-    maps = bench.shaped(source, (1, *(1, 1)[: 3 - len(source.shape)], *source.shape))
+    maps = bench.maps(source)
     y = operators.depthwise_conv_2d(bench.model, maps, *constants, grid=target, activation=activation)
-    return LoweredValue(y, source.shape)
+    return LoweredValue(y, source.shape, axes=source.axes)
 
 
 def _lower_tensor_train(

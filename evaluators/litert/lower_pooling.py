@@ -6,12 +6,13 @@ from dataclasses import replace
 from torch import nn
 
 from ...spaces.errors import AtollError
+from ...spaces.graph.axis_order import laid_out, without
 from ...spaces.graph.graph import Operation
 from ...spaces.graph.operation_kinds import averages
-from ...spaces.layers.same_padding import SameAvgPool2d, SameMaxPool2d
+from ...spaces.layers.pooling import pooling
 from . import operators
 from .lower_functions import on_int8
-from .lower_layers import padded
+from .operators_moving import LOWEST, pad
 from .tensors import TensorGrid
 from .values import LoweredValue, Workbench
 
@@ -40,16 +41,18 @@ def lower_pooling(
     Raises:
         AtollError: LiteRT has no operator for its settings.
     """
-    module = operation.module
-    if averages(operation.kind, module) and target is None:
+    module, kind = operation.module, operation.kind
+    if averages(kind, module) and target is None:
         source = bench.to_float(source)
-    if operation.kind == "global_avg_pool" and operation.shape[1:] in ((1, 1), ()):
+    if kind in ("global_avg_pool", "mean"):
         return _mean(bench, operation, source, target)
-    if operation.kind == "global_max_pool" and operation.shape[1:] == (1, 1):
-        index = operators.pool_2d(bench.model, bench.maps(source), "max", _pair(source.shape[:2]))
-        return replace(source, index=index, shape=(1, 1, source.shape[2]))
-    if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
-        return _pool(bench, module, source)
+    if kind == "global_max_pool":
+        maps = bench.maps(source)
+        window = bench.model.tensors[maps].shape[1:3]
+        index = operators.pool_2d(bench.model, maps, "max", window)  # type: ignore[arg-type]  # two axes
+        return replace(source, index=index, shape=(*[1] * (len(source.shape) - 1), source.shape[-1]))
+    if kind in ("max_pool", "avg_pool"):
+        return _pool(bench, operation, source)
     if isinstance(module, nn.Upsample):
         return _upsample(bench, module, source, operation.shape)
     return None
@@ -58,41 +61,27 @@ def lower_pooling(
 def _mean(
     bench: Workbench, operation: Operation, source: LoweredValue, target: TensorGrid | None
 ) -> LoweredValue:
-    """Global average pooling."""
+    """A mean over axes, of whole maps most often."""
     (source,), target = on_int8(bench, operation.kind, [source], target)
-    keep = len(operation.shape) == 3
-    index = operators.mean(bench.model, bench.maps(source), (1, 2), keep_dims=keep, grid=target)
-    shape = (1, 1, source.shape[2]) if keep else (source.shape[2],)
-    return LoweredValue(index, shape, non_negative=source.non_negative)
+    order = source.order
+    keep = len(operation.shape) == len(order)
+    over = sorted(1 + order.index(axis) for axis in operation.axes)
+    x = bench.shaped(source, (1, *source.shape))
+    index = operators.mean(bench.model, x, over, keep_dims=keep, grid=target)
+    left = order if keep else without(order, operation.axes)
+    return LoweredValue(index, laid_out(operation.shape, left), axes=left)
 
 
-def _pool(bench: Workbench, module: nn.MaxPool2d | nn.AvgPool2d, source: LoweredValue) -> LoweredValue:
-    window, strides = _pair(module.kernel_size), _pair(module.stride)
-    largest = isinstance(module, nn.MaxPool2d)
-    kind = "max" if largest else "average"
-    if isinstance(module, SameMaxPool2d | SameAvgPool2d):
-        index = operators.pool_2d(bench.model, bench.maps(source), kind, window, strides, "same")
-        return LoweredValue(index, bench.model.tensors[index].shape[1:], non_negative=source.non_negative)
-    padding = _pair(module.padding)
-    if module.ceil_mode or _pair(getattr(module, "dilation", 1)) != (1, 1):
-        raise AtollError("pooling with ceil_mode or dilation cannot be written for LiteRT")
-    if not largest and module.divisor_override:
-        raise AtollError("average pooling with a divisor_override cannot be written for LiteRT")
-    if not largest and any(padding) and not module.count_include_pad:
-        raise AtollError("average pooling that leaves its padding out cannot be written for LiteRT")
-    if largest and any(padding) and not source.non_negative:
-        raise AtollError("max pooling with padding can be written for LiteRT only behind a ReLU")
-    if any(padding):
-        zeros = ((padding[0], padding[0]), (padding[1], padding[1]))
-        maps, mode = padded(bench, source, window, strides, zeros)
-        if mode == "same" and not largest:  # LiteRT's SAME leaves the padding out of the average
-            height, width = padding
-            maps = operators.pad_2d(bench.model, bench.maps(source), (height, height), (width, width))
-            mode = "valid"
-    else:
-        maps, mode = bench.maps(source), "valid"
-    index = operators.pool_2d(bench.model, maps, kind, window, strides, mode)
-    return LoweredValue(index, bench.model.tensors[index].shape[1:], non_negative=source.non_negative)
+def _pool(bench: Workbench, operation: Operation, source: LoweredValue) -> LoweredValue:
+    windows = pooling(operation.module, source.torch_shape[1:], operation.shape[1:])  # type: ignore[arg-type]
+    maps, mode = bench.maps(source), "same" if windows.pads is None else "valid"
+    if windows.pads and any(pad for pair in windows.pads for pad in pair):
+        positive = operation.inputs[0] in bench.positive
+        around = LOWEST if windows.largest and not positive else 0.0
+        maps = pad(bench.model, maps, [(0, 0), *windows.pads, (0, 0)], around)
+    kind = "max" if windows.largest else "average"
+    index = operators.pool_2d(bench.model, maps, kind, windows.window, windows.strides, mode)
+    return replace(source, index=index, shape=laid_out(operation.shape, source.order))
 
 
 def _upsample(
@@ -113,7 +102,3 @@ def _upsample(
     kind, centered = _RESIZES[module.mode]
     index = operators.resize(bench.model, bench.maps(source), size, kind, aligned, centered and not aligned)
     return replace(source, index=index, shape=(*size, source.shape[2]))
-
-
-def _pair(size: int | tuple[int, ...]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (size[0], size[1])

@@ -16,8 +16,7 @@ def lower_standardised(bench: Workbench, operation: Operation, source: LoweredVa
         source: what it reads.
     """
     source, model = bench.to_float(bench.in_torch_order(source)), bench.model
-    order = (1, 2, 0) if len(source.shape) == 3 else tuple(range(len(source.shape)))
-    found = standardised(operation.module, operation.shape, order)  # type: ignore[arg-type]
+    found = standardised(operation.module, operation.shape, source.order)  # type: ignore[arg-type]
     axes = tuple(axis + 1 for axis in found.axes)
     value = bench.shaped(source, (1, *found.sizes))
     centred = operators.subtract(model, value, operators.mean(model, value, axes, keep_dims=True))
@@ -28,4 +27,4 @@ def lower_standardised(bench: Workbench, operation: Operation, source: LoweredVa
     for build, part in ((operators.mul, found.scale), (operators.add, found.shift)):
         if part is not None:
             value = build(model, value, model.add_constant(to_numpy(part)[None], "float32"))
-    return LoweredValue(value, source.shape)
+    return LoweredValue(value, source.shape, axes=source.axes)

@@ -39,7 +39,7 @@ def conv_2d(
 ) -> int:
     """Convolution of ``x`` [1, height, width, in] with ``weight`` [out, kernel h, kernel w, in / groups].
 
-    ``padding`` is ``same`` or ``valid`` as LiteRT means them; see ``pad_2d`` for anything else.
+    ``padding`` is ``same`` or ``valid`` as LiteRT means them; see ``operators_moving.pad`` for anything else.
     """
     batch, height, width, _ = model.tensors[x].shape
     out, kernel_h, kernel_w, _ = model.tensors[weight].shape
@@ -242,25 +242,6 @@ def transpose(model: TfliteModel, x: int, order: Sequence[int]) -> int:
     y = model.add_activation(shape, model.tensors[x].grid)
     index = model.add_index(order)
     model.add_operator("TRANSPOSE", (x, index), (y,))
-    return y
-
-
-def pad_2d(model: TfliteModel, x: int, height: tuple[int, int], width: tuple[int, int]) -> int:
-    """``x`` [1, height, width, channels] with (before, after) rows and columns of real zeros around it."""
-    pads = np.array([(0, 0), height, width, (0, 0)])
-    shape = [size + int(row.sum()) for size, row in zip(model.tensors[x].shape, pads, strict=True)]
-    y = model.add_activation(shape, model.tensors[x].grid)
-    index = model.add_index(pads)
-    model.add_operator("PAD", (x, index), (y,))
-    return y
-
-
-def crop_2d(model: TfliteModel, x: int, start: tuple[int, int], size: tuple[int, int]) -> int:
-    """Part of ``x`` [1, height, width, channels], ``size`` rows and columns from ``start`` on."""
-    batch, _, _, channels = model.tensors[x].shape
-    y = model.add_activation((batch, *size, channels), model.tensors[x].grid)
-    places = [model.add_index(values) for values in ((0, *start, 0), (batch, *size, channels))]
-    model.add_operator("SLICE", (x, *places), (y,))
     return y
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from ...spaces.errors import AtollError
+from ...spaces.graph.axis_order import Order, alike, in_torch_s, laid_out, transposition, usual
 from ...spaces.layers.activation_grid import ActivationGrid
 from . import operators
 from .tensors import TensorGrid
@@ -21,20 +22,30 @@ class LoweredValue:
 
     Args:
         index: tensor that holds it; its shape may differ, its values are in the order of ``shape``.
-        shape: (height, width, channels) or (features,).
+        shape: in the order of the file: (height, width, channels), (features,), (positions, features), ….
         unflattened: (height, width, channels) where torch flattened channels first but the tensor still lies
             channels last; the reader permutes.
-        non_negative: whether no value is below 0.
         constant: its values in torch's order where the file holds them; whoever reads it adds the tensor.
         grid: that of a constant, None for float.
+        axes: the order in which its axes lie (`spaces.graph.axis_order`), None for the usual one.
     """
 
     index: int
     shape: tuple[int, ...]
     unflattened: tuple[int, ...] | None = None
-    non_negative: bool = False
     constant: np.ndarray | None = None
     grid: TensorGrid | None = None
+    axes: Order | None = None
+
+    @property
+    def order(self) -> Order:
+        """The order in which its axes lie."""
+        return usual(len(self.shape)) if self.axes is None else self.axes
+
+    @property
+    def torch_shape(self) -> tuple[int, ...]:
+        """Its shape in torch's order, without the batch."""
+        return in_torch_s(self.shape, self.order)
 
 
 @dataclass
@@ -42,6 +53,8 @@ class Workbench:
     """The file under construction, and the moves between float and int8 that every operation may need."""
 
     model: TfliteModel = field(default_factory=TfliteModel)
+    #: values of the network that are never negative
+    positive: set[str] = field(default_factory=set)
     _grids: dict[int, TensorGrid] = field(default_factory=dict)
 
     def grid(self, module: ActivationGrid | None) -> TensorGrid | None:
@@ -72,7 +85,8 @@ class Workbench:
             grid: None for float.
         """
         found = to_numpy(values if grid is None else grid.rounded(values))
-        return LoweredValue(-1, tuple(found.shape), constant=found, grid=self.grid(grid))
+        shape = laid_out(found.shape, usual(found.ndim))
+        return LoweredValue(-1, shape, constant=found, grid=self.grid(grid))
 
     def to_float(self, value: LoweredValue) -> LoweredValue:
         """The value as float32."""
@@ -102,19 +116,26 @@ class Workbench:
         return operators.reshape(self.model, value.index, shape)
 
     def _added(self, value: LoweredValue) -> int:
-        """Index of a new constant [1, height, width, channels], or of the shape that it has with a batch."""
+        """Index of a new constant with a batch, its axes in their order."""
         assert value.constant is not None
-        values = value.constant[None]
-        if values.ndim == 4:
-            values = values.transpose(0, 2, 3, 1)
+        values = value.constant.transpose(value.order)[None]
         if value.grid is None:
             return self.model.add_constant(values, "float32")
         integers, point = value.grid.quantize(values), np.array([value.grid.zero_point])
         return self.model.add_constant(integers, "int8", value.grid.scale, zero_points=point)
 
     def maps(self, value: LoweredValue) -> int:
-        """Index of a tensor [1, height, width, channels]."""
-        return self.shaped(value, (1, *value.shape))
+        """Index of a tensor [1, height, width, channels]; with fewer axes the first ones are 1."""
+        return self.shaped(value, (*[1] * (4 - len(value.shape)), *value.shape))
+
+    def in_order(self, value: LoweredValue, order: Order) -> LoweredValue:
+        """The value with its axes in an order."""
+        shape = value.torch_shape
+        index = value.index
+        if value.constant is None and not alike(shape, value.order, order):
+            sizes, axes = transposition(shape, value.order, order)
+            index = operators.transpose(self.model, self.shaped(value, sizes), axes)
+        return replace(value, index=index, shape=laid_out(shape, order), axes=order)
 
     def in_torch_order(self, value: LoweredValue) -> LoweredValue:
         """The value with a pending channels-first flattening carried out."""

@@ -107,6 +107,10 @@ def _set(*names: str) -> Callable[[Signature], bool]:
     return lambda one: any(one.settings.get(name) for name in names)
 
 
+def _axes_over(most: int) -> Callable[[Signature], bool]:
+    return lambda one: one.inputs[0] is not None and len(one.inputs[0].shape) > most
+
+
 _INT8: Line = (2, _reads("int8"))
 #: operator -> (version, whether an operator uses what that version brought); version 1 is the first of all
 LINES: dict[str, tuple[Line, ...]] = {
@@ -130,7 +134,11 @@ LINES: dict[str, tuple[Line, ...]] = {
     "RESIZE_BILINEAR": (_INT8, (3, _set("halfPixelCenters"))),
     "RESIZE_NEAREST_NEIGHBOR": (_INT8, (3, _set("halfPixelCenters", "alignCorners"))),
     "MUL": (_INT8, (3, _stretched)),
-    **dict.fromkeys(("ADD", "SUB", "CONCATENATION", "PAD", "TRANSPOSE", "SLICE"), (_INT8,)),
+    "TRANSPOSE": (_INT8, (4, _axes_over(4)), (6, _axes_over(5))),
+    "SLICE": (_INT8, (5, _axes_over(4))),
+    "BROADCAST_TO": ((2, lambda one: True), (3, _reads("int8"))),
+    **dict.fromkeys(("PAD", "PADV2", "STRIDED_SLICE"), (_INT8, (4, _axes_over(4)))),
+    **dict.fromkeys(("ADD", "SUB", "CONCATENATION"), (_INT8,)),
     **dict.fromkeys(("MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN"), (_INT8,)),
     **dict.fromkeys(("RELU", "RELU6", "LOGISTIC", "TANH", "SOFTMAX", "GELU"), (_INT8,)),
     **dict.fromkeys(("GREATER_EQUAL", "RSQRT"), (_INT8,)),

@@ -168,6 +168,8 @@ def _train_rank(file: TfliteFile, operator: FileOperator) -> int:
     [rows, mode] has rank 1 (`evaluators.litert.lower_layers`).
     """
     output = file.tensors[operator.outputs[0]]
+    if len(output.shape) > 2:
+        return 0  # rows of values, each by itself
     if output.shape[0] == 1 and len(operator.inputs) > 2:
         return 0  # the layer's bias comes behind the whole train
     index = operator.outputs[0]
@@ -192,7 +194,8 @@ def _work(
     """Returns kind, multiply-accumulates and elements of the patch matrix."""
     if name == _DENSE:
         rows = prod(output) // weight[0]
-        return ("contraction" if rows > 1 else "dense"), rows * prod(weight), 0
+        stage = rows > 1 and len(output) == 2  # of a tensor train; a dense layer on rows keeps their axes
+        return ("contraction" if stage else "dense"), rows * prod(weight), 0
     if name == "BATCH_MATMUL":
         return "contraction", prod(output) * image[-1], 0
     if name == "TRANSPOSE_CONV":

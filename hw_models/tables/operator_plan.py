@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from math import prod
 
+from ...spaces.graph.axis_order import Order, alike, usual
 from ...spaces.layers.activation_grid import ActivationGrid
 from ...spaces.layers.bits import FLOAT_BITS
 from ...spaces.layers.cost import OperationCost
@@ -39,6 +40,7 @@ class Planned:
         unflattened: maps whose flattening in torch's order is still to be carried out; a dense layer reads
             them as they lie.
         constant: whether the file holds it.
+        axes: the order in which its axes lie (`spaces.graph.axis_order`), None for the usual one.
     """
 
     name: str
@@ -46,6 +48,12 @@ class Planned:
     grid: AnyGrid | None = None
     unflattened: Shape | None = None
     constant: bool = False
+    axes: Order | None = None
+
+    @property
+    def order(self) -> Order:
+        """The order in which its axes lie."""
+        return usual(len(self.shape)) if self.axes is None else self.axes
 
 
 class OperatorPlan:
@@ -135,7 +143,7 @@ class OperatorPlan:
         if value.constant:
             return replace(value, grid=grid)
         found = self.run(f"{value.name}.quantize", "QUANTIZE", [value], value.shape, grid)
-        return replace(found, unflattened=value.unflattened)
+        return replace(found, unflattened=value.unflattened, axes=value.axes)
 
     def to_float(self, value: Planned) -> Planned:
         """Returns the value as float."""
@@ -144,7 +152,13 @@ class OperatorPlan:
         if value.constant:
             return replace(value, grid=None)
         found = self.run(f"{value.name}.dequantize", "DEQUANTIZE", [value], value.shape, None)
-        return replace(found, unflattened=value.unflattened)
+        return replace(found, unflattened=value.unflattened, axes=value.axes)
+
+    def in_order(self, value: Planned, order: Order) -> Planned:
+        """Returns the value with its axes in an order."""
+        if not value.constant and not alike(value.shape, value.order, order):
+            value = self.run(f"{value.name}.transpose", "TRANSPOSE", [value], value.shape, value.grid)
+        return replace(value, axes=order)
 
     def in_torch_order(self, value: Planned) -> Planned:
         """Returns the value with a flattening in torch's order carried out."""
@@ -154,7 +168,8 @@ class OperatorPlan:
 
     def give_back(self, value: Planned) -> None:
         """Says that the network returns a value."""
-        name = self.in_torch_order(value).name
+        value = self.in_torch_order(value)
+        name = self.in_order(value, usual(len(value.shape))).name
         self.values[name] = replace(self.values[name], output=True)
 
 

@@ -75,6 +75,7 @@ OPERATORS_OF: dict[str, tuple[str, ...]] = {
     "max_pool": ("MAX_POOL_2D",),
     "avg_pool": ("AVERAGE_POOL_2D",),
     "global_avg_pool": ("MEAN",),
+    "mean": ("MEAN",),
     "global_max_pool": ("MAX_POOL_2D",),
     "upsample": ("RESIZE_NEAREST_NEIGHBOR",),  # or RESIZE_BILINEAR
     "expand": ("BROADCAST_TO",),

@@ -7,7 +7,7 @@ from math import prod
 from ...spaces.graph.graph import Operation
 from ...spaces.layers.activation_grid import ActivationGrid
 from ...spaces.layers.bits import FLOAT_BITS
-from ...spaces.layers.conv import Conv, Window
+from ...spaces.layers.conv import Conv, Window, as_map
 from ...spaces.layers.conv_chain import ConvChain
 from ...spaces.layers.cost import Compute, OperationCost, kernel
 from ...spaces.layers.factor import Factor
@@ -74,7 +74,8 @@ def plan_layer(
         source = _with_zeros(plan, window, source)
         wanted = shape
         if isinstance(window, TransposedWindow):
-            shape = (shape[0], *window.as_written(*source.shape[1:]).size)
+            size = window.as_written(*as_map(source.shape[1:])).size
+            shape = (shape[0], *size[1 - len(shape) :])
             cost = replace(cost, output_elements=prod(shape))
         source = plan.weigh(
             name, source, shape, behind_kernel, _as_run(plan, cost, layer, factor, window, source)
@@ -132,17 +133,19 @@ def _with_zeros(plan: OperatorPlan, window: _AnyWindow | None, source: Planned) 
     if not isinstance(window, Window):
         return source
     zeros = window.zeros(*source.shape[1:])
-    pads = window_padding(source.shape[1:], window.size, window.stride, zeros, window.dilation)
+    pads = window_padding(as_map(source.shape[1:]), window.size, window.stride, zeros, window.dilation)
     return source if pads is None else padded_maps(plan, source, pads)
 
 
-def padded_maps(plan: OperatorPlan, source: Planned, pads: tuple[Pair, ...]) -> Planned:
-    """Plans zeros, (before, after) each axis, around maps; nothing where there are none."""
+def padded_maps(plan: OperatorPlan, source: Planned, pads: tuple[Pair, ...], lowest: bool = False) -> Planned:
+    """Plans zeros or lowest values, (before, after) each axis, around maps; nothing where there are none."""
     if not any(pad for pair in pads for pad in pair):
         return source
     channels, *sizes = source.shape
-    shape = (channels, *(size + sum(pair) for size, pair in zip(sizes, pads, strict=True)))
-    return plan.run(f"{source.name}.pad", "PAD", [source], shape, source.grid)
+    of_axes = pads[-len(sizes) :]  # maps with one axis have a height of 1
+    shape = (channels, *(size + sum(pair) for size, pair in zip(sizes, of_axes, strict=True)))
+    found = plan.run(f"{source.name}.pad", "PADV2" if lowest else "PAD", [source], shape, source.grid)
+    return replace(found, axes=source.axes)
 
 
 def _shift_cost(features: int) -> OperationCost:

@@ -16,8 +16,7 @@ def plan_standardised(plan: OperatorPlan, operation: Operation, source: Planned)
         operation: of the kind `standardise`.
         source: what it reads, float.
     """
-    order = (1, 2, 0) if len(source.shape) == 3 else tuple(range(len(source.shape)))
-    found = standardised(operation.module, source.shape, order)  # type: ignore[arg-type]
+    found = standardised(operation.module, source.shape, source.order)  # type: ignore[arg-type]
     mean_of, less, times, _, plus, root, *_ = OPERATORS_OF[operation.kind]
     name, sizes, means = operation.name, found.sizes, found.means
 

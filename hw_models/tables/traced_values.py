@@ -6,27 +6,27 @@ holds the operators of both against each other.
 """
 
 from dataclasses import replace
-from math import prod
 
 from torch import nn
 
 from ...spaces.errors import AtollError
+from ...spaces.graph.axis_order import wanted_orders, without
 from ...spaces.graph.fusion import carried_out, written_grid
 from ...spaces.graph.graph import Graph, Operation, trace
-from ...spaces.graph.operation_kinds import COMBINING, averages
+from ...spaces.graph.non_negative import never_negative
+from ...spaces.graph.operation_kinds import COMBINING, MOVES, averages
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
-from ...spaces.layers.same_padding import SameAvgPool2d, SameMaxPool2d, window_padding
+from ...spaces.layers.pooling import pooling
 from .layer_table import TracedValue
 from .operator_plan import AnyGrid, OperatorPlan, Planned
 from .operator_table import OPERATORS_OF
 from .planned_layer import padded_maps, plan_layer, plan_norm
+from .planned_moves import plan_moves
 from .planned_standardised import plan_standardised
 from .run_order import run_order
 
-#: operations without arithmetic, that share their input's memory
-_VIEWS = ("identity", "channels_last_flatten", "flatten", "reshape")
-_KINDS = ("layer", "norm", *_VIEWS, *OPERATORS_OF)
+_KINDS = ("layer", "norm", "identity", "channels_last_flatten", *MOVES, *OPERATORS_OF)
 
 
 def traced_values(
@@ -46,6 +46,7 @@ def traced_values(
     graph = trace(network, input_shape)
     _check_kinds(graph)
     graph = graph if as_written else run_order(graph)
+    positive = never_negative(graph)
     plan = OperatorPlan(zero_biases=not as_written)
     planned: dict[str, Planned] = {}
     for operation in graph.operations:
@@ -61,9 +62,11 @@ def traced_values(
                 planned[operation.name] = Planned(operation.name, tuple(found.shape), on, constant=True)
             continue
         covered = carried_out(graph, operation)
-        value = _planned(
-            plan, graph, covered, [planned[name] for name in operation.inputs if name in planned]
-        )
+        sources = [planned[name] for name in operation.inputs if name in planned]
+        try:
+            value = _planned(plan, graph, covered, sources, positive.issuperset(operation.inputs))
+        except AtollError as error:
+            raise AtollError(f"{operation.path or operation.name}: {error}") from error
         for grid in (grid for other in covered for grid in other.grids):
             value = plan.on_grid(value, grid)
         planned.update({other.name: value for other in covered})
@@ -81,22 +84,36 @@ def _check_kinds(graph: Graph) -> None:
         )
 
 
-def _planned(plan: OperatorPlan, graph: Graph, covered: list[Operation], sources: list[Planned]) -> Planned:
+def _planned(
+    plan: OperatorPlan, graph: Graph, covered: list[Operation], sources: list[Planned], positive: bool
+) -> Planned:
     operation = covered[0]
     grid: AnyGrid | None = written_grid(graph, covered)
     kind, module = operation.kind, operation.module
     if kind == "input":
         return plan.image(operation.name, operation.shape, grid)
     plan.at(operation.path)
+    if not sources:
+        raise AtollError(f"{operation.described} reads nothing that is computed from the input")
+    orders = wanted_orders(operation, [s.shape for s in sources], [s.order for s in sources])
+    sources = [plan.in_order(source, order) for source, order in zip(sources, orders, strict=True)]
     if isinstance(module, Layer):
         folded = any(isinstance(other.module, Norm) for other in covered)
-        return plan_layer(plan, operation, module, sources[0], folded, grid)
+        found = plan_layer(plan, operation, module, sources[0], folded, grid)
+        return replace(found, axes=sources[0].axes)
     if isinstance(module, Norm):
-        return plan.on_grid(plan_norm(plan, operation, module, sources[0], grid), grid)
+        found = plan.on_grid(plan_norm(plan, operation, module, sources[0], grid), grid)
+        return replace(found, axes=sources[0].axes)
     if kind == "standardise":
-        return plan_standardised(plan, operation, plan.to_float(plan.in_torch_order(sources[0])))
-    if kind in _VIEWS:
-        return _viewed(plan, operation, sources[0])
+        found = plan_standardised(plan, operation, plan.to_float(plan.in_torch_order(sources[0])))
+        return replace(found, axes=sources[0].axes)
+    if kind == "identity":
+        return sources[0]
+    if kind == "channels_last_flatten":
+        return replace(sources[0], shape=operation.shape, axes=None)
+    if kind in MOVES:
+        source = plan.to_float(sources[0]) if kind == "constant_pad" else sources[0]
+        return plan_moves(plan, operation, source)
     if isinstance(module, nn.PReLU):
         sources.append(Planned(f"{operation.name}.slopes", (module.num_parameters,), constant=True))
     if kind in ("concatenate", "softmax", "prelu", *COMBINING):
@@ -108,60 +125,39 @@ def _planned(plan: OperatorPlan, graph: Graph, covered: list[Operation], sources
         grid = sources[0].grid
     elif grid is None or any(source.grid is None for source in sources):
         sources, grid = [plan.to_float(source) for source in sources], None
-    return _run(plan, operation, sources, grid)
+    return _run(plan, operation, sources, grid, positive)
 
 
-def _viewed(plan: OperatorPlan, operation: Operation, source: Planned) -> Planned:
-    """Values in another shape: maps flattened in torch's order are read so by a dense layer, or moved."""
-    if operation.kind == "identity":
-        return source
-    if operation.kind == "flatten":
-        moved = len(source.shape) == 3 and source.shape[0] > 1 and prod(source.shape[1:]) > 1
-        unflattened = source.shape if moved else source.unflattened
-        return replace(source, shape=operation.shape, unflattened=unflattened)
-    if operation.kind == "reshape":
-        source = plan.in_torch_order(source)
-    return replace(source, shape=operation.shape)
-
-
-def _run(plan: OperatorPlan, operation: Operation, sources: list[Planned], grid: AnyGrid | None) -> Planned:
+def _run(
+    plan: OperatorPlan, operation: Operation, sources: list[Planned], grid: AnyGrid | None, positive: bool
+) -> Planned:
     name, kind, shape = operation.name, operation.kind, operation.shape
     computed = next(source for source in sources if not source.constant)
     first, *others = OPERATORS_OF[kind]
     if kind == "concatenate":
         sources = [plan.on_grid(source, grid) for source in sources]
-    elif kind == "silu":
-        gate = plan.run(f"{name}.gate", first, sources, shape, None)
-        return plan.run(name, others[0], [sources[0], gate], shape, grid)
-    elif kind == "hard_sigmoid":
-        cut = plan.run(f"{name}.cut", first, sources, shape, grid)
-        return plan.run(name, others[0], [cut], shape, grid)
     elif kind == "upsample" and getattr(operation.module, "mode", "") == "bilinear":
         first = "RESIZE_BILINEAR"
     elif kind in ("max_pool", "avg_pool"):
-        sources = [_padded(plan, operation, sources[0])]
-    found = plan.run(name, first, sources, shape, grid)
+        sources = [_padded(plan, operation, sources[0], positive)]
+    if kind == "silu":
+        gate = plan.run(f"{name}.gate", first, sources, shape, None)
+        found = plan.run(name, others[0], [sources[0], gate], shape, grid)
+    elif kind == "hard_sigmoid":
+        cut = plan.run(f"{name}.cut", first, sources, shape, grid)
+        found = plan.run(name, others[0], [cut], shape, grid)
+    else:
+        found = plan.run(name, first, sources, shape, grid)
+    if kind in ("mean", "global_avg_pool") and len(shape) < len(sources[0].shape):
+        return replace(found, axes=without(sources[0].order, operation.axes))
     if kind in ("concatenate", "softmax", "prelu", *COMBINING):
-        return found
-    return replace(found, unflattened=computed.unflattened)
+        return replace(found, axes=computed.axes)
+    return replace(found, unflattened=computed.unflattened, axes=computed.axes)
 
 
-def _padded(plan: OperatorPlan, operation: Operation, source: Planned) -> Planned:
-    """Maps with zeros around them where a pooling reads other ones than the runtime puts there."""
-    module = operation.module
-    if isinstance(module, SameMaxPool2d | SameAvgPool2d) or not isinstance(
-        module, nn.MaxPool2d | nn.AvgPool2d
-    ):
+def _padded(plan: OperatorPlan, operation: Operation, source: Planned, positive: bool) -> Planned:
+    """Maps with zeros or lowest values around them where a pooling reads other ones than SAME has there."""
+    windows = pooling(operation.module, source.shape[1:], operation.shape[1:])  # type: ignore[arg-type]
+    if windows.pads is None:
         return source
-    padding = _pair(module.padding)
-    if not any(padding):
-        return source
-    zeros = ((padding[0], padding[0]), (padding[1], padding[1]))
-    pads = window_padding(source.shape[1:], _pair(module.kernel_size), _pair(module.stride), zeros)
-    if pads is None and isinstance(module, nn.AvgPool2d):  # the runtime leaves its own zeros out of averages
-        pads = zeros
-    return source if pads is None else padded_maps(plan, source, pads)
-
-
-def _pair(size: int | tuple[int, ...]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
+    return padded_maps(plan, source, windows.pads, windows.largest and not positive)

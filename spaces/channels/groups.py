@@ -7,23 +7,19 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from ..graph.axis_order import followed
 from ..graph.graph import Graph, Operation, trace
-from ..graph.operation_kinds import COMBINING, POINTWISE, Shape
+from ..graph.moves import Shape
+from ..graph.operation_kinds import COMBINING, MOVES, POINTWISE
 from ..kernels.importance import channel_l1
 from ..layers.conv import Conv
-from ..layers.dense import Dense
 from ..layers.layer import Layer
 from ..layers.norm import Norm
-from ..layers.tt_dense import TTDense
 from .layout import ChannelLayout, Channels, Concatenated, Spread, counterparts
 
-#: operations that hand each channel on by itself
-_PER_CHANNEL = (
-    *POINTWISE, "max_pool", "avg_pool", "global_avg_pool", "global_max_pool", "upsample", "identity",
-    "reshape", "expand",
-)  # fmt: skip
-#: flattenings -> whether the channel index then runs fastest
-_FLATTENS = {"flatten": False, "channels_last_flatten": True}
+#: operations that hand each channel on by itself, wherever they lie; of channels first alone
+_PER_ELEMENT = (*POINTWISE, "identity")
+_PER_MAP = ("max_pool", "avg_pool", "global_avg_pool", "global_max_pool", "upsample", "expand")
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +113,8 @@ class _Analysis:
         self.graph = graph
         self.spaces = _Spaces()
         self.values: dict[str, ChannelLayout] = {}
+        #: value -> the axis along which its channels lie, where that is not the first
+        self.axes: dict[str, int] = {}
         self.made_by: dict[str, Channels] = {}
         #: how what layers read, and what norms are over, is laid out
         self.read: dict[str, ChannelLayout] = {}
@@ -159,40 +157,78 @@ class _Analysis:
             return self.spaces.new(operation.shape[0], "the network's input")
         if operation.rigid:
             return None
-        if kind == "layer" and reads_channels(operation, shapes[0]):
+        axes = {self.axes.get(name, 0) for name in operation.inputs}
+        if len(axes) != 1:
+            return None
+        (axis,) = axes
+        self.axes[operation.name] = axis
+        found = self._known(operation, sources, shapes, axis)
+        if found is None:
+            del self.axes[operation.name]
+        return found
+
+    def _known(
+        self, operation: Operation, sources: list[ChannelLayout], shapes: list[Shape], axis: int
+    ) -> ChannelLayout | None:
+        kind = operation.kind
+        if kind == "layer" and axis == channel_axis(operation, shapes[0]):
             return self._layer(operation, sources[0])
-        if kind == "norm" and shapes[0][0] == getattr(operation.module, "num_features", 0):
+        if kind == "norm" and axis == 0 and shapes[0][0] == getattr(operation.module, "num_features", 0):
             self._join_at(self.over, operation.path, sources[0])
             return sources[0]
         if kind == "prelu" and len(sources) == 1:
             return sources[0] if getattr(operation.module, "num_parameters", 0) == 1 else None
         if kind == "standardise":
-            alone = isinstance(operation.module, nn.InstanceNorm1d | nn.InstanceNorm2d)
+            alone = axis == 0 and isinstance(operation.module, nn.InstanceNorm1d | nn.InstanceNorm2d)
             return sources[0] if alone and not getattr(operation.module, "affine", True) else None
-        if kind in _PER_CHANNEL:
+        if kind in _PER_ELEMENT or (kind in _PER_MAP and (axis, shapes[0][0]) == (0, operation.shape[0])):
             return sources[0]
         if kind in (*COMBINING, "prelu"):
-            return self._combined(operation, sources, shapes)
-        if kind == "concatenate":
+            return self._combined(operation, sources, shapes, axis)
+        if kind == "concatenate" and operation.axes == (axis,):
             parts = [p for s in sources for p in (s.parts if isinstance(s, Concatenated) else (s,))]
             return Concatenated(tuple(parts))
-        if kind in _FLATTENS and len(operation.shape) == 1:
-            positions = prod(shapes[0][1:])
-            return sources[0] if positions == 1 else Spread(sources[0], positions, _FLATTENS[kind])
+        if kind == "concatenate":
+            return self._joined(sources, operation.described)
+        if kind == "mean" and axis not in operation.axes:
+            if len(operation.shape) < len(shapes[0]):
+                left = [other for other in range(len(shapes[0])) if other not in operation.axes]
+                self.axes[operation.name] = left.index(axis)
+            return sources[0]
+        if kind in (*MOVES, "channels_last_flatten") and shapes[0]:
+            return self._moved(operation, sources[0], shapes[0], axis)
         return None
 
+    def _moved(
+        self, operation: Operation, source: ChannelLayout, shape: Shape, axis: int
+    ) -> ChannelLayout | None:
+        """The same values in other places, each channel's still by themselves, or spread over a vector."""
+        after = followed(operation.moves, shape, axis) if operation.moves else None
+        if after is not None:
+            self.axes[operation.name] = after
+            return source
+        if operation.kind not in ("flatten", "channels_last_flatten") or axis not in (0, len(shape) - 1):
+            return None
+        self.axes[operation.name] = 0
+        fastest = operation.kind == "channels_last_flatten" or axis > 0
+        positions = prod(shape) // shape[axis]
+        return source if positions == 1 else Spread(source, positions, fastest)
+
     def _combined(
-        self, operation: Operation, sources: list[ChannelLayout], shapes: list[Shape]
+        self, operation: Operation, sources: list[ChannelLayout], shapes: list[Shape], axis: int
     ) -> ChannelLayout | None:
         """Values added or multiplied element by element, spread over height and width where one has none."""
         whole = [(s, shape) for s, shape in zip(sources, shapes, strict=True) if prod(shape) > 1]
-        if any(len(shape) != len(operation.shape) or shape[0] != operation.shape[0] for _, shape in whole):
+        made = operation.shape
+        if any(len(shape) != len(made) or shape[axis] != made[axis] for _, shape in whole):
             return None  # another number of dimensions, or one channel for all
-        if not whole:
-            return sources[0]
-        first, *others = [source for source, _ in whole]
+        return self._joined([source for source, _ in whole] or sources[:1], operation.described)
+
+    def _joined(self, sources: list[ChannelLayout], reader: str) -> ChannelLayout:
+        """Values whose channels are the same."""
+        first, *others = sources
         for other in others:
-            self._join(first, other, operation.described)
+            self._join(first, other, reader)
         return first
 
     def _layer(self, operation: Operation, source: ChannelLayout) -> ChannelLayout:
@@ -228,12 +264,18 @@ class _Analysis:
             self.spaces.join(one, other)
 
 
-def reads_channels(operation: Operation, shape: Shape) -> bool:
-    """Whether a layer reads channels: a dense layer on images reads rows of pixels."""
-    layer = operation.module
+def channel_axis(operation: Operation, shape: Shape) -> int | None:
+    """Returns the axis along which a layer reads channels, None where it reads none of its own number.
+
+    Args:
+        operation: whose module is the layer.
+        shape: of what it reads, without the batch.
+    """
+    layer, made = operation.module, operation.shape
     assert isinstance(layer, Layer)
-    rows = len(shape) > 1 and isinstance(layer, Dense | TTDense)
-    return not rows and (shape[0], operation.shape[0]) == (layer.inputs, layer.outputs)
+    axis = len(shape) - 1 if layer.features_last else 0
+    fits = (shape[axis], made[axis]) == (layer.inputs, layer.outputs)
+    return axis if fits else None
 
 
 def group_importance(

@@ -23,8 +23,8 @@ def reconstruct(layer: Layer, inputs: Tensor, outputs: Tensor, generator: torch.
 
     Args:
         layer: what lost inputs.
-        inputs: what it reads now, [N, in] or [N, in, height, width].
-        outputs: what it should give, [N, out] or [N, out, height, width].
+        inputs: what it reads now, [N, ..., in], or [N, in, height, width] of a convolution.
+        outputs: what it should give, [N, ..., out] or [N, out, height, width].
         generator: draws the positions of maps that count.
 
     Returns:
@@ -39,13 +39,14 @@ def reconstruct(layer: Layer, inputs: Tensor, outputs: Tensor, generator: torch.
     if isinstance(layer, Conv) and layer.groups == 1:
         # also where it is not fitted: constraints on one layer change no draw for the others
         chosen = _positions(inputs, outputs, generator)
-    elif not (isinstance(layer, Dense) and inputs.dim() == 2):
+    elif not isinstance(layer, Dense):
         return "it convolves groups by themselves" if isinstance(layer, Conv) else "it has no closed form"
     if layer.weight.constraints:
         return f"its weights are under constraints: {', '.join(layer.weight.constraints)}"
-    rows, wanted = inputs, outputs
     if isinstance(layer, Conv) and chosen is not None:
         rows, wanted = _patches(layer, inputs, outputs, chosen)
+    else:
+        rows, wanted = inputs.flatten(0, -2), outputs.flatten(0, -2)
     if layer.bias is not None:
         wanted = wanted - layer.bias.detach()
     weight = layer.weight.effective()

@@ -57,7 +57,8 @@ def remove_channels(
         if isinstance(layer, Layer) and (not layer.sliceable or (mend and path in readers)):
             _, wanted = layer_inputs(before, before.get_submodule(path), images)
             inputs, _ = layer_inputs(after, layer, images)
-            wanted = wanted if outputs is None else wanted.index_select(1, outputs)
+            axis = -1 if layer.features_last else 1
+            wanted = wanted if outputs is None else wanted.index_select(axis, outputs)
             reason = _mend(layer, inputs, wanted, generator)
             if reason is not None:
                 not_refitted[path] = reason

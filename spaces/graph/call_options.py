@@ -29,8 +29,10 @@ _READ: dict[str, tuple[str, ...]] = {
     "elu": ("alpha",),
     "prelu": ("num_parameters", "init"),
     "gelu": ("approximate",),
-    # the same values in another order of axes is no flattening: sizes say the rest
-    "flatten": ("start_dim", "end_dim", "shape", "size", "dim"),
+    "shuffle": ("groups", "upscale_factor", "downscale_factor"),
+    "pad": ("pad", "padding", "value"),
+    # strides say the rest
+    "view": ("start_dim", "end_dim", "dim", "unflattened_size"),
 }  # fmt: skip
 #: options that change no value in evaluation
 _CHANGES_NOTHING = ("inplace", "p", "training", "memory_format", "_stacklevel")
@@ -59,7 +61,7 @@ def unread_option(
     read = (*_READ.get(kind, ()), *_CHANGES_NOTHING)
     if module is not None:
         return _of_module(module, read)
-    if kind == "flatten":  # any number of sizes; a type would read the bits as other numbers
+    if kind in ("view", "split", "expand"):  # a type would read the bits as other numbers
         given = [*node.args[1:], *node.kwargs.values()]
         return next((f"{value}" for value in given if isinstance(value, torch.dtype)), "")
     for name, value, default in _given(node, values, names):  # no default known: none, or switched off

@@ -13,7 +13,10 @@ def fuses(graph: Graph, operation: Operation) -> bool:
     if len(graph.consumers(source.name)) != 1:
         return False
     if operation.kind == "norm":
-        return isinstance(source.module, Layer) and source.module.sliceable
+        layer = source.module
+        if not isinstance(layer, Layer) or not layer.sliceable:
+            return False
+        return len(source.shape) == 1 or not layer.features_last  # of rows it normalises other ones
     return operation.kind in ACTIVATIONS and source.kind in TAKES_ACTIVATION
 
 

@@ -6,6 +6,7 @@ from sizes are no operations. What has no kind is `other`: it is left as it is, 
 it.
 """
 
+import operator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,14 +17,13 @@ from ..errors import AtollError
 from ..layers.activation_grid import ActivationGrid
 from ..layers.layer import Layer
 from ..layers.norm import Norm
+from ..layers.pooling import even_pooling
 from ..layers.program import Program, run_call
 from ..layers.structure import to_meta
 from .heads import heads
-from .operation_kinds import COMBINING, STAND_INS, Shape, kind_by_shape, names_sizes, unread
+from .moves import BATCH, Move, Shape, moves_of, padded_by, shuffled_by
+from .operation_kinds import COMBINING, STAND_INS, axes_of, kind_by_shape, meant, names_sizes, unread
 from .tracing import trace_calls, writes_over_input
-
-#: images in the traced batch: with two, what lost its batch dimension shows
-_BATCH = 2
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,19 @@ class Operation:
 
     Args:
         name: name of the value that it makes, unique.
-        kind: a key of the table above, `reshape` (channels stay channels), `input`, `parameter`, `output`,
-            or `other`.
+        kind: a key of the table above, one of `MOVES`, `input`, `parameter`, `output`, or `other`.
         path: dotted name of the module, empty for functions.
         module: the module that runs; for functions with settings one that does the same, else None.
         inputs: names of the values that it reads, in the order of its arguments.
-        shape: shape of its value without the batch: (C, H, W) or (features,).
+        shape: shape of its value without the batch: (C, H, W), (features,), (positions, features), ….
         described: what it is, for messages about kinds that are not supported.
         rigid: whether the network's code names the number of channels of its result.
         numbers: what two values are combined of: numbers, and None for each of `inputs`.
         grids: what its value is rounded to as it is made, one after the other.
         constant: the value itself where it is made of parameters and buffers alone, as it meets a batch of
             values: with the batch's axis or without.
+        moves: what it does to the values where it leaves them as they are, one after the other.
+        axes: without the batch, along which it joins values or over which it averages.
     """
 
     name: str
@@ -57,6 +58,8 @@ class Operation:
     numbers: tuple[float | None, ...] = ()
     grids: tuple[ActivationGrid, ...] = ()
     constant: Tensor | None = field(default=None, compare=False)
+    moves: tuple[Move, ...] = ()
+    axes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ class Graph:
         found = operation.constant
         if not readers or found is None:
             return None
-        while found.dim() > axes and found.shape[0] in (1, _BATCH):
+        while found.dim() > axes and found.shape[0] in (1, BATCH):
             found = found[0]  # the same for every image, or it would not meet any number of them
         if found.dim() > axes or any(reader.kind == "output" for reader in readers):
             raise AtollError(f"{operation.described} is read otherwise than beside a value of the images")
@@ -147,7 +150,13 @@ class _Reading:
         """Whether a node gives a tensor, or several; sizes and numbers are no operations."""
         value = self.values[node.name]
         several = isinstance(value, tuple | list) and any(isinstance(part, Tensor) for part in value)
-        return node.op == "output" or several or isinstance(value, Tensor)
+        return node.op == "output" or isinstance(value, Tensor) or (several and not self._is_split(node))
+
+    def _is_split(self, node: fx.Node) -> bool:
+        """Whether a node gives parts of a tensor, each read by itself: whoever reads one is a view."""
+        module = self.modules[str(node.target)] if node.op == "call_module" else None
+        splits = node.op.startswith("call_") and meant(node, module) == "split"
+        return splits and all(user.target is operator.getitem for user in node.users)
 
     def _operation(self, node: fx.Node) -> Operation:
         own = self.modules[str(node.target)] if node.op == "call_module" else None
@@ -157,21 +166,27 @@ class _Reading:
             self.batched.add(node.name)
         if inputs and writes_over_input(node, module):
             self.overwritten[inputs[0]] = node.name
-        kind = self._kind(node, own, inputs)
+        moves = self._moves(node, own, inputs)
+        kind = self._kind(node, own, inputs, moves)
         if kind == "parameter" and not writes_over_input(node, module):
             self._evaluate(node)
+        if kind in ("max_pool", "avg_pool") and meant(node, own).startswith("global"):
+            sizes = self._shape(inputs[0])[1:], self._shape(node.name)[1:]
+            module = even_pooling(kind == "max_pool", *sizes)
         return Operation(
             name=node.name,
-            kind=kind,
+            kind="other" if kind == "uneven" else kind,
             path=str(node.target) if own is not None else "",
             module=module,
             inputs=inputs,
             shape=self._shape(node.name),
-            described=_described(node, own),
+            described=_described(node, own) + (" over windows of several sizes" if kind == "uneven" else ""),
             rigid=kind in ("flatten", "reshape") and names_sizes(node),
             numbers=self._numbers(node) if kind in COMBINING else (),
             grids=self._grids_behind(node, own),
             constant=self.constants.get(node.name),
+            moves=moves or (),
+            axes=axes_of(node, kind, len(self._shape(inputs[0]))) if inputs else (),
         )
 
     @torch.no_grad()
@@ -186,6 +201,30 @@ class _Reading:
         if isinstance(value, Tensor):
             self.constants[node.name] = value.detach()
 
+    def _moves(
+        self, node: fx.Node, module: nn.Module | None, inputs: tuple[str, ...]
+    ) -> tuple[Move, ...] | None:
+        """Returns what a call does to values that it leaves as they are, None for any other."""
+        kind = meant(node, module) if node.op.startswith("call_") and len(inputs) == 1 else ""
+        if node.name not in self.batched or not kind:
+            return None
+        if kind == "view":
+            return moves_of(lambda x: self._called(node, x), self._shape(inputs[0]))
+        if kind == "shuffle":
+            return shuffled_by(module or self._stand_in(node), self._shape(inputs[0]))
+        return padded_by(node, module, self._shape(inputs[0])) if kind == "pad" else None
+
+    def _called(self, node: fx.Node, value: Tensor) -> Any:
+        """Calls a node, and the split that it reads of, with another tensor in place of the one it reads."""
+
+        def read(source: fx.Node) -> Any:
+            if self._is_split(source):
+                return self._called(source, value)
+            found = self.values[source.name]
+            return value if isinstance(found, Tensor) else found
+
+        return run_call(self.network, node, *fx.node.map_arg((node.args, node.kwargs), read))
+
     def _grids_behind(self, node: fx.Node, module: nn.Module | None) -> tuple[ActivationGrid, ...]:
         of_module = module.output_grid if isinstance(module, Layer | Norm) else None
         of_value = None if self.grids is None else self.grids.grid_of(node.name)
@@ -199,7 +238,8 @@ class _Reading:
         read: list[fx.Node] = []
         arguments = heads(node.args[0], fx.Node) if node.op == "output" else (node.args, node.kwargs)
         fx.node.map_arg(arguments, read.append)
-        return tuple(self._latest(source.name) for source in read if self._is_tensor(source))
+        sources = [source.all_input_nodes[0] if self._is_split(source) else source for source in read]
+        return tuple(self._latest(source.name) for source in sources if self._is_tensor(source))
 
     def _latest(self, name: str) -> str:
         while name in self.overwritten:
@@ -213,7 +253,7 @@ class _Reading:
             return ()
         batch = name in self.batched
         if value.dim() > 1 and not batch:  # one for all images, or as many
-            batch = value.shape[0] == 1 or (value.shape[0] == _BATCH and value.stride(0) == 0)
+            batch = value.shape[0] == 1 or (value.shape[0] == BATCH and value.stride(0) == 0)
         return tuple(value.shape[1:]) if batch else tuple(value.shape)
 
     def _stand_in(self, node: fx.Node) -> nn.Module | None:
@@ -225,15 +265,22 @@ class _Reading:
         settings = {name: value for name, value in given.items() if name in names}
         return module(**fx.node.map_arg(settings, lambda source: self.values[source.name]))
 
-    def _kind(self, node: fx.Node, module: nn.Module | None, inputs: tuple[str, ...]) -> str:
+    def _kind(
+        self,
+        node: fx.Node,
+        module: nn.Module | None,
+        inputs: tuple[str, ...],
+        moves: tuple[Move, ...] | None,
+    ) -> str:
         if node.op in ("placeholder", "output"):
             return "input" if node.op == "placeholder" else "output"
         if node.name not in self.batched:
             return "parameter"
         value = self.values[node.name]
-        if not isinstance(value, Tensor) or value.dim() == 0 or value.shape[0] != _BATCH:
+        if not isinstance(value, Tensor) or value.dim() == 0 or value.shape[0] != BATCH:
             return "other"
-        return kind_by_shape(node, module, [self._shape(name) for name in inputs], self._shape(node.name))
+        shapes = [self._shape(name) for name in inputs]
+        return kind_by_shape(node, module, shapes, self._shape(node.name), moves)
 
 
 def _described(node: fx.Node, module: nn.Module | None) -> str:
@@ -263,7 +310,7 @@ def _values(network: nn.Module, traced: fx.Graph, input_shape: tuple[int, int, i
     interpreter = _Values(fx.GraphModule(structure, traced))
     try:
         with torch.no_grad():
-            interpreter.run(torch.empty(_BATCH, *input_shape, device="meta"))
+            interpreter.run(torch.empty(BATCH, *input_shape, device="meta"))
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         size = "x".join(str(n) for n in (*input_shape[1:], input_shape[0]))
         raise AtollError(

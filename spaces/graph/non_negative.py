@@ -5,13 +5,14 @@ from torch import nn
 from ..layers.layer import Layer
 from ..layers.structure import input_shape_of
 from .graph import Graph, trace
+from .operation_kinds import MOVES
 
 #: what is never negative whatever it is made of
 _MAKES = ("relu", "relu6", "sigmoid", "hard_sigmoid", "softmax")
 #: what keeps values that are not negative so
 _KEEPS = (
-    "max_pool", "avg_pool", "global_avg_pool", "global_max_pool", "mean", "upsample", "flatten",
-    "channels_last_flatten", "reshape", "expand", "identity", "concatenate",
+    "max_pool", "avg_pool", "global_avg_pool", "global_max_pool", "mean", "upsample",
+    "channels_last_flatten", "expand", "identity", "concatenate", *MOVES[:-1],
 )  # fmt: skip
 #: the same, of two values; beside one value there may be a negative number
 _KEEPS_TWO = ("add", "multiply", "divide")

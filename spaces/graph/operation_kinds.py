@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,10 +13,10 @@ from ..layers.combine import Add, Concatenate, Multiply
 from ..layers.flatten import ChannelsLastFlatten
 from ..layers.layer import Layer
 from ..layers.norm import Norm
+from ..layers.pooling import even_pooling
 from ..layers.same_padding import SameAvgPool2d, SameMaxPool2d
 from .call_options import unread_option
-
-Shape = tuple[int, ...]
+from .moves import Move, Padded, Parts, Reshaped, Shape
 
 #: operation kind -> the module types, functions and names of methods that mean it
 _KINDS: dict[str, tuple[Any, ...]] = {
@@ -23,7 +24,9 @@ _KINDS: dict[str, tuple[Any, ...]] = {
     "norm": (Norm,),
     "channels_last_flatten": (ChannelsLastFlatten,),
     "identity": (
-        nn.Identity, nn.Dropout, nn.Dropout2d, F.dropout, F.dropout2d, "contiguous", "clone",
+        nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout,
+        nn.FeatureAlphaDropout, F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout,
+        F.feature_alpha_dropout, "contiguous", "clone",
     ),
     # one value from one value
     "relu": (nn.ReLU, F.relu, torch.relu, "relu", "relu_"),
@@ -43,10 +46,14 @@ _KINDS: dict[str, tuple[Any, ...]] = {
     "multiply": (Multiply, operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "mul_"),
     "divide": (operator.truediv, operator.itruediv, torch.div, torch.divide, "div", "div_"),
     # over windows of each channel
-    "max_pool": (nn.MaxPool2d, SameMaxPool2d, F.max_pool2d),
-    "avg_pool": (nn.AvgPool2d, SameAvgPool2d, F.avg_pool2d),
-    "global_avg_pool": (nn.AdaptiveAvgPool2d, F.adaptive_avg_pool2d),
-    "global_max_pool": (nn.AdaptiveMaxPool2d, F.adaptive_max_pool2d),
+    "max_pool": (nn.MaxPool2d, nn.MaxPool1d, SameMaxPool2d, F.max_pool2d, F.max_pool1d),
+    "avg_pool": (nn.AvgPool2d, nn.AvgPool1d, SameAvgPool2d, F.avg_pool2d, F.avg_pool1d),
+    "global_avg_pool": (
+        nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool1d,
+    ),
+    "global_max_pool": (
+        nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool1d, F.adaptive_max_pool2d, F.adaptive_max_pool1d,
+    ),
     "mean": (torch.mean, "mean"),
     "upsample": (nn.Upsample, nn.UpsamplingNearest2d, nn.UpsamplingBilinear2d, F.interpolate),
     # by an image's own mean and variance
@@ -54,17 +61,30 @@ _KINDS: dict[str, tuple[Any, ...]] = {
     # over channels
     "softmax": (nn.Softmax, F.softmax, torch.softmax, "softmax"),
     "concatenate": (Concatenate, torch.cat, torch.concat, torch.concatenate),
-    # the same values in another shape
-    "flatten": (
-        nn.Flatten, torch.flatten, torch.reshape, torch.squeeze, torch.unsqueeze,
-        "flatten", "reshape", "view", "squeeze", "unsqueeze",
+    # the same values in other places: the strides that they leave say where
+    "view": (
+        nn.Flatten, nn.Unflatten, operator.getitem, torch.flatten, torch.unflatten, torch.reshape,
+        torch.squeeze, torch.unsqueeze, torch.permute, torch.transpose, torch.swapaxes, torch.movedim,
+        torch.narrow, torch.select, "flatten", "unflatten", "reshape", "view", "squeeze", "unsqueeze",
+        "permute", "transpose", "swapaxes", "movedim", "narrow", "select",
     ),
-    "expand": ("expand_as",),
+    "split": (
+        torch.chunk, torch.split, torch.tensor_split, torch.unbind, "chunk", "split", "tensor_split",
+        "unbind",
+    ),
+    "shuffle": (
+        nn.ChannelShuffle, nn.PixelShuffle, nn.PixelUnshuffle, F.channel_shuffle, F.pixel_shuffle,
+        F.pixel_unshuffle,
+    ),
+    "pad": (nn.ZeroPad1d, nn.ZeroPad2d, nn.ConstantPad1d, nn.ConstantPad2d, F.pad),
+    "expand": ("expand_as", "expand"),
 }  # fmt: skip
 #: functions of one value, the same for every element
 POINTWISE = (
     "relu", "relu6", "leaky_relu", "elu", "gelu", "sigmoid", "hard_sigmoid", "silu", "hard_swish", "tanh",
 )  # fmt: skip
+#: the same values in other places: what `Operation.moves` says
+MOVES = ("flatten", "reshape", "permute", "slice", "shuffle", "pad", "constant_pad")
 #: element by element from two values, or one value and a number
 COMBINING = ("add", "subtract", "multiply", "divide")
 
@@ -77,8 +97,16 @@ STAND_INS: dict[Any, tuple[type[nn.Module], tuple[str, ...]]] = {
         nn.AvgPool2d,
         ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"),
     ),
+    F.max_pool1d: (
+        nn.MaxPool1d, ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"),
+    ),
+    F.avg_pool1d: (
+        nn.AvgPool1d, ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"),
+    ),
     F.adaptive_avg_pool2d: (nn.AdaptiveAvgPool2d, ("output_size",)),
+    F.adaptive_avg_pool1d: (nn.AdaptiveAvgPool1d, ("output_size",)),
     F.adaptive_max_pool2d: (nn.AdaptiveMaxPool2d, ("output_size", "return_indices")),
+    F.adaptive_max_pool1d: (nn.AdaptiveMaxPool1d, ("output_size", "return_indices")),
     F.leaky_relu: (nn.LeakyReLU, ("negative_slope", "inplace")),
     F.elu: (nn.ELU, ("alpha", "inplace")),
     F.gelu: (nn.GELU, ("approximate",)),
@@ -86,6 +114,9 @@ STAND_INS: dict[Any, tuple[type[nn.Module], tuple[str, ...]]] = {
     torch.softmax: (nn.Softmax, ("dim",)),
     "softmax": (nn.Softmax, ("dim",)),
     F.interpolate: (nn.Upsample, ("size", "scale_factor", "mode", "align_corners")),
+    F.channel_shuffle: (nn.ChannelShuffle, ("groups",)),
+    F.pixel_shuffle: (nn.PixelShuffle, ("upscale_factor",)),
+    F.pixel_unshuffle: (nn.PixelUnshuffle, ("downscale_factor",)),
 }  # fmt: skip
 
 _MODULES = {t: kind for kind, meant in _KINDS.items() for t in meant if isinstance(t, type)}
@@ -122,17 +153,26 @@ def unread(node: fx.Node, module: nn.Module | None) -> str:
     return unread_option(node, module, kind, values, STAND_INS.get(node.target, (None, ()))[1])
 
 
-def kind_by_shape(node: fx.Node, module: nn.Module | None, shapes: list[Shape], shape: Shape) -> str:
+def kind_by_shape(
+    node: fx.Node,
+    module: nn.Module | None,
+    shapes: list[Shape],
+    shape: Shape,
+    moves: tuple[Move, ...] | None = None,
+) -> str:
     """Returns the kind of a traced call with the sizes seen.
 
     Args:
         node, module: as for `meant`.
         shapes: of the values read, without the batch.
         shape: of the value made.
+        moves: what it does to the values where it leaves them as they are.
     """
     kind = meant(node, module)
     if unread(node, module):
         return "other"
+    if kind in ("view", "shuffle", "pad"):
+        return _moving(moves)
     if kind not in _BY_SHAPE or isinstance(module, Add | Multiply | Concatenate):
         return kind
     return _BY_SHAPE[kind](node, shapes, shape)
@@ -145,33 +185,72 @@ def _combining(node: fx.Node, shapes: list[Shape], _: Shape) -> str:
     return _CALLS[node.target] if plain and len(shapes) + numbers == 2 else "other"
 
 
-def _reshaping(node: fx.Node, shapes: list[Shape], shape: Shape) -> str:
-    before = shapes[0]
-    if shape == before:
-        return "identity"
-    if len(shape) == 1 and shape[0] == torch.Size(before).numel():
-        return "flatten"
-    return "reshape" if shape and before and shape[0] == before[0] else "other"
+def _moving(moves: tuple[Move, ...] | None) -> str:
+    """The same values in other places."""
+    if not moves:
+        return "other" if moves is None else "identity"
+    if isinstance(moves[0], Padded):
+        return "pad" if moves[0].value == 0 else "constant_pad"
+    if isinstance(moves[0], Parts):
+        return "slice"
+    if not isinstance(moves[0], Reshaped):
+        return "permute"
+    if len(moves) > 1:
+        return "shuffle"
+    return "flatten" if len(moves[0].sizes) == 1 else "reshape"
+
+
+def axes_of(node: fx.Node, kind: str, rank: int) -> tuple[int, ...]:
+    """Returns the axes, without the batch, along which values are joined or over which they are averaged.
+
+    Args:
+        node: the call.
+        kind: of the operation; others than these have none.
+        rank: number of axes of what it reads, the batch left out.
+    """
+    if kind not in ("concatenate", "mean", "global_avg_pool"):
+        return ()
+    at = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0 if kind == "concatenate" else None)
+    if node.op == "call_module" and kind == "concatenate":
+        at = 1
+    elif node.op == "call_module" or _CALLS.get(node.target) == "global_avg_pool":
+        at = (2, 3)[: rank - 1]
+    given = at if isinstance(at, tuple | list) else (at,)
+    return tuple(sorted(axis % (rank + 1) - 1 for axis in given if isinstance(axis, int)))
 
 
 def _averaging(node: fx.Node, shapes: list[Shape], shape: Shape) -> str:
-    """A mean over height and width, and over nothing else."""
+    """A mean over axes other than the batch."""
+    axes = axes_of(node, "mean", len(shapes[0]))
+    if not axes or -1 in axes:
+        return "other"
+    return "global_avg_pool" if len(shapes[0]) == 3 and axes == (1, 2) else "mean"
+
+
+def _adapting(of_windows: str, node: fx.Node, shapes: list[Shape], shape: Shape) -> str:
+    """Over all positions, or over windows of one size at one distance."""
     (before,) = shapes
-    over = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
-    axes = {axis % 4 for axis in over} if isinstance(over, tuple | list) and len(before) == 3 else set()
-    return "global_avg_pool" if axes == {2, 3} else "other"
+    if set(shape[1:]) == {1}:
+        return f"global_{of_windows}"
+    if before == shape:
+        return "identity"
+    even = even_pooling(of_windows == "max_pool", before[1:], shape[1:])
+    return "uneven" if even is None else of_windows
 
 
 def _concatenating(node: fx.Node, shapes: list[Shape], shape: Shape) -> str:
-    """Along channels or features."""
-    alike = all(before[1:] == shape[1:] for before in shapes)
-    return "concatenate" if alike and sum(before[0] for before in shapes) == shape[0] else "other"
+    """Along an axis other than the batch."""
+    (axis,) = axes_of(node, "concatenate", len(shape)) or (-1,)
+    alike = all(len(before) == len(shape) for before in shapes)
+    whole = axis >= 0 and alike and sum(before[axis] for before in shapes) == shape[axis]
+    return "concatenate" if whole else "other"
 
 
 def _expanding(node: fx.Node, shapes: list[Shape], shape: Shape) -> str:
-    """Over height and width."""
-    same = len(shapes[0]) == len(shape) and shapes[0][0] == shape[0]
-    return "expand" if same else "other"
+    """Along axes of size 1."""
+    if shape == shapes[0]:
+        return "identity"
+    return "expand" if len(shapes[0]) == len(shape) else "other"
 
 
 def _upsampling(node: fx.Node, shapes: list[Shape], shape: Shape) -> str:
@@ -181,8 +260,9 @@ def _upsampling(node: fx.Node, shapes: list[Shape], shape: Shape) -> str:
 #: kinds that shapes decide: (node, shapes read, shape made) -> kind
 _BY_SHAPE: dict[str, Callable[[fx.Node, list[Shape], Shape], str]] = {
     **dict.fromkeys(COMBINING, _combining),
-    "flatten": _reshaping,
     "mean": _averaging,
+    "global_avg_pool": partial(_adapting, "avg_pool"),
+    "global_max_pool": partial(_adapting, "max_pool"),
     "concatenate": _concatenating,
     "expand": _expanding,
     "upsample": _upsampling,
@@ -191,7 +271,7 @@ _BY_SHAPE: dict[str, Callable[[fx.Node, list[Shape], Shape], str]] = {
 
 def names_sizes(node: fx.Node) -> bool:
     """Whether a reshaping call has a size of its result, other than 1, written as a number."""
-    if node.target not in ("view", "reshape", torch.reshape):
+    if node.target not in ("view", "reshape", torch.reshape):  # others name axes
         return False
     sizes: list[Any] = []
     for argument in (*node.args[1:], *node.kwargs.values()):
@@ -207,7 +287,7 @@ ACTIVATIONS = ("relu", "relu6")
 TAKES_ACTIVATION = ("layer", "norm", "add", "subtract", "multiply")
 #: hand integers on as they are; so do rectifiers that no kernel takes in, and upsampling that repeats
 _HANDS_ON = (
-    "identity", "relu", "max_pool", "global_max_pool", "flatten", "channels_last_flatten", "reshape",
+    "identity", "relu", "max_pool", "global_max_pool", "channels_last_flatten", "expand", *MOVES[:-1],
 )  # fmt: skip
 #: kernels that know one range of results only (LiteRT's 8-bit specification: LOGISTIC, SOFTMAX, TANH); a hard
 #: sigmoid is x + 3 cut off at 0 and 6, whose integers on [0, 6] are those of a sixth of it on [0, 1]
@@ -219,8 +299,8 @@ FIXED_RANGES: dict[str, tuple[float, float]] = {
 }
 #: kernels whose results may lie on any grid
 _ANY_GRID = (
-    "norm", "add", "subtract", "multiply", "divide", "global_avg_pool", "concatenate", "relu6", "leaky_relu",
-    "elu", "gelu", "hard_swish", "prelu",
+    "norm", "add", "subtract", "multiply", "divide", "global_avg_pool", "mean", "concatenate", "relu6",
+    "leaky_relu", "elu", "gelu", "hard_swish", "prelu",
 )  # fmt: skip
 
 
@@ -244,6 +324,4 @@ def has_integer_kernel(
     """
     if kind == "divide":  # by a number
         return len(numbers) == 2 and numbers[0] is None and numbers[1] not in (None, 0.0)
-    if kind == "global_avg_pool":
-        return shape[1:] in ((), (1, 1))
     return kind in _ANY_GRID or kind in FIXED_RANGES or averages(kind, module)

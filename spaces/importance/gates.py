@@ -23,7 +23,7 @@ def gated(network: nn.Module, gates: Mapping[str, Tensor]) -> Iterator[None]:
     """
     handles = [
         network.get_submodule(path).register_forward_hook(
-            lambda _, inputs, output, gate=gate: _multiplied(output, gate)
+            lambda module, inputs, output, gate=gate: _multiplied(output, gate, module)
         )
         for path, gate in gates.items()
     ]
@@ -54,10 +54,12 @@ def gated_inputs(network: nn.Module, gates: Mapping[str, Tensor]) -> Iterator[No
 def _gate_input(layer: nn.Module, gate: Tensor) -> Any:
     sign = layer.input_sign if isinstance(layer, Layer) else None
     if sign is not None:  # the layer computes with signs, and zero has one
-        return sign.register_forward_hook(lambda _, inputs, output: _multiplied(output, gate))
-    return layer.register_forward_pre_hook(lambda _, inputs: (_multiplied(inputs[0], gate),))
+        return sign.register_forward_hook(lambda _, inputs, output: _multiplied(output, gate, layer))
+    return layer.register_forward_pre_hook(lambda _, inputs: (_multiplied(inputs[0], gate, layer),))
 
 
-def _multiplied(value: Tensor, gate: Tensor) -> Tensor:
+def _multiplied(value: Tensor, gate: Tensor, module: nn.Module) -> Tensor:
     gate = gate.to(value.device)
+    if isinstance(module, Layer) and module.features_last:
+        return value * gate.reshape(gate.shape[0], *[1] * (value.dim() - 2), gate.shape[1])
     return value * gate.reshape(*gate.shape, *[1] * (value.dim() - gate.dim()))

@@ -27,7 +27,8 @@ def fit_layer(
 
     Args:
         layer: maps [B, ...] to [B, ...]; constraints on its weights hold by construction.
-        inputs, outputs: [N, ...] each; maps are [N, channels, height, width].
+        inputs, outputs: [N, ...] each; maps are [N, channels, height, width], rows of a dense layer
+            [N, rows, features].
         steps: number of Adam steps; none leaves the layer alone.
         generator: draws the batches.
         batch: images a step.
@@ -36,7 +37,7 @@ def fit_layer(
         the relative squared error over all images after the fit: 0 perfect, 1 as good as the mean. Never
         larger than before the fit: the layer is left as it was where the fit did not help.
     """
-    spread = outputs.std(dim=_alike(outputs), keepdim=True).clamp_min(1e-6)
+    spread = outputs.std(dim=_alike(layer, outputs), keepdim=True).clamp_min(1e-6)
     layer.eval()  # ranges of activations stand still
     before = relative_error(layer, inputs, outputs, spread)
     best = {name: tensor.clone() for name, tensor in layer.state_dict().items()}
@@ -66,10 +67,11 @@ def fit_layer(
 def relative_error(layer: nn.Module, inputs: Tensor, outputs: Tensor, spread: Tensor) -> float:
     """Returns the squared error in units of each output's spread, relative to that of the mean output."""
     residual = torch.cat([layer(part) for part in inputs.split(256)]) - outputs
-    centred = (outputs - outputs.mean(dim=_alike(outputs), keepdim=True)) / spread
+    centred = (outputs - outputs.mean(dim=_alike(layer, outputs), keepdim=True)) / spread
     return float((residual / spread).square().mean() / centred.square().mean().clamp_min(1e-12))
 
 
-def _alike(outputs: Tensor) -> tuple[int, ...]:
+def _alike(layer: nn.Module, outputs: Tensor) -> tuple[int, ...]:
     """Returns the dimensions over which an output is one and the same: a channel is, wherever it is."""
-    return (0, 2, 3) if outputs.dim() == 4 else (0,)
+    channels = outputs.dim() - 1 if getattr(layer, "features_last", False) else 1
+    return tuple(dim for dim in range(outputs.dim()) if dim != channels)

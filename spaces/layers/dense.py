@@ -17,6 +17,7 @@ class Dense(Layer):
     type_name = "dense"
     narrowest_bits = 2
     takes_dynamic = True
+    features_last = True
 
     def __init__(
         self, inputs: int, outputs: int, bias: bool = True, device: torch.device | None = None

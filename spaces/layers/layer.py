@@ -21,6 +21,8 @@ class Layer(nn.Module):
     type_name: ClassVar[str]
     #: whether the weight is written as a product of factors, whose values no formula gives exactly
     decomposed: ClassVar[bool] = False
+    #: whether it reads and makes features along the last axis, whatever comes before; else along the first
+    features_last: ClassVar[bool] = False
     #: fewest bits in which the artifact stores its weights (see `storage_bits`)
     narrowest_bits: ClassVar[int] = 4
     bias: nn.Parameter | None

@@ -43,6 +43,7 @@ class TTDense(Layer):
     type_name = "tt_dense"
     narrowest_bits = 2
     takes_dynamic = True
+    features_last = True
     decomposed = True
 
     def __init__(
@@ -267,14 +268,15 @@ class TTDense(Layer):
         for position, (factor, rank, mode) in enumerate(self.stages()):
             outputs, inputs = factor.shape
             rows = elements // inputs
+            each = rows // batch
             # two dense layers follow each other as they are, and so does what is moved in front of nothing
-            moves = not self.sliceable and mode > 1 and rows * rank > 1
-            train = moves or rows > 1
+            moves = not self.sliceable and mode > 1 and each * rank > 1
+            train = moves or each > 1
             compute, calibrated = kernel(factor, self.narrowest_bits, self.activation_bits, self.dynamic)
             last = position == len(self.in_modes) - 1
             found.append(
                 OperationCost(
-                    kind="contraction" if rows > 1 else "dense",
+                    kind="contraction" if each > 1 else "dense",
                     macs=rows * inputs * outputs,
                     weight_elements=inputs * outputs,
                     weight_bits=storage_bits(factor, self.narrowest_bits),

@@ -136,7 +136,68 @@ class Functions(nn.Module):
         return self.head(F.adaptive_avg_pool2d(x, (1, 1))).flatten(1)
 
 
-NETWORKS = [Shortcut, SqueezeExcite, DenseBlock, Inception, Functions]
+class Shuffled(nn.Module):
+    """Halves of channels, one on its way as it is, shuffled; pixels to channels and back; parts, padding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.branch = nn.Conv2d(4, 4, 3, padding=1)
+        self.unshuffle = nn.PixelUnshuffle(2)
+        self.mix = nn.Conv2d(32, 16, 1)
+        self.pad = nn.ZeroPad2d((0, 1, 1, 0))
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        one, other = self.stem(x).chunk(2, 1)
+        x = torch.cat([one, F.gelu(self.branch(other))], 1)
+        x = x.view(x.size(0), 2, 4, 12, 12).transpose(1, 2).reshape(x.size(0), 8, 12, 12)
+        x = self.mix(self.unshuffle(x)) + 0.1
+        x = F.pixel_shuffle(torch.cat([x, x[:, ::2]], 1), 2)[:, :4, 1:, ::2]
+        x = self.pad(x)
+        x = torch.cat([x, x.mean(3, keepdim=True).expand(-1, -1, -1, 5)], 3)
+        return self.head(F.adaptive_avg_pool2d(x, (2, 2)).flatten(1))
+
+
+class Rows(nn.Module):
+    """Dense layers on maps with channels last and on rows, a sum across, a mean, a softmax of columns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 4, stride=4)
+        self.widen = nn.Linear(8, 16)
+        self.narrow = nn.Linear(16, 8)
+        self.across = nn.Linear(9, 9)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = x + self.narrow(F.gelu(self.widen(x.permute(0, 2, 3, 1)))).permute(0, 3, 1, 2)
+        x = x.flatten(2).transpose(1, 2)
+        x = x + F.relu(self.across(x.transpose(1, 2))).transpose(1, 2)
+        x = x * F.softmax(x, 1)
+        return self.head(x.mean(1))
+
+
+class Pooled(nn.Module):
+    """Windows that reach over the edge, of what may be negative and what may not; maps with one axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.ceil = nn.MaxPool2d(5, 3, 1, ceil_mode=True)
+        self.mean = nn.AvgPool2d(3, 1, 1, count_include_pad=False)
+        self.conv = nn.Conv2d(8, 8, 1)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.ceil(self.stem(x)) + F.max_pool2d(F.relu6(self.stem(x)), 3, 3)
+        x = self.conv(self.mean(F.interpolate(x, scale_factor=2.0)))
+        x = F.avg_pool1d(F.max_pool1d(x.flatten(2), 3, 2, 1), 4)
+        return self.head(F.adaptive_avg_pool1d(x, 1).flatten(1))
+
+
+NETWORKS = [Shortcut, SqueezeExcite, DenseBlock, Inception, Functions, Shuffled, Rows, Pooled]
 
 
 def quantized(build: Callable[[], nn.Module]) -> tuple[Program, Tensor]:
@@ -153,9 +214,9 @@ def quantized(build: Callable[[], nn.Module]) -> tuple[Program, Tensor]:
 
 
 def in_torch_order(value: LoweredValue, found: np.ndarray) -> Tensor:
-    """Integers of one value for several images, [N, C, H, W] or [N, features]."""
+    """Integers of one value for several images, [N, C, H, W], [N, features], …."""
     whole = torch.from_numpy(np.concatenate(found)).float().reshape(-1, *value.shape)
-    return whole.permute(0, 3, 1, 2) if whole.dim() == 4 else whole
+    return whole.permute(0, *(1 + value.order.index(axis) for axis in range(len(value.order))))
 
 
 def file_values(network: Program, written: Lowered, images: Tensor, delegate: bool) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from atoll.evaluators.litert import operators as op
+from atoll.evaluators.litert import operators_moving as moving
 from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.versions import LINES
 from atoll.evaluators.litert.writer import TfliteModel
@@ -115,7 +116,16 @@ OTHERS: list[tuple[str, Callable[[TfliteModel, int, TensorGrid | None], int], in
      lambda m, x, g: op.resize(m, x, (8, 8), "nearest_neighbor", align_corners=True), 3, 3),
     ("RESHAPE", lambda m, x, g: op.reshape(m, x, (1, 32)), 1, 1),
     ("TRANSPOSE", lambda m, x, g: op.transpose(m, x, (0, 3, 1, 2)), 1, 2),
-    ("PAD", lambda m, x, g: op.pad_2d(m, x, (1, 1), (1, 1)), 1, 2),
+    ("PAD", lambda m, x, g: moving.pad(m, x, [(0, 0), (1, 1), (1, 1), (0, 0)]), 1, 2),
+    ("PADV2", lambda m, x, g: moving.pad(m, x, [(0, 0), (1, 1), (1, 1), (0, 0)], moving.LOWEST), 1, 2),
+    ("PAD", lambda m, x, g: moving.pad(m, op.reshape(m, x, (1, 4, 2, 2, 2)), [(0, 1)] * 5), 4, 4),
+    ("TRANSPOSE", lambda m, x, g: op.transpose(m, op.reshape(m, x, (4, 2, 2, 1, 2)), (4, 3, 2, 1, 0)), 4, 4),
+    ("TRANSPOSE",
+     lambda m, x, g: op.transpose(m, op.reshape(m, x, (2, 2, 2, 1, 2, 2)), (5, 4, 3, 2, 1, 0)), 6, 6),
+    ("SLICE", lambda m, x, g: moving.part(m, x, [(0, 1, 1)] * 4), 1, 2),
+    ("SLICE", lambda m, x, g: moving.part(m, op.reshape(m, x, (1, 4, 2, 2, 2)), [(0, 1, 1)] * 5), 5, 5),
+    ("STRIDED_SLICE", lambda m, x, g: moving.part(m, x, [(0, 1, 1), (0, 2, 2), (0, 1, 1), (0, 2, 1)]), 1, 2),
+    ("BROADCAST_TO", lambda m, x, g: moving.broadcast(m, op.reshape(m, x, (1, 1, 4, 8)), (1, 3, 4, 8)), 2, 3),
     ("ADD", lambda m, x, g: op.add(m, x, x, g), 1, 2),
     ("SUB", lambda m, x, g: op.subtract(m, x, x, g), 1, 2),
     ("MUL", lambda m, x, g: op.mul(m, x, x, g), 1, 2),  # 0.5 x 0.5 / 0.5 is below 1
@@ -128,7 +138,6 @@ OTHERS: list[tuple[str, Callable[[TfliteModel, int, TensorGrid | None], int], in
     ("ELU", lambda m, x, g: op.function(m, x, "ELU", g), 1, 1),
     ("HARD_SWISH", lambda m, x, g: op.function(m, x, "HARD_SWISH", g), 1, 1),
     ("LEAKY_RELU", lambda m, x, g: op.function(m, x, "LEAKY_RELU", g, alpha=0.1), 1, 1),
-    ("SLICE", lambda m, x, g: op.crop_2d(m, x, (1, 1), (2, 2)), 1, 2),
     ("TRANSPOSE_CONV", lambda m, x, g: transposed(m, x, g, None), 3, 3),  # with a bias
     ("TRANSPOSE_CONV", lambda m, x, g: transposed(m, x, g, "relu"), 4, 4),
     ("RSQRT", lambda m, x, g: op.function(m, x, "RSQRT", g), 1, 2),

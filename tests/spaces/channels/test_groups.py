@@ -191,15 +191,38 @@ class Sharing(nn.Module):
         return self.last(self.head(torch.relu(self.head(left)) + right))
 
 
+class Rows(nn.Module):
+    """Channels last and back, rows of positions, parts of maps, padding; flattened with channels last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(2, 8, 3, padding=1)
+        self.widen = nn.Linear(8, 16)
+        self.narrow = nn.Linear(16, 8)
+        self.second = nn.Conv2d(8, 6, 3)
+        self.rows = nn.Linear(6, 9)
+        self.head = nn.Linear(21 * 9, 7)
+        self.last = nn.Linear(24, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.first(x))
+        x = x + self.narrow(torch.relu(self.widen(x.permute(0, 2, 3, 1)))).permute(0, 3, 1, 2)
+        pooled = x.mean(3).transpose(1, 2).mean(1)
+        x = nn.functional.pad(x[:, :, 1:6], (0, 1, 2, 0))
+        x = self.rows(torch.tanh(self.second(x)).flatten(2).transpose(1, 2)[:, 14:])
+        return self.last(torch.cat([torch.relu(self.head(x.flatten(1))), pooled, x[:, 3]], 1))
+
+
 @pytest.mark.parametrize(
     ("network", "made"),
     [
+        (Rows(), [["first", "narrow"], ["widen"], ["second"], ["rows"], ["head"]]),
         (Concatenating(nn.Flatten()), [["first"], ["second"], ["third"], ["dense1"]]),
         (Concatenating(ChannelsLastFlatten()), [["first"], ["second"], ["third"], ["dense1"]]),
         (Squeezing(), [["conv", "excite"], ["squeeze"]]),
         (Sharing(), [["left", "right"], ["both", "head"]]),
     ],
-    ids=["concatenated", "concatenated-channels-last", "squeezed", "shared"],
+    ids=["rows", "concatenated", "concatenated-channels-last", "squeezed", "shared"],
 )
 def test_groups_go_one_after_the_other(network: nn.Module, made: list[list[str]]) -> None:
     """All groups shrink, each by channels drawn at random; channels that nobody reads change nothing."""
