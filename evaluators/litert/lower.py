@@ -37,12 +37,12 @@ from .values import LoweredValue, Workbench
 from .writer import TfliteModel
 
 
-def lower(network: nn.Module, input_shape: tuple[int, int, int]) -> bytes:
-    """Writes a network as a ``.tflite`` file with batch 1 and channels-last images.
+def lower(network: nn.Module, input_shape: tuple[int, ...]) -> bytes:
+    """Writes a network as a ``.tflite`` file with batch 1; what it reads and gives has channels last.
 
     Args:
         network: adopted or compressed; on the meta device the file has the right size and zeros inside.
-        input_shape: (channels, height, width).
+        input_shape: (channels, height, width), (channels, length) or (features,).
 
     Returns:
         The bytes of the file; the same network always gives the same bytes. A network with several heads
@@ -54,7 +54,7 @@ def lower(network: nn.Module, input_shape: tuple[int, int, int]) -> bytes:
     return lowered(network, input_shape).model.to_bytes()
 
 
-def operator_layers(network: nn.Module, input_shape: tuple[int, int, int]) -> list[str]:
+def operator_layers(network: nn.Module, input_shape: tuple[int, ...]) -> list[str]:
     """Returns the layer that each operator of the file comes from, in the order of execution."""
     return lowered(network, input_shape).layers
 
@@ -74,7 +74,7 @@ class Lowered:
     values: dict[str, LoweredValue]
 
 
-def lowered(network: nn.Module, input_shape: tuple[int, int, int]) -> Lowered:
+def lowered(network: nn.Module, input_shape: tuple[int, ...]) -> Lowered:
     """Writes a network and keeps where everything in the file comes from; else as `lower`."""
     graph = run_order(trace(network, input_shape))
     bench = Workbench(positive=never_negative(graph))
@@ -118,10 +118,9 @@ def _lower_operation(
     """Writes an operation and what is fused behind it; returns its value and the last operation covered."""
     kind, module = operation.kind, operation.module
     if kind == "input":
-        channels, height, width = operation.shape
-        grid = bench.grid(written_grid(graph, [operation]))
-        index = bench.model.add_input((1, height, width, channels), grid)
-        return LoweredValue(index, (height, width, channels)), operation
+        shape = laid_out(operation.shape, usual(len(operation.shape)))
+        index = bench.model.add_input((1, *shape), bench.grid(written_grid(graph, [operation])))
+        return LoweredValue(index, shape), operation
     if not sources:
         raise AtollError(f"{operation.described} cannot be written for LiteRT")
     orders = wanted_orders(operation, graph.input_shapes(operation), [source.order for source in sources])

@@ -17,9 +17,11 @@ def lower_moves(bench: Workbench, operation: Operation, source: LoweredValue) ->
         operation: with moves.
         source: what it reads.
     """
-    maps = len(source.shape) == 3 and source.order == usual(3)
-    if operation.kind == "flatten" and maps and not alike(source.torch_shape, source.order, (0, 1, 2)):
-        return LoweredValue(source.index, operation.shape, unflattened=source.shape)
+    rank = len(source.shape)
+    maps = rank in (2, 3) and source.order == usual(rank)
+    if operation.kind == "flatten" and maps and not alike(source.torch_shape, source.order, range(rank)):
+        unflattened = (*(1,) * (3 - rank), *source.shape)
+        return LoweredValue(source.index, operation.shape, unflattened=unflattened)
     source = bench.in_torch_order(source)
     for move in operation.moves:
         source = _moved(bench, move, source)

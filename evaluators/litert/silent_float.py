@@ -7,7 +7,7 @@ from .inspect import float_tensors
 from .lower import operator_layers
 
 
-def silent_floats(network: nn.Module, input_shape: tuple[int, int, int], content: bytes) -> list[str]:
+def silent_floats(network: nn.Module, input_shape: tuple[int, ...], content: bytes) -> list[str]:
     """Returns which operators of a file work with float tensors that nobody asked for, a sentence each.
 
     None where a layer of the network was left float, has float activations, or weights that no integer kernel
@@ -15,7 +15,7 @@ def silent_floats(network: nn.Module, input_shape: tuple[int, int, int], content
 
     Args:
         network: what the file was written from.
-        input_shape: (channels, height, width).
+        input_shape: (channels, height, width), (channels, length) or (features,).
         content: the bytes of the file.
     """
     found = float_tensors(content) if integer_throughout(network) else []

@@ -24,12 +24,12 @@ ZSTD_LEVEL = 19
 BATCH = 256
 
 
-def artifact_bytes(network: nn.Module, input_shape: tuple[int, int, int]) -> bytes:
+def artifact_bytes(network: nn.Module, input_shape: tuple[int, ...]) -> bytes:
     """Returns the `.tflite` file of a network; the same network always gives the same bytes.
 
     Args:
         network: adopted or compressed; on the meta device the file has its exact size and zeros inside.
-        input_shape: (channels, height, width).
+        input_shape: (channels, height, width), (channels, length) or (features,).
 
     Raises:
         AtollError: an operation cannot be written; the message names it.
@@ -39,7 +39,7 @@ def artifact_bytes(network: nn.Module, input_shape: tuple[int, int, int]) -> byt
     return lower(network, input_shape)
 
 
-def model_bytes(network: nn.Module, input_shape: tuple[int, int, int]) -> int:
+def model_bytes(network: nn.Module, input_shape: tuple[int, ...]) -> int:
     """Returns the exact size of the artifact in bytes; it depends on the structure alone."""
     return len(artifact_bytes(network, input_shape))
 

@@ -7,13 +7,13 @@ from .traced_values import traced_values
 
 
 def layer_table(
-    network: nn.Module, input_shape: tuple[int, int, int], name: str = "network", as_written: bool = False
+    network: nn.Module, input_shape: tuple[int, ...], name: str = "network", as_written: bool = False
 ) -> LayerTable:
     """Traces a network once and returns its table.
 
     Args:
         network: adopted or compressed, on any device; on the meta device it takes milliseconds.
-        input_shape: (channels, height, width).
+        input_shape: (channels, height, width), (channels, length) or (features,).
         name: for messages.
         as_written: see `traced_values.traced_values`.
 

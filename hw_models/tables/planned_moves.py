@@ -16,8 +16,9 @@ def plan_moves(plan: OperatorPlan, operation: Operation, source: Planned) -> Pla
         operation: with moves.
         source: what it reads.
     """
-    maps = len(source.shape) == 3 and source.order == usual(3)
-    if operation.kind == "flatten" and maps and not alike(source.shape, source.order, (0, 1, 2)):
+    rank = len(source.shape)
+    maps = rank in (2, 3) and source.order == usual(rank)
+    if operation.kind == "flatten" and maps and not alike(source.shape, source.order, range(rank)):
         return replace(source, shape=operation.shape, unflattened=source.shape, axes=None)
     source = plan.in_torch_order(source)
     for move in operation.moves:

@@ -30,13 +30,13 @@ _KINDS = ("layer", "norm", "identity", "channels_last_flatten", *MOVES, *OPERATO
 
 
 def traced_values(
-    network: nn.Module, input_shape: tuple[int, int, int], as_written: bool = False
+    network: nn.Module, input_shape: tuple[int, ...], as_written: bool = False
 ) -> list[TracedValue]:
     """Traces a network and returns its values as the runtime computes them, an operator each.
 
     Args:
         network: adopted or compressed.
-        input_shape: (channels, height, width).
+        input_shape: (channels, height, width), (channels, length) or (features,).
         as_written: leave normalisations where the network has them, as other converters do, and count no
             biases that are only zeros.
 

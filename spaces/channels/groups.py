@@ -103,7 +103,7 @@ class _Spaces:
         return [group for space, group in enumerate(self.groups) if self.root(space) == space]
 
 
-def channel_groups(network: nn.Module, input_shape: tuple[int, int, int]) -> list[ChannelGroup]:
+def channel_groups(network: nn.Module, input_shape: tuple[int, ...]) -> list[ChannelGroup]:
     """Returns the network's channel groups in the order of execution, fixed ones included."""
     return _Analysis(trace(network, input_shape)).run()
 

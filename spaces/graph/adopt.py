@@ -39,7 +39,7 @@ _ADOPTED: dict[type[nn.Module], tuple[Any, tuple[str, ...], tuple[str, ...]]] = 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
-def adopt(network: nn.Module, input_shape: tuple[int, int, int], scaling: Scaling = PIXELS) -> nn.Module:
+def adopt(network: nn.Module, input_shape: tuple[int, ...], scaling: Scaling = PIXELS) -> nn.Module:
     """Returns a copy of a torch network in which linear, convolution and BatchNorm layers are ours.
 
     Names stay; other modules (activations, pooling, attention with the linear layers inside it) are kept as
@@ -48,7 +48,8 @@ def adopt(network: nn.Module, input_shape: tuple[int, int, int], scaling: Scalin
 
     Args:
         network: any network on (N, C, H, W) images.
-        input_shape: (channels, height, width); the copy remembers it (`input_shape_of`).
+        input_shape: (channels, height, width), (channels, length) or (features,); the copy remembers it
+            (`input_shape_of`).
         scaling: what makes of stored inputs what the network takes; remembered too (`scaling_of`).
 
     Raises:
@@ -113,7 +114,7 @@ def _check_own_weights(network: nn.Module, names: list[str]) -> None:
                 )
 
 
-def _check_forward(network: nn.Module, input_shape: tuple[int, int, int], sentence: str) -> frozenset[str]:
+def _check_forward(network: nn.Module, input_shape: tuple[int, ...], sentence: str) -> frozenset[str]:
     """Runs the structure once: one image batch in, tensors out, or an AtollError says what else it is.
 
     Returns:

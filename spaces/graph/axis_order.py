@@ -19,8 +19,8 @@ Order = tuple[int, ...]
 
 
 def usual(rank: int) -> Order:
-    """Returns the order of what layers and poolings read and make: maps with channels last, else torch's."""
-    return (1, 2, 0) if rank == 3 else tuple(range(rank))
+    """Returns the order of inputs and outputs, and of what convolutions and poolings read: channels last."""
+    return (*range(1, rank), 0)[:rank]
 
 
 def with_last(order: Order, axis: int) -> Order:
@@ -38,7 +38,7 @@ def in_torch_s(shape: Shape, order: Order) -> Shape:
     return tuple(shape[order.index(axis)] for axis in range(len(order)))
 
 
-def alike(shape: Shape, one: Order, other: Order) -> bool:
+def alike(shape: Shape, one: Sequence[int], other: Sequence[int]) -> bool:
     """Whether values of torch's shape lie the same in two orders: axes of size 1 may be anywhere."""
     return _real(shape, one) == _real(shape, other)
 
@@ -120,7 +120,7 @@ def wanted_orders(operation: Operation, shapes: Sequence[Shape], orders: Sequenc
         sizes = [prod(shape) if len(shape) == rank else 0 for shape in shapes]
         lead = orders[sizes.index(max(sizes))]
         return [lead if len(order) == rank else order for order in orders]
-    return [with_last(order, 0) if len(order) == 2 else usual(len(order)) for order in orders]
+    return [usual(len(order)) for order in orders]
 
 
 def followed(moves: Sequence[Move], shape: Shape, axis: int) -> int | None:
@@ -147,7 +147,7 @@ def followed(moves: Sequence[Move], shape: Shape, axis: int) -> int | None:
     return axis
 
 
-def _real(shape: Shape, order: Order) -> Order:
+def _real(shape: Shape, order: Sequence[int]) -> Order:
     return tuple(axis for axis in order if shape[axis] != 1)
 
 

@@ -116,12 +116,12 @@ class Graph:
         return self.operations[-1].inputs
 
 
-def trace(network: nn.Module, input_shape: tuple[int, int, int]) -> Graph:
+def trace(network: nn.Module, input_shape: tuple[int, ...]) -> Graph:
     """Traces a network once and returns its graph.
 
     Args:
         network: adopted (`spaces.graph.adopt.adopt`) or compressed; any device.
-        input_shape: (channels, height, width).
+        input_shape: (channels, height, width), (channels, length) or (features,).
 
     Raises:
         AtollError: where the network's forward depends on its data, or the input does not fit.
@@ -304,7 +304,7 @@ class _Values(fx.Interpreter):
         return self.found[n.name]
 
 
-def _values(network: nn.Module, traced: fx.Graph, input_shape: tuple[int, int, int]) -> dict[str, Any]:
+def _values(network: nn.Module, traced: fx.Graph, input_shape: tuple[int, ...]) -> dict[str, Any]:
     planned = next(network.parameters(), torch.empty(0)).is_meta
     structure = network if planned else to_meta(network)
     interpreter = _Values(fx.GraphModule(structure, traced))

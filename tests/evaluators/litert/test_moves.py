@@ -1,6 +1,7 @@
 """Operations that move values, pool and average: the file computes what torch does, and is its plan."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from atoll.hw_models.tables.file_table import layer_table_of
 from atoll.hw_models.tables.network_table import layer_table
 from atoll.hw_models.tables.tflite_file import TfliteFile
 from atoll.spaces.graph.adopt import adopt
+from atoll.spaces.techniques.quantize import Quantize
 from torch import Tensor, nn
 
 SHAPE = (3, 12, 12)
@@ -153,3 +155,37 @@ def test_nothing_is_transposed_without_need(name: str, moves: list[str]) -> None
     network, _ = built(name)
     names = operator_names(lower(network, SHAPE))
     assert [n for n in names if n in ("RESHAPE", "TRANSPOSE", "SLICE", "STRIDED_SLICE", "GATHER")] == moves
+
+
+INPUTS: dict[str, tuple[tuple[int, ...], Callable[[], nn.Module]]] = {
+    "features": ((20,), lambda: nn.Sequential(
+        nn.Linear(20, 9), nn.BatchNorm1d(9), nn.ReLU(), nn.Linear(9, 4))),
+    "sequence": ((3, 40), lambda: nn.Sequential(
+        nn.Conv1d(3, 8, 5, 2), nn.BatchNorm1d(8), nn.ReLU(), nn.MaxPool1d(2), nn.Conv1d(8, 6, 3, padding=1),
+        nn.AvgPool1d(3), nn.Flatten(), nn.Linear(18, 4))),
+    "rows": ((7, 5), lambda: nn.Sequential(nn.Linear(5, 8), nn.GELU(), nn.Linear(8, 4), nn.Flatten(1))),
+    "a map that comes out": ((2, 30), lambda: nn.Sequential(
+        nn.Conv1d(2, 4, 3), nn.ReLU(), nn.Conv1d(4, 3, 1))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bits", [32, 8])
+@pytest.mark.parametrize("name", INPUTS)
+def test_inputs_other_than_images(name: str, bits: int) -> None:
+    """They lie with channels last in the file, as images do, and so does what comes out."""
+    shape, build = INPUTS[name]
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        network = adopt(build(), shape).eval()
+        x = torch.rand(32, *shape) * 2 - 1
+        if bits == 8:
+            context = SimpleNamespace(images=lambda count: x[:count])
+            network, _ = Quantize(bits=8).apply(network, context)  # type: ignore[arg-type]
+        want = network.eval()(x).movedim(1, -1).numpy()
+    content = lower(network, shape)
+    plan, file = layer_table(network, shape), layer_table_of(TfliteFile.parse(content), "file")
+    assert [row.cost for row in plan.rows] == [row.cost for row in file.rows]
+    runner = LiteRtRunner(content)
+    got = runner.run(x.movedim(1, -1).numpy())
+    step = 1e-5 * np.ptp(want) if runner.output_grid is None else 2.1 * runner.output_grid.scale
+    np.testing.assert_allclose(got, want, atol=step)
