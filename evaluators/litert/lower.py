@@ -28,6 +28,7 @@ from .lower_functions import (
     lower_combination,
     lower_concatenation,
     lower_function,
+    lower_product,
 )
 from .lower_layers import lower_layer, lower_norm
 from .lower_moves import lower_moves
@@ -134,6 +135,8 @@ def _lower_operation(
         value = lower_norm(bench, module, sources[0], activation, target)
     elif kind == "standardise":
         value = lower_standardised(bench, operation, sources[0])
+    elif kind == "matmul":
+        value = lower_product(bench, sources, target)
     elif kind == "concatenate":
         value = lower_concatenation(bench, sources, operation.axes[0], target)
     elif kind in COMBINATIONS:

@@ -128,6 +128,18 @@ def _scalar(bench: Workbench, kind: str, number: float, target: TensorGrid | Non
     return operators.scalar(bench.model, 1 / number if kind == "divide" else number, target is not None)
 
 
+def lower_product(
+    bench: Workbench, sources: Sequence[LoweredValue], target: TensorGrid | None
+) -> LoweredValue:
+    """Writes rows of one value times columns of another, which may lie with either last."""
+    sources, target = on_int8(bench, "matmul", [bench.in_torch_order(source) for source in sources], target)
+    one, other = (bench.shaped(source, (1, *source.shape)) for source in sources)
+    rank = len(sources[0].shape)
+    transposed = sources[1].order[-1] == rank - 2
+    index = operators.batch_matmul(bench.model, one, other, target, transposed)
+    return LoweredValue(index, bench.model.tensors[index].shape[1:], axes=(*range(rank),))
+
+
 def lower_concatenation(
     bench: Workbench, sources: Sequence[LoweredValue], axis: int, target: TensorGrid | None
 ) -> LoweredValue:

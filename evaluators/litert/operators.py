@@ -132,6 +132,17 @@ def transpose_conv(
     return y
 
 
+def batch_matmul(
+    model: TfliteModel, x: int, other: int, grid: TensorGrid | None = None, transposed: bool = False
+) -> int:
+    """Product of ``x`` [..., rows, k] with ``other`` [..., k, columns], or [..., columns, k] if transposed."""
+    *before, rows, _ = model.tensors[x].shape
+    y = model.add_activation((*before, rows, model.tensors[other].shape[-2 if transposed else -1]), grid)
+    settings = dict(adjX=False, adjY=transposed)
+    model.add_operator("BATCH_MATMUL", (x, other), (y,), options="BatchMatMul", **settings)
+    return y
+
+
 def fully_connected(
     model: TfliteModel,
     x: int,

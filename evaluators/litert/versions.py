@@ -127,6 +127,7 @@ LINES: dict[str, tuple[Line, ...]] = {
     ),
     # the third input is what it reads: as int8 since version 2; every one of ours has a bias
     "TRANSPOSE_CONV": ((3, lambda one: len(one.inputs) == 4), (4, _set("fusedActivationFunction"))),
+    "BATCH_MATMUL": (_INT8,),
     "DEQUANTIZE": (
         _INT8, (3, _reads("int16", "float16")), (5, _per_channel_input), (6, _reads("int4")),
         (7, _reads("int2")),

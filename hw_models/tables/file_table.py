@@ -128,7 +128,7 @@ def _weighted_cost(file: TfliteFile, operator: FileOperator) -> OperationCost:
     stored = file.constant_behind(weight)
     kind, macs, patch = _work(operator.name, image.shape, stored.shape, output.shape)
     constant = weight not in file.computed
-    reduction, columns = _matrix(operator.name, image.shape, stored.shape)
+    reduction, columns = _matrix(operator.name, image.shape, stored.shape, output.shape)
     return OperationCost(
         kind=kind,
         macs=macs,
@@ -148,12 +148,14 @@ def _weighted_cost(file: TfliteFile, operator: FileOperator) -> OperationCost:
     )
 
 
-def _matrix(name: str, image: tuple[int, ...], weight: tuple[int, ...]) -> tuple[int, int]:
+def _matrix(
+    name: str, image: tuple[int, ...], weight: tuple[int, ...], output: tuple[int, ...]
+) -> tuple[int, int]:
     """Returns (products that are summed in an output element, output channels of a group)."""
     if name == _DENSE:
         return weight[1], weight[0]
     if name == "BATCH_MATMUL":
-        return image[-1], weight[-1]
+        return image[-1], output[-1]
     if name == "TRANSPOSE_CONV":
         return weight[3], prod(weight[:3])
     if name == "DEPTHWISE_CONV_2D":

@@ -122,6 +122,25 @@ class OperatorPlan:
         cost = replace(cost, input_elements=prod(source.shape), activation_bits=_bits(source.grid))
         return self._add(name, [source.name], shape, grid, _bits(grid), cost, in_place=False)
 
+    def multiply(self, name: str, sources: Sequence[Planned], shape: Shape, grid: AnyGrid | None) -> Planned:
+        """Adds a product of two computed values, row by column; `shape` is that of what it makes."""
+        one, other = sources
+        bits = _bits(one.grid)
+        reduction = one.shape[-1]
+        cost = OperationCost(
+            kind="contraction",
+            macs=prod(shape) * reduction,
+            weight_bits=_bits(other.grid),
+            input_elements=prod(one.shape) + prod(other.shape),
+            output_elements=prod(shape),
+            activation_bits=bits,
+            compute="float32" if grid is None else "int8",
+            reduction=reduction,
+            columns=shape[-1],
+        )
+        names = [source.name for source in sources]
+        return self._add(name, names, shape, grid, _bits(grid), cost, in_place=False)
+
     def _add(
         self,
         name: str,

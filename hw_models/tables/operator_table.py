@@ -70,6 +70,7 @@ OPERATORS_OF: dict[str, tuple[str, ...]] = {
     "silu": ("LOGISTIC", "MUL"),  # x sigmoid(x)
     "hard_sigmoid": ("ADD", "MUL"),  # relu6(x + 3) / 6: there is no operator of that name
     "softmax": ("SOFTMAX",),
+    "matmul": ("BATCH_MATMUL",),
     # less the mean, by the root of the variance; then a scale and a shift where there are any
     "standardise": ("MEAN", "SUB", "MUL", "MEAN", "ADD", "RSQRT", "MUL", "MUL", "ADD"),
     "max_pool": ("MAX_POOL_2D",),

@@ -116,7 +116,7 @@ def _planned(
         return plan_moves(plan, operation, source)
     if isinstance(module, nn.PReLU):
         sources.append(Planned(f"{operation.name}.slopes", (module.num_parameters,), constant=True))
-    if kind in ("concatenate", "softmax", "prelu", *COMBINING):
+    if kind in ("concatenate", "softmax", "prelu", "matmul", *COMBINING):
         sources = [plan.in_torch_order(source) for source in sources]
     if kind in ("relu", "max_pool", "global_max_pool", "expand"):
         grid = sources[0].grid
@@ -132,6 +132,8 @@ def _run(
     plan: OperatorPlan, operation: Operation, sources: list[Planned], grid: AnyGrid | None, positive: bool
 ) -> Planned:
     name, kind, shape = operation.name, operation.kind, operation.shape
+    if kind == "matmul":
+        return replace(plan.multiply(name, sources, shape, grid), axes=(*range(len(shape)),))
     computed = next(source for source in sources if not source.constant)
     first, *others = OPERATORS_OF[kind]
     if kind == "concatenate":

@@ -171,8 +171,8 @@ class _Analysis:
         self, operation: Operation, sources: list[ChannelLayout], shapes: list[Shape], axis: int
     ) -> ChannelLayout | None:
         kind = operation.kind
-        if kind == "layer" and axis == channel_axis(operation, shapes[0]):
-            return self._layer(operation, sources[0])
+        if kind == "layer":
+            return self._reading(operation, sources[0], shapes[0], axis)
         if kind == "norm" and axis == 0 and shapes[0][0] == getattr(operation.module, "num_features", 0):
             self._join_at(self.over, operation.path, sources[0])
             return sources[0]
@@ -198,6 +198,19 @@ class _Analysis:
         if kind in (*MOVES, "channels_last_flatten") and shapes[0]:
             return self._moved(operation, sources[0], shapes[0], axis)
         return None
+
+    def _reading(
+        self, operation: Operation, source: ChannelLayout, shape: Shape, axis: int
+    ) -> ChannelLayout | None:
+        """A layer, whose own channels begin anew where it reads another axis than that of those before."""
+        wanted = channel_axis(operation, shape)
+        if wanted is None:
+            return None
+        if wanted != axis:
+            self.spaces.fix(source, f"read by {operation.described}")
+            source = self.spaces.new(shape[wanted], f"read by {operation.described}")
+            self.axes[operation.name] = wanted
+        return self._layer(operation, source)
 
     def _moved(
         self, operation: Operation, source: ChannelLayout, shape: Shape, axis: int

@@ -45,6 +45,7 @@ _KINDS: dict[str, tuple[Any, ...]] = {
     "subtract": (operator.sub, operator.isub, torch.sub, torch.subtract, "sub", "sub_"),
     "multiply": (Multiply, operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "mul_"),
     "divide": (operator.truediv, operator.itruediv, torch.div, torch.divide, "div", "div_"),
+    "matmul": (operator.matmul, torch.matmul, torch.bmm, "matmul", "bmm"),
     # over windows of each channel
     "max_pool": (nn.MaxPool2d, nn.MaxPool1d, SameMaxPool2d, F.max_pool2d, F.max_pool1d),
     "avg_pool": (nn.AvgPool2d, nn.AvgPool1d, SameAvgPool2d, F.avg_pool2d, F.avg_pool1d),
@@ -149,7 +150,7 @@ def unread(node: fx.Node, module: nn.Module | None) -> str:
     kind = meant(node, module)
     if kind == "other" or isinstance(module, Layer | Norm | Add | Multiply | Concatenate):
         return ""
-    values = 2 if kind in (*COMBINING, "expand", "prelu") else 1
+    values = 2 if kind in (*COMBINING, "expand", "prelu", "matmul") else 1
     return unread_option(node, module, kind, values, STAND_INS.get(node.target, (None, ()))[1])
 
 
@@ -246,6 +247,12 @@ def _concatenating(node: fx.Node, shapes: list[Shape], shape: Shape) -> str:
     return "concatenate" if whole else "other"
 
 
+def _multiplying(node: fx.Node, shapes: list[Shape], shape: Shape) -> str:
+    """Of two values with the same axes before the last two, which the runtime takes one after the other."""
+    one, other = shapes if len(shapes) == 2 else ((), ())
+    return "matmul" if 2 <= len(one) == len(other) <= 3 and one[:-2] == other[:-2] else "other"
+
+
 def _expanding(node: fx.Node, shapes: list[Shape], shape: Shape) -> str:
     """Along axes of size 1."""
     if shape == shapes[0]:
@@ -265,6 +272,7 @@ _BY_SHAPE: dict[str, Callable[[fx.Node, list[Shape], Shape], str]] = {
     "global_max_pool": partial(_adapting, "max_pool"),
     "concatenate": _concatenating,
     "expand": _expanding,
+    "matmul": _multiplying,
     "upsample": _upsampling,
 }
 
@@ -301,6 +309,7 @@ FIXED_RANGES: dict[str, tuple[float, float]] = {
 _ANY_GRID = (
     "norm", "add", "subtract", "multiply", "divide", "global_avg_pool", "mean", "concatenate", "relu6",
     "leaky_relu", "elu", "gelu", "hard_swish", "prelu",
+    "matmul",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from .tracing import ASSIGNMENTS, trace_calls, writes_over_input
 #: kinds whose value a layer's grid cannot hold: integer kernels for them want one of its own
 _OWN_GRID = {
     *COMBINING, *POINTWISE, "avg_pool", "global_avg_pool", "mean", "upsample", "softmax", "concatenate",
-    "prelu", "standardise",
+    "prelu", "standardise", "matmul",
 } - {"relu"}  # fmt: skip
 
 

@@ -42,8 +42,10 @@ def compressed() -> Compressed:
 def written() -> Written:
     """Writes a network's file and holds outputs, planned operators and predicted size against it."""
 
-    def checked(network: nn.Module, images: Tensor, steps: float = 1.01, dynamic: bool = False) -> bytes:
-        """Returns the file; its integers may be off by so many steps of the output's grid.
+    def checked(
+        network: nn.Module, images: Tensor, steps: float = 1.01, share: float = 0.1, dynamic: bool = False
+    ) -> bytes:
+        """Returns the file; a share of its integers may be off, by so many steps of the output's grid.
 
         The plain kernels round activations otherwise as they run: `dynamic` is held with XNNPACK alone.
         """
@@ -56,7 +58,7 @@ def written() -> Written:
             found, grid = runner.run(channels_last(images).numpy()), runner.output_grid
             off = np.abs(found - wanted)
             assert off.max() <= (1e-5 * np.ptp(wanted) if grid is None else steps * grid.scale)
-            assert grid is None or (off > 0.5 * grid.scale).mean() < 0.1
+            assert grid is None or (off > 0.5 * grid.scale).mean() < share
         plan, file = layer_table(network, shape), layer_table_of(TfliteFile.parse(content), "file")
         rows, others = ([(row.cost, row.live_bytes) for row in table.rows] for table in (plan, file))
         assert rows == others

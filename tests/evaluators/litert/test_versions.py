@@ -141,6 +141,7 @@ OTHERS: list[tuple[str, Callable[[TfliteModel, int, TensorGrid | None], int], in
     ("TRANSPOSE_CONV", lambda m, x, g: transposed(m, x, g, None), 3, 3),  # with a bias
     ("TRANSPOSE_CONV", lambda m, x, g: transposed(m, x, g, "relu"), 4, 4),
     ("RSQRT", lambda m, x, g: op.function(m, x, "RSQRT", g), 1, 2),
+    ("BATCH_MATMUL", lambda m, x, g: op.batch_matmul(m, x, x, g, True), 1, 2),
     ("PRELU", lambda m, x, g: op.prelu(m, x, x, g), 1, 1),
     ("CONCATENATION", lambda m, x, g: op.concatenation(m, (x, x), 3), 1, 2),
     ("GREATER_EQUAL", lambda m, x, g: op.sign(m, x, g), 1, 2),
