@@ -8,6 +8,7 @@ it.
 
 import operator
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import torch
@@ -137,7 +138,9 @@ class _Reading:
         self.traced, self.values, self.modules = traced, values, dict(network.named_modules())
         self.grids = network.value_grids if isinstance(network, Program) else None
         self.network = network
-        self.constants: dict[str, Tensor] = {}
+        self.constants: dict[str, Any] = {}
+        #: node -> whether those who read it are views of what it reads itself
+        self.passed_by: dict[str, bool] = {}
         #: values that are computed from the images, not from parameters alone
         self.batched: set[str] = set()
         #: value -> the one that overwrote it
@@ -150,13 +153,42 @@ class _Reading:
         """Whether a node gives a tensor, or several; sizes and numbers are no operations."""
         value = self.values[node.name]
         several = isinstance(value, tuple | list) and any(isinstance(part, Tensor) for part in value)
-        return node.op == "output" or isinstance(value, Tensor) or (several and not self._is_split(node))
+        whole = isinstance(value, Tensor) or several
+        return node.op == "output" or (whole and not self._is_passed_by(node))
 
     def _is_split(self, node: fx.Node) -> bool:
         """Whether a node gives parts of a tensor, each read by itself: whoever reads one is a view."""
         module = self.modules[str(node.target)] if node.op == "call_module" else None
         splits = node.op.startswith("call_") and meant(node, module) == "split"
         return splits and all(user.target is operator.getitem for user in node.users)
+
+    def _is_passed_by(self, node: fx.Node) -> bool:
+        """Whether those who read a node are views of what it reads itself: it splits, or turns the batch.
+
+        Queries, keys and values are such: parts along an axis that was put before the batch's.
+        """
+        if node.name not in self.passed_by:
+            self.passed_by[node.name] = self._is_split(node) or self._turns_away(node)
+        return self.passed_by[node.name]
+
+    def _turns_away(self, node: fx.Node) -> bool:
+        passed = all(self._is_view(user) or self._is_split(user) for user in node.users)
+        if not self._is_view(node) or not passed:
+            return False
+        before = self._passed(node.all_input_nodes[0])
+        if before.name not in self.batched or not isinstance(self.values[before.name], Tensor):
+            return False
+        shape = self._shape(before.name)
+        found = self._called(node, torch.empty(BATCH, *shape, device="meta"))
+        return not isinstance(found, Tensor) or (*found.shape[:1], found.stride(0)) != (BATCH, prod(shape))
+
+    def _is_view(self, node: fx.Node) -> bool:
+        module = self.modules[str(node.target)] if node.op == "call_module" else None
+        return node.op.startswith("call_") and meant(node, module) == "view"
+
+    def _passed(self, node: fx.Node) -> fx.Node:
+        """Returns what is read where a node is."""
+        return self._passed(node.all_input_nodes[0]) if self._is_passed_by(node) else node
 
     def _operation(self, node: fx.Node) -> Operation:
         own = self.modules[str(node.target)] if node.op == "call_module" else None
@@ -192,14 +224,15 @@ class _Reading:
     @torch.no_grad()
     def _evaluate(self, node: fx.Node) -> None:
         """Computes what depends on parameters and buffers alone, with those of the network itself."""
-        read = [source.name for source in node.all_input_nodes if self._is_tensor(source)]
+        for source in filter(self._is_passed_by, node.all_input_nodes):
+            self._evaluate(source)
+        read = [n.name for n in node.all_input_nodes if self._is_tensor(n) or self._is_passed_by(n)]
         if not self.constants.keys() >= set(read):
             return
         known = {**self.values, **self.constants}
         args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda source: known[source.name])
         value = run_call(self.network, node, args, kwargs)
-        if isinstance(value, Tensor):
-            self.constants[node.name] = value.detach()
+        self.constants[node.name] = value.detach() if isinstance(value, Tensor) else value
 
     def _moves(
         self, node: fx.Node, module: nn.Module | None, inputs: tuple[str, ...]
@@ -215,10 +248,10 @@ class _Reading:
         return padded_by(node, module, self._shape(inputs[0])) if kind == "pad" else None
 
     def _called(self, node: fx.Node, value: Tensor) -> Any:
-        """Calls a node, and the split that it reads of, with another tensor in place of the one it reads."""
+        """Calls a node, and what it passes by, with another tensor in place of the one it reads."""
 
         def read(source: fx.Node) -> Any:
-            if self._is_split(source):
+            if self._is_passed_by(source):
                 return self._called(source, value)
             found = self.values[source.name]
             return value if isinstance(found, Tensor) else found
@@ -238,7 +271,7 @@ class _Reading:
         read: list[fx.Node] = []
         arguments = heads(node.args[0], fx.Node) if node.op == "output" else (node.args, node.kwargs)
         fx.node.map_arg(arguments, read.append)
-        sources = [source.all_input_nodes[0] if self._is_split(source) else source for source in read]
+        sources = [self._passed(source) for source in read]
         return tuple(self._latest(source.name) for source in sources if self._is_tensor(source))
 
     def _latest(self, name: str) -> str:

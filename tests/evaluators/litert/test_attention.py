@@ -37,6 +37,16 @@ class Block(nn.Module):
         return x + self.scale * self.narrow(F.gelu(self.wide(self.second(x))))
 
 
+class Turned(Block):
+    """Queries, keys and values along an axis before that of the batch, as timm and DeiT have them."""
+
+    def attend(self, x: Tensor) -> Tensor:
+        parts = self.qkv(x).unflatten(2, (3, HEADS, WIDTH // HEADS)).permute(2, 0, 3, 1, 4)
+        q, k, v = parts[0], parts[1], parts.unbind(0)[2]
+        weights = torch.softmax(torch.matmul(q, k.transpose(2, 3)) * (WIDTH // HEADS) ** -0.5, -1)
+        return self.proj((weights @ v).transpose(1, 2).flatten(2))
+
+
 class Transformer(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -55,17 +65,23 @@ class Transformer(nn.Module):
 class Attention(nn.Module):
     """Nothing but what has integer kernels."""
 
+    kind = Block
+
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.patches, self.block, self.head = nn.Conv2d(3, WIDTH, 4, 4), Block(), nn.Linear(WIDTH, 5)
+        self.patches, self.block, self.head = nn.Conv2d(3, WIDTH, 4, 4), self.kind(), nn.Linear(WIDTH, 5)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.patches(x).flatten(2).transpose(1, 2)
         return self.head((x + self.block.attend(x)).mean(1))
 
 
-@pytest.mark.parametrize("kind", [Transformer, Attention])
+class TurnedAttention(Attention):
+    kind = Turned
+
+
+@pytest.mark.parametrize("kind", [Transformer, Attention, TurnedAttention])
 def test_it_is_adopted_counted_and_written(kind: type[nn.Module], written) -> None:
     network = kind().eval()
     adopted = adopt(network, SHAPE).eval()
@@ -79,7 +95,7 @@ def test_it_is_adopted_counted_and_written(kind: type[nn.Module], written) -> No
     assert operator_names(written(adopted, IMAGES)).count("BATCH_MATMUL") == 2
 
 
-@pytest.mark.parametrize("kind", [Transformer, Attention])
+@pytest.mark.parametrize("kind", [Transformer, Attention, TurnedAttention])
 def test_among_integers(kind: type[nn.Module], compressed, written) -> None:
     content = written(compressed(kind(), IMAGES, "quantize(bits=8)"), IMAGES, steps=2.01, share=0.35)
     floats = {tensor.operator_name for tensor in float_tensors(content)}
