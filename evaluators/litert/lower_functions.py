@@ -12,6 +12,7 @@ from torch import nn
 from ...hw_models.tables.operator_table import OPERATORS_OF
 from ...spaces.errors import AtollError
 from ...spaces.graph.graph import Operation
+from ...spaces.graph.operation_kinds import divides_by_number
 from . import operators
 from .support import LARGEST_STEP_RATIOS
 from .tensors import TensorGrid
@@ -21,11 +22,14 @@ _COMBINATIONS: dict[str, Callable[..., int]] = {
     "add": operators.add,
     "subtract": operators.subtract,
     "multiply": operators.mul,
-    "divide": operators.mul,  # by a number
+    "divide": operators.divide,
     "prelu": operators.prelu,
 }
 #: functions of one value that are one operator
-_FUNCTIONS = ("sigmoid", "tanh", "hard_swish", "elu", "gelu", "leaky_relu", "softmax")
+_FUNCTIONS = (
+    "sigmoid", "tanh", "hard_swish", "elu", "gelu", "leaky_relu", "softmax",
+    "sqrt", "rsqrt", "square", "exp", "log", "abs", "negate",
+)  # fmt: skip
 POINTWISE = (*_FUNCTIONS, "silu", "hard_sigmoid", "relu6")
 COMBINATIONS = (*_COMBINATIONS, "concatenate")
 
@@ -116,16 +120,15 @@ def lower_combination(
     sources, target = on_int8(bench, kind, sources, target)
     if len(numbers) != 2 or len({len(source.shape) for source in sources}) != 1:
         raise AtollError(f"to {kind} other than two values of one kind cannot be written for LiteRT")
-    if kind == "divide" and (numbers[0] is not None or not numbers[1]):
-        raise AtollError("a division by other than a number cannot be written for LiteRT")
+    if divides_by_number(kind, numbers):
+        kind, numbers = "multiply", (None, 1 / (numbers[1] or 1.0))
     left = [bench.shaped(source, (1, *source.shape)) for source in sources]
-    operands = [left.pop(0) if number is None else _scalar(bench, kind, number, target) for number in numbers]
+    operands = [
+        left.pop(0) if number is None else operators.scalar(bench.model, number, target is not None)
+        for number in numbers
+    ]
     index = _COMBINATIONS[kind](bench.model, *operands, grid=target, activation=activation)
     return LoweredValue(index, bench.model.tensors[index].shape[1:], axes=sources[0].axes)
-
-
-def _scalar(bench: Workbench, kind: str, number: float, target: TensorGrid | None) -> int:
-    return operators.scalar(bench.model, 1 / number if kind == "divide" else number, target is not None)
 
 
 def lower_product(

@@ -135,7 +135,7 @@ def transpose_conv(
 def batch_matmul(
     model: TfliteModel, x: int, other: int, grid: TensorGrid | None = None, transposed: bool = False
 ) -> int:
-    """Product of ``x`` [..., rows, k] with ``other`` [..., k, columns], or [..., columns, k] if transposed."""
+    """Product of ``x`` [..., rows, k] by ``other`` [..., k, columns], or [..., columns, k] if transposed."""
     *before, rows, _ = model.tensors[x].shape
     y = model.add_activation((*before, rows, model.tensors[other].shape[-2 if transposed else -1]), grid)
     settings = dict(adjX=False, adjY=transposed)
@@ -274,6 +274,13 @@ def subtract(
     return _combination(model, "SUB", a, b, grid, activation)
 
 
+def divide(
+    model: TfliteModel, a: int, b: int, grid: TensorGrid | None = None, activation: str | None = None
+) -> int:
+    """Element-wise quotient ``a`` / ``b`` with broadcasting, float32."""
+    return _combination(model, "DIV", a, b, grid, activation)
+
+
 def _combination(
     model: TfliteModel,
     name: str,
@@ -356,7 +363,7 @@ def hard_sigmoid(model: TfliteModel, x: int, grid: TensorGrid | None = None) -> 
 _FUNCTIONS: dict[str, str | None] = {
     "LOGISTIC": None,
     "TANH": None,
-    "RSQRT": None,
+    **dict.fromkeys(("SQRT", "RSQRT", "SQUARE", "EXP", "LOG", "ABS", "NEG")),
     "HARD_SWISH": "HardSwish",
     "ELU": None,
     "GELU": "Gelu",

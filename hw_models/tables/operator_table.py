@@ -56,7 +56,7 @@ OPERATORS_OF: dict[str, tuple[str, ...]] = {
     "add": ("ADD",),
     "subtract": ("SUB",),
     "multiply": ("MUL",),
-    "divide": ("MUL",),  # by a number
+    "divide": ("MUL",),  # by a number, else DIV
     "concatenate": ("CONCATENATION",),
     "relu": ("RELU",),
     "relu6": ("RELU6",),
@@ -64,6 +64,13 @@ OPERATORS_OF: dict[str, tuple[str, ...]] = {
     "elu": ("ELU",),
     "gelu": ("GELU",),
     "prelu": ("PRELU",),
+    "sqrt": ("SQRT",),
+    "rsqrt": ("RSQRT",),
+    "square": ("SQUARE",),
+    "exp": ("EXP",),
+    "log": ("LOG",),
+    "abs": ("ABS",),
+    "negate": ("NEG",),
     "sigmoid": ("LOGISTIC",),
     "tanh": ("TANH",),
     "hard_swish": ("HARD_SWISH",),

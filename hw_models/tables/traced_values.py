@@ -14,7 +14,7 @@ from ...spaces.graph.axis_order import wanted_orders, without
 from ...spaces.graph.fusion import carried_out, written_grid
 from ...spaces.graph.graph import Graph, Operation, trace
 from ...spaces.graph.non_negative import never_negative
-from ...spaces.graph.operation_kinds import COMBINING, MOVES, averages
+from ...spaces.graph.operation_kinds import COMBINING, MOVES, averages, divides_by_number
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
 from ...spaces.layers.pooling import pooling
@@ -136,7 +136,9 @@ def _run(
         return replace(plan.multiply(name, sources, shape, grid), axes=(*range(len(shape)),))
     computed = next(source for source in sources if not source.constant)
     first, *others = OPERATORS_OF[kind]
-    if kind == "concatenate":
+    if kind == "divide" and not divides_by_number(kind, operation.numbers):
+        first = "DIV"
+    elif kind == "concatenate":
         sources = [plan.on_grid(source, grid) for source in sources]
     elif kind == "upsample" and getattr(operation.module, "mode", "") == "bilinear":
         first = "RESIZE_BILINEAR"

@@ -39,6 +39,14 @@ _KINDS: dict[str, tuple[Any, ...]] = {
     "silu": (nn.SiLU, F.silu),
     "hard_swish": (nn.Hardswish, F.hardswish),
     "tanh": (nn.Tanh, F.tanh, torch.tanh, "tanh", "tanh_"),
+    "sqrt": (torch.sqrt, "sqrt"),
+    "rsqrt": (torch.rsqrt, "rsqrt"),
+    "square": (torch.square, "square"),
+    "power": (operator.pow, torch.pow, "pow"),
+    "exp": (torch.exp, "exp"),
+    "log": (torch.log, "log"),
+    "abs": (torch.abs, operator.abs, "abs"),
+    "negate": (torch.neg, operator.neg, "neg"),
     "prelu": (nn.PReLU, F.prelu, "prelu"),
     # one value from two
     "add": (Add, operator.add, operator.iadd, torch.add, "add", "add_"),
@@ -83,6 +91,7 @@ _KINDS: dict[str, tuple[Any, ...]] = {
 #: functions of one value, the same for every element
 POINTWISE = (
     "relu", "relu6", "leaky_relu", "elu", "gelu", "sigmoid", "hard_sigmoid", "silu", "hard_swish", "tanh",
+    "sqrt", "rsqrt", "square", "exp", "log", "abs", "negate",
 )  # fmt: skip
 #: the same values in other places: what `Operation.moves` says
 MOVES = ("flatten", "reshape", "permute", "slice", "shuffle", "pad", "constant_pad")
@@ -150,7 +159,7 @@ def unread(node: fx.Node, module: nn.Module | None) -> str:
     kind = meant(node, module)
     if kind == "other" or isinstance(module, Layer | Norm | Add | Multiply | Concatenate):
         return ""
-    values = 2 if kind in (*COMBINING, "expand", "prelu", "matmul") else 1
+    values = 2 if kind in (*COMBINING, "expand", "prelu", "matmul", "power") else 1
     return unread_option(node, module, kind, values, STAND_INS.get(node.target, (None, ()))[1])
 
 
@@ -247,6 +256,11 @@ def _concatenating(node: fx.Node, shapes: list[Shape], shape: Shape) -> str:
     return "concatenate" if whole else "other"
 
 
+def _raising(node: fx.Node, shapes: list[Shape], shape: Shape) -> str:
+    """To a power that has an operator of its own."""
+    return {2: "square", 0.5: "sqrt", -0.5: "rsqrt"}.get(node.args[-1], "other")  # type: ignore[arg-type]
+
+
 def _multiplying(node: fx.Node, shapes: list[Shape], shape: Shape) -> str:
     """Of two values with the same axes before the last two, which the runtime takes one after the other."""
     one, other = shapes if len(shapes) == 2 else ((), ())
@@ -273,6 +287,7 @@ _BY_SHAPE: dict[str, Callable[[fx.Node, list[Shape], Shape], str]] = {
     "concatenate": _concatenating,
     "expand": _expanding,
     "matmul": _multiplying,
+    "power": _raising,
     "upsample": _upsampling,
 }
 
@@ -323,6 +338,11 @@ def averages(kind: str, module: nn.Module | None) -> bool:
     return kind == "avg_pool" or (kind == "upsample" and getattr(module, "mode", "") == "bilinear")
 
 
+def divides_by_number(kind: str, numbers: tuple[float | None, ...]) -> bool:
+    """Whether an operation is a product with the inverse of a number."""
+    return kind == "divide" and len(numbers) == 2 and numbers[0] is None and numbers[1] not in (None, 0.0)
+
+
 def has_integer_kernel(
     kind: str, module: nn.Module | None, numbers: tuple[float | None, ...], shape: Shape
 ) -> bool:
@@ -331,6 +351,6 @@ def has_integer_kernel(
     Args:
         kind, module, numbers, shape: the operation's.
     """
-    if kind == "divide":  # by a number
-        return len(numbers) == 2 and numbers[0] is None and numbers[1] not in (None, 0.0)
+    if kind == "divide":
+        return divides_by_number(kind, numbers)
     return kind in _ANY_GRID or kind in FIXED_RANGES or averages(kind, module)
