@@ -2,8 +2,9 @@
 
 Adopted exactly, with torch's multiplications, priced, written as float and as int8, through each technique,
 and how much of its weights four of them reach: a row each in `results/networks/rows.jsonl`, with the sentence
-where it fails, and a table of them. Nothing is trained. A network is tried in a process of its own, names on
-the command line choose some, and what was tried at this commit is not tried again.
+where it fails, and a table of them. Nothing is trained but what becomes int8, a little. A network is tried in
+a process of its own, names on the command line choose some, and what was tried at this commit is not tried
+again.
 """
 
 import datetime
@@ -19,10 +20,12 @@ from pathlib import Path
 
 import torch
 from atoll.spaces.networks import build_network
+from atoll.spaces.networks.repvgg import merge_branches, repvgg_a0_branches
 from atoll.spaces.networks.torchvision_resnet import resnet18, resnet34, resnet50
 from atoll.spaces.networks.torchvision_vgg import vgg16_bn
 from atoll.spaces.networks.unet import unet
-from atoll.testing.network_trial import COLUMNS, TECHNIQUES, Row, Shapes, rows
+from atoll.testing.network_trial import COLUMNS, TECHNIQUES, Row, rows, settled
+from atoll.testing.patterns import Shapes
 from atoll.testing.various_networks import VARIOUS
 from torch import nn
 
@@ -40,16 +43,16 @@ ZOO: dict[str, tuple[int, ...]] = {
     "resnet8": IMAGE, "mobilenet_v1_025": (3, 96, 96), "ds_cnn": (1, 49, 10), "dense_autoencoder": (640,),
     "mobilenet_v2": IMAGE, "torchvision_mobilenet_v2": IMAGE, "mobilenet_v3_small": IMAGE,
     "mobilenet_v3_large": IMAGE, "shufflenet_v2": (3, 64, 64), "efficientnet_b0": IMAGE,
-    "efficientnet_v2_s": IMAGE, "squeezenet": IMAGE, "convnext_tiny": (3, 64, 64), "densenet121": IMAGE,
-    "repvgg_a0": IMAGE, "ghostnet": IMAGE, "fcn_1d": (9, 64), "vit_tiny": IMAGE,
+    "efficientnet_v2_s": (3, 64, 64), "squeezenet": IMAGE, "convnext_tiny": (3, 64, 64), "densenet121": IMAGE,
+    "ghostnet": IMAGE, "fcn_1d": (9, 64), "vit_tiny": IMAGE,
     "sensor_lstm": (9, 32), "baseline_cnn": IMAGE, "inception_v1": IMAGE,
 }  # fmt: skip
 HEADING = """# Networks and techniques, tried
 
-Written by `tests/networks_table.py` from `rows.jsonl`; nothing is trained, inputs are noise. `nothing` says
-that the technique works and tells of every layer why it leaves it alone; a dash, that what it needs failed
-before. Reach is the share of convolution and dense weights (attention and recurrent layers aside) in layers
-that change.
+Written by `tests/networks_table.py` from `rows.jsonl`. Inputs are patterns under noise, and nothing is trained
+but, a little, what becomes an int8 file. `nothing` says that the technique works and tells of every layer why
+it leaves it alone; a dash, that what it needs failed before. Reach is the share of convolution and dense
+weights (attention and recurrent layers aside) in layers that change.
 """
 #: how an outcome is shown
 MARKS = {"yes": "yes", "no": "**no**", "nothing": "nothing", "not tried": "-"}
@@ -67,8 +70,14 @@ def networks() -> Networks:
     for build in (resnet18, resnet34, resnet50):
         found[build.__name__] = (partial(build, CLASSES, IMAGE, width=16), (IMAGE,))
     found["vgg16_bn"] = (partial(vgg16_bn, CLASSES, IMAGE, width=0.125), (IMAGE,))
-    found["unet"] = (partial(unet, 3, IMAGE, width=8), (IMAGE,))
+    found["unet"] = (partial(unet, 4, IMAGE, width=8), (IMAGE,))
+    found["repvgg_a0"] = (_merged, (IMAGE,))
     return {**found, **VARIOUS}
+
+
+def _merged() -> nn.Module:
+    """Return RepVGG-A0 merged from branches whose norms know such inputs; its own values stay in bounds."""
+    return merge_branches(settled(partial(repvgg_a0_branches, CLASSES, IMAGE), (IMAGE,)))
 
 
 # The runner ------------------------------------------------------------------------------------------
