@@ -40,7 +40,7 @@ def targets(given: Tensor, head: Tensor, seed: int) -> Tensor:
 
 def loss(network: nn.Module, batch: Batch) -> Tensor:
     """Returns how far the first head is from its target, and the size of all others."""
-    first, *others = heads(network(batch.images))
+    said: tuple[Tensor, ...] = heads(network(batch.images))
     regresses = batch.labels.is_floating_point()
     of_first = nn.functional.mse_loss if regresses else nn.functional.cross_entropy
-    return of_first(first, batch.labels) + sum(head.square().mean() for head in others)
+    return of_first(said[0], batch.labels) + sum(head.square().mean() for head in said[1:])

@@ -49,7 +49,7 @@ ZOO: dict[str, tuple[int, ...]] = {
 }  # fmt: skip
 HEADING = """# Networks and techniques, tried
 
-Written by `tests/networks_table.py` from `rows.jsonl`. Inputs are patterns under noise, and nothing is trained
+Written by `tests/networks_table.py` from `rows.jsonl`. Inputs are patterns under noise; nothing is trained
 but, a little, what becomes an int8 file. `nothing` says that the technique works and tells of every layer why
 it leaves it alone; a dash, that what it needs failed before. Reach is the share of convolution and dense
 weights (attention and recurrent layers aside) in layers that change.
