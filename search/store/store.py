@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -14,13 +13,14 @@ import pyarrow as pa
 
 from ...spaces.errors import AtollError
 from . import row_tables, schema
-from .answer import answer, first_paragraph
+from .answer import answer
 from .driver_lock import DriverLock, living_driver
 from .events import INTERRUPTED
 from .journal import Journal
 from .journal_backend import JournalBackend
-from .opening import DRAFT, MEMORY, STORE, QueryLimits, open_store
+from .opening import MEMORY, STORE, QueryLimits
 from .rows import Row
+from .store_file import RETRY_S, StoreFile
 from .stored_json import JSON_COLUMNS, stored_value
 
 _LOG = logging.getLogger(__name__)
@@ -28,7 +28,6 @@ _LOG = logging.getLogger(__name__)
 # How long a reader waits for a fold (own choice): 8,000 trials and more are folded in a second
 # (`make bench`), so what holds the file for longer is no fold.
 READ_WAIT_S = 5.0
-_RETRY_S = 0.02  # about the time in which a small fold opens, writes and closes
 _BATCH_EVENTS = 20_000  # bounds the memory of a fold: about 100 MB
 
 
@@ -47,6 +46,7 @@ class Store:
         stem = self.path.stem if self.path.suffix == ".duckdb" else self.path.name
         self.journal_path = self.path.with_name(f"{stem}.journal.jsonl")
         self.lock_path = self.path.with_name(f"{stem}.lock")
+        self._file = StoreFile(self.path, self.journal_path)
 
     @property
     def journal(self) -> JournalBackend:
@@ -84,15 +84,15 @@ class Store:
         if not self.path.exists() and self.journal.size_bytes() == 0:
             return True
         if not self.path.exists():
-            self._create()
-        connection = self._connect(read_only=False, wait_s=wait_s)
+            self._file.create()
+        connection = self._file.open(read_only=False, wait_s=wait_s)
         if connection is None:
             return False
         try:
             with closing(connection):
-                if not schema.contents(connection, self.path).is_current:
+                if not self._file.contents(connection).is_current:
                     connection.close()
-                    return self._renew(wait_s) and self._fold(wait_s, orphaned)
+                    return self._file.renew(wait_s) and self._fold(wait_s, orphaned)
                 connection.execute(f"USE {STORE}")
                 while self._fold_batch(connection):
                     pass
@@ -104,7 +104,7 @@ class Store:
                         [INTERRUPTED],
                     )
         except duckdb.Error as error:
-            raise AtollError(self._explain(error)) from error
+            raise AtollError(self._file.explain(error)) from error
         return True
 
     def _fold_batch(self, connection: duckdb.DuckDBPyConnection) -> bool:
@@ -133,46 +133,6 @@ class Store:
                 return offset
         return 0
 
-    def _create(self) -> None:
-        """Makes an empty store that appears under its name only when it is whole."""
-        with self._draft() as draft, closing(open_store(draft, read_only=False)) as connection:
-            schema.create(connection, STORE)
-
-    def _renew(self, wait_s: float) -> bool:
-        """Copies an older store into a new file, which takes its place only when it is whole.
-
-        What another process folds into the old one meanwhile is folded again from the journal.
-
-        Returns:
-            False if the file was busy all the time.
-        """
-        with self._draft() as draft:
-            connection = self._connect(read_only=False, wait_s=wait_s, draft=draft)
-            if connection is None:
-                return False
-            with closing(connection):
-                schema.copy(connection, schema.contents(connection, self.path), DRAFT)
-                # What the old file's log still held would be taken for the new file's.
-                connection.execute(f"CHECKPOINT {STORE}")
-            shutil.copymode(self.path, draft)
-        return True
-
-    @contextmanager
-    def _draft(self) -> Iterator[Path]:
-        """Gives a name for a new file, which takes the store's when it was made."""
-        place = self.path.resolve()  # a link to a store stays one
-        draft = place.with_name(f".{place.name}.{os.getpid()}")
-        try:
-            draft.unlink(missing_ok=True)  # of a process that had this number and was killed
-            yield draft
-            if draft.exists():
-                os.rename(draft, place)
-        except (duckdb.Error, OSError) as error:
-            raise AtollError(self._explain(error)) from error
-        finally:
-            draft.unlink(missing_ok=True)
-            draft.with_name(f"{draft.name}.wal").unlink(missing_ok=True)
-
     # Reading.
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
@@ -186,13 +146,13 @@ class Store:
             AtollError: there is no store, it is not readable, damaged, from a newer version, or busy for
                 longer than `READ_WAIT_S`.
         """
-        with self._reader() as connection:
+        with self._reader(sql) as connection:
             try:
                 return connection.sql(sql, params=list(parameters)).to_arrow_table()
             except duckdb.ProgrammingError:
                 raise  # our own mistake
             except duckdb.Error as error:
-                raise AtollError(self._explain(error)) from error
+                raise AtollError(self._file.explain(error)) from error
 
     def user_query(self, sql: str, limits: QueryLimits = QueryLimits()) -> pa.Table:  # noqa: B008
         """Answers a user's SELECT, which can reach neither files nor the network nor settings.
@@ -208,7 +168,7 @@ class Store:
             AtollError: as `query`; the statement does more than read, or takes more than the limits; DuckDB
                 refuses it.
         """
-        with self._reader(limits) as connection:
+        with self._reader(sql, limits) as connection:
             return answer(connection, sql, limits)
 
     def studies(self) -> list[Row]:
@@ -234,16 +194,19 @@ class Store:
         )
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        rows = self.query(sql, parameters).to_pylist()
-        for row in rows:
-            for name in JSON_COLUMNS:
-                if isinstance(row.get(name), str):
+        table = self.query(sql, parameters)
+        rows = table.to_pylist()
+        for name in [name for name in JSON_COLUMNS if name in table.column_names]:
+            for row in rows:
+                if row[name] is not None:
                     row[name] = stored_value(name, row[name], self.path)
         return rows
 
     @contextmanager
-    def _reader(self, limits: QueryLimits | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Opens the file to read, first folding a journal that no driver looks after."""
+    def _reader(
+        self, statement: str, limits: QueryLimits | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Opens the file to read by a statement, first folding a journal that no driver looks after."""
         driver = living_driver(self.lock_path)
         may_fold = driver is None or driver.is_this_process()
         if may_fold and not self.path.exists():
@@ -254,9 +217,9 @@ class Store:
                 connection.close()
                 self._fold_for_reader()
                 connection, found = self._connect_to_read(limits)
-            with self._explained():
+            with self._file.explained():
                 if found.has_our_tables:
-                    schema.make_views(connection, found)
+                    schema.make_views(connection, found, statement)
                 else:  # it may not be written, or an older Atoll drives it
                     schema.copy(connection, found, MEMORY)
             yield connection
@@ -273,16 +236,15 @@ class Store:
                     f"no store at {self.path}: run `atoll search` first, or name a store with --store or "
                     f"ATOLL_STORE"
                 )
-            time.sleep(_RETRY_S)
-        connection = self._connect(read_only=True, wait_s=READ_WAIT_S, limits=limits)
+            time.sleep(RETRY_S)
+        connection = self._file.open(read_only=True, wait_s=READ_WAIT_S, limits=limits)
         if connection is None:
             raise AtollError(
                 f"the store {self.path} was held by another process for more than {READ_WAIT_S:g} s: "
                 f"close what has it open for writing and try again"
             )
         try:
-            with self._explained():
-                return connection, schema.contents(connection, self.path)
+            return connection, self._file.contents(connection)
         except AtollError:
             connection.close()
             raise
@@ -295,79 +257,17 @@ class Store:
         Raises:
             AtollError: the file is damaged.
         """
-        with self._explained():
-            return self._would_change(connection, found, orphaned)
-
-    def _would_change(
-        self, connection: duckdb.DuckDBPyConnection, found: schema.Contents, orphaned: bool
-    ) -> bool:
         if not found.is_current:
             return True
-        connection.execute(f"USE {STORE}")
-        offset = self._folded_offset(connection)
-        if self.journal.has_more(offset):
-            return True
-        return orphaned and bool(
-            connection.execute("SELECT 1 FROM trial_rows WHERE status = 'running' LIMIT 1").fetchall()
-        )
+        with self._file.explained():
+            connection.execute(f"USE {STORE}")
+            if self.journal.has_more(self._folded_offset(connection)):
+                return True
+            running = "SELECT 1 FROM trial_rows WHERE status = 'running' LIMIT 1"
+            return orphaned and bool(connection.execute(running).fetchall())
 
     def _fold_for_reader(self) -> None:
         if not os.access(self.path, os.W_OK) or not os.access(self.path.parent, os.W_OK):
             _LOG.warning("%s may not be written: what its journal says beyond it is not shown", self.path)
         elif not self.fold(READ_WAIT_S):
             _LOG.warning("%s is busy: the newest events of its journal are not shown", self.path)
-
-    # Opening.
-
-    def _connect(
-        self, read_only: bool, wait_s: float, draft: Path | None = None, limits: QueryLimits | None = None
-    ) -> duckdb.DuckDBPyConnection | None:
-        """Opens the file, None if others hold it for longer than `wait_s`."""
-        deadline = time.monotonic() + wait_s
-        while True:
-            try:
-                return open_store(self.path, read_only, draft, limits)
-            except duckdb.Error as error:
-                if not _is_busy(error):
-                    raise AtollError(self._explain(error)) from error
-            if time.monotonic() >= deadline:
-                return None
-            time.sleep(_RETRY_S)
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except duckdb.Error as error:
-            raise AtollError(self._explain(error)) from error
-
-    def _explain(self, error: Exception) -> str:
-        """Returns the sentence for a store that cannot be used."""
-        reason = first_paragraph(error)
-        if self.path.is_dir():
-            return f"{self.path} is a folder: --store names a DuckDB file"
-        lowered = reason.lower()
-        if "no space left" in lowered or "disk is full" in lowered:
-            return (
-                f"no space left on the disk for the store {self.path}: the journal {self.journal_path} keeps "
-                f"what was not folded; free some space and run the command again"
-            )
-        if any(words in lowered for words in ("permission", "read-only file system", "not a directory")):
-            return (
-                f"the store {self.path} cannot be opened ({reason}): name one in a folder that may be "
-                "written with --store"
-            )
-        if self.journal.size_bytes() > 0:
-            return (
-                f"the store {self.path} cannot be used ({reason}): move it away and run the command again, "
-                f"its journal {self.journal_path} makes it anew"
-            )
-        return f"the store {self.path} cannot be used ({reason}): name a DuckDB file of Atoll with --store"
-
-
-def _is_busy(error: duckdb.Error) -> bool:
-    """Returns whether another process, or another connection of this one, holds the file."""
-    text = str(error)
-    return any(
-        words in text for words in ("Could not set lock", "different configuration", "already attached")
-    )
