@@ -1,6 +1,7 @@
 """A folder that is there as a whole or not at all: built beside its place, and renamed at the end."""
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import os
@@ -14,6 +15,10 @@ from ...spaces.outside.foreign_file import inside, read_json
 
 #: ends of the names of what lies beside the place: what is being built, and what is being replaced
 _BUILT, _REPLACED = ".partial", ".replaced"
+#: of renameat2(2): paths are absolute, and both names stay, exchanged
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+#: what a kernel or a file system answers that cannot do that
+_CANNOT = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
 
 
 def check_replaceable(place: Path, index: str, own: tuple[str, ...]) -> None:
@@ -66,7 +71,8 @@ def whole_folder(place: Path) -> Iterator[Path]:
     """Gives an empty folder beside a place, which takes it when the block ends, and is gone if that fails.
 
     What crashed there before is tidied up: a folder that was on its way out comes back where nothing took its
-    place. In between a reader sees the old folder or the new one; for a moment, neither.
+    place. In between a reader sees the old folder or the new one; for a moment neither, where the file system
+    cannot exchange two names in one step (ext4, XFS, Btrfs and tmpfs can; NFS cannot).
 
     Args:
         place: of the folder; what is there is replaced.
@@ -148,6 +154,8 @@ def _take_place(folder: Path, target: Path) -> None:
     except OSError:
         if not target.is_dir():
             raise
+    if _swapped(folder, target):
+        return  # the old one bears the name of what was built, which is removed in the end
     old = _beside(target, _REPLACED)
     with _held(target):
         target.rename(old)
@@ -157,3 +165,20 @@ def _take_place(folder: Path, target: Path) -> None:
             old.rename(target)
             raise
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _swapped(one: Path, other: Path) -> bool:
+    """Exchanges two folders in one step; returns False where that cannot be done.
+
+    Raises:
+        OSError: it can, and one of the two may not be moved.
+    """
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:  # a C library older than glibc 2.28
+        return False
+    if rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _CANNOT:
+        return False
+    raise OSError(code, os.strerror(code), str(one))

@@ -1,16 +1,25 @@
 """A folder is there as a whole or not at all, whatever fails or dies on the way."""
 
+import ctypes
 import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
+from atoll.search.export import whole_folder as module
 from atoll.search.export.whole_folder import check_replaceable, whole_folder
 from atoll.spaces.errors import AtollError
+
+
+@pytest.fixture
+def two_renames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that cannot exchange two names."""
+    monkeypatch.setattr(module, "_swapped", lambda *_: False)
 
 
 @pytest.fixture
@@ -71,8 +80,45 @@ def test_what_fails_leaves_what_was_there(place: Path, error: BaseException, bef
     assert before or os.listdir(place.parent) == []
 
 
+def test_an_old_folder_is_exchanged_in_one_step(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(place, "a")
+    rename, moved = Path.rename, []
+
+    def watched(path: Path, target: Path) -> Path:
+        moved.append(path.name)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", watched)
+    if not module._swapped(place, place):
+        pytest.skip("this file system cannot exchange two names")
+    write(place, "b")
+    assert place.name not in moved
+    assert contents(place)["file"] == "b"
+    assert alone(place)
+
+
+def test_without_an_exchange_an_old_folder_is_replaced_all_the_same(place: Path, two_renames: None) -> None:
+    write(place, "a")
+    write(place, "b")
+    assert contents(place)["file"] == "b"
+    assert alone(place)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, None])
+def test_a_system_that_cannot_exchange_says_so(
+    place: Path, monkeypatch: pytest.MonkeyPatch, code: int | None
+) -> None:
+    def refuse(*_: object) -> int:
+        ctypes.set_errno(code or 0)
+        return -1
+
+    library = types.SimpleNamespace(**({} if code is None else {"renameat2": refuse}))
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: library)
+    assert not module._swapped(place, place)
+
+
 def test_a_place_that_cannot_be_taken_keeps_what_was_there(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+    place: Path, monkeypatch: pytest.MonkeyPatch, two_renames: None
 ) -> None:
     write(place, "a")
     rename = Path.rename
@@ -101,6 +147,8 @@ with module.whole_folder(place) as folder:
     if when == "before":
         die()
     rename, times = Path.rename, []
+    if when == "between":
+        module._swapped = lambda *_: False
     def renamed(path, target):
         if when == "between" and len(times) == 2:
             die()  # it was tried to take the place at once, and then to move the old one away
@@ -154,16 +202,23 @@ def test_only_what_an_export_wrote_is_replaced(place: Path, monkeypatch: pytest.
         check_replaceable(place.parent / "file", "card.json", ())
 
 
-def test_a_mount_point_is_not_replaced(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_mount_point_is_not_replaced(place: Path, monkeypatch: pytest.MonkeyPatch, exchange: bool) -> None:
     message = r"this one is a mount point; allowed is one inside it, such as .*model"
     with pytest.raises(AtollError, match=message):
         check_replaceable(Path("/proc"), "card.json", ())
     write(place, "a")
 
-    def busy(self: Path, target: Path) -> Path:
-        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(self))
+    def busy(*names: Path) -> Path:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(names[0]))
 
-    monkeypatch.setattr(Path, "rename", busy)  # mounted from the same disk: only moving it tells
+    def refuse(*_: object) -> int:
+        ctypes.set_errno(errno.EBUSY if exchange else errno.EINVAL)
+        return -1
+
+    # mounted from the same disk: only moving it tells
+    monkeypatch.setattr(Path, "rename", busy)
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: types.SimpleNamespace(renameat2=refuse))
     with pytest.raises(AtollError, match=message), whole_folder(place) as folder:
         write(folder, "b")
     assert contents(place)["file"] == "a"
