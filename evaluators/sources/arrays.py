@@ -56,8 +56,8 @@ class Part:
         for what, held in (("targets", self.targets), ("groups", self.groups)):
             if held is not None and (held.ndim == 0 or len(held) != len(self.inputs)):
                 raise AtollError(
-                    f"data: {self.split} has {len(self.inputs):,} inputs and {what} of the shape {held.shape}, "
-                    "allowed is one of them an input"
+                    f"data: {self.split} has {len(self.inputs):,} inputs and {what} of the shape "
+                    f"{held.shape}, allowed is one of them an input"
                 )
 
 
@@ -88,7 +88,7 @@ class ArraysReader:
     def items(self, rows: range | np.ndarray) -> Iterator[Item]:
         """Gives arrays as they are."""
         wanted = np.asarray(rows)
-        for part, start, end in zip(self._parts, self._starts, self._starts[1:], strict=True):
+        for part, start, end in zip(self._parts, self._starts[:-1], self._starts[1:], strict=True):
             local = wanted[(wanted >= start) & (wanted < end)] - start
             for row, values in zip(local, part.inputs.rows(local), strict=True):
                 target = part.targets[row]

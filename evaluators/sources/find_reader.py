@@ -14,8 +14,8 @@ from .table_file import find_tables
 from .table_reader import TableReader
 
 _ALLOWED = (
-    "allowed are a folder of pictures by class, the folder of CIFAR's published files, Parquet, Arrow and .npz "
-    "files, and FILE.py:FUNCTION"
+    "allowed are a folder of pictures by class, the folder of CIFAR's published files, Parquet, Arrow and "
+    ".npz files, and FILE.py:FUNCTION"
 )
 
 

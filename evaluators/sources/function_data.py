@@ -28,8 +28,8 @@ _ALLOWED = (
 def read_function(source: DataSource, function: Callable[[], Any]) -> Reader:
     """Calls a function and reads what it gives.
 
-    What it prints goes to standard error. The reader's stamp is the number of items, a sample of 1,000 of them
-    and the source's `version`.
+    What it prints goes to standard error. The reader's stamp is the number of items, a sample of 1,000 of
+    them and the source's `version`.
 
     Raises:
         AtollError: it raises, or gives something else than is allowed.
@@ -94,8 +94,8 @@ class MapStyle:
         lengths = [_asked(self._where, lambda part=part: len(part)) for part in self._parts.values()]
         if lengths != np.diff(self._starts).tolist():
             raise AtollError(
-                f"data: {self._where} had {self.total:,} items and has {sum(lengths):,} now: its length must not "
-                "change while it is read"
+                f"data: {self._where} had {self.total:,} items and has {sum(lengths):,} now: its length must "
+                "not change while it is read"
             )
 
     def name(self, row: int) -> str:
@@ -126,8 +126,8 @@ class _Stamped:
             first, again = (next(iter(self.items(rows[:1]))) for _ in range(2))
             if _digest(first) != _digest(again):
                 raise AtollError(
-                    f"data: {self.name(0)} is another one each time; allowed are data that stay the same: leave "
-                    "random changes to the study's `augment`"
+                    f"data: {self.name(0)} is another one each time; allowed are data that stay the same: "
+                    "leave random changes to the study's `augment`"
                 )
 
 

@@ -21,12 +21,12 @@ from ...spaces.outside.shown import shown
 from ..datasets.arrow_file import Column, map_split, pieces_of, write_split
 from ..datasets.data_report import EXAMPLES, DataReport
 from ..datasets.mapped_dataset import FORMAT, SPLITS, MappedDataset, describe_decoded, open_decoded
+from ..datasets.split_making import make_splits
 from .class_names import Classes, name_classes
 from .data_source import DataSource
 from .decode import Decoded, Progress, decode
 from .find_reader import find_reader
 from .reader import Reader
-from ..datasets.split_making import make_splits
 
 #: images whose mean and deviation are measured: their error is far below what a scaling notices
 MEASURED_IMAGES = 10_000

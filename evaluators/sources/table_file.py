@@ -116,7 +116,9 @@ def find_tables(where: Path) -> list[TableFile]:
         return [TableFile(where, _split_of(where) or "train")] if _is_table(where) else []
     places = (where, where / "data", *(where / name for name in SPLIT_NAMES))
     in_folders = [sorted(path for path in place.glob("[!.]*") if _is_table(path)) for place in places]
-    paths = next((held for held in in_folders[:2] if held), None) or sum(in_folders[2:], [])
+    paths = next((held for held in in_folders[:2] if held), None) or [
+        path for held in in_folders[2:] for path in held
+    ]
     _check_parts(paths)
     files = [TableFile(path, _split_of(path) or "train") for path in paths]
     return sorted(files, key=lambda file: (("train", "validation", "test").index(file.split), file.path.name))

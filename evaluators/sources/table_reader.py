@@ -81,8 +81,8 @@ class TableReader:
                     or file.schema.field(name).type != first.schema.field(name).type
                 ):
                     raise AtollError(
-                        f"data: {shown(file.path)} has no column {shown(name)} like that of {shown(first.path)}; "
-                        "allowed are the same columns in all parts"
+                        f"data: {shown(file.path)} has no column {shown(name)} like that of "
+                        f"{shown(first.path)}; allowed are the same columns in all parts"
                     )
         return columns
 
@@ -108,7 +108,7 @@ class TableReader:
         """Gives bytes of pictures, or arrays."""
         wanted = np.asarray(rows)
         columns = self._columns
-        for file, start, end in zip(self._files, self._starts, self._starts[1:], strict=True):
+        for file, start, end in zip(self._files, self._starts[:-1], self._starts[1:], strict=True):
             local = wanted[(wanted >= start) & (wanted < end)] - start
 
             def between(first: int, last: int, local: np.ndarray = local) -> np.ndarray:
@@ -163,7 +163,8 @@ def _find_columns(file: TableFile, source: DataSource) -> _Columns:
     chosen = holds[0] if len(holds) == 1 else _first(_INPUTS, holds)
     if chosen is None:
         raise AtollError(
-            f"{there}, allowed is one with pictures (bytes) or lists of numbers, called {', '.join(_INPUTS[:4])}"
+            f"{there}, allowed is one with pictures (bytes) or lists of numbers, called "
+            f"{', '.join(_INPUTS[:4])}"
         )
     names = features.get(label, {}).get("names") if _kind(features.get(label)) == "ClassLabel" else None
     is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)

@@ -21,8 +21,11 @@ _NDARRAY, _DTYPE, _ENCODE = ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs"
 _ALLOWED = _RECONSTRUCT | {_NDARRAY, _DTYPE, _ENCODE}
 #: instructions that put their argument down as it stands
 _CONSTANTS = frozenset(
-    "BINSTRING SHORT_BINSTRING BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 "
-    "BININT BININT1 BININT2 INT LONG1 LONG4 BINFLOAT".split()  # noqa: SIM905
+    (
+        *("BINSTRING", "SHORT_BINSTRING", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+        *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BINFLOAT"),
+        *("BININT", "BININT1", "BININT2", "INT", "LONG1", "LONG4"),
+    )
 )
 _MARK = object()
 
@@ -176,11 +179,15 @@ def _fill(state: Any, target: Any) -> None:
 
 
 def _resolved(value: Any) -> Any:
-    """Puts the arrays in their places, in a dictionary or lists of its values."""
-    if isinstance(value, _Array):
-        return value.value
+    """Puts the arrays in their places; what was to become an array and did not is refused."""
     if isinstance(value, dict):
         return {key: _resolved(inner) for key, inner in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_resolved(inner) for inner in value)
+    if isinstance(value, _Array) and value.value is not None:
+        return value.value
+    if value is not None and not isinstance(value, str | bytes | int | float):
+        raise ValueError(f"{type(value).__name__} is left over")
     return value
 
 

@@ -6,14 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from atoll.evaluators.datasets.characters import CLASSES, load_characters, render_table
 from atoll.evaluators.datasets.dataset import Dataset, ImagesInMemory, Split
 from atoll.evaluators.datasets.digits import load_digits
 from atoll.evaluators.datasets.parquet_file import read_parquet, write_parquet
+from atoll.evaluators.sources.data_source import DataSource
+from atoll.evaluators.sources.open_data import open_data
 from atoll.evaluators.tasks.digits import DIGITS
 from atoll.spaces.errors import AtollError
+from PIL import Image
 
 
 def split_of(count: int, seed: int, shape: tuple[int, ...] = (1, 4, 6)) -> Split:
@@ -34,11 +40,59 @@ def parquet() -> Dataset:
         return read_parquet(path, "characters", tuple(CLASSES), "v")
 
 
+def made_up_pixels() -> tuple[np.ndarray, np.ndarray]:
+    """Sixty pictures (6, 5, 3) in three classes."""
+    return np.random.default_rng(0).integers(0, 256, (60, 6, 5, 3), np.uint8), np.arange(60) % 3
+
+
+def opened(write: Callable[[Path], Any]) -> Dataset:
+    """Opens what was written to a folder, which is gone afterwards: what is mapped stays."""
+    with tempfile.TemporaryDirectory() as folder:
+        where = write(Path(folder))
+        return open_data(DataSource(Path(folder) if where is None else where), Path(folder) / "cache")
+
+
+def folder_of_pictures(folder: Path) -> None:
+    for number, (pixels, label) in enumerate(zip(*made_up_pixels(), strict=True)):
+        place = folder / ("train", "val", "test")[number % 7 % 3] / f"class {label}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(place / f"{number}.png")
+
+
+def npz(folder: Path) -> Path:
+    np.savez_compressed(folder / "made.npz", x=made_up_pixels()[0], y=made_up_pixels()[1])
+    return folder / "made.npz"
+
+
+def signals_in_parquet(folder: Path) -> Path:
+    values = np.random.default_rng(0).normal(size=(60, 4, 9)).astype(np.float32)
+    labels = ["ab"[row % 2] for row in range(60)]
+    pq.write_table(pa.table({"x": values.tolist(), "label": labels}), folder / "train.parquet")
+    return folder / "train.parquet"
+
+
+def cifar(folder: Path) -> None:
+    rows = np.random.default_rng(0).integers(0, 256, (6, 20, 3073), np.uint8)
+    rows[:, :, 0] = np.arange(20) % 10
+    for name, batch in zip([*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"], rows, strict=True):
+        batch.tofile(folder / f"{name}.bin")
+
+
+def map_style(_: Path) -> Callable[[], Any]:
+    pixels, labels = made_up_pixels()
+    return lambda: [(torch.from_numpy(one), int(label)) for one, label in zip(pixels, labels, strict=True)]
+
+
 # Whatever gives a data set stands here; characters render for minutes where they are not in the cache.
 DATASETS: dict[str, Callable[[], Dataset]] = {
     "in memory": in_memory,
     "digits": load_digits,
     "parquet": parquet,
+    "folder of pictures": lambda: opened(folder_of_pictures),
+    "npz": lambda: opened(npz),
+    "signals in parquet": lambda: opened(signals_in_parquet),
+    "CIFAR": lambda: opened(cifar),
+    "function": lambda: opened(map_style),
     "characters": load_characters,
 }
 
