@@ -64,7 +64,7 @@ class ArrayLayout:
         return resized_pixels(pixels, (size[0], size[1]), self.channels or pixels.shape[0])
 
     def _signal(self, numbers: np.ndarray) -> np.ndarray | None:
-        if numbers.ndim > 3:
+        if not 1 <= numbers.ndim <= 3:
             return None
         if self._fits(numbers.shape):
             return numbers

@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -24,6 +25,7 @@ _ROLES = {
 _ALLOWED = (
     "allowed are x and y, or x_train, y_train, x_test and so on (also images and labels), groups, classes"
 )
+_DAMAGE = (zipfile.BadZipFile, zlib.error, *DAMAGE)
 #: rows that are read at once
 _PIECE_BYTES = 2**22
 #: of targets, groups and names, which are read whole
@@ -65,7 +67,7 @@ def read_npz(path: Path) -> ArraysReader:
         return ArraysReader(
             str(path), parts, None if names is None else tuple(map(str, names.whole())), [file_stamp(path)]
         )
-    except (zipfile.BadZipFile, *DAMAGE) as error:
+    except _DAMAGE as error:
         raise AtollError(f"{where} is no .npz file that can be read ({str(error)[:200]})") from error
 
 
@@ -118,10 +120,13 @@ class NpyMember:
             _header(stream)
             for start in range(0, len(self) if len(wanted) else 0, at_once):
                 count = min(at_once, len(self) - start)
-                content = stream.read(count * self._row_bytes)
-                if len(content) != count * self._row_bytes:
-                    raise AtollError(f"data: {self._archive.filename}: {self._name} ends too soon")
-                piece = np.frombuffer(content, self.dtype).reshape(count, *self.shape[1:])
+                try:
+                    content = stream.read(count * self._row_bytes)
+                    piece = np.frombuffer(content, self.dtype).reshape(count, *self.shape[1:])
+                except _DAMAGE as error:
+                    raise AtollError(
+                        f"data: {self._archive.filename} is damaged in {self._name} ({str(error)[:200]})"
+                    ) from error
                 for row in wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, start + count)]:
                     yield piece[row - start]
                 if start + count > wanted[-1]:
