@@ -60,8 +60,8 @@ def write_split(path: Path, rows: int, images: Column, labels: Column) -> str:
     digest = hashlib.sha256()
     size = max(images.bytes_of(rows), labels.bytes_of(rows))
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
-    with open(path, "xb") as stream, mmap.mmap(-1, size, flags=flags, prot=mmap.PROT_READ) as untouched:
-        zeros = pa.py_buffer(untouched)
+    zeros = pa.py_buffer(mmap.mmap(-1, size, flags=flags, prot=mmap.PROT_READ))
+    with open(path, "xb") as stream:
         named = {"image": images, "label": labels}
         arrays = [_array(column, rows, zeros) for column in named.values()]
         batch = pa.record_batch(arrays, names=list(named))
@@ -72,7 +72,6 @@ def write_split(path: Path, rows: int, images: Column, labels: Column) -> str:
         options = pa.ipc.IpcWriteOptions(allow_64bit=True)  # all numbers of a column are one array
         with pa.ipc.new_file(pa.PythonFile(sink, "w"), batch.schema, options=options) as writer:
             writer.write_batch(batch)
-        del batch, arrays, zeros
     return digest.hexdigest()
 
 

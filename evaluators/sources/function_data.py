@@ -46,6 +46,11 @@ def read_function(source: DataSource, function: Callable[[], Any]) -> Reader:
         whole = ArraysReader(where, [part for part in arrays.values() if part is not None], None, ())
         return _Stamped(whole, source.version)
     for split, part in named.items():
+        pair = arrays[split]
+        if pair is not None:  # beside a data set of items: asked as one
+            named[split] = part = list(
+                zip(pair.inputs.rows(np.arange(len(pair.inputs))), pair.targets, strict=True)
+            )
         if not (hasattr(part, "__len__") and hasattr(part, "__getitem__")) or isinstance(part, tuple):
             raise AtollError(f"data: {where} gave {type(part).__name__} for {split}, {_ALLOWED}")
     return _Stamped(MapStyle(where, named), source.version)

@@ -28,7 +28,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def hub_table(rows: slice = slice(None), names: Any = ("ant", "bee", "cat"), **more: Any) -> pa.Table:
-    """Writes what the hub's `push_to_hub` does: a struct of bytes and path, names in the schema's metadata."""
+    """Gives what hubs publish: a struct of bytes and path, names in the schema's metadata."""
     images = [{"bytes": png(pixels), "path": f"{number}.png"} for number, pixels in enumerate(PIXELS)][rows]
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     table = pa.table({"image": pa.array(images, image), "label": LABELS[rows], **more})
