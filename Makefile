@@ -20,7 +20,7 @@ TEST_WORKERS ?= $(shell nproc)
 export OMP_WAIT_POLICY := PASSIVE
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help install demo characters weights pairs test test-fast test-long networks coverage check wheel bench clean distclean bench-record bench-compare bench-techniques $(BENCHES:%=bench-%)
+.PHONY: help install demo characters weights pairs test test-fast test-long networks coverage check wheel bench clean distclean bench-record bench-compare bench-own-data bench-techniques $(BENCHES:%=bench-%)
 
 help: ## Show this list
 	@echo "make TARGET [PYTHON=python3.11] [TORCH_INDEX=URL of an extra package index for PyTorch]"
@@ -136,6 +136,11 @@ bench-record: $(VENV)/.installed ## Measure every figure of `make bench` three t
 bench-compare: $(VENV)/.installed ## Measure once and name what is worse than the record
 	@echo "== Measuring, to compare with results/bench/" >&2
 	$(BIN)/python tests/bench/recorded.py compare
+
+# 11 GB of temporary files, so not among the benches above; BENCH_ARGS="--images 5000" tries it out.
+bench-own-data: $(VENV)/.installed ## Measure memory and speed of 200,000 images of one's own (minutes, 11 GB of disk)
+	@echo "== Measuring memory and speed of own data" >&2
+	$(BIN)/python tests/bench/own_data.py $(BENCH_ARGS)
 
 # Hours, so not among the benches above; BENCH_ARGS="--task digits" tries it out in minutes.
 bench-techniques: $(VENV)/.installed ## Measure every technique alone on characters (an hour or two; run again to go on)

@@ -121,7 +121,7 @@ class _RowsForZeros(io.RawIOBase):
         expected, pieces = self._columns.pop(0)
         written = 0
         for piece in pieces:
-            row_bytes = np.ascontiguousarray(piece).reshape(-1).view(np.uint8)
+            row_bytes = np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data
             self.digest.update(row_bytes)
             written += self._stream.write(row_bytes)
         if not written == expected == content.size:

@@ -52,11 +52,12 @@ class Dataset(Protocol):
     """Labelled images in three splits over the same classes: what training, measuring and exporting ask for.
 
     Every split holds at least one image, all images have one shape, and every label is an index of
-    `class_names`. Asked again, a data set gives the same images in the same order: nothing is drawn here, and
-    what is random about training comes from its own generator. No image is in two splits; whoever makes the
-    data sees to that. `version` differs wherever an image, a label or a split does, since step cache, cards
-    and tables know the data by it alone. Weights are fitted to `train`; search, choice and export look at
-    `validation`; `test` is looked at once, when a study ends, and every further look is counted.
+    `class_names`. Asked again, a data set gives the same images in the same order: nothing is drawn here,
+    and what is random about training comes from its own generator. No image is in two splits: whoever
+    makes the data sees to that, or says so of splits that a user gave. `version` differs wherever an
+    image, a label or a split does, since step cache, cards and tables know the data by it alone. Weights
+    are fitted to `train`; search, choice and export look at `validation`; `test` is looked at once, when
+    a study ends, and every further look is counted.
     """
 
     @property

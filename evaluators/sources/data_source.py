@@ -28,6 +28,7 @@ class DataSource:
         channels: that the network takes; None: as the data have them.
         classes: their names in the order of the network's outputs, or how many there are; None: as the data
             say, folders in the order of their names.
+        regression: labels are numbers to come near to, also where they are whole.
         shares: of train, validation and test, where the data are not split; they make 1.
         seed: decides which image falls into which split, and their order.
         group: column whose values stay within one split; None: `group` where there is one.
@@ -44,6 +45,7 @@ class DataSource:
     size: tuple[int, ...] | None = None
     channels: int | None = None
     classes: tuple[str, ...] | int | None = None
+    regression: bool = False
     shares: tuple[float, float, float] = SHARES
     seed: int = 0
     group: str | None = None
@@ -73,6 +75,8 @@ class DataSource:
             names = all(isinstance(name, str) and name for name in self.classes)
             if not names or len(set(self.classes)) < len(self.classes) or not self.classes:
                 raise self._refused("classes", "how many there are, or the name of each, no name twice")
+        if self.regression and self.classes is not None:
+            raise AtollError("data: classes are named and it is a regression, allowed is one of the two")
         shares = len(self.shares) == 3 and all(isinstance(share, int | float) for share in self.shares)
         if not shares or min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-6:
             raise self._refused("shares", "those of train, validation and test, above 0, which make 1")

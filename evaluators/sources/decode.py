@@ -86,7 +86,7 @@ class RawColumn:
     def mapped(self) -> np.ndarray:
         """Returns all rows, mapped."""
         self._stream.close()
-        return np.memmap(self._path, self.dtype, "r", shape=(self.rows, *self.shape))
+        return np.memmap(self._path, self.dtype or np.uint8, "r", shape=(self.rows, *self.shape))
 
     def close(self) -> None:
         """Closes the file, whatever happened."""
@@ -173,7 +173,7 @@ def _take(
     try:
         if isinstance(ready.values, Unreadable):
             raise ready.values
-        label = _label(item.label, found.label_names)
+        label = _label(item.label, found.label_names, source.regression)
         found.images.check(ready.values)
         found.labels.check(label)
     except Unreadable as why:
@@ -230,22 +230,23 @@ def _ready(items: Iterator[Item], source: DataSource) -> Iterator[_Ready]:
             yield from pool.map(ready, some)
 
 
-def _label(given: int | float | str | np.ndarray, names: dict[str, int]) -> np.ndarray:
+def _label(given: int | float | str | np.ndarray, names: dict[str, int], regression: bool) -> np.ndarray:
     """Returns a label as it is stored: int64 for classes, float32 for targets."""
-    if isinstance(given, str):
+    if isinstance(given, str) and not regression:
         return np.asarray(names.setdefault(given, len(names)), np.int64)
     label = np.asarray(given)
     if label.shape and label.size == 1:
         label = label.reshape(())
-    if label.dtype.kind in "iub":
+    if label.dtype.kind in "iub" and not regression:
         if label.size and not 0 <= int(label.min()) <= int(label.max()) < LARGEST_CLASSES:
             raise Unreadable(
                 f"has the label {int(label.min() if label.min() < 0 else label.max())}, allowed are classes "
                 f"from 0 to {LARGEST_CLASSES - 1:,} (-1 is what hubs write where labels are kept secret)"
             )
         return label.astype(np.int64)
-    if label.dtype.kind != "f":
-        raise Unreadable(f"has a label of {label.dtype}, allowed are classes and targets")
+    if label.dtype.kind not in "iubf":
+        allowed = "numbers" if regression else "classes and targets"
+        raise Unreadable(f"has a label of {label.dtype}, allowed are {allowed}")
     if not np.isfinite(label).all():
         raise Unreadable("has a target that is not finite (NaN or infinity)")
     return label.astype(np.float32)

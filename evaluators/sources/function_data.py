@@ -72,7 +72,7 @@ class MapStyle:
 
     def __init__(self, where: str, parts: Mapping[str, Any]) -> None:
         self._where, self._parts = where, dict(parts)
-        lengths = [_asked(where, lambda part=part: len(part)) for part in self._parts.values()]
+        lengths = self._lengths()
         self._starts = np.cumsum([0, *lengths])
         self.total = int(self._starts[-1])
 
@@ -96,12 +96,15 @@ class MapStyle:
                 yield Item(Unreadable(f"is {type(pair).__name__}, allowed is (input, target)"), 0, split)
                 continue
             yield Item(_numbers(pair[0]), _target(pair[1]), split)
-        lengths = [_asked(self._where, lambda part=part: len(part)) for part in self._parts.values()]
+        lengths = self._lengths()
         if lengths != np.diff(self._starts).tolist():
             raise AtollError(
                 f"data: {self._where} had {self.total:,} items and has {sum(lengths):,} now: its length must "
                 "not change while it is read"
             )
+
+    def _lengths(self) -> list[int]:
+        return [_asked(self._where, part.__len__) for part in self._parts.values()]
 
     def name(self, row: int) -> str:
         """Returns split and index of an item."""

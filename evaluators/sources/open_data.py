@@ -136,7 +136,9 @@ def _cut(
         )
     copies = np.flatnonzero(twins != np.arange(len(twins)))
     across = copies[splits[copies] != splits[twins[copies]]]
-    same = slice(None) if by_class is None else by_class[copies] != by_class[twins[copies]]
+    contradicting = 0
+    if by_class is not None:
+        contradicting = int(np.count_nonzero(by_class[copies] != by_class[twins[copies]]))
     scaling, remark = _measured(draft / "train.arrow")
     return total.hexdigest(), DataReport(
         images={split: int((splits == number).sum()) for number, split in enumerate(SPLITS)},
@@ -149,7 +151,7 @@ def _cut(
         across_names=tuple(
             (reader.name(found.rows[twins[row]]), reader.name(found.rows[row])) for row in across[:EXAMPLES]
         ),
-        contradicting=0 if by_class is None else int(np.count_nonzero(same)),
+        contradicting=contradicting,
         empty_classes=tuple(
             name for name, count in zip(classes.names, per_class["train"], strict=False) if not count
         ),

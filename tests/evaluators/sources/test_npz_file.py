@@ -86,6 +86,15 @@ def test_targets_of_a_regression(tmp_path: Path) -> None:
         opened(tmp_path, x=X, y=targets, settings={"classes": 4})
 
 
+def test_whole_numbers_may_be_targets_too(tmp_path: Path) -> None:
+    data = opened(tmp_path, x=X, y=Y * 10, settings={"regression": True})
+    assert data.class_names == () and set(data.train.labels.tolist()) == {0.0, 10.0, 20.0}
+    with pytest.raises(AtollError, match="has a label of <U1, allowed are numbers"):
+        opened(tmp_path, x=X, y=Y.astype("U1"), settings={"regression": True})
+    with pytest.raises(AtollError, match="allowed is one of the two"):
+        opened(tmp_path, x=X, y=Y, settings={"regression": True, "classes": 3})
+
+
 def test_a_class_a_pixel(tmp_path: Path) -> None:
     masks = np.random.default_rng(1).integers(0, 5, (60, 9))
     data = opened(tmp_path, x=X, y=masks)

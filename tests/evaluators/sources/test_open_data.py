@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from atoll.evaluators.datasets.mapped_dataset import open_decoded
 from atoll.evaluators.sources import decode
 from atoll.evaluators.sources import open_data as module
@@ -315,3 +316,25 @@ def test_settings_out_of_range_are_refused(settings: Any, said: str) -> None:
 def test_unknown_keys_are_refused() -> None:
     with pytest.raises(AtollError, match="allowed are the keys at_most, channels, classes"):
         DataSource.from_json({"where": "d", "colour": 3})
+
+
+@pytest.mark.slow
+def test_reading_at_random_takes_no_anonymous_memory(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    x = generator.integers(0, 256, (4_000, 3, 96, 96), np.uint8)  # 110 MB
+    np.savez(tmp_path / "d.npz", x=x, y=np.arange(4_000) % 4)
+    del x
+    before = anonymous_bytes()
+    data = open_data(DataSource(tmp_path / "d.npz"), tmp_path / "cache")
+    decoded = anonymous_bytes()
+    for rows in torch.randperm(len(data.train)).split(64):
+        data.train.images[rows].float().mean()
+    assert decoded - before < 60e6 and anonymous_bytes() - before < 60e6
+    assert data.train.images.nbytes + data.test.images.nbytes > 90e6
+
+
+def anonymous_bytes() -> int:
+    (line,) = [
+        line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon")
+    ]
+    return int(line.split()[1]) * 1024

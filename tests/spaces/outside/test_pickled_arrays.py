@@ -30,14 +30,11 @@ def published(entries: dict[bytes, Any]) -> bytes:
         if isinstance(value, list):
             return b"](" + b"".join(map(put, value)) + b"e"
         rows, columns = value.shape
-        # fmt: off
-        return b"".join(
-            [
-                b"cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02K\x00\x85U\x01b\x87Rq\x03(K\x01M",
-                struct.pack("<H", rows), b"M", struct.pack("<H", columns), b"\x86cnumpy\ndtype\nq\x04U\x02u1K\x00K\x01\x87Rq\x05",
-                b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89", text(value.tobytes()), b"tb",
-            ]
-        )  # fmt: skip
+        array = b"cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02K\x00\x85U\x01b\x87R"
+        shape = b"M" + struct.pack("<H", rows) + b"M" + struct.pack("<H", columns) + b"\x86"
+        kind = b"cnumpy\ndtype\nq\x04U\x02u1K\x00K\x01\x87Rq\x05"
+        kind += b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+        return array + b"q\x03(K\x01" + shape + kind + b"\x89" + text(value.tobytes()) + b"tb"
 
     return b"\x80\x02}(" + b"".join(put(key) + put(value) for key, value in entries.items()) + b"u."
 
