@@ -16,6 +16,7 @@ ROOMS = {
         "machine": "",
         "outside": "",
         "layers": "kernels",
+        "exported": "",
         "graph": "layers",
         "networks": "layers",
         "technique": "layers",
