@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import AtollError
+from ..exported.front_end import ExportError, exported
 from ..layers.conv import Conv
 from ..layers.dense import Dense
 from ..layers.layer import Layer
@@ -18,6 +19,7 @@ from ..layers.scaling import PIXELS, Scaling
 from ..layers.structure import replace, to_meta
 from ..layers.transposed_conv import TransposedConv
 from .carried_over import check_own_behaviour, check_replaceable, check_same_outputs
+from .graph import trace
 from .heads import heads
 from .wiring import wired
 
@@ -42,9 +44,10 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 def adopt(network: nn.Module, input_shape: tuple[int, ...], scaling: Scaling = PIXELS) -> nn.Module:
     """Returns a copy of a torch network in which linear, convolution and BatchNorm layers are ours.
 
-    Names stay; other modules (activations, pooling, attention with the linear layers inside it) are kept as
-    they are, and so is the network's own forward where no value besides those of layers may need a grid; else
-    the copy is a `Program`, which makes the same calls.
+    Names stay. Where every call of the network's own forward is understood, other modules (activations,
+    pooling) are kept as they are, and so is that forward where no value besides those of layers may need a
+    grid; else the copy is a `Program`, which makes the same calls. Where one is not (a class of the user's
+    own, conditions on sizes, parts of values), the copy is the program that `spaces.exported` reads.
 
     Args:
         network: any network on (N, C, H, W) images.
@@ -59,6 +62,35 @@ def adopt(network: nn.Module, input_shape: tuple[int, ...], scaling: Scaling = P
             tensor.
     """
     check_own_behaviour(network)
+    copy = _understood(network, input_shape)
+    copy.input_scaling = scaling  # type: ignore[assignment]
+    check_same_outputs(network, copy, input_shape)
+    return copy
+
+
+class _DoesNotRun(AtollError):
+    """The network's code raises on the meta device, or with layers of ours."""
+
+
+def _understood(network: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
+    """Returns the copy by the network's own calls where each of them is known, by its export elsewhere."""
+    copy, reason = None, None
+    try:
+        copy = _with_our_layers(network, input_shape)
+        if _known(copy, input_shape):
+            return copy
+    except _DoesNotRun as error:  # it may make tensors elsewhere, ask for values, read what layers hold
+        reason = error
+    try:
+        program = exported(network, input_shape)
+    except ExportError:
+        if copy is None:
+            raise reason from None  # type: ignore[misc]
+        return copy
+    return _with_our_layers(program.train(network.training), input_shape)
+
+
+def _with_our_layers(network: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
     found = {name: module for name, module in _adoptable(network) if type(module) in _ADOPTED}
     for name, module in found.items():
         check_replaceable(name, module, *_ADOPTED[type(module)][1:])
@@ -77,9 +109,16 @@ def adopt(network: nn.Module, input_shape: tuple[int, ...], scaling: Scaling = P
     copy = wired(copy)
     copy.never_called = never_called  # type: ignore[assignment]
     copy.input_shape = tuple(input_shape)  # type: ignore[assignment]
-    copy.input_scaling = scaling  # type: ignore[assignment]
-    check_same_outputs(network, copy, input_shape)
     return copy
+
+
+def _known(network: nn.Module, input_shape: tuple[int, int, int]) -> bool:
+    """Whether the calls of a network's forward can be read, and each has a meaning."""
+    try:
+        graph = trace(network, input_shape)
+    except AtollError:
+        return False
+    return all(operation.kind != "other" for operation in graph.operations)
 
 
 def _adoptable(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -131,7 +170,7 @@ def _check_forward(network: nn.Module, input_shape: tuple[int, ...], sentence: s
             output = structure(torch.empty(2, *input_shape, device="meta"))
     except Exception as error:  # the user's own code, which may raise anything
         said = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise AtollError(f"{name} {sentence}: {said}") from error
+        raise _DoesNotRun(f"{name} {sentence}: {said}") from error
     try:
         heads(output)
     except AtollError as error:

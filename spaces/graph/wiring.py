@@ -31,6 +31,9 @@ def wired(network: nn.Module) -> nn.Module:
     Args:
         network: its layers are ours; its modules' `inplace` is cleared where it becomes a program.
     """
+    if isinstance(network, Program):
+        _without_silu(network.calls, dict(network.named_modules()))
+        return network
     if _more_than_forward(type(network)):
         return network
     try:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
+from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.graph.graph import trace
 from atoll.spaces.layers.program import Program
@@ -138,8 +139,13 @@ def modules_only() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
 
 
-@pytest.mark.parametrize("build", [ByMode, ByData, modules_only])
+@pytest.mark.parametrize("build", [ByMode, modules_only])
 def test_other_networks_stay_what_they_are(build: Callable[[], nn.Module]) -> None:
     network = build()
     assert type(adopt(network, SHAPE)) is type(network)
     assert network.training
+
+
+def test_a_network_that_decides_by_values_is_refused_by_name() -> None:
+    with pytest.raises(AtollError, match=r"^0 \(ByData\) decides by the values that it sees: allowed are"):
+        adopt(nn.Sequential(ByData()), SHAPE)

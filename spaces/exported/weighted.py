@@ -1,0 +1,211 @@
+"""Calls with weights, as modules of torch's own: which kind, with which options and tensors."""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from .reading import Constant, Site
+
+
+def tensors_of(**named: Any) -> dict[str, Constant]:
+    """Returns the tensors among what a call is given."""
+    return {name: one for name, one in named.items() if one is not None}
+
+
+def _numbers(value: Any, count: int) -> tuple[int, ...]:
+    """Returns an option of windows with a number an axis."""
+    found = tuple(value) if isinstance(value, tuple | list) else (value,)
+    return found * count if len(found) == 1 else found
+
+
+def convolution(kind: type[nn.Module], axes: int, transposed: bool) -> Callable[[Site], fx.Node]:
+    """Returns what reads a convolution over so many axes."""
+
+    def read(site: Site) -> fx.Node:
+        weight, bias, groups = site["weight"], site["bias"], site["groups"]
+        first, second, *size = weight.tensor.shape
+        channels = (first, second * groups) if transposed else (second * groups, first)
+        padding = site["padding"]
+        options = {
+            "in_channels": channels[0],
+            "out_channels": channels[1],
+            "kernel_size": tuple(size),
+            "stride": _numbers(site["stride"], axes),
+            "padding": padding if isinstance(padding, str) else _numbers(padding, axes),
+            "dilation": _numbers(site["dilation"], axes),
+            "groups": groups,
+            "bias": bias is not None,
+        }
+        if transposed:
+            options["output_padding"] = _numbers(site["output_padding"], axes)
+        return site.module(kind, options, tensors_of(weight=weight, bias=bias), site["input"])
+
+    return read
+
+
+def linear(site: Site) -> fx.Node:
+    """Reads a dense layer."""
+    weight, bias = site["weight"], site["bias"]
+    outputs, inputs = weight.tensor.shape
+    options = {"in_features": inputs, "out_features": outputs, "bias": bias is not None}
+    return site.module(nn.Linear, options, tensors_of(weight=weight, bias=bias), site["input"])
+
+
+def product(site: Site, value: Any, matrix: Constant, bias: Constant | None) -> fx.Node:
+    """Reads value times matrix [inputs, outputs] plus bias as a dense layer."""
+    inputs, outputs = matrix.tensor.shape
+    turned = site.reading.turned(matrix)
+    options = {"in_features": inputs, "out_features": outputs, "bias": bias is not None}
+    return site.module(nn.Linear, options, tensors_of(weight=turned, bias=bias), value)
+
+
+def batch_norm(site: Site) -> tuple[fx.Node]:
+    """Reads a normalisation by what was seen in training."""
+    mean = site["running_mean"]
+    if not isinstance(mean, Constant):
+        raise site.refused("normalises by statistics that are computed: allowed are those seen in training")
+    weight, bias = site["weight"], site["bias"]
+    features = mean.tensor.numel()
+    if (weight is None) != (bias is None):
+        device = mean.tensor.device
+        weight = weight or Constant(torch.ones(features, device=device))
+        bias = bias or Constant(torch.zeros(features, device=device).requires_grad_())
+    options = {
+        "num_features": features,
+        "eps": site["eps"],
+        "momentum": _momentum(site, mean),
+        "affine": weight is not None,
+    }
+    counted = site.reading.held(f"{mean.name.rpartition('.')[0]}.num_batches_tracked")
+    held = tensors_of(
+        weight=weight,
+        bias=bias,
+        running_mean=mean,
+        running_var=site["running_var"],
+        num_batches_tracked=counted or Constant(torch.tensor(0, device=mean.tensor.device)),
+    )
+    kind = nn.BatchNorm2d if len(site.shape) == 4 else nn.BatchNorm1d
+    if len(site.shape) > 4:
+        raise site.refused(f"normalises values with {len(site.shape)} axes: allowed are up to 4")
+    return (site.module(kind, options, held, site["input"]),)
+
+
+def _momentum(site: Site, mean: Constant) -> float | None:
+    """Returns the momentum of training, which evaluation does not know where it is an average."""
+    try:
+        module = site.reading.network.get_submodule(mean.name.rpartition(".")[0])
+    except AttributeError:
+        return float(site["momentum"])
+    found = getattr(module, "momentum", site["momentum"])
+    return found if found is None else float(found)
+
+
+def layer_norm(site: Site) -> fx.Node:
+    """Reads a normalisation over the last axes."""
+    weight, bias = site["weight"], site["bias"]
+    options = {
+        "normalized_shape": tuple(site["normalized_shape"]),
+        "eps": site["eps"],
+        "elementwise_affine": weight is not None,
+        "bias": bias is not None,
+    }
+    return site.module(nn.LayerNorm, options, tensors_of(weight=weight, bias=bias), site["input"])
+
+
+def group_norm(site: Site) -> fx.Node:
+    """Reads a normalisation over groups of channels."""
+    weight, bias = site["weight"], site["bias"]
+    options = {
+        "num_groups": site["num_groups"],
+        "num_channels": site.shape[1],
+        "eps": site["eps"],
+        "affine": weight is not None,
+    }
+    return site.module(nn.GroupNorm, options, tensors_of(weight=weight, bias=bias), site["input"])
+
+
+def instance_norm(site: Site) -> fx.Node:
+    """Reads a normalisation over the positions of each channel of each image."""
+    if site["running_mean"] is not None:
+        raise site.refused("has track_running_stats: allowed are instance norms without")
+    weight, bias = site["weight"], site["bias"]
+    options = {"num_features": site.shape[1], "eps": site["eps"], "affine": weight is not None}
+    kind = nn.InstanceNorm2d if len(site.shape) == 4 else nn.InstanceNorm1d
+    return site.module(kind, options, tensors_of(weight=weight, bias=bias), site["input"])
+
+
+def prelu(site: Site) -> fx.Node:
+    """Reads a rectifier with slopes that are trained."""
+    weight = site["weight"]
+    options = {"num_parameters": weight.tensor.numel()}
+    if weight.tensor.dim() != 1:
+        raise site.refused("has slopes that are computed: allowed is nn.PReLU")
+    return site.module(nn.PReLU, options, {"weight": weight}, site["self"])
+
+
+def recurrent(kind: type[nn.RNNBase], gates: int) -> Callable[[Site], tuple[Any, ...]]:
+    """Returns what reads a recurrent layer of so many gates, which starts from zeros."""
+
+    def read(site: Site) -> tuple[Any, ...]:
+        states = site["hx"] if isinstance(site["hx"], tuple) else (site["hx"],)
+        if not all(isinstance(state, Constant) and not state.tensor.any() for state in states):
+            raise site.refused("starts from a state that it is given: allowed is to leave that out")
+        layers, directions = site["num_layers"], 2 if site["bidirectional"] else 1
+        params = site["params"]
+        of_one = len(params) // (layers * directions)
+        if of_one != (4 if site["has_biases"] else 2):
+            raise site.refused("has a projection (proj_size): allowed are recurrent layers without")
+        first = params[0].tensor
+        options = {
+            "input_size": first.shape[1],
+            "hidden_size": first.shape[0] // gates,
+            "num_layers": layers,
+            "bias": site["has_biases"],
+            "batch_first": site["batch_first"],
+            "dropout": site["dropout"],
+            "bidirectional": site["bidirectional"],
+        }
+        if kind is nn.RNN:
+            options["nonlinearity"] = site.operation.removeprefix("rnn_")
+        parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[:of_one]
+        ends = [f"_l{layer}{end}" for layer in range(layers) for end in ("", "_reverse")[:directions]]
+        names = [part + end for end in ends for part in parts]
+        run = site.module(kind, options, dict(zip(names, params, strict=True)), site["input"])
+        used = {at for at in range(len(states) + 1) if _is_read(site.node, at)}
+        output = site.call(operator.getitem, run, 0) if 0 in used else None
+        if not used - {0}:
+            return (output, *(None for _ in states))
+        state = site.call(operator.getitem, run, 1)
+        if kind is not nn.LSTM:
+            return (output, state)
+        return (
+            output,
+            *(site.call(operator.getitem, state, at - 1) if at in used else None for at in (1, 2)),
+        )
+
+    return read
+
+
+def _is_read(node: fx.Node, at: int) -> bool:
+    return any(user.args[1] == at and user.users for user in node.users if user.target is operator.getitem)
+
+
+#: ATen operation with weights of its own -> what reads it
+WEIGHTED: dict[str, Callable[[Site], Any]] = {
+    "conv1d": convolution(nn.Conv1d, 1, transposed=False),
+    "conv2d": convolution(nn.Conv2d, 2, transposed=False),
+    "conv_transpose1d": convolution(nn.ConvTranspose1d, 1, transposed=True),
+    "conv_transpose2d": convolution(nn.ConvTranspose2d, 2, transposed=True),
+    "_native_batch_norm_legit_no_training": batch_norm,
+    "layer_norm": layer_norm,
+    "group_norm": group_norm,
+    "instance_norm": instance_norm,
+    "prelu": prelu,
+    "lstm": recurrent(nn.LSTM, 4),
+    "gru": recurrent(nn.GRU, 3),
+    "rnn_tanh": recurrent(nn.RNN, 1),
+    "rnn_relu": recurrent(nn.RNN, 1),
+}
