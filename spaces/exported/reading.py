@@ -1,6 +1,6 @@
 """From an exported program to ours: values, the modules that hold the weights, and where they lie."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch.utils import _pytree as pytree
 
 from ..errors import AtollError
 from ..layers.program import Program
+from .nodes import bound, is_tensor, module_path
 
 #: names that a program has for itself
 _TAKEN = ("calls", "value_grids", "input_shape", "input_scaling", "never_called")
@@ -68,12 +69,12 @@ class Site:
     @property
     def shape(self) -> tuple[int, ...]:
         """Of the first tensor read."""
-        first = next(one for one in self.node.all_input_nodes if _is_tensor(one))
+        first = next(one for one in self.node.all_input_nodes if is_tensor(one))
         return tuple(first.meta["val"].shape)
 
     def shape_of(self, name: str) -> tuple[int, ...]:
         """Returns the shape of one of the tensors read."""
-        return tuple(_bound(self.node)[name].meta["val"].shape)
+        return tuple(bound(self.node)[name].meta["val"].shape)
 
     @property
     def result(self) -> tuple[int, ...]:
@@ -95,12 +96,6 @@ class Site:
     def refused(self, why: str) -> AtollError:
         """Returns the error that names the layer and why it cannot be taken."""
         return AtollError(f"{called(self.reading.network, self.path)} {why}")
-
-
-def module_path(node: fx.Node) -> str:
-    """Returns the dotted name of the innermost module whose forward makes a call of an exported program."""
-    stack: dict[str, tuple[str, Any]] = node.meta.get("nn_module_stack") or {}
-    return next(reversed([path for path, _ in stack.values()]), "").split("@")[0]
 
 
 def called(network: nn.Module, path: str) -> str:
@@ -150,7 +145,7 @@ class Reading:
             if node.op == "placeholder":
                 self._values[node] = self._placeholder(node, kinds[node.name])
             elif node.op == "call_function":
-                self._values[node] = read(Site(self, node, self._mapped(_bound(node))))
+                self._values[node] = read(Site(self, node, self._mapped(bound(node))))
             elif node.op == "output":
                 self.calls.output(self._returned(node))
             else:
@@ -166,7 +161,7 @@ class Reading:
 
     def _placeholder(self, node: fx.Node, spec: Any) -> Any:
         if spec.kind is InputKind.USER_INPUT:
-            if not _is_tensor(node):
+            if not is_tensor(node):
                 return node.meta.get("val")
             self.images.append(self.calls.placeholder(node.name))
             return self.images[-1]
@@ -264,9 +259,8 @@ class Reading:
         Raises:
             AtollError: one of the tensors belongs to another module, or to this one with other options.
         """
-        identity = (kind, tuple(options.items()), tuple(id(one.tensor) for one in tensors.values()))
-        if not tensors:
-            identity = (*identity, site.path)
+        parts = tuple(id(one.tensor) for one in tensors.values())
+        identity = (kind, tuple(options.items()), parts, site.path if not tensors else "")
         if identity in self._made:
             return self._made[identity]
         with torch.device("meta"):
@@ -327,26 +321,6 @@ def _wanted_path(site: Site, tensors: dict[str, Constant]) -> str:
             name = one.name.removesuffix(f".{part}").removesuffix(f"_{part}")
             return "" if name == part else name
     return site.path
-
-
-def _is_tensor(node: fx.Node) -> bool:
-    return isinstance(node.meta.get("val"), Tensor)
-
-
-def _bound(node: fx.Node) -> dict[str, Any]:
-    """Returns the arguments of a call by name, with those that it leaves at their defaults."""
-    target: Any = node.target
-    if not hasattr(target, "_schema"):
-        return {str(at): one for at, one in enumerate(node.args)}
-    return dict(_named(target._schema.arguments, node))
-
-
-def _named(arguments: Any, node: fx.Node) -> Iterator[tuple[str, Any]]:
-    for at, argument in enumerate(arguments):
-        given = (
-            node.args[at] if at < len(node.args) else node.kwargs.get(argument.name, argument.default_value)
-        )
-        yield argument.name, given
 
 
 def _plain(returned: Any) -> Any:
