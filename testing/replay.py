@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from ..evaluators.ranking.figures import METRICS
 from ..evaluators.ranking.metrics import Metrics
+from ..evaluators.ranking.quality_terms import QualityTerms
 from ..evaluators.steps.work import Outcome, Work
 from ..spaces.errors import AtollError
 from ..spaces.recipes.recipe import Recipe
@@ -20,8 +21,8 @@ class Effect:
 
     Args:
         size_factor: by what sizes, work, time and memory are multiplied, > 0.
-        quality_drop: what it takes off the quality; the n-th step of a recipe takes 1 + (n - 1) / 10 as much,
-            so that the order of steps matters.
+        quality_drop: by how much it makes the quality worse; the n-th step of a recipe does it
+            1 + (n - 1) / 10 as much, so that the order of steps matters.
     """
 
     size_factor: float
@@ -70,7 +71,7 @@ def _changed(metrics: Metrics, effect: Effect, weight: float) -> Metrics:
     factor = effect.size_factor
     return replace(
         metrics,
-        quality=metrics.quality - effect.quality_drop * weight,
+        quality=metrics.quality - QualityTerms.of(metrics).drop(effect.quality_drop * weight, 0.0),
         **{name: max(1, round(getattr(metrics, name) * factor)) for name in sizes},
         **{name: getattr(metrics, name) * factor for name in predicted},
     )

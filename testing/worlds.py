@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..spaces.errors import AtollError
+from ..spaces.graph.heads import single_head
 from ..spaces.technique.context import AfterStep, Batch, Loss
 
 #: of the images of bars
@@ -33,9 +35,17 @@ def bars(count: int, seed: int) -> tuple[Tensor, Tensor]:
     return images.clamp(-1, 1), labels
 
 
+def against_labels(returned: Any, labels: Tensor) -> Tensor:
+    """Returns the cross-entropy of classes, the squared error of numbers."""
+    outputs = single_head(returned, "training on labels")
+    if labels.is_floating_point():
+        return nn.functional.mse_loss(outputs, labels)
+    return nn.functional.cross_entropy(outputs, labels)
+
+
 def labels_only(model: nn.Module, batch: Batch) -> Tensor:
-    """Returns the cross-entropy against the labels."""
-    return nn.functional.cross_entropy(model(batch.images), batch.labels)
+    """Returns the loss against the labels."""
+    return against_labels(model(batch.images), batch.labels)
 
 
 class World:
@@ -43,7 +53,7 @@ class World:
 
     Args:
         images: float32 [N, C, H, W]; 32 of them, drawn anew, make a batch.
-        labels: int64 [N], every class among them.
+        labels: int64 [N], every class among them; or float32 [N, ...].
         teacher: answers for itself and for a bigger one.
         epochs: that may be spent; without any, training leaves everything as it is.
         objective: where the technique has none.
@@ -60,6 +70,7 @@ class World:
     ) -> None:
         self.generator = torch.Generator().manual_seed(seed)
         self.input_shape = tuple(images.shape[1:])
+        self.criterion = against_labels
         self.num_classes = int(labels.max()) + 1
         self.teacher = teacher
         self.epochs_left = epochs
@@ -114,8 +125,8 @@ class World:
 
     @torch.no_grad()
     def loss(self, model: nn.Module) -> float:
-        """Returns the mean cross-entropy over all images, in evaluation."""
-        return float(nn.functional.cross_entropy(model.eval()(self._images), self._labels))
+        """Returns the loss over all images, in evaluation."""
+        return float(against_labels(model.eval()(self._images), self._labels))
 
 
 def bars_world(teacher: nn.Module | None = None, seed: int = 0, epochs: float = 1) -> World:

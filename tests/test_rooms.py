@@ -22,7 +22,7 @@ ROOMS = {
         "technique": "layers",
         "quantization": "kernels layers graph",
         "decomposition": "kernels layers technique",
-        "importance": "layers graph technique",
+        "importance": "layers technique",
         "channels": "kernels layers graph technique importance",
         "techniques": "kernels layers graph networks technique quantization decomposition importance "
         "channels",
@@ -45,7 +45,7 @@ ROOMS = {
         "training": "",
         "edge_tpu": "litert",
         "sources": "datasets",
-        "tasks": "datasets training",
+        "tasks": "datasets ranking training",
         "measuring": "datasets litert ranking training edge_tpu tasks",
         "card": "edge_tpu ranking tasks measuring delivery",  # a card lists what was delivered
         "delivery": "litert training tasks measuring",

@@ -11,8 +11,9 @@ from ..delivery.delivery import Delivery
 from ..measuring.artifact_report import ArtifactReport
 from ..ranking.figure import PERCENT, Figure, Form
 from ..ranking.figures import FIGURE
+from ..ranking.quality_terms import QualityTerms
 from .card import Card, PredictedFigure, TestLook
-from .quality_difference import difference, noise
+from .quality_difference import noise
 
 #: memory as a card writes it, where every model is small
 _KIB, _SHORT_KIB = Form("KiB", 2), Form("KiB", 1)
@@ -59,7 +60,7 @@ def card_markdown(card: Card | Mapping[str, Any]) -> str:
         "## Step by step",
         "After every step. Quality and packed bytes are measured (validation split; the file after zstd-19), "
         f"bytes, MAC and epochs counted, latency and memory predicted for {markdown(card.device)}.",
-        _waterfall(card.waterfall),
+        _waterfall(card),
         f"![What every step took away]({WATERFALL})",
         *_remarks(card.waterfall),
         "## On devices",
@@ -79,31 +80,39 @@ def card_markdown(card: Card | Mapping[str, Any]) -> str:
 
 def _opening(card: Card) -> str:
     ratio = card.baseline["model_bytes"] / card.artifact.model_bytes
-    name = card.metrics["quality_name"]
+    terms = QualityTerms.of(card.metrics)
     validation = card.baseline["quality"], card.metrics["quality"]
-    worth, test = difference(*validation), ""
+    worth, test = markdown(terms.difference(*validation)), ""
     if card.test_looks and card.baseline_test_looks:
         looked = card.baseline_test_looks[0].quality, card.test_looks[0].quality
-        test = f"On the test split it is {difference(*looked)}{noise(*looked, card.test_images)}. "
-    if worth == difference(0, 0) and (not test or worth in test):
+        how = markdown(terms.difference(*looked))
+        test = f"On the test split it is {how}{noise(terms, *looked, card.test_images)}. "
+    if worth == markdown(terms.difference(0, 0)) and (not test or worth in test):
         worth = "neither better nor worse"
     return (
         f"Task {markdown_code(card.task)}, network {markdown_code(card.network)}. "
         f"The file is {ratio:.1f} times smaller than the baseline's and {worth} in "
-        f"{markdown(name)} on the validation split, measured"
-        f"{noise(*validation, card.artifact.images)}. {test}"
+        f"{markdown(terms.name)} on the validation split, measured"
+        f"{noise(terms, *validation, card.artifact.images)}. {test}"
         f"Trial {markdown_code(card.trial)} of study {markdown_code(card.study)}, seed {card.seed}."
     )
 
 
 def _figures(card: Card) -> str:
     ours, base, file = card.metrics, card.baseline, card.artifact
-    name = markdown(ours["quality_name"])
+    terms = QualityTerms.of(ours)
+    name = markdown(terms.name)
     on_host, alive = FIGURE["latency_host_ms_measured"], FIGURE["peak_memory_bytes_measured"]
     rows = [
-        (f"{name}, validation (measured, network)", _share(base["quality"]), _share(ours["quality"])),
-        (f"{name}, validation (measured, file)", "", _share(file.quality)),
-        (f"{name}, test (measured, file)", _test(card.baseline_test_looks), _test(card.test_looks)),
+        (
+            f"{name}, validation (measured, network)",
+            *(_worth(terms, one["quality"]) for one in (base, ours)),
+        ),
+        (f"{name}, validation (measured, file)", "", _worth(terms, file.quality)),
+        (
+            f"{name}, test (measured, file)",
+            *(_test(terms, looks) for looks in (card.baseline_test_looks, card.test_looks)),
+        ),
         _exact(FIGURE["model_bytes"].measured, base, file.to_json()),
         _exact(FIGURE["packed_bytes"].measured, base, file.to_json()),
         *(_exact(FIGURE[name], base, ours) for name in ("payload_bytes", "parameters", "macs")),
@@ -116,18 +125,19 @@ def _figures(card: Card) -> str:
     return _table(("figure", "baseline", "this model"), rows)
 
 
-def _waterfall(rows: Sequence[Mapping[str, Any]]) -> str:
+def _waterfall(card: Card) -> str:
+    terms = QualityTerms.of(card.metrics)
     figures = [figure.heading(form) for figure, form in _AFTER_A_STEP]
     names = ("", "step", "stage", FIGURE["quality"].title, *figures, FIGURE["train_epochs"].title)
-    return _table(names, [_waterfall_row(row) for row in rows])
+    return _table(names, [_waterfall_row(row, terms) for row in card.waterfall])
 
 
-def _waterfall_row(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _waterfall_row(row: Mapping[str, Any], terms: QualityTerms) -> tuple[str, ...]:
     return (
         str(row["position"]),
         markdown_code(row["step"]) if row["position"] else markdown(row["step"]),
         markdown(row["stage"]),
-        _share(row["quality"]),
+        _worth(terms, row["quality"]),
         *(
             _range(form, *(row[name] for name in (figure.name, *figure.ends)))
             if figure.of_device
@@ -251,7 +261,7 @@ def _provenance(card: Card) -> str:
     lines.append(f"- versions: {markdown(numbers)}")
     budget = f"{card.epochs_per_step:g} epochs after every step, {card.threads} thread(s)"
     lines.append(f"- data: {markdown_code(card.data)}; seed {card.seed}, {budget}")
-    lines.append(f"- test split: {_looks(card.test_looks)}")
+    lines.append(f"- test split: {_looks(QualityTerms.of(card.metrics), card.test_looks)}")
     lines.append("- licence: that of the network and data it was made from; Atoll itself is Apache-2.0")
     lines += [
         "- made again, in an empty folder, by:",
@@ -263,12 +273,12 @@ def _provenance(card: Card) -> str:
     return "\n".join(lines)
 
 
-def _looks(looks: Sequence[TestLook]) -> str:
+def _looks(terms: QualityTerms, looks: Sequence[TestLook]) -> str:
     """Returns how often the test split was looked at, for only the first look tells the truth."""
     if not looks:
         return "not looked at"
     commands = (markdown_code(f"atoll {look.command}") for look in looks)
-    said = ", ".join(f"{_test([look])} by {how}" for look, how in zip(looks, commands, strict=True))
+    said = ", ".join(f"{_test(terms, [look])} by {how}" for look, how in zip(looks, commands, strict=True))
     times = "once" if len(looks) == 1 else f"{len(looks)} times"
     return f"looked at {times} with this model: {said}"
 
@@ -311,6 +321,10 @@ def _interval(figures: Mapping[str, Any], figure: Figure, form: Form) -> str:
     return f"{ends.removesuffix(')')}, {markdown(figures[figure.status])})"
 
 
-def _test(looks: Sequence[TestLook]) -> str:
+def _worth(terms: QualityTerms, quality: float | None) -> str:
+    return markdown(terms.said(quality))
+
+
+def _test(terms: QualityTerms, looks: Sequence[TestLook]) -> str:
     """Returns the first look at the test split; later ones chose nothing, but they knew it."""
-    return f"{_share(looks[0].quality)} ({markdown(looks[0].at[:10])})" if looks else "not looked at"
+    return f"{_worth(terms, looks[0].quality)} ({markdown(looks[0].at[:10])})" if looks else "not looked at"

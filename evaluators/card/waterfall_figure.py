@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from ..ranking.figure import PERCENT, Figure
+from ..ranking.figure import Figure
 from ..ranking.figures import FIGURE
+from ..ranking.quality_terms import QualityTerms
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,12 +18,12 @@ _WIDTH_IN, _ROW_IN, _FRAME_IN = 13.0, 0.42, 1.1
 _CHARACTERS = 42  # of a step's text; longer ones are cut
 
 
-def draw_waterfall(rows: Sequence[Mapping[str, Any]], quality_name: str, device: str) -> bytes:
+def draw_waterfall(rows: Sequence[Mapping[str, Any]], quality: QualityTerms, device: str) -> bytes:
     """Returns the waterfall as an SVG file.
 
     Args:
         rows: of `waterfall`.
-        quality_name: what the task calls its quality.
+        quality: how the task's quality is read.
         device: whose latency and memory the rows hold.
     """
     # Imported here: half a second that other commands must not wait for.
@@ -39,9 +40,9 @@ def draw_waterfall(rows: Sequence[Mapping[str, Any]], quality_name: str, device:
             # a step's structure is known here, so that its file is counted and not predicted
             how = f"{figure.kind}, {device}" if figure.of_device else "counted"
             axes.set_title(f"{figure.title}, {figure.brief.unit}\n({how})", fontsize=9)
-        _draw_quality(worth, rows)
+        _draw_quality(worth, rows, quality)
         kind = FIGURE["quality"].kind
-        worth.set_title(f"{quality_name}, {PERCENT.unit}\n({kind}, validation)", fontsize=9)
+        worth.set_title(f"{quality.heading}\n({kind}, validation)", fontsize=9)
         costs[0].set_yticks(range(len(rows)), [_label(row) for row in rows])
         costs[0].invert_yaxis()
         for axes in (*costs, worth):
@@ -73,14 +74,17 @@ def _draw_cost(axes: "Axes", rows: Sequence[Mapping[str, Any]], figure: Figure) 
     axes.set_xlim(0, 1.35 * reach)  # room for the numbers
 
 
-def _draw_quality(axes: "Axes", rows: Sequence[Mapping[str, Any]]) -> None:
+def _draw_quality(axes: "Axes", rows: Sequence[Mapping[str, Any]], quality: QualityTerms) -> None:
     """Draws dots: a bar would have to begin at zero, where nothing can be told apart."""
-    values = [PERCENT.scaled(row["quality"]) for row in rows]
+    values = [quality.form.scaled(row["quality"]) for row in rows]
     axes.axvline(values[0], color="grey", linewidth=0.8, linestyle=":")
     axes.plot(values, range(len(rows)), "o-", color=_DOT, linewidth=1)
-    spread = max(max(values) - min(values), 1.0)
-    for place, value in enumerate(values):
-        axes.text(value + 0.08 * spread, place, f"{value:.2f}", va="center", fontsize=8)
+    # at least a point, or a hundredth of a figure in its own unit: what is alike is not drawn as different
+    least = 1.0 if quality.is_share else 0.01 * abs(values[0]) or 1.0
+    spread = max(max(values) - min(values), least)
+    for place, (value, row) in enumerate(zip(values, rows, strict=True)):
+        text = quality.form.text(row["quality"])
+        axes.text(value + 0.08 * spread, place, text, va="center", fontsize=8)
     axes.set_xlim(min(values) - 0.3 * spread, max(values) + 0.8 * spread)
 
 

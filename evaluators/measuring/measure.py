@@ -143,27 +143,30 @@ def measure(
     Args:
         network: in its final state.
         task: says what is right.
-        images, labels: uint8 [N, C, H, W] and [N].
+        images, labels: [N, ...], as they are stored, and what is known of them.
         device: predicts latency and memory.
-        baseline_logits: [N, K], None for the baseline itself.
+        baseline_logits: [N, ...], None for the baseline itself.
         epochs, seconds: what was spent on it.
 
     Returns:
-        the metrics and the network's logits [N, K].
+        the metrics and the network's outputs [N, ...].
 
     Raises:
         AtollError: labels or the baseline's logits do not fit the network's, or an output is not finite.
     """
     logits = predict_logits(network, images)
     reference = logits if baseline_logits is None else baseline_logits
+    terms, of_classes = task.quality_terms, task.judged_by.of_classes
     metrics = Metrics(
         quality=task.judged_by.measure(logits, labels),
-        quality_name=task.quality_name,
+        quality_name=terms.name,
+        quality_unit=terms.unit,
+        quality_higher_is_better=terms.higher_is_better,
         nonzero_parameters=nonzero_parameter_count(network),
         payload_bytes=payload_bytes(network),
         packed_bytes=packed_bytes(artifact_bytes(network, input_shape_of(network))),
         label_loyalty=task.judged_by.agreement(logits, reference),
-        probability_loyalty=probability_loyalty(logits.numpy(), reference.numpy()),
+        probability_loyalty=probability_loyalty(logits.numpy(), reference.numpy()) if of_classes else None,
         train_epochs=epochs,
         train_seconds=seconds,
         **price(network, device).to_metrics(),

@@ -10,6 +10,7 @@ from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
 from .figures import BASELINE_RELATIVE, FIGURE, METRICS
 from .metrics import Metrics
+from .quality_terms import QualityTerms
 
 Comparison = Literal["<=", ">=", "="]
 Figures = Mapping[str, Any] | Metrics
@@ -27,8 +28,8 @@ class Constraint:
     """One bound on one metric.
 
     Args:
-        metric: a metric of `Metrics`, or quality_drop (baseline's quality minus the candidate's) or
-            compression_ratio (baseline's model_bytes divided by the candidate's; `ratio` for short).
+        metric: a metric of `Metrics`, or quality_drop (how much worse than the baseline's quality, in its
+            unit) or compression_ratio (baseline's model_bytes divided by the candidate's; `ratio` for short).
         comparison: "<=", ">=" or "=".
         bound: in the metric's unit, finite.
 
@@ -99,7 +100,8 @@ class Constraint:
             AtollError: the metric is missing or not finite.
         """
         if self.metric == "quality_drop":
-            return figure_of(baseline, "quality", "baseline") - figure_of(metrics, "quality")
+            of_baseline = figure_of(baseline, "quality", "baseline")
+            return QualityTerms.of(baseline).drop(of_baseline, figure_of(metrics, "quality"))
         if self.metric == "compression_ratio":
             low = favourable and self.comparison == ">="
             size = _end(metrics, "model_bytes", "low" if low else None)
@@ -111,8 +113,15 @@ class Constraint:
         """Returns by how much a candidate misses the bound, relative to it; <= 0 is met. See `figure`."""
         excess = self.figure(metrics, baseline, favourable) - self.bound
         missed = {"<=": excess, ">=": -excess, "=": abs(excess)}[self.comparison]
-        relative = missed / max(abs(self.bound), FIGURE[self.metric].resolution)
+        relative = missed / max(abs(self.bound), self._resolution(baseline))
         return 0.0 if abs(relative) <= _NOISE else relative
+
+    def _resolution(self, baseline: Figures) -> float:
+        """Returns the smallest difference of the metric that means anything."""
+        figure = FIGURE[self.metric]
+        if not figure.of_quality:
+            return figure.resolution
+        return QualityTerms.of(baseline).resolution(figure_of(baseline, "quality", "baseline"))
 
     def explain(self, metrics: Figures, baseline: Figures, favourable: bool = False) -> str:
         """Returns what a candidate has and what is demanded: `latency_ms 12.3, demanded <= 10`."""

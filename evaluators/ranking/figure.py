@@ -25,25 +25,28 @@ class Form:
         unit: in which it is read; "" for a count of itself or the task's own quality.
         digits: behind the point.
         sign: "+" where a number above zero says so too.
+        significant: whether the digits are the significant ones, of a figure in a unit that a user named.
     """
 
     unit: str
     digits: int
     sign: Literal["", "+"] = ""
+    significant: bool = False
 
     @property
     def per_unit(self) -> float:
         """How many of the figure's own unit make one of this one."""
-        return _MANY.get(self.unit, 1)
+        return 1 if self.significant else _MANY.get(self.unit, 1)
 
     @property
     def spec(self) -> str:
         """The number's format specification."""
-        return f"{self.sign},.{self.digits}f"
+        return f"{self.sign},.{self.digits}{'g' if self.significant else 'f'}"
 
     def scaled(self, value: float) -> float:
         """Returns a figure in this unit."""
-        return 100 * value if self.unit == "%" else value / self.per_unit
+        share = self.unit == "%" and not self.significant
+        return 100 * value if share else value / self.per_unit
 
     def text(self, value: float | None) -> str:
         """Returns a figure as it is written, without its unit; "" where there is none."""
@@ -71,6 +74,8 @@ class Figure:
         whole: whether the figure is a whole number.
         of_device: whether a device's cost model gives it, with an interval and a status.
         needs_training: whether it is known only after the candidate was trained.
+        of_quality: whether unit and direction are those of the task's quality (`QualityTerms`); the table has
+            those of a share.
         source: where it comes from: a "metric" of every trial (`Metrics`), the "trial" that ran, the "file"
             that was written of it, or "derived" from others whenever it is read, and not stored.
         long_title: what a text of one model calls it; None where `title` says enough.
@@ -87,6 +92,7 @@ class Figure:
     whole: bool = False
     of_device: bool = False
     needs_training: bool = False
+    of_quality: bool = False
     source: Literal["metric", "trial", "file", "derived"] = "metric"
     long_title: str | None = None
 

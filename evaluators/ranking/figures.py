@@ -12,7 +12,10 @@ _SECONDS, _EPOCHS = Form("s", 1), Form("epochs", 1)
 _QUALITY, _SHARE, _TIMES = Form("", 4), Form("share", 4), Form("x", 2)
 
 FIGURES: tuple[Figure, ...] = (
-    Figure("quality", "quality", "measured", _QUALITY, higher_is_better=True, needs_training=True),
+    Figure(
+        "quality", "quality", "measured", _QUALITY, higher_is_better=True, needs_training=True,
+        of_quality=True,
+    ),
     Figure(
         "macs", "work", "counted", _MACS, _MILLION_MACS, across="sum", resolution=1, whole=True,
         long_title="multiply-accumulates",
@@ -45,12 +48,17 @@ FIGURES: tuple[Figure, ...] = (
     Figure("train_seconds", "training", "measured", _SECONDS, across="sum", needs_training=True),
     Figure("seconds", "evaluation", "measured", _SECONDS, source="trial"),
     # What refers to the baseline or to other seeds.
-    Figure("quality_drop", "drop", "measured", Form("", 4, "+"), needs_training=True, source="derived"),
+    Figure(
+        "quality_drop", "drop", "measured", Form("", 4, "+"), needs_training=True, source="derived",
+        of_quality=True,
+    ),
     Figure(
         "compression_ratio", "smaller", "predicted", _TIMES, Form("x", 1), higher_is_better=True,
         resolution=0.01, source="derived",
     ),
-    Figure("quality_std", "+-", "measured", _QUALITY, needs_training=True, source="derived"),
+    Figure(
+        "quality_std", "+-", "measured", _QUALITY, needs_training=True, source="derived", of_quality=True
+    ),
     # What is read off the file of a trial once it is written, and predicted for where it was read.
     Figure("model_bytes_measured", "file", "measured", _BYTES, _KB, whole=True, source="file"),
     Figure("packed_bytes_measured", "packed", "measured", _BYTES, _KB, whole=True, source="file"),
@@ -67,8 +75,13 @@ FIGURES: tuple[Figure, ...] = (
     ),
     Figure("peak_memory_host_bytes", "memory on host", "predicted", _BYTES, source="file", of_device=True),
     Figure("agreement", "agreement", "measured", _SHARE, higher_is_better=True, source="file"),
-    Figure("quality_of_file", "file's quality", "measured", _QUALITY, higher_is_better=True, source="file"),
-    Figure("test_quality", "test", "measured", _QUALITY, higher_is_better=True, source="file"),
+    Figure(
+        "quality_of_file", "file's quality", "measured", _QUALITY, higher_is_better=True, source="file",
+        of_quality=True,
+    ),
+    Figure(
+        "test_quality", "test", "measured", _QUALITY, higher_is_better=True, source="file", of_quality=True
+    ),
 )  # fmt: skip
 FIGURE: dict[str, Figure] = {figure.name: figure for figure in FIGURES}
 #: the figures of `Metrics`

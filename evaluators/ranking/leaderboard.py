@@ -7,6 +7,7 @@ from typing import Any
 from ...spaces.errors import AtollError
 from .constraints import DEFAULT_CONSTRAINTS, Constraint, figure_of
 from .figures import FIGURE, METRICS
+from .quality_terms import QualityTerms
 from .ranking import OUR_METRICS, profile_weights, rank_models
 
 BASELINE = "baseline"
@@ -27,8 +28,8 @@ def leaderboard(
     Args:
         rows: trials: the keys of `Metrics` and `recipe`, `seed`, `epochs_per_step`; a `status` other than
             finished is left out; further keys are kept.
-        baseline: the uncompressed network's metrics, to which drops and ratios refer; it stands for rows
-            whose recipe is `baseline`.
+        baseline: the uncompressed network's metrics, to which drops and ratios refer, with the terms in which
+            quality is read; it stands for rows whose recipe is `baseline`.
         profile: a weight profile of THESIS table 4, or own weights by role.
         constraints: what a recipe must meet; the baseline is ranked in any case.
         all: rank everything, exactly as the papers would.
@@ -45,11 +46,13 @@ def leaderboard(
     candidates = [_judged(row, baseline, constraints) for row in recipe_rows(rows)]
     first = _judged({"n": 1, "quality_std": None, **baseline, "recipe": BASELINE}, baseline, constraints)
     ranked = [first, *(row for row in candidates if all or row["meets"])]
-    weights = profile_weights(profile)
+    weights, terms = profile_weights(profile), QualityTerms.of(baseline)
     ranking = rank_models(
         values={metric: [_figure(row, metric) for row in ranked] for metric in OUR_METRICS.values()},
         weights={metric: weights[role] for role, metric in OUR_METRICS.items()},
-        higher_is_better={metric: FIGURE[metric].higher_is_better for metric in OUR_METRICS.values()},
+        higher_is_better={
+            metric: terms.figure(FIGURE[metric]).higher_is_better for metric in OUR_METRICS.values()
+        },
         scoring=scoring,
     )
     return [{"rank": ranking.ranks[i], "score": ranking.scores[i], **ranked[i]} for i in ranking.order()]
@@ -114,7 +117,7 @@ def _judged(row: Mapping[str, Any], baseline: Mapping[str, Any], constraints: Se
     size = _figure(row, "model_bytes")
     return {
         **row,
-        "quality_drop": _figure(baseline, "quality") - _figure(row, "quality"),
+        "quality_drop": QualityTerms.of(baseline).drop(_figure(baseline, "quality"), _figure(row, "quality")),
         "compression_ratio": _figure(baseline, "model_bytes") / size if size else None,
         "meets": not misses,
         "misses": "; ".join(misses),

@@ -20,7 +20,7 @@ class Metrics:
     """What one evaluation found; raw figures, never scores.
 
     Args:
-        quality: the task's own metric on the validation split, higher is better; accuracy lies in [0, 1].
+        quality: the task's own metric on the validation split, as its user knows it; a share lies in [0, 1].
         quality_name: what the task calls it.
         macs: multiply-accumulates for one sample.
         latency_ms, latency_ms_low, latency_ms_high: predicted time for one sample and its interval.
@@ -31,10 +31,13 @@ class Metrics:
         payload_bytes: exactly what must be stored.
         model_bytes, model_bytes_low, model_bytes_high: the artifact, predicted; an interval where it has one.
         packed_bytes: the artifact after zstd level 19; None where it was not computed.
-        label_loyalty, probability_loyalty: agreement with the baseline, in [0, 1]; None without a baseline.
+        label_loyalty, probability_loyalty: agreement with the baseline, in [0, 1]: the share of samples on
+            which both say the same by the task's quality, and how alike the probabilities of classes are;
+            None without a baseline, the second also where outputs are numbers.
         edge_tpu_mappable: share of the artifact's operators that the Edge TPU takes, by its documented rules
             (`evaluators.edge_tpu.check`), in [0, 1]; None where nobody asked.
         train_epochs, train_seconds: spent on the candidate; 0 for an untrained one.
+        quality_unit, quality_higher_is_better: how the quality is read (`QualityTerms`): "%" of a share.
 
     Raises:
         AtollError: a figure that is not a finite number, is negative (except quality), lies outside its own
@@ -64,6 +67,8 @@ class Metrics:
     edge_tpu_mappable: float | None = None
     train_epochs: float = 0.0
     train_seconds: float = 0.0
+    quality_unit: str = "%"
+    quality_higher_is_better: bool = True
 
     def __post_init__(self) -> None:
         for name in _NUMBERS:
@@ -72,9 +77,13 @@ class Metrics:
                 continue
             whole = name in FIGURE and FIGURE[name].whole
             object.__setattr__(self, name, _number(name, value, whole))
+        if type(self.quality_higher_is_better) is not bool:
+            got = self.quality_higher_is_better
+            raise AtollError(f"quality_higher_is_better is {got!r}: it must be true or false")
         for name in _TEXTS:
-            if not isinstance(getattr(self, name), str) or not getattr(self, name):
-                raise AtollError(f"{name} is {getattr(self, name)!r}: it must be a text that is not empty")
+            value = getattr(self, name)
+            if not isinstance(value, str) or not (value or name == "quality_unit"):
+                raise AtollError(f"{name} is {value!r}: it must be a text that is not empty")
         for name in _SHARES:
             value = getattr(self, name)
             if value is not None and value > 1:
@@ -114,7 +123,7 @@ class Metrics:
 
 
 _TEXTS = tuple(field.name for field in fields(Metrics) if field.type is str)
-_NUMBERS = tuple(field.name for field in fields(Metrics) if field.name not in _TEXTS)
+_NUMBERS = tuple(field.name for field in fields(Metrics) if field.type not in (str, bool))
 _OPTIONAL = tuple(field.name for field in fields(Metrics) if field.default is None)
 _DEFAULTED = tuple(field.name for field in fields(Metrics) if field.default is not MISSING)
 
@@ -126,13 +135,14 @@ def probability_loyalty(logits_a: ArrayLike, logits_b: ArrayLike) -> float:
     in [0, 1].
 
     Args:
-        logits_a, logits_b: outputs of the two networks, both of shape (samples, classes), finite.
+        logits_a, logits_b: outputs of the two networks, both of shape (samples, classes), or (samples,
+            classes, ...) of maps, of which every position counts; finite.
 
     Returns:
         a figure in [0, 1]: 1 for equal distributions, 0 for disjoint ones.
 
     Raises:
-        AtollError: the shapes differ or are not (samples, classes), or an output is not finite.
+        AtollError: the shapes differ or have no classes, or an output is not finite.
 
     >>> probability_loyalty([[0.0, 99.0]], [[0.0, 99.0]]), probability_loyalty([[0.0, 99.0]], [[99.0, 0.0]])
     (1.0, 0.0)
@@ -146,10 +156,11 @@ def probability_loyalty(logits_a: ArrayLike, logits_b: ArrayLike) -> float:
 
 def _two_outputs(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if first.shape != second.shape or first.ndim != 2 or 0 in first.shape:
+    if first.shape != second.shape or first.ndim < 2 or 0 in first.shape:
         raise AtollError(
             f"outputs of shape {first.shape} and {second.shape}: both must be (samples, classes), alike"
         )
+    first, second = (np.moveaxis(one, 1, -1).reshape(-1, one.shape[1]) for one in (first, second))
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise AtollError("a network's output is not finite (NaN or infinity)")
     return first, second

@@ -6,7 +6,7 @@ from functools import cache
 from torch import Tensor, nn
 
 from ...spaces.kernels.distillation import response_loss
-from ...spaces.technique.context import Batch
+from ...spaces.technique.context import Batch, Criterion, Loss
 from ..datasets.dataset import Dataset
 from ..digests import derived_seed
 from ..tasks.task import Task
@@ -18,9 +18,14 @@ from .context import TrainingContext
 TEMPERATURE, ALPHA = 4.0, 0.3
 
 
-def self_distillation(network: nn.Module, batch: Batch) -> Tensor:
-    """Returns the loss of a network that learns from labels and from what it came from."""
-    return response_loss(network(batch.images), batch.teacher_logits(), batch.labels, TEMPERATURE, ALPHA)
+def self_distillation(criterion: Criterion) -> Loss:
+    """Returns the objective of a network that learns from labels and from what it came from."""
+
+    def objective(network: nn.Module, batch: Batch) -> Tensor:
+        learnt, taught = network(batch.images), batch.teacher_logits()
+        return response_loss(learnt, taught, batch.labels, TEMPERATURE, ALPHA, criterion)
+
+    return objective
 
 
 def make_baseline(
@@ -42,11 +47,11 @@ def make_baseline(
     views = Views(len(images), dataset.input_shape, task.training.augment)
     kept = keeps_answers(given, images, views)
     answers = cache(lambda: predict_views(given, images, views)) if kept else None
-    for name, objective in (("plain", None), ("self_distilled", self_distillation)):
+    for name in ("plain", "self_distilled"):
         network = deepcopy(given)
         seed_of_run = derived_seed(seed, "baseline", name)
-        TrainingContext(task, dataset, given, seed_of_run, epochs, answers).fit(network, objective=objective)
+        context = TrainingContext(task, dataset, given, seed_of_run, epochs, answers)
+        context.fit(network, objective=None if name == "plain" else self_distillation(context.criterion))
         networks[name] = network
     qualities = {name: task.quality(network, dataset.validation) for name, network in networks.items()}
-    best = max(qualities, key=lambda name: qualities[name])
-    return networks[best], qualities
+    return networks[task.quality_terms.best(qualities)], qualities

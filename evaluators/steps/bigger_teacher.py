@@ -42,5 +42,5 @@ def make_bigger_teacher(
     context = TrainingContext(
         task, dataset, baseline, own_seed, epochs, None if answers is None else lambda: answers
     )
-    context.fit(network, objective=self_distillation)
+    context.fit(network, objective=self_distillation(context.criterion))
     return network.eval()

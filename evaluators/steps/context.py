@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
-from ...spaces.technique.context import AfterStep, Loss
+from ...spaces.technique.context import AfterStep, Criterion, Loss
 from ..datasets.dataset import Dataset
 from ..tasks.task import Task
-from ..training.loop import fit, labels_loss
+from ..training.loop import fit
+from ..training.losses import cross_entropy, labels_loss, loss_named
 from ..training.patience import Patience
 
 
@@ -99,7 +100,7 @@ class TrainingContext:
             training,
             epochs=epochs / networks,
             generator=self.generator,
-            objective=objective or self._labels_loss,
+            objective=objective or labels_loss(self.criterion),
             teacher=self._answering,
             beside=beside if self.teacher is None else (*beside, self.teacher),
             scaling=self._task.scaling,
@@ -118,12 +119,15 @@ class TrainingContext:
         return self.teacher if known is None else known
 
     @cached_property
-    def _labels_loss(self) -> Loss:
-        training = self._task.training
-        weights = (
-            class_weights(self._train.labels, self.num_classes) if training.balance == "weights" else None
-        )
-        return labels_loss(training.label_smoothing, weights)
+    def criterion(self) -> Criterion:
+        """What the task minimises of outputs against labels, with what its training says about classes."""
+        task, training = self._task, self._task.training
+        if task.loss_or_default != "cross_entropy":
+            return loss_named(task.loss_or_default)
+        weights = None
+        if training.balance == "weights":
+            weights = class_weights(self._train.labels, self.num_classes)
+        return partial(cross_entropy, label_smoothing=training.label_smoothing, class_weights=weights)
 
     @property
     def _drawn(self) -> Tensor | None:

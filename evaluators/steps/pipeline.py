@@ -109,7 +109,7 @@ class Pipeline:
             basis.given, basis.task, basis.dataset, settings.baseline_epochs, settings.seed
         )
         seconds = time.perf_counter() - started
-        chosen = max(qualities, key=lambda name: qualities[name])
+        chosen = basis.task.quality_terms.best(qualities)
         epochs = 0.0 if chosen == "given" else settings.baseline_epochs
         return self._entries.of_baseline(network, epochs, seconds, {"chosen": chosen, "quality": qualities})
 

@@ -15,14 +15,27 @@ class Quality(Protocol):
     the file that ships and its further forms. The figure is a function of outputs and targets alone: the
     order of the samples and earlier calls change nothing, and neither argument is changed. Outputs agree
     wholly with themselves, agreement is symmetric and lies in [0, 1]. What does not fit together is
-    refused, never broadcast. More is better: a task refuses a quality that says otherwise, since everything
-    that ranks takes more for better; an error enters with its sign turned. It survives pickling as an equal
-    one, as its task does.
+    refused, never broadcast, and so is what is no finite number. The figure is as its user knows it, an error
+    as an error: `higher_is_better` says which way is better, and whoever compares two figures asks
+    `QualityTerms`, which reads it where it stands beside the figure. It survives pickling as an equal one, as
+    its task does.
     """
 
-    #: what reports call the figure
-    name: str
-    higher_is_better: bool
+    @property
+    def name(self) -> str:
+        """What reports call the figure."""
+
+    @property
+    def unit(self) -> str:
+        """ "%" of a share in [0, 1]; else that of the figure, "" for none."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Which way is better."""
+
+    @property
+    def of_classes(self) -> bool:
+        """Whether outputs are logits of classes, (N, K, ...); else they are numbers, as the targets are."""
 
     def measure(self, outputs: Tensor, targets: Tensor) -> float:
         """Returns what outputs are worth.
@@ -46,47 +59,79 @@ class Quality(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class Accuracy:
-    """The share of right choices among classes: one choice a sample, or one a position of a map.
+class OfClasses:
+    """What every quality of choices among classes has in common.
 
     Outputs are logits (N, K) with targets (N,), or (N, K, H, W) with (N, H, W), indices of classes; the class
     of the largest logit is chosen.
     """
 
-    name = "accuracy"
+    unit = "%"
     higher_is_better = True
-
-    def measure(self, outputs: Tensor, targets: Tensor) -> float:
-        """Returns the share of choices that are the target."""
-        chosen = _choices(outputs)
-        if targets.shape != chosen.shape:
-            raise AtollError(f"got labels of {_sizes(targets)}, allowed is one a choice, {_sizes(chosen)}")
-        return _share(chosen == targets)
+    of_classes = True
 
     def agreement(self, outputs: Tensor, others: Tensor) -> float:
         """Returns the share of choices that are the same (label loyalty, REVIEW §5)."""
-        if outputs.shape != others.shape:
-            raise AtollError(
-                f"got outputs of {_sizes(others)}, allowed is what they are compared to, {_sizes(outputs)}"
-            )
-        return _share(_choices(outputs) == _choices(others))
+        check_alike(outputs, others)
+        return share(choices(outputs) == choices(others))
+
+
+@dataclass(frozen=True)
+class Accuracy(OfClasses):
+    """The share of right choices among classes: one choice a sample, or one a position of a map."""
+
+    name = "accuracy"
+
+    def measure(self, outputs: Tensor, targets: Tensor) -> float:
+        """Returns the share of choices that are the target."""
+        return share(choices_beside(outputs, targets) == targets)
 
 
 #: The quality of a task that names no other.
 ACCURACY = Accuracy()
 
 
-def _choices(outputs: Tensor) -> Tensor:
+def choices(outputs: Tensor) -> Tensor:
+    """Returns the class that is chosen, (N, ...), of logits (N, K, ...).
+
+    Raises:
+        AtollError: they are no logits, or none.
+    """
     if outputs.dim() < 2 or 0 in outputs.shape:
-        raise AtollError(f"got outputs of {_sizes(outputs)}, allowed are logits (N, K, ...), N at least 1")
+        raise AtollError(f"got outputs of {sizes(outputs)}, allowed are logits (N, K, ...), N at least 1")
     return outputs.argmax(dim=1)
 
 
-def _share(hits: Tensor) -> float:
+def choices_beside(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Returns the class that is chosen where there is one target a choice.
+
+    Raises:
+        AtollError: as `choices`, or targets are not one class a choice.
+    """
+    chosen = choices(outputs)
+    if targets.shape != chosen.shape or targets.is_floating_point():
+        kind = "numbers" if targets.is_floating_point() else "labels"
+        raise AtollError(f"got {kind} of {sizes(targets)}, allowed is one class a choice, {sizes(chosen)}")
+    return chosen
+
+
+def check_alike(outputs: Tensor, others: Tensor) -> None:
+    """Refuses outputs of two networks that are not of one shape.
+
+    Raises:
+        AtollError: they are not.
+    """
+    if outputs.shape != others.shape:
+        raise AtollError(
+            f"got outputs of {sizes(others)}, allowed is what they are compared to, {sizes(outputs)}"
+        )
+
+
+def share(hits: Tensor) -> float:
     """Returns a share to the last digit of a float: in float32, 190 of 200 would miss a bound of 0.95."""
     return int(hits.sum()) / hits.numel()
 
 
-def _sizes(values: Tensor) -> str:
+def sizes(values: Tensor) -> str:
+    """Returns a shape in words."""
     return "x".join(str(size) for size in values.shape) or "()"

@@ -7,8 +7,12 @@ from torch import nn
 
 from ...spaces.errors import AtollError
 from ...spaces.layers.scaling import PIXELS, Scaling
+from ...spaces.layers.shape import InputShape
 from ...spaces.networks import build_network
+from ...spaces.technique.context import Criterion
 from ..datasets.dataset import Dataset, Split
+from ..ranking.quality_terms import QualityTerms
+from ..training.losses import LOSS_OF_CLASSES, LOSS_OF_NUMBERS
 from ..training.prediction import predict_logits
 from ..training.settings import Training
 from .quality import ACCURACY, Quality
@@ -22,36 +26,51 @@ class Task:
         name: name of the task, and of its file of given weights.
         load_dataset: returns the data; cached by itself.
         network: name of the network in `spaces.networks`.
-        input_shape: (channels, height, width) of an image.
-        num_classes: number of logits.
+        input_shape: of one input.
+        num_classes: number of logits; of numbers, where the quality is of numbers.
         training: how its networks are fine-tuned.
         epochs_per_step: passes over the training split after every step of a recipe.
         scaling: what makes of stored images what the network takes.
         judged_by: what `quality` means for this task.
+        loss: what training minimises: a name of `LOSSES`, or a function of what the network returns and the
+            targets; where it is None the cross-entropy of classes, the mean squared error of numbers.
         check_data: raises an AtollError where the data cannot be made here; called before training; None
             where they always can.
 
     Raises:
-        AtollError: less of the quality is better.
+        AtollError: training is to smooth or balance classes, and the loss is not of classes.
     """
 
     name: str
     load_dataset: Callable[[], Dataset]
     network: str
-    input_shape: tuple[int, int, int]
+    input_shape: InputShape
     num_classes: int
     training: Training
     epochs_per_step: float
     scaling: Scaling = PIXELS
     judged_by: Quality = ACCURACY
+    loss: str | Criterion | None = None
     check_data: Callable[[], object] | None = None
 
     def __post_init__(self) -> None:
-        if not self.judged_by.higher_is_better:
-            raise AtollError(
-                f"task {self.name!r}: less of its quality {self.judged_by.name!r} is better, allowed is one "
-                "of which more is: turn the sign of an error"
-            )
+        balance, smoothing = self.training.balance, self.training.label_smoothing
+        if self.loss_or_default != "cross_entropy" and (balance == "weights" or smoothing):
+            got = "balance: weights" if balance == "weights" else f"label_smoothing: {smoothing:g}"
+            raise AtollError(f"task {self.name!r}: got {got}, allowed is that with loss cross_entropy alone")
+        if not self.judged_by.of_classes and balance == "resample":
+            raise AtollError(f"task {self.name!r}: got balance: resample, and its targets are no classes")
+
+    @property
+    def loss_or_default(self) -> str | Criterion:
+        """What training minimises, by name or as a function."""
+        return self.loss or (LOSS_OF_CLASSES if self.judged_by.of_classes else LOSS_OF_NUMBERS)
+
+    @property
+    def quality_terms(self) -> QualityTerms:
+        """How the quality is read."""
+        judge = self.judged_by
+        return QualityTerms(judge.name, judge.unit, judge.higher_is_better)
 
     def dataset(self) -> Dataset:
         """Returns the data of the task.
@@ -61,7 +80,8 @@ class Task:
         """
         found = self.load_dataset()
         shape, classes = found.input_shape, len(found.class_names)
-        if shape != self.input_shape or classes != self.num_classes:
+        has_classes = not found.train.labels.is_floating_point()
+        if shape != self.input_shape or (has_classes and classes != self.num_classes):
             raise AtollError(
                 f"task {self.name!r}: its data {found.name!r} have images of {shape} in {classes} classes, "
                 f"allowed is what its network takes, {self.input_shape} and {self.num_classes}"

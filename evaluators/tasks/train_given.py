@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -9,7 +10,8 @@ from torch import nn
 
 from ...spaces.errors import AtollError
 from ...spaces.networks import initialize
-from ..training.loop import fit, labels_loss
+from ..training.loop import fit
+from ..training.losses import cross_entropy, labels_loss
 from . import TASKS, load_task
 from .given import given_network, save_given, weights_path
 from .task import Task
@@ -44,7 +46,7 @@ def train_given(task: Task, path: Path) -> nn.Module:
         dataset.train.images,
         dataset.train.labels,
         replace(task.training, learning_rate=LEARNING_RATE),
-        objective=labels_loss(LABEL_SMOOTHING),
+        objective=labels_loss(partial(cross_entropy, label_smoothing=LABEL_SMOOTHING)),
         epochs=dict(EPOCHS)[task.name],
         generator=generator,
         on_epoch=lambda epoch, loss: print(f"epoch {epoch}: loss {loss:.4f}", file=sys.stderr),

@@ -17,6 +17,7 @@ from ...spaces.layers.structure import scaling_of
 from ...spaces.technique.context import AfterStep, Batch, Loss
 from .accelerator import arithmetic, loss_scaler, placed, training_device
 from .augmentation import Views
+from .losses import labels_loss
 from .settings import Training
 
 #: A one-cycle rate starts at its peak over this (fastai's default).
@@ -48,24 +49,6 @@ class FitRecord:
     epochs: float
     seconds: float
     final_loss: float
-
-
-def labels_loss(label_smoothing: float = 0.0, class_weights: Tensor | None = None) -> Loss:
-    """Returns the cross-entropy against the labels, with what a task says about them.
-
-    Args:
-        label_smoothing: share of the weight that all classes get alike (Szegedy et al. 2016).
-        class_weights: (K,), what an input of each class counts; one each when None.
-    """
-
-    def loss(model: nn.Module, batch: Batch) -> Tensor:
-        logits = single_head(model(batch.images), "training on labels")
-        weights = None if class_weights is None else class_weights.to(logits.device)
-        return nn.functional.cross_entropy(
-            logits, batch.labels, weight=weights, label_smoothing=label_smoothing
-        )
-
-    return loss
 
 
 def fit(

@@ -3,21 +3,21 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ...spaces.layers.shape import InputShape
+
 if TYPE_CHECKING:
     from torch import nn
 
     from ...spaces.recipes.recipe import Recipe
 
 
-def planned(
-    recipe: "Recipe", network: str, input_shape: tuple[int, int, int], num_classes: int
-) -> "nn.Module":
+def planned(recipe: "Recipe", network: str, input_shape: InputShape, num_classes: int) -> "nn.Module":
     """Returns the planned network; it can be priced, never trained.
 
     Args:
         recipe: legal (`spaces.recipes.order.check_order`).
         network: name in the zoo.
-        input_shape: (channels, height, width).
+        input_shape: of one input, without the batch.
         num_classes: at least 2.
 
     Raises:
@@ -28,7 +28,7 @@ def planned(
 
 
 def planned_steps(
-    recipe: "Recipe", network: str, input_shape: tuple[int, int, int], num_classes: int
+    recipe: "Recipe", network: str, input_shape: InputShape, num_classes: int
 ) -> "Iterator[nn.Module]":
     """Yields the network of the zoo, then what each step of a recipe makes of it; see `planned`."""
     import torch

@@ -10,6 +10,7 @@ from ...hw_models.formulas.cost_model import QUANTITIES
 from ...hw_models.formulas.prediction import Prediction
 from ...hw_models.tables.flop_count import FlopCount
 from ...spaces.errors import AtollError
+from ...spaces.layers.shape import InputShape
 from ...spaces.recipes.recipe import Recipe
 from ..study.study import DEFAULT_DEVICE
 from .default_store import Place, store_at
@@ -62,7 +63,7 @@ def predict(
     what: Recipe | Path | str,
     *,
     network: str | None = None,
-    input_shape: tuple[int, int, int] | None = None,
+    input_shape: InputShape | None = None,
     classes: int | None = None,
     device: Device | str = DEFAULT_DEVICE,
     setup: str | None = None,

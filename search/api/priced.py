@@ -13,6 +13,7 @@ from ...hw_models.tables.layer_table import LayerTable
 from ...hw_models.tables.network_table import layer_table
 from ...hw_models.tables.planned import planned_steps
 from ...spaces.errors import AtollError
+from ...spaces.layers.shape import InputShape
 from ...spaces.layers.structure import input_shape_of
 from ...spaces.layers.structure import structure as describe
 from ...spaces.networks import SURROGATES
@@ -68,7 +69,7 @@ def priced_trial(store: Store, study: str | None, trial: str) -> Priced:
     return _priced(f"{recipe} of {stored.name}", recipe, structures, input_shape_of(structures[0]))
 
 
-def priced_recipe(recipe: Recipe, network: str, shape: tuple[int, int, int], classes: int) -> Priced:
+def priced_recipe(recipe: Recipe, network: str, shape: InputShape, classes: int) -> Priced:
     """Returns a recipe on a network of the zoo.
 
     Args:
@@ -90,7 +91,7 @@ def priced_recipe(recipe: Recipe, network: str, shape: tuple[int, int, int], cla
     return replace(priced, table=replace(priced.table, surrogate=True), notes=(*priced.notes, note))
 
 
-def _priced(title: str, recipe: Recipe, structures: list[nn.Module], shape: tuple[int, int, int]) -> Priced:
+def _priced(title: str, recipe: Recipe, structures: list[nn.Module], shape: InputShape) -> Priced:
     """Prices the last of the structures that a recipe's steps leave, the uncompressed network first."""
 
     notes = [f"{step} is a lower bound" for step in recipe if not step.plan_is_exact]

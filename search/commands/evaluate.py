@@ -10,24 +10,16 @@ from ..terminal.said import say
 from ..terminal.store_option import DEFAULT_STORE, StoreOption
 from ..terminal.tables import Column, FormatOption, print_record
 
-COLUMNS = (
-    Column("study"),
-    Column("trial"),
-    Column("recipe"),
-    *(
-        Column.exact(FIGURE[name])
-        for name in (
-            "quality",
-            "quality_drop",
-            "model_bytes",
-            "compression_ratio",
-            "payload_bytes",
-            "macs",
-            "latency_ms",
-            "peak_memory_bytes",
-            "seconds",
-        )
-    ),
+_FIGURES = (
+    "quality",
+    "quality_drop",
+    "model_bytes",
+    "compression_ratio",
+    "payload_bytes",
+    "macs",
+    "latency_ms",
+    "peak_memory_bytes",
+    "seconds",
 )
 
 
@@ -62,7 +54,15 @@ def evaluate(
     advise("the steps that were trained are kept: go on with the same command")
     found: dict[str, Any] = {}
     run_here(chosen, place, lambda campaign: found.update(evaluate_single(campaign, wanted, say)))
-    print_record(found, COLUMNS, format)
+    print_record(found, _columns(found), format)
+
+
+def _columns(found: dict[str, Any]) -> list[Column]:
+    from ...evaluators.ranking.quality_terms import QualityTerms
+
+    terms = QualityTerms.of(found)
+    figures = [Column.exact(terms.figure(FIGURE[name])) for name in _FIGURES]
+    return [Column("study"), Column("trial"), Column("recipe"), *figures]
 
 
 def _study(store: Any, name: str | None, task: str, seed: int | None, epochs: float | None) -> Any:

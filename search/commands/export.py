@@ -43,6 +43,7 @@ def export(
     format: FormatOption = "table",
 ) -> None:
     """Export a trial as a verified LiteRT file with its weights, recipe and model card."""
+    from ...evaluators.ranking.quality_terms import QualityTerms
     from ..api.exports import export as export_one
 
     exported = export_one(
@@ -56,7 +57,7 @@ def export(
         also=[*(also or ()), *["pack"] * pack, *["c_array"] * c_array],
     )
     card, folder = exported.card, exported.folder
-    report = card["artifact"]
+    report, terms = card["artifact"], QualityTerms.of(card["metrics"])
     figures = {
         "folder": str(folder),
         "recipe": card["recipe"],
@@ -86,7 +87,7 @@ def export(
         *(Column.exact(file, f"{form['form']}_bytes") for form in card["deliveries"]),
         Column.exact(FIGURE["compression_ratio"].measured),
         *(
-            Column.exact(FIGURE["quality"], name, card["metrics"]["quality_name"])
+            Column.exact(terms.figure(FIGURE["quality"]), name, terms.stored_heading)
             for name in ("quality", "quality_of_network", "quality_of_baseline")
         ),
         Column.exact(FIGURE["agreement"]),

@@ -12,6 +12,7 @@ from ..terminal.tables import Column, FormatOption, print_table
 
 if TYPE_CHECKING:
     from ...evaluators.ranking.figure import Figure
+    from ...evaluators.ranking.quality_terms import QualityTerms
     from ..store.stored_study import StoredStudy
 
 Row = dict[str, Any]
@@ -124,13 +125,15 @@ def _notes(study: "StoredStudy", trials: Sequence[Row], rows: Sequence[Row], all
 
 def _columns(rows: Sequence[Row], baseline: Row, all: bool, format: str) -> list[Column]:
     """Returns the columns; csv and json have more of them than a screen has room for."""
-    quality = baseline.get("quality_name") or "share"
+    from ...evaluators.ranking.quality_terms import QualityTerms
+
+    terms = QualityTerms.of(baseline)
     columns = [
         Column("rank"),
         Column("score", f"1 to {len(rows)}", spec=".2f"),
         Column("trial"),
         Column("n", "seeds"),
-        *(column for name in _FIGURES for column in _with_ends(FIGURE[name], quality)),
+        *(column for name in _FIGURES for column in _with_ends(FIGURE[name], terms)),
         Column("recipe"),
     ]
     columns += [Column("meets"), Column("misses")] if all else []
@@ -148,8 +151,8 @@ def _columns(rows: Sequence[Row], baseline: Row, all: bool, format: str) -> list
     ]
 
 
-def _with_ends(figure: "Figure", quality: str) -> list[Column]:
+def _with_ends(figure: "Figure", terms: "QualityTerms") -> list[Column]:
     """Returns a figure's column and those of the ends of its interval, which csv and json have."""
     ends = figure.ends if figure.of_device else ()
-    unit = figure.exact.unit or quality
-    return [Column.brief(figure, unit), *(Column.exact(figure, end) for end in ends)]
+    unit = figure.exact.unit or terms.stored_heading
+    return [Column.brief(terms.figure(figure), unit), *(Column.exact(figure, end) for end in ends)]

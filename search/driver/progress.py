@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -11,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ...evaluators.ranking.figures import FIGURE
+from ...evaluators.ranking.quality_terms import QualityTerms
 from ...spaces.outside.shown import shown
 from ...spaces.recipes.recipe import Recipe
 from ..study.reference import reference_recipes
@@ -32,7 +34,7 @@ class Snapshot:
         doing: what everything else waits for now; None where trials run as they come.
         feasible: finished compressed trials that meet the constraints.
         reference_left: recipes of the reference set that are not over; without them nothing is ranked.
-        best: recipe of the best feasible trial, with its objective, ratio and quality.
+        best: recipe of the best feasible trial, with its objective, ratio, and quality in words.
         seconds_left: until the first limit, as far as it can be told.
     """
 
@@ -48,7 +50,7 @@ class Snapshot:
     best: str | None
     best_objective: float | None
     best_ratio: float | None
-    best_quality: float | None
+    best_quality: str | None
     elapsed_s: float
     seconds_left: float | None
 
@@ -71,7 +73,7 @@ class Snapshot:
             ratio = "" if self.best_ratio is None else f", {_smaller(self.best_ratio)}"
             best = (
                 f"{self.best} (objective {self.best_objective:.3f}{ratio}, "
-                f"validation quality {FIGURE['quality'].said(self.best_quality or 0.0)})"
+                f"validation quality {self.best_quality})"
             )
         doing = f"{self.doing}; " if self.doing else ""
         return f"{_clock(self.elapsed_s)} {doing}{counts}{left}; best: {best}"
@@ -96,7 +98,7 @@ def snapshot(campaign: Campaign, workers: int) -> Snapshot:
         best=None if best is None else str(best.recipe),
         best_objective=None if best is None else best.objective,
         best_ratio=ratio,
-        best_quality=None if best is None or best.metrics is None else best.metrics["quality"],
+        best_quality=None if best is None or best.metrics is None else _quality(best.metrics),
         elapsed_s=campaign.elapsed_s,
         seconds_left=_seconds_left(campaign, workers),
     )
@@ -196,8 +198,8 @@ class Progress:
     def _tell(self, trial: Trial) -> None:
         if trial.status == "finished" and trial.metrics is not None:
             found = trial.metrics | {"seconds": trial.seconds or 0.0}
-            said = [FIGURE[name].said(found[name]) for name in ("quality", "model_bytes", "seconds")]
-            what = f"quality {', '.join(said)}"
+            said = [FIGURE[name].said(found[name]) for name in ("model_bytes", "seconds")]
+            what = f"quality {', '.join([_quality(found), *said])}"
         else:
             what = f"{trial.status}: {trial.reason}"
         self._say(f"{trial.name} {trial.recipe}: {what}")
@@ -218,6 +220,10 @@ class Progress:
 def _smaller(ratio: float) -> str:
     figure = FIGURE["compression_ratio"]
     return f"{figure.brief.text(ratio)}{figure.brief.unit} {figure.title} ({figure.kind})"
+
+
+def _quality(metrics: Mapping[str, Any]) -> str:
+    return QualityTerms.of(metrics).figure(FIGURE["quality"]).said(metrics["quality"])
 
 
 def _clock(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.steps.work import Evaluator
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
@@ -33,7 +34,7 @@ def evaluate_single(
         "trial": trial.name,
         "recipe": str(trial.recipe),
         "seconds": trial.seconds,
-        "quality_drop": baseline["quality"] - trial.metrics["quality"],
+        "quality_drop": QualityTerms.of(baseline).drop(baseline["quality"], trial.metrics["quality"]),
         "compression_ratio": baseline["model_bytes"] / trial.metrics["model_bytes"],
     }
 

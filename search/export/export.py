@@ -21,6 +21,7 @@ from ...evaluators.host.figures import host_figures
 from ...evaluators.litert.silent_float import silent_floats
 from ...evaluators.measuring.artifact import artifact_bytes
 from ...evaluators.measuring.artifact_report import file_quality, report_artifact
+from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.steps.evaluate import pipeline_for
 from ...evaluators.steps.pipeline import Pipeline
 from ...evaluators.tasks.task import Task
@@ -104,7 +105,7 @@ def export_trial(
         card = make_card(store, study, trial, pipeline, result, report, about)
         source = source_of(card, result.network, content, pipeline.task)
         deliveries = deliver(also, folder, source)
-        picture = draw_waterfall(card.waterfall, card.metrics["quality_name"], card.device)
+        picture = draw_waterfall(card.waterfall, QualityTerms.of(card.metrics), card.device)
         (folder / WATERFALL).write_bytes(picture)
         beside = [name for delivery in deliveries for name in (delivery.file, *delivery.beside)]
         files = file_digests(folder, (ARTIFACT, TENSORS, RECIPE, WATERFALL, *beside))

@@ -11,8 +11,9 @@ from typing import Any
 
 import pyarrow.parquet as parquet
 
-from ...evaluators.ranking.figure import PERCENT, Figure, Form
+from ...evaluators.ranking.figure import Figure
 from ...evaluators.ranking.figures import FIGURE
+from ...evaluators.ranking.quality_terms import QualityTerms
 from ...spaces.errors import AtollError
 from ...spaces.machine.resources import cores
 from ...spaces.outside.shown import markdown, markdown_code
@@ -21,15 +22,15 @@ from ..store.store import Store
 from ..store.stored_study import StoredStudy
 from ..terminal.amounts import duration
 
-#: figures of the leaderboard that a report shows, and how where not as any table of many does
-_SHOWN: tuple[tuple[Figure, Form | None], ...] = (
-    (FIGURE["quality"], PERCENT),
-    (FIGURE["model_bytes"], None),
-    (FIGURE["compression_ratio"], None),
-    (FIGURE["macs"], None),
-    (FIGURE["latency_ms"], None),
-    (FIGURE["peak_memory_bytes"], None),
-    (FIGURE["test_quality"], PERCENT),
+#: figures of the leaderboard that a report shows
+_SHOWN: tuple[Figure, ...] = (
+    FIGURE["quality"],
+    FIGURE["model_bytes"],
+    FIGURE["compression_ratio"],
+    FIGURE["macs"],
+    FIGURE["latency_ms"],
+    FIGURE["peak_memory_bytes"],
+    FIGURE["test_quality"],
 )
 _LEFT_OUT = ("metrics", "measured", "proposal_parameters", "node")
 LEGEND = (
@@ -76,18 +77,19 @@ def write_report(store: Store, study: StoredStudy, folder: Path, commit: str | N
     return [folder / file for file in ("README.md", "leaderboard.csv", "trials.parquet", "steps.parquet")]
 
 
-def markdown_table(rows: Sequence[Mapping[str, Any]], quality_name: str) -> str:
+def markdown_table(rows: Sequence[Mapping[str, Any]], quality: QualityTerms) -> str:
     """Returns leaderboard rows as a Markdown table with units in its head."""
-    heads = [figure.heading(form) for figure, form in _SHOWN]
-    heads[0] = f"{markdown(quality_name)}, {PERCENT.unit}"
+    heads = [markdown(one.heading(quality.form if one.of_quality else None)) for one in _SHOWN]
+    heads[0] = markdown(quality.heading)
     lines = [f"|  | score | recipe | {' | '.join(heads)} |", "|" + " --- |" * (3 + len(heads))]
-    lines += ["| " + " | ".join(_cells(row)) + " |" for row in rows]
+    lines += ["| " + " | ".join(_cells(row, quality)) + " |" for row in rows]
     return "\n".join(lines)
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
+def _cells(row: Mapping[str, Any], quality: QualityTerms) -> list[str]:
     """Returns rank, score, recipe and the figures of a row."""
-    figures = [(form or figure.brief).text(row.get(figure.name)) for figure, form in _SHOWN]
+    forms = [(one.name, quality.form if one.of_quality else one.brief) for one in _SHOWN]
+    figures = [form.text(row.get(name)) for name, form in forms]
     return [format(row["rank"], "d"), f"{row['score']:.2f}", markdown_code(row["recipe"]), *figures]
 
 
@@ -134,7 +136,7 @@ def _markdown(study: StoredStudy, rows: Sequence[Row], commit: str | None, work:
         + (f" at commit {markdown(commit)}" if commit else "")
         + f", torch {version('torch')}",
     ]
-    quality = rows[0].get("quality_name") or "quality"
+    quality = QualityTerms.of(rows[0])
     return (
         "\n\n".join(
             [

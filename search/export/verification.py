@@ -16,6 +16,7 @@ from ...evaluators.delivery.forms import measure_again
 from ...evaluators.measuring.artifact import artifact_bytes
 from ...evaluators.measuring.artifact_report import report_artifact
 from ...evaluators.measuring.measure import nonzero_parameter_count, payload_bytes
+from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.tasks import load_task
 from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of
@@ -162,7 +163,7 @@ def _check_task(folder: Path, card: Card, about: Mapping[str, Any]) -> None:
 
 def _drawn_anew(card: Card) -> Checked:
     """Draws the waterfall from the card and compares the bytes."""
-    picture = draw_waterfall(card.waterfall, card.metrics["quality_name"], card.device)
+    picture = draw_waterfall(card.waterfall, QualityTerms.of(card.metrics), card.device)
     drawn = Checked.of(f"{WATERFALL} drawn anew from the card", card.files[WATERFALL], _digest(picture))
     if card.versions.get("matplotlib") == versions()["matplotlib"]:
         return drawn

@@ -7,7 +7,8 @@ outside, each metric goes on logarithmically with the slope at the edge:
     score(n) = score(e) + s · (e + ε) · ln((n + ε) / (e + ε))
 
 with e the edge, s the signed slope there, ε the metric's resolution. So the number is finite, continuous and
-strictly monotone in every metric, and 400x beats 200x but cannot buy a lost network.
+strictly monotone in every metric, and 400x beats 200x but cannot buy a lost network. A quality may lie below
+zero (r2 of a network worse than a constant): there ln(1 + n / ε) goes on as its own mirror image.
 """
 
 import math
@@ -17,6 +18,7 @@ from typing import Any, Self
 
 from ...evaluators.ranking.constraints import Figures, figure_of
 from ...evaluators.ranking.figures import FIGURE
+from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.ranking.ranking import OUR_METRICS, R_MIN, check_weights, profile_weights
 from ...spaces.errors import AtollError
 
@@ -24,8 +26,8 @@ VERSION = 1
 # A metric on which the whole reference set agrees has no slope of its own. For costs, a tenth of the common
 # figure is then worth as much as the whole spread would be: THESIS table 6 has 6.96 to 66.44 MFLOP.
 DEFAULT_COST_FACTOR = 10.0
-# For quality, the spread of THESIS table 6: 67.10 to 76.95 %.
-DEFAULT_QUALITY_SPREAD = 0.1
+# For quality, the spread of THESIS table 6, 67.10 to 76.95 %, in resolutions of a share (0.001).
+DEFAULT_QUALITY_SPREAD = 100.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Scale:
     """One metric's frozen scale.
 
     Args:
-        low, high: extremes over the reference set, raw, 0 <= low <= high; equal where it has no spread.
+        low, high: extremes over the reference set, raw, low <= high; equal where it has no spread.
         higher_is_better: direction.
         resolution: ε, > 0, in the metric's unit.
         c: length of the reference set; scores inside the extremes lie in [1, c].
@@ -51,18 +53,24 @@ class Scale:
         if self.high > self.low:
             spread = self.high - self.low
         elif self.higher_is_better:
-            spread = DEFAULT_QUALITY_SPREAD
+            spread = DEFAULT_QUALITY_SPREAD * self.resolution
         else:
-            spread = (self.high + self.resolution) * math.log(DEFAULT_COST_FACTOR)
+            spread = (abs(self.high) + self.resolution) * math.log(DEFAULT_COST_FACTOR)
         return (self.c - R_MIN) / spread * (1 if self.higher_is_better else -1)
 
     def score(self, n: float) -> float:
-        """Returns the score of a raw figure n >= 0: eqs. 11-12 inside the extremes, logarithmic outside."""
+        """Returns the score of a raw figure: eqs. 11-12 inside the extremes, logarithmic outside."""
         edge = min(max(n, self.low), self.high)
         if n == edge:
             return self._inside(n)
-        distance = math.log((n + self.resolution) / (edge + self.resolution))
-        return self._inside(edge) + self.slope * (edge + self.resolution) * distance
+        if min(n, edge) >= 0:
+            distance = math.log((n + self.resolution) / (edge + self.resolution))
+        else:
+            distance = self._mirrored(n) - self._mirrored(edge)
+        return self._inside(edge) + self.slope * (abs(edge) + self.resolution) * distance
+
+    def _mirrored(self, n: float) -> float:
+        return math.copysign(math.log1p(abs(n) / self.resolution), n)
 
     def _inside(self, n: float) -> float:
         if self.high == self.low:
@@ -99,8 +107,8 @@ class Objective:
             profile: a weight profile of THESIS table 4, or own weights by role.
 
         Raises:
-            AtollError: unknown profile or role, fewer than two members, a figure that is missing, negative
-                or not finite.
+            AtollError: unknown profile or role, fewer than two members, a figure that is missing, not finite,
+                or negative but for quality.
         """
         c = len(reference)
         if c < 2:
@@ -108,8 +116,10 @@ class Objective:
         by_role = profile_weights(profile)
         check_weights(by_role)
         weights = {metric: by_role[role] for role, metric in OUR_METRICS.items() if by_role[role] > 0}
+        terms = QualityTerms.of(reference[0])
         scales = {
-            metric: _frozen(metric, [_raw(member, metric) for member in reference]) for metric in weights
+            metric: _frozen(metric, [_raw(member, metric) for member in reference], terms)
+            for metric in weights
         }
         name = profile if isinstance(profile, str) else "own"
         unranked = cls(name, weights, scales, lowest_reference=-math.inf)
@@ -119,7 +129,8 @@ class Objective:
         """Returns the weighted score average (eqs. 15-16) of a candidate.
 
         Raises:
-            AtollError: a figure that is missing, negative or not finite; the message names the metric.
+            AtollError: a figure that is missing, not finite, or negative but for quality; the message names
+                the metric.
         """
         scores = self.scores(metrics)
         return sum(self.weights[name] * scores[name] for name in scores) / sum(self.weights.values())
@@ -152,16 +163,19 @@ class Objective:
             raise AtollError(f"the stored objective is incomplete: {error}") from error
 
 
-def _frozen(metric: str, figures: Sequence[float]) -> Scale:
-    figure = FIGURE[metric]
+def _frozen(metric: str, figures: Sequence[float], terms: QualityTerms) -> Scale:
+    figure = terms.figure(FIGURE[metric])
     low, high = min(figures), max(figures)
-    if high - low < figure.resolution:  # less than the metric can tell is no spread
+    resolution = figure.resolution
+    if figure.of_quality:
+        resolution = terms.resolution(high if figure.higher_is_better else low)
+    if high - low < resolution:  # less than the metric can tell is no spread
         low = high = high if figure.higher_is_better else low
-    return Scale(low, high, figure.higher_is_better, figure.resolution, c=len(figures))
+    return Scale(low, high, figure.higher_is_better, resolution, c=len(figures))
 
 
 def _raw(metrics: Figures, metric: str) -> float:
     figure = figure_of(metrics, metric)
-    if figure < 0:
+    if figure < 0 and not FIGURE[metric].of_quality:
         raise AtollError(f"{metric} is {figure}: the objective needs figures >= 0")
     return figure

@@ -4,7 +4,8 @@
 -- people query. Scores are never stored: the leaderboard recomputes them from these figures.
 --
 -- Units: *_bytes bytes, *_ms milliseconds, seconds seconds, macs multiply-accumulates a sample, quality in the
--- task's own metric (accuracy: 0 to 1). Figures whose name ends in `_measured` were read off the exported file;
+-- task's own metric, as its user knows it: quality_name, quality_unit and quality_higher_is_better say how to read
+-- it (accuracy: a share, 0 to 1, more is better). Figures whose name ends in `_measured` were read off the exported file;
 -- latency_ms, peak_memory_bytes and model_bytes are predicted, with `_low` and `_high` the ends of their
 -- interval; packed_bytes is counted on the file written from the trained network; quality, payload_bytes, macs
 -- and parameters are measured on that network.
@@ -52,6 +53,8 @@ CREATE TABLE trial_rows (
     violation JSON,                         -- by how much each constraint is broken
     quality DOUBLE,                         -- on the validation split
     quality_name VARCHAR,                   -- what the task calls it
+    quality_unit VARCHAR,                   -- of the quality; % of a share, which is 0 to 1 here; null in old rows
+    quality_higher_is_better BOOLEAN,       -- its direction; null in old rows, where more is better
     payload_bytes BIGINT,                   -- what must be stored, exactly
     model_bytes BIGINT,                     -- the artifact, predicted
     model_bytes_low BIGINT,

@@ -23,7 +23,7 @@ SELECT
     t.edge_tpu_mappable, t.train_epochs, t.train_seconds,
     t.model_bytes_low, t.model_bytes_high, t.latency_ms_low, t.latency_ms_high,
     t.peak_memory_bytes_low, t.peak_memory_bytes_high,
-    t.quality_name, t.latency_status, t.peak_memory_status,
+    t.quality_name, t.quality_unit, t.quality_higher_is_better, t.latency_status, t.peak_memory_status,
     t.model_bytes_measured, t.packed_bytes_measured, t.peak_memory_bytes_measured, t.latency_host_ms_measured,
     t.latency_host_ms, t.latency_host_ms_low, t.latency_host_ms_high, t.latency_host_status,
     t.peak_memory_host_bytes_measured, t.peak_memory_host_bytes, t.peak_memory_host_bytes_low,

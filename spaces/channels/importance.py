@@ -75,5 +75,5 @@ def _scale(norm: Norm) -> Tensor:
 
 def _by_saliency(network: nn.Module, groups: Sequence[ChannelGroup], context: Context) -> Scorer:
     makers = [path for group in groups for path in group.makers]
-    found = channel_saliency(network, makers, *context.examples(IMAGES))
+    found = channel_saliency(network, makers, *context.examples(IMAGES), context.criterion)
     return lambda group: torch.stack([relative(found[path]) for path in group.makers]).sum(dim=0)

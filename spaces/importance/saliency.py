@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ..graph.heads import matched_targets, single_head
 from ..layers.factor import Factor
 from ..layers.layer import Layer
+from ..technique.context import Criterion
 from .gates import gated
 
 #: labelled images that saliency is measured on (own choice: "a few hundred"; Molchanov et al. 2017 use a few
@@ -22,7 +22,7 @@ BATCH = 64
 
 
 def channel_saliency(
-    network: nn.Module, paths: list[str], images: Tensor, labels: Tensor
+    network: nn.Module, paths: list[str], images: Tensor, labels: Tensor, criterion: Criterion
 ) -> dict[str, Tensor]:
     """Returns [C] by layer: the mean over images of |sum over positions of gradient x activation|.
 
@@ -31,24 +31,26 @@ def channel_saliency(
 
     Args:
         network: left in evaluation mode.
-        paths: layers whose outputs are [B, C] or [B, C, H, W].
-        images, labels: [N, C, H, W] and [N] (classes, or float targets of a regression).
-
-    Raises:
-        AtollError: the network has several heads, and labels say nothing about each.
+        paths: layers whose outputs are [B, C] or [B, C, ...].
+        images, labels: [N, ...] both.
+        criterion: the loss, a mean over images.
     """
     sizes = {path: _layer(network, path).outputs for path in paths}
     total = {path: torch.zeros(size) for path, size in sizes.items()}
     network.eval()
     for x, y in zip(images.split(BATCH), labels.split(BATCH), strict=True):
         gates = {path: torch.ones(len(x), size, requires_grad=True) for path, size in sizes.items()}
-        for path, gradient in _gate_gradients(network, gates, x, y).items():
+        for path, gradient in _gate_gradients(network, gates, x, y, criterion).items():
             total[path] += gradient.abs().sum(dim=0)
     return {path: found / len(images) for path, found in total.items()}
 
 
 def weight_saliency(
-    network: nn.Module, factors: Mapping[str, Factor], images: Tensor, labels: Tensor
+    network: nn.Module,
+    factors: Mapping[str, Factor],
+    images: Tensor,
+    labels: Tensor,
+    criterion: Criterion,
 ) -> dict[str, Tensor]:
     """Returns |gradient x weight| of every weight by factor, the gradient being that of the mean loss.
 
@@ -58,33 +60,26 @@ def weight_saliency(
     Args:
         network: left in evaluation mode.
         factors: of the network, by dotted name.
-        images, labels: [N, C, H, W] and [N] (classes, or float targets of a regression).
-
-    Raises:
-        AtollError: the network has several heads, and labels say nothing about each.
+        images, labels: [N, ...] both.
+        criterion: the loss, a mean over images.
     """
     total = {name: torch.zeros(factor.shape) for name, factor in factors.items()}
     network.eval()
     for x, y in zip(images.split(BATCH), labels.split(BATCH), strict=True):
         gates = {name: torch.ones(factor.shape, requires_grad=True) for name, factor in factors.items()}
-        for name, gradient in _gate_gradients(network, gates, x, y).items():
+        for name, gradient in _gate_gradients(network, gates, x, y, criterion).items():
             total[name] += gradient
     return {name: (found / len(images)).abs() for name, found in total.items()}
 
 
 def _gate_gradients(
-    network: nn.Module, gates: dict[str, Tensor], images: Tensor, labels: Tensor
+    network: nn.Module, gates: dict[str, Tensor], images: Tensor, labels: Tensor, criterion: Criterion
 ) -> dict[str, Tensor]:
     """Returns the gradient of the loss, summed over images, with respect to every gate that plays a part."""
     if not gates:
         return {}
     with gated(network, gates):
-        outputs = single_head(network(images), "first-order saliency")
-    if labels.is_floating_point():
-        targets = matched_targets(outputs, labels, "first-order saliency")
-        loss = nn.functional.mse_loss(outputs, targets, reduction="sum")
-    else:
-        loss = nn.functional.cross_entropy(outputs, labels, reduction="sum")
+        loss = criterion(network(images), labels) * len(images)
     gradients = torch.autograd.grad(loss, list(gates.values()), allow_unused=True)
     found = zip(gates, gradients, strict=True)
     return {path: gradient for path, gradient in found if gradient is not None}

@@ -27,7 +27,7 @@ def weight_scores(
     if criterion == "random":
         return {name: _random(factor, context.generator) for name, factor in factors.items()}
     if criterion == "taylor":
-        return weight_saliency(network, factors, *context.examples(IMAGES))
+        return weight_saliency(network, factors, *context.examples(IMAGES), context.criterion)
     return {name: magnitude(factor) for name, factor in factors.items()}
 
 

@@ -1,5 +1,7 @@
 """Distillation losses: what a network is told to copy of another one's response, features and relations."""
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -13,17 +15,28 @@ LEAST_DISTANCE = 1e-6
 
 
 def response_loss(
-    student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, alpha: float
+    student: Tensor,
+    teacher: Tensor,
+    labels: Tensor,
+    temperature: float,
+    alpha: float,
+    criterion: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
 ) -> Tensor:
     """Returns alpha H(y, p_s) + (1 - alpha) T^2 H(p_t^T, p_s^T) averaged over the batch (THESIS eq. 5).
 
+    Where labels are numbers there are no probabilities to soften: the second term is then the mean squared
+    difference of the outputs (Ba & Caruana 2014, eq. 1).
+
     Args:
-        student, teacher: logits [B, K].
-        labels: [B].
+        student, teacher: logits [B, K, ...] of classes, or numbers [B, ...].
+        labels: [B, ...], classes or numbers.
         temperature: T > 0; the second term carries Hinton's factor T^2, so that its gradient does not fade.
         alpha: weight of the labels, 0 to 1; beta = 1 - alpha.
+        criterion: the loss against labels, in place of H(y, p_s).
     """
-    hard = F.cross_entropy(student, labels)
+    hard = criterion(student, labels)
+    if labels.is_floating_point():
+        return alpha * hard + (1 - alpha) * F.mse_loss(student, teacher)
     soft = F.cross_entropy(student / temperature, F.softmax(teacher / temperature, dim=1))
     return alpha * hard + (1 - alpha) * temperature**2 * soft
 

@@ -16,14 +16,15 @@ from .layer import Layer
 from .norm import Norm
 from .program import ValueGrids
 from .scaling import PIXELS, Scaling
+from .shape import InputShape
 from .transposed_conv import TransposedConv
 from .tt_dense import TTDense
 
 LAYERS: tuple[type[Layer], ...] = (Dense, Conv, TTDense, ConvChain, TransposedConv)
 
 
-def input_shape_of(network: nn.Module) -> tuple[int, int, int]:
-    """Returns the (channels, height, width) that an adopted network takes.
+def input_shape_of(network: nn.Module) -> InputShape:
+    """Returns the shape of one input that an adopted network takes.
 
     Raises:
         AtollError: for a network that was not adopted.

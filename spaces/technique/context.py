@@ -5,10 +5,12 @@ A Protocol: the evaluators implement it, tests bring small ones of their own.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from ..layers.shape import InputShape
 
 
 @dataclass(frozen=True)
@@ -16,9 +18,9 @@ class Batch:
     """One batch of training images, augmented.
 
     Args:
-        images: float32 [B, C, H, W], as the network takes them.
-        labels: [B], int64 classes (or float targets [B, ...] of a regression task).
-        teacher_logits: asks the teacher for its logits [B, K] on these very images; raises an AtollError
+        images: float32 [B, ...], as the network takes them.
+        labels: [B, ...], int64 classes or float targets of a regression.
+        teacher_logits: asks the teacher for its outputs [B, ...] on these very images; raises an AtollError
             where there is no teacher.
     """
 
@@ -27,6 +29,8 @@ class Batch:
     teacher_logits: Callable[[], Tensor]
 
 
+#: (what a network returned, the labels of the same samples) -> scalar: the task's own loss, a mean over them
+Criterion = Callable[[Any, Tensor], Tensor]
 #: (network in training mode, batch) -> scalar loss that is minimised
 Loss = Callable[[nn.Module, Batch], Tensor]
 #: told the share of this training that is done, in (0, 1], after every optimiser step
@@ -37,22 +41,24 @@ class Context(Protocol):
     """The world as a technique sees it while it is applied."""
 
     generator: torch.Generator
-    #: (channels, height, width) of the network's input
-    input_shape: tuple[int, int, int]
+    #: of one of the network's inputs
+    input_shape: InputShape
     num_classes: int
+    #: what the task minimises of outputs against labels
+    criterion: Criterion
     #: the baseline in evaluation mode, never to be changed; None where there is none
     teacher: nn.Module | None
     #: epochs over the training split that this step may still spend
     epochs_left: float
 
     def images(self, count: int) -> Tensor:
-        """Returns up to `count` training images as the network takes them, float32 [N, C, H, W].
+        """Returns up to `count` training images as the network takes them, float32 [N, ...].
 
         Always the same ones; no labels.
         """
 
     def examples(self, count: int) -> tuple[Tensor, Tensor]:
-        """Returns the same images with their labels: [N, C, H, W] and [N]."""
+        """Returns the same images with their labels: [N, ...] both."""
 
     def bigger_teacher(self) -> nn.Module:
         """Returns a trained network twice as wide as the baseline, in evaluation mode, never to be changed.
@@ -78,7 +84,7 @@ class Context(Protocol):
         Args:
             model: the network; constraints on its weights hold by construction.
             epochs: what is spent, at most `epochs_left`: passes of one network over the training split.
-            objective: cross-entropy against the labels by default.
+            objective: the task's criterion against the labels by default.
             after_step: called after every optimiser step.
             networks: how many networks the model holds that the objective runs each: so many times fewer
                 passes are made.

@@ -17,7 +17,7 @@ from ..kernels.distillation import feature_loss, relation_loss, response_loss
 from ..layers.statistics import BATCH, reestimate
 from ..layers.structure import input_shape_of, scaling_of, to_meta
 from ..networks import NETWORKS, build_network
-from ..technique.context import Batch, Context
+from ..technique.context import Batch, Context, Criterion
 from ..technique.domains import Choice, Float
 from ..technique.technique import Decisions, Technique, setting
 
@@ -43,7 +43,8 @@ class Distill(Technique):
     """Fine-tunes against another network's answers, or lets a compact student take over.
 
     L = alpha H(y, p_s) + (1 - alpha) T^2 H(p_t^T, p_s^T) (THESIS eq. 5 with beta = 1 - alpha; the factor T^2
-    is Hinton's, without it the second term would fade as 1/T^2) is the loss of `kind=response`. `feature`
+    is Hinton's, without it the second term would fade as 1/T^2) is the loss of `kind=response`; H(y, p_s) is
+    the task's own loss, and where outputs are numbers their squared difference is the second term. `feature`
     adds `weight` times how much the layers of the same names differ in where they look, averaged over them
     (attention transfer), `relation` adds `weight` times how much the distances between a batch's logits and
     the angles that they make differ; `alpha=1` leaves these papers' losses alone.
@@ -108,9 +109,10 @@ class Distill(Technique):
             notes["training_losses"] = losses
         else:
             asked = self._asked(teacher, layers)
+            criterion = context.criterion
             context.fit(
                 learner,
-                objective=lambda network, batch: self._loss(network, asked, layers, batch),
+                objective=lambda network, batch: self._loss(network, asked, layers, batch, criterion),
                 beside=(teacher,),
             )
         return learner, {"structure": {}, "left_alone": {}, "cut_from_given_network": cut, **notes}
@@ -181,18 +183,21 @@ class Distill(Technique):
             )
         return layers, {"compared": layers, "not_compared": others}
 
-    def _loss(self, network: nn.Module, asked: Asked, layers: list[str], batch: Batch) -> Tensor:
+    def _loss(
+        self, network: nn.Module, asked: Asked, layers: list[str], batch: Batch, criterion: Criterion
+    ) -> Tensor:
         taught = asked(batch)
-        return self._distance(Answers(*with_features(network, layers, batch.images)), taught, batch.labels)
+        learnt = Answers(*with_features(network, layers, batch.images))
+        return self._distance(learnt, taught, batch.labels, criterion)
 
-    def _distance(self, learnt: Answers, taught: Answers, labels: Tensor) -> Tensor:
+    def _distance(self, learnt: Answers, taught: Answers, labels: Tensor, criterion: Criterion) -> Tensor:
         """Returns the loss of one network's answers against another's, which get no gradient."""
-        loss = response_loss(learnt.logits, taught.logits, labels, self.temperature, self.alpha)
+        loss = response_loss(learnt.logits, taught.logits, labels, self.temperature, self.alpha, criterion)
         if self.kind == "feature":
             losses = [feature_loss(learnt.features[name], taught.features[name]) for name in learnt.features]
             loss = loss + self.weight * torch.stack(losses).mean()
         elif self.kind == "relation":
-            loss = loss + self.weight * relation_loss(learnt.logits, taught.logits)
+            loss = loss + self.weight * relation_loss(learnt.logits.flatten(1), taught.logits.flatten(1))
         return loss
 
     # Mutual learning --------------------------------------------------------------------------------
@@ -208,9 +213,9 @@ class Distill(Technique):
         def objective(both: nn.Module, batch: Batch) -> Tensor:
             answers = [Answers(*with_features(one, layers, batch.images)) for one in both.children()]
             first, second = answers
-            return self._distance(first, _detached(second), batch.labels) + self._distance(
-                second, _detached(first), batch.labels
-            )
+            pairs = ((first, _detached(second)), (second, _detached(first)))
+            one, other = (self._distance(*pair, batch.labels, context.criterion) for pair in pairs)
+            return one + other
 
         both = nn.ModuleList([learner, _perturbed(learner, context.generator)])
         context.fit(both, objective=objective, networks=2)
@@ -236,11 +241,11 @@ def _perturbed(network: nn.Module, generator: torch.Generator) -> nn.Module:
 
 @torch.no_grad()
 def _training_loss(network: nn.Module, context: Context) -> float:
-    """Returns the mean cross-entropy over training images, in evaluation."""
+    """Returns the task's loss over training images, in evaluation."""
     images, labels = context.examples(IMAGES)
     network.eval()
     logits = torch.cat([network(part) for part in images.split(BATCH)])
-    return float(nn.functional.cross_entropy(logits, labels))
+    return float(context.criterion(logits, labels))
 
 
 def _outputs(model: nn.Module) -> int:

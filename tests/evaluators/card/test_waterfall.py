@@ -10,6 +10,7 @@ import pytest
 from atoll.evaluators.card.bundle import save_bundle
 from atoll.evaluators.card.waterfall import card_devices, counts, fit_digest, predictions, prices, waterfall
 from atoll.evaluators.card.waterfall_figure import draw_waterfall
+from atoll.evaluators.ranking.quality_terms import QualityTerms
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.pipeline_result import PipelineResult
 from atoll.evaluators.steps.settings import Settings
@@ -104,21 +105,22 @@ def test_the_same_rows_give_the_same_picture(
     """Whatever the user's own settings are, and whatever the time."""
     import matplotlib
 
-    first = draw_waterfall(rows, "accuracy", DEVICE)
+    first = draw_waterfall(rows, QualityTerms("accuracy"), DEVICE)
     monkeypatch.setitem(matplotlib.rcParams, "font.size", 30.0)
-    assert draw_waterfall(rows, "accuracy", DEVICE) == first
+    assert draw_waterfall(rows, QualityTerms("accuracy"), DEVICE) == first
     assert matplotlib.rcParams["font.size"] == 30.0
     assert re.search(rb"\d{4}-\d\d-\d\d", first) is None
 
 
 def test_another_figure_gives_another_picture(rows: list[dict[str, Any]]) -> None:
     other = [*rows[:-1], {**rows[-1], "quality": rows[-1]["quality"] + 0.01}]
-    assert draw_waterfall(other, "accuracy", DEVICE) != draw_waterfall(rows, "accuracy", DEVICE)
+    terms = QualityTerms("accuracy")
+    assert draw_waterfall(other, terms, DEVICE) != draw_waterfall(rows, terms, DEVICE)
 
 
 def test_the_picture_writes_every_number(rows: list[dict[str, Any]]) -> None:
     """Texts are drawn as shapes, with the text itself in a comment."""
-    written = re.findall(r"<!-- (.*?) -->", draw_waterfall(rows, "accuracy", DEVICE).decode())
+    written = re.findall(r"<!-- (.*?) -->", draw_waterfall(rows, QualityTerms("accuracy"), DEVICE).decode())
     for row in rows:
         assert f"{row['model_bytes'] / 1000:,.1f}" in written
         assert f"{row['macs'] / 1e6:,.2f}" in written

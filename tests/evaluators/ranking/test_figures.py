@@ -8,7 +8,7 @@ from atoll.evaluators.ranking.figures import FIGURE, FIGURES, METRICS
 from atoll.evaluators.ranking.leaderboard import leaderboard
 from atoll.evaluators.ranking.metrics import Metrics
 
-TEXTS = {"quality_name"}
+BESIDE = {"quality_name", "quality_unit", "quality_higher_is_better"}
 # How a name ends, and the unit that says so; everything else is a share, a count or the task's own quality.
 ENDINGS = {"_ms": "ms", "_bytes": "B", "seconds": "s", "_epochs": "epochs", "macs": "MAC", "_ratio": "x"}
 # The units in which people may read a figure that is kept in one.
@@ -26,7 +26,7 @@ def test_every_name_stands_once() -> None:
 
 def test_every_field_of_the_metrics_belongs_to_a_figure_and_every_metric_has_its_fields() -> None:
     columns = {name for figure in METRICS for name in figure.columns}
-    names = {field.name for field in fields(Metrics)} - TEXTS
+    names = {field.name for field in fields(Metrics)} - BESIDE
     assert names - columns == set(), "fields without a row in FIGURES"
     assert columns - names == set(), "rows in FIGURES without their fields in Metrics"
 

@@ -43,6 +43,8 @@ def test_every_metric_is_a_field_and_every_number_a_metric():
     rest = names - known
     assert {name.removesuffix("_low").removesuffix("_high") for name in rest} - known == {
         "quality_name",
+        "quality_unit",
+        "quality_higher_is_better",
         "latency_status",
         "peak_memory_status",
     }

@@ -8,7 +8,7 @@ from atoll.evaluators.steps.context import TrainingContext
 from atoll.evaluators.tasks.given import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.augmentation import VIEWS
-from atoll.evaluators.training.loop import labels_loss
+from atoll.evaluators.training.losses import labels_loss
 from atoll.evaluators.training.prediction import predict_logits
 from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.scaling import PIXELS

@@ -12,9 +12,9 @@ from atoll.evaluators.training.loop import (
     FitRecord,
     TrainingDiverged,
     fit,
-    labels_loss,
     learning_rate_share,
 )
+from atoll.evaluators.training.losses import labels_loss
 from atoll.evaluators.training.prediction import predict_logits, predict_views
 from atoll.evaluators.training.settings import Training
 from atoll.spaces.errors import AtollError

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 from atoll.evaluators.steps.context import class_weights
-from atoll.evaluators.training.loop import fit, labels_loss, learning_rate_share
+from atoll.evaluators.training.loop import fit, learning_rate_share
+from atoll.evaluators.training.losses import labels_loss
 from atoll.evaluators.training.patience import Patience
 from atoll.evaluators.training.settings import Training
 from atoll.spaces.errors import AtollError

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import pickle
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,34 @@ def test_pickle_round_trip():
 def test_own_weights():
     objective = Objective.from_reference(REFERENCE, {"accuracy": 3, "compression": 1})
     assert (objective.profile, objective.weights) == ("own", {"model_bytes": 1, "quality": 3})
+
+
+# A quality that is no share ---------------------------------------------------------------------------------
+
+
+def _errors(*figures):
+    terms = {"quality_name": "mean_absolute_error", "quality_unit": "mm", "quality_higher_is_better": False}
+    return [_uniform(quality=figure) | terms for figure in figures]
+
+
+def test_less_of_an_error_scores_more_and_is_scaled_by_the_errors_themselves():
+    # c = 2, errors 2 to 4 um: half way, eq. 12; beyond the edge by the formula with a thousandth for ε
+    scale = Objective.from_reference(_errors(2e-6, 4e-6)).scales["quality"]
+    assert scale.score(3e-6) == pytest.approx(1.5)
+    assert scale.score(2e-6) == 2
+    assert scale.score(1e-6) == pytest.approx(2 - -1 / 2e-6 * -2.002e-6 * math.log(1.002e-6 / 2.002e-6))
+    assert scale.score(1e-6) > 2 > scale.score(8e-6)
+    objective = Objective.from_reference(_errors(2e-6, 4e-6))
+    assert objective(_errors(1e-6)[0]) > objective(_errors(8e-6)[0])
+
+
+@pytest.mark.parametrize("members", [(0.5, 0.9), (-0.5, 0.9), (-2.0, -1.0), (0.8, 0.8), (0.0, 0.9)])
+def test_r2_below_zero_has_a_score_and_the_order_stays(members):
+    r2 = [_uniform(quality=figure) | {"quality_name": "r2", "quality_unit": ""} for figure in members]
+    scale = Objective.from_reference(r2).scales["quality"]
+    scores = [scale.score(n) for n in (-1e6, -40.0, -2.5, -1.5, -0.6, -0.4, -1e-9, 0.0, 1e-9, 0.5, 0.95, 1.0)]
+    assert all(map(math.isfinite, scores))
+    assert all(a < b for a, b in pairwise(scores))
 
 
 # Properties -------------------------------------------------------------------------------------------------

@@ -299,6 +299,8 @@ def test_compression_ratio_divides_the_baseline_trial_where_the_study_names_none
 def test_metrics_come_back_as_they_were_reported(store):
     texts = {
         "quality_name": "accuracy",
+        "quality_unit": "",
+        "quality_higher_is_better": False,
         "latency_status": "interpolated",
         "peak_memory_status": "extrapolated",
     }

@@ -12,6 +12,7 @@ from atoll.spaces.recipes.recipe import Recipe
 from torch import Tensor, nn
 
 COUNT = 70  # more than one batch
+CROSS_ENTROPY = nn.functional.cross_entropy
 
 
 def evaluated(network: nn.Module) -> nn.Module:
@@ -35,7 +36,7 @@ def test_channels_are_rated_by_gradient_times_activation(
         value = loss(network, image[None], label[None])
         (gradient,) = torch.autograd.grad(value, seen[-1])
         expected += (gradient * seen[-1]).sum(dim=(0, 2, 3)).abs()
-    found = channel_saliency(evaluated(network), [path, "dense1"], images, labels)
+    found = channel_saliency(evaluated(network), [path, "dense1"], images, labels, CROSS_ENTROPY)
     assert torch.allclose(found[path], expected / COUNT, rtol=1e-4, atol=1e-7)
     assert found["dense1"].shape == (64,)
 
@@ -48,7 +49,7 @@ def test_weights_are_rated_by_gradient_times_weight(
     factors = dict(named_factors(network))
     raw = [factor.raw for factor in factors.values()]
     gradients = torch.autograd.grad(loss(network, images, labels), raw)
-    found = weight_saliency(network, factors, images, labels)
+    found = weight_saliency(network, factors, images, labels, CROSS_ENTROPY)
     for name, weight, gradient in zip(factors, raw, gradients, strict=True):
         assert torch.allclose(found[name], (weight * gradient).abs(), rtol=1e-3, atol=1e-8)
 
@@ -65,8 +66,8 @@ def test_shared_values_are_rated_weight_by_weight(
     for name, factor in named_factors(free):
         factor.set(dict(named_factors(shared))[name].effective())
     examples = context.examples(COUNT)
-    found = weight_saliency(shared, dict(named_factors(shared)), *examples)
-    expected = weight_saliency(free, dict(named_factors(free)), *examples)
+    found = weight_saliency(shared, dict(named_factors(shared)), *examples, CROSS_ENTROPY)
+    expected = weight_saliency(free, dict(named_factors(free)), *examples, CROSS_ENTROPY)
     for name in expected:
         assert torch.allclose(found[name], expected[name], rtol=1e-4, atol=1e-8)
 
@@ -81,14 +82,15 @@ def test_gates_come_off_again(trained: dict[str, nn.Module], new_context: Callab
         assert torch.equal(network(images), before)
 
 
-def test_regressions_are_rated_by_their_squared_error(
+def test_regressions_are_rated_by_the_tasks_own_loss(
     trained: dict[str, nn.Module], new_context: Callable[..., Any]
 ) -> None:
     network = evaluated(trained["residual"])
     images, _ = new_context(network).examples(COUNT)
     targets = torch.randn(COUNT, 4, generator=torch.Generator().manual_seed(0))
     factor = dict(named_factors(network))["dense1.weight"]
-    value = (network(images) - targets).square().sum() / COUNT
+    value = (network(images) - targets).abs().mean()
     (gradient,) = torch.autograd.grad(value, [factor.raw])
-    found = weight_saliency(network, {"dense1.weight": factor}, images, targets)
+    criterion = nn.functional.l1_loss
+    found = weight_saliency(network, {"dense1.weight": factor}, images, targets, criterion)
     assert torch.allclose(found["dense1.weight"], (factor.raw * gradient).abs(), rtol=1e-3, atol=1e-7)

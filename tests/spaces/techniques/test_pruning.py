@@ -69,7 +69,7 @@ def weights_by_loop(criterion: str, network: nn.Module, context: Any) -> dict[st
     factors = dict(named_factors(network))
     if criterion == "l1":
         return {name: factor.effective().abs() for name, factor in factors.items()}
-    return weight_saliency(network, factors, *context.examples(IMAGES))
+    return weight_saliency(network, factors, *context.examples(IMAGES), context.criterion)
 
 
 @pytest.mark.parametrize("criterion", ["l1", "taylor"])
@@ -230,7 +230,7 @@ def channels_by_loop(criterion: str, network: nn.Module, path: str, norm: str, c
         return network.get_submodule(norm).weight.abs().tolist()
     if criterion == "random":
         return torch.rand(len(rows), generator=context.generator).tolist()
-    return channel_saliency(network, [path], *context.examples(IMAGES))[path].tolist()
+    return channel_saliency(network, [path], *context.examples(IMAGES), context.criterion)[path].tolist()
 
 
 @pytest.mark.parametrize("criterion", CHANNEL_CRITERIA)
@@ -463,5 +463,5 @@ class TwoHeads(nn.Module):
 def test_labels_say_nothing_about_several_heads(name: str, new_context: Callable[..., Any]) -> None:
     network = adopt(TwoHeads(), SHAPE)
     pruned(f"{name}(criterion=l1)", network, new_context(network))
-    with pytest.raises(AtollError, match="first-order saliency: got a network with 2 heads, allowed is one"):
+    with pytest.raises(AtollError, match="training on labels: got a network with 2 heads, allowed is one"):
         pruned(f"{name}(criterion=taylor)", network, new_context(network))
