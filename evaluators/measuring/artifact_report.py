@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...spaces.layers.scaling import PIXELS, Scaling
 from ..datasets.dataset import Split
 from ..litert.inspect import overhead_bytes, peak_tensor_bytes
 from ..tasks.quality import ACCURACY, Quality
@@ -88,10 +89,19 @@ def report_artifact(
     )
 
 
-def file_quality(content: bytes, split: Split, quality: Quality = ACCURACY) -> float:
+def file_quality(
+    content: bytes, split: Split, quality: Quality = ACCURACY, scaling: Scaling = PIXELS
+) -> float:
     """Returns the quality of a file on a split: for the test split, once, when a study ends.
+
+    Args:
+        content: the bytes of the file.
+        split: of the task's data.
+        quality: of the task.
+        scaling: what makes of stored inputs what the file takes.
 
     Raises:
         AtollError: the runtime refuses the file or crashes, or what it gives does not fit the labels.
     """
-    return quality.measure(torch.from_numpy(run_artifact(content, split.images).logits), split.labels)
+    found = run_artifact(content, split.images, scaling=scaling).logits
+    return quality.measure(torch.from_numpy(found), split.labels)

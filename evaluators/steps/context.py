@@ -91,7 +91,10 @@ class TrainingContext:
         training, patience = self._task.training, None
         if training.patience is not None:
             patience = Patience(
-                model, partial(self._task.quality, model, self._validation), training.patience
+                model,
+                partial(self._task.quality, model, self._validation),
+                training.patience,
+                self._task.quality_terms.better,
             )
         record = fit(
             model,

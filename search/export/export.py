@@ -199,7 +199,8 @@ def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]
         report = report_artifact(
             contents[name], result.network, pipeline.dataset.validation, pipeline.task.judged_by
         )
-        quality = file_quality(contents[name], pipeline.dataset.test, pipeline.task.judged_by)
+        task = pipeline.task
+        quality = file_quality(contents[name], pipeline.dataset.test, task.judged_by, task.scaling)
         now = datetime.now(UTC).isoformat()
         figures = {**report.to_event(), "test_quality": quality, "test_quality_at": now}
         store.journal.append(Measured.of_row(rows[name], figures=figures))

@@ -26,7 +26,8 @@ def look_again(folder: Path, store: Store) -> tuple[Checked, bool]:
     """
     card = read_card(folder)
     task = load_task(card.task)
-    quality = file_quality(read_bytes(inside(folder, ARTIFACT)), task.dataset().test, task.judged_by)
+    content = read_bytes(inside(folder, ARTIFACT))
+    quality = file_quality(content, task.dataset().test, task.judged_by, task.scaling)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     look = TestLook(quality, now, "verify")
     looks = [*card.test_looks, look]

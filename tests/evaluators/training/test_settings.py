@@ -1,6 +1,7 @@
 """How a task's networks are trained: what is allowed, and what a setting does."""
 
 import math
+from operator import lt
 from typing import Any
 
 import pytest
@@ -134,6 +135,18 @@ def test_a_run_without_progress_ends_early_with_the_best_weights() -> None:
         ended.append(patience(epoch, 0.0))
     patience.keep_best()
     assert ended == [False, False, False, True] and model.weight.item() == 2.0
+
+
+def test_of_an_error_the_smallest_is_the_best_that_a_run_has_seen() -> None:
+    model = nn.Linear(1, 1, bias=False)
+    errors = iter([0.5, 0.3, 0.4])
+    patience = Patience(model, lambda: next(errors), 1, lt)
+    ended = []
+    for epoch in (1, 2, 3):
+        nn.init.constant_(model.weight, float(epoch))
+        ended.append(patience(epoch, 0.0))
+    patience.keep_best()
+    assert ended == [False, False, True] and model.weight.item() == 2.0
 
 
 def test_a_run_that_is_told_to_end_ends() -> None:
