@@ -28,6 +28,8 @@ TENSORS, RECIPE = "model.safetensors", "recipe.json"
 #: of a network that somebody else made; ImageNet-21k has 21,841 classes, and a camera of 200 megapixels sides
 #: of 16,384
 LARGEST_CLASSES, LARGEST_SIDE = 10**6, 2**14
+#: axes of an image
+LARGEST_RANK = 3
 #: a search tries four, people have tried eight
 LARGEST_STEPS = 64
 #: compression leaves no network so many times as large or dear as it was; and how much any may be: bytes or
@@ -139,10 +141,11 @@ def structures(about: Mapping[str, Any]) -> Iterator[nn.Module]:
     """
     classes, sizes = about["num_classes"], tuple(about["input_shape"])
     whole = [size for size in (classes, *sizes) if type(size) is int]
-    if len(whole) != 4 or not 1 <= min(whole) <= max(sizes) <= LARGEST_SIDE or classes > LARGEST_CLASSES:
+    fits = 1 <= len(sizes) <= LARGEST_RANK and len(whole) == 1 + len(sizes)
+    if not fits or not 1 <= min(whole) <= max(sizes) <= LARGEST_SIDE or classes > LARGEST_CLASSES:
         raise AtollError(
-            f"{RECIPE}: got {classes!r:.80} classes and images of {sizes!r:.80}, allowed are a whole number "
-            f"up to {LARGEST_CLASSES:,}, and three up to {LARGEST_SIDE:,}"
+            f"{RECIPE}: got {classes!r:.80} classes and inputs of {sizes!r:.80}, allowed are a whole number "
+            f"up to {LARGEST_CLASSES:,}, and one to three up to {LARGEST_SIDE:,}"
         )
     if len(about["steps"]) > LARGEST_STEPS:
         raise AtollError(f"{RECIPE}: got {len(about['steps'])} steps, allowed are {LARGEST_STEPS} at most")

@@ -91,7 +91,9 @@ class Card:
 
     Args:
         study, trial, task, network, device: names.
-        input_shape: channels, height, width.
+        input_shape: (channels, height, width), (channels, length) or (features,).
+        scaling: what makes of stored inputs what the network takes; missing where that is `PIXELS`.
+        numbers: whether outputs are numbers; missing where they choose among classes.
         recipe: text form.
         seed, epochs_per_step, threads: that it was made with.
         metrics, baseline: of the trial and its study's baseline, under the names of `Metrics`.
@@ -123,7 +125,9 @@ class Card:
     trial: str
     task: str
     network: str
-    input_shape: Annotated[list[_Side], Field(min_length=3, max_length=3)]
+    input_shape: Annotated[list[_Side], Field(min_length=1, max_length=3)]
+    scaling: dict[str, list[float]] | None = None
+    numbers: bool | None = None
     recipe: str
     seed: int
     epochs_per_step: int | float

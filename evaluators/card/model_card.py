@@ -6,9 +6,10 @@ The Markdown is written from the card (`card.json`) alone and holds nothing else
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...spaces.layers.scaling import PIXELS, Scaling
+from ...spaces.layers.shape import axes_said, is_image
 from ...spaces.outside.shown import markdown, markdown_code, shown
 from ..delivery.delivery import Delivery
-from ..measuring.artifact_report import ArtifactReport
 from ..ranking.figure import PERCENT, Figure, Form
 from ..ranking.figures import FIGURE
 from ..ranking.quality_terms import QualityTerms
@@ -31,13 +32,17 @@ _AFTER_A_STEP: tuple[tuple[Figure, Form], ...] = (
 #: the file of the waterfall's picture
 WATERFALL = "waterfall.svg"
 
+#: channels whose scaling a line of code says
+_SAID_CHANNELS = 4
+_CHOSE_LABEL, _GAVE_NUMBERS = "chose the network's label", "gave the network's numbers"
+
 #: five lines for a board, where the runtime's small package is enough
 _LOAD = """```python
 import numpy as np; from ai_edge_litert.interpreter import Interpreter
-image = {example}  # yours: height x width x channels, pixel / 127.5 - 1
+{name} = {example}  # yours: {axes}, {scaled}
 model = Interpreter("model.tflite"); model.allocate_tensors(); x = model.get_input_details()[0]
 model.set_tensor(x["index"], {fed}); model.invoke()
-print(model.get_tensor(model.get_output_details()[0]["index"]).argmax())
+print(model.get_tensor(model.get_output_details()[0]["index"]){choice})
 ```"""
 
 
@@ -67,11 +72,11 @@ def card_markdown(card: Card | Mapping[str, Any]) -> str:
         "Predicted before the model ran there; the interval is meant to hold nine networks of ten.",
         _predictions(card.predictions),
         "## The file beside the network",
-        _agreement(card.artifact),
+        _agreement(card),
         _structure(card),
         *_deliveries(card),
         "## Use",
-        _LOAD.format(example=_example(card), fed=_fed(card)),
+        _use(card),
         "## Provenance",
         _provenance(card),
     ]
@@ -120,7 +125,7 @@ def _figures(card: Card) -> str:
         _predicted(card, FIGURE["peak_memory_bytes"]),
         (on_host.label(about="host, 1 thread"), "", on_host.exact.text(file.latency_host_ms)),
         (alive.label(_SHORT_KIB, "file"), "", _SHORT_KIB.text(file.peak_tensor_bytes)),
-        (FIGURE["label_loyalty"].label(), "", _share(ours["label_loyalty"])),
+        (_loyalty(card), "", _share(ours["label_loyalty"])),
     ]
     return _table(("figure", "baseline", "this model"), rows)
 
@@ -204,12 +209,14 @@ def _remarks(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     return ["\n".join(lines)] if lines else []
 
 
-def _agreement(file: ArtifactReport) -> str:
+def _agreement(card: Card) -> str:
+    file = card.artifact
     difference = f"{file.largest_difference:.4g}"
     if file.largest_difference_lsb is not None:
         difference += f" ({file.largest_difference_lsb:.1f} steps of the output's grid)"
     return (
-        f"Run by LiteRT over {file.images:,} validation images, the file chose the network's label on "
+        f"Run by LiteRT over {file.images:,} validation {_inputs(card)}, the file "
+        f"{_GAVE_NUMBERS if card.numbers else _CHOSE_LABEL} on "
         f"{100 * file.agreement:.2f} % of them; the largest difference of an output was {difference}."
     )
 
@@ -233,7 +240,7 @@ def _deliveries(card: Card) -> list[str]:
             _bytes(form.bytes),
             sizes[1],
             markdown(form.holds),
-            _run_beside(form),
+            _run_beside(card, form),
         )
         for form in card.deliveries
     ]
@@ -241,14 +248,14 @@ def _deliveries(card: Card) -> list[str]:
     return ["## Other forms", _table(names, rows)]
 
 
-def _run_beside(form: Delivery) -> str:
+def _run_beside(card: Card, form: Delivery) -> str:
     """Returns how a form compares: with the network, or byte by byte with the file."""
     figures = form.figures
     if "agreement" not in figures:
         return "holds the bytes of model.tflite"
     return (
-        f"the same label on {100 * figures['agreement']:.2f} % of {figures['images']:,} images, largest "
-        f"difference {figures['largest_difference']:.4g}"
+        f"the same {'numbers' if card.numbers else 'label'} on {100 * figures['agreement']:.2f} % of "
+        f"{figures['images']:,} {_inputs(card)}, largest difference {figures['largest_difference']:.4g}"
     )
 
 
@@ -283,15 +290,47 @@ def _looks(terms: QualityTerms, looks: Sequence[TestLook]) -> str:
     return f"looked at {times} with this model: {said}"
 
 
-def _example(card: Card) -> str:
-    channels, height, width = card.input_shape
-    return f"np.zeros((1, {height}, {width}, {channels}), np.float32)"
+def _use(card: Card) -> str:
+    """Returns the code that runs the file on one input of zeros."""
+    first, *others = card.input_shape
+    name = "image" if is_image(card.input_shape) else "values"
+    fed = name
+    if card.artifact.largest_difference_lsb is not None:
+        fed = (
+            f'np.round({name} / x["quantization"][0] + x["quantization"][1]).clip(-128, 127).astype(np.int8)'
+        )
+    return _LOAD.format(
+        name=name,
+        example=f"np.zeros({(1, *others, first)}, np.float32)",
+        axes=axes_said(card.input_shape),
+        scaled=_scaled(card),
+        fed=fed,
+        choice="" if card.numbers else ".argmax()",
+    )
 
 
-def _fed(card: Card) -> str:
-    if card.artifact.largest_difference_lsb is None:
-        return "image"
-    return 'np.round(image / x["quantization"][0] + x["quantization"][1]).clip(-128, 127).astype(np.int8)'
+def _scaled(card: Card) -> str:
+    """Returns what a stored input is made before the file takes it."""
+    scaling = PIXELS if card.scaling is None else Scaling.from_json(card.scaling)
+    value = "pixel" if is_image(card.input_shape) else "value"
+    if len(scaling.mean) > _SAID_CHANNELS:
+        return f"({value} - mean) / std of every channel, as `scaling` in recipe.json says"
+    if scaling.channels is not None:
+        mean, std = (", ".join(f"{one:.6g}" for one in two) for two in (scaling.mean, scaling.std))
+        return f"({value} - mean) / std of every channel, mean {mean}, std {std}"
+    (mean_,), (std_,) = scaling.mean, scaling.std
+    if mean_ == std_:
+        return f"{value} / {std_:.6g} - 1"
+    return f"({value} - {mean_:.6g}) / {std_:.6g}"
+
+
+def _inputs(card: Card) -> str:
+    return "images" if is_image(card.input_shape) else "samples"
+
+
+def _loyalty(card: Card) -> str:
+    label = FIGURE["label_loyalty"].label()
+    return label.replace("label loyalty to", "the same numbers as") if card.numbers else label
 
 
 def _line_of_code(line: str) -> str:

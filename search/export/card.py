@@ -13,6 +13,7 @@ from ...evaluators.litert.flatbuffer import DROPPED
 from ...evaluators.measuring.artifact_report import ArtifactReport
 from ...evaluators.steps.pipeline import Pipeline
 from ...evaluators.steps.pipeline_result import PipelineResult
+from ...spaces.layers.scaling import PIXELS
 from ...spaces.outside.foreign_file import inside, sha256_of
 from ..store.rows import Row
 from ..store.store import Store
@@ -61,6 +62,8 @@ def make_card(
         task=pipeline.task.name,
         network=pipeline.task.network,
         input_shape=list(pipeline.task.input_shape),
+        scaling=None if pipeline.task.scaling == PIXELS else pipeline.task.scaling.to_json(),
+        numbers=None if pipeline.task.judged_by.of_classes else True,
         recipe=trial["recipe"],
         seed=trial["seed"],
         epochs_per_step=trial["epochs_per_step"],

@@ -165,7 +165,7 @@ def test_what_may_be_missing_is_not_null(name: str) -> None:
         (("seed",), 0.5),
         (("epochs_per_step",), float("nan")),
         (("epochs_per_step",), float("inf")),
-        (("input_shape",), [1, 8]),
+        (("input_shape",), []),
         (("input_shape",), [1, 8, 8, 8]),
         (("input_shape",), [1, 0, 8]),
         (("input_shape",), [1, 8.0, 8]),

@@ -236,6 +236,59 @@ def test_the_snippet_s_example_has_the_file_s_shape(card: Card) -> None:
     assert "np.zeros((1, 8, 8, 1), np.float32)" in card_markdown(card)
 
 
+def test_the_card_of_a_regression_speaks_of_numbers_in_their_unit(card: Card) -> None:
+    terms = {
+        "quality_name": "mean_absolute_error",
+        "quality_unit": "°C",
+        "quality_higher_is_better": False,
+        "probability_loyalty": None,
+    }
+    look = {**LOOK, "quality": 0.51234}
+    text = card_markdown(
+        card
+        | {
+            "metrics": {**card["metrics"], **terms, "quality": 0.375},
+            "baseline": {**card["baseline"], **terms, "quality": 0.25},
+            "input_shape": [24],
+            "scaling": {"mean": [20.0], "std": [4.0]},
+            "numbers": True,
+            "test_looks": [look],
+            "baseline_test_looks": [look],
+        }
+    )
+    label = "mean_absolute_error, validation (measured, network)"
+    assert cells(text, label)[1:] == ["0.25 °C", "0.375 °C"]
+    assert "0.125 °C worse in mean_absolute_error on the validation split, measured." in text
+    assert "On the test split it is 0 °C apart. " in text
+    assert "noise" not in text
+    assert "validation samples, the file gave the network's numbers on" in text
+    assert cells(text, "the same numbers as the baseline (measured)")[1:]
+    assert "values = np.zeros((1, 24), np.float32)  # yours: features, (value - 20) / 4" in text
+    assert "argmax" not in text and "image" not in text.split("## Use")[1].split("##")[0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "scaling", "said"),
+    [
+        ([1, 8, 8], None, "# yours: height x width x channels, pixel / 127.5 - 1"),
+        ([3, 100], ([0.0], [32768.0]), "# yours: length x channels, (value - 0) / 32768"),
+        (
+            [3, 8, 8],
+            ([1, 2, 3], [4, 5, 6]),
+            "(pixel - mean) / std of every channel, mean 1, 2, 3, std 4",
+        ),
+        ([9], ([1] * 9, [2] * 9), "(value - mean) / std of every channel, as `scaling` in recipe.json says"),
+    ],
+)
+def test_the_snippet_says_what_an_input_has_to_be(
+    card: Card, shape: list[int], scaling: tuple[list[float], list[float]] | None, said: str
+) -> None:
+    changed = card | {"input_shape": shape}
+    if scaling is not None:
+        changed |= {"scaling": {"mean": list(map(float, scaling[0])), "std": list(map(float, scaling[1]))}}
+    assert said in card_markdown(changed)
+
+
 def test_other_forms_stand_beside_the_file_s_bytes_and_the_payload_s(card: Card) -> None:
     text = card_markdown(card)
     assert "## Other forms" not in text
