@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...spaces.errors import AtollError
+from ...spaces.layers.shape import InputShape
 from ...spaces.nearest import known_names
 from ...spaces.outside.csv_table import CsvRow, read_csv
 
@@ -63,7 +64,7 @@ class Measurement:
     family: str
     network: str
     recipe: str
-    input_shape: tuple[int, int, int]
+    input_shape: InputShape
     num_classes: int
     measured: dict[str, float | None]
     doubts: dict[str, str]
@@ -112,13 +113,24 @@ def check_ids(rows: tuple[Measurement, ...], ids: tuple[str, ...]) -> None:
             raise AtollError(f"unknown measurement {name!r}; {known_names(name, known)}")
 
 
-def parse_size(text: str, place: str) -> tuple[int, int, int]:
-    """Returns (channels, height, width) of a text HEIGHTxWIDTHxCHANNELS."""
+def parse_size(text: str, place: str, of_images: bool = True) -> InputShape:
+    """Returns (channels, height, width) of a text HEIGHTxWIDTHxCHANNELS.
+
+    Args:
+        text: channels last.
+        place: for the message.
+        of_images: whether it has to be an image's; else LENGTHxCHANNELS and FEATURES are allowed too.
+
+    Raises:
+        AtollError: the text has another form.
+    """
     parts = text.strip().lower().split("x")
-    if len(parts) != 3 or not all(_LENGTH.fullmatch(part) for part in parts):
-        raise AtollError(f"{place}: got {text!r}, allowed is HEIGHTxWIDTHxCHANNELS such as 64x64x3")
-    height, width, channels = (int(part) for part in parts)
-    return channels, height, width
+    ranks = (3,) if of_images else (1, 2, 3)
+    if len(parts) not in ranks or not all(_LENGTH.fullmatch(part) for part in parts):
+        others = "" if of_images else ", LENGTHxCHANNELS or FEATURES"
+        raise AtollError(f"{place}: got {text!r}, allowed is HEIGHTxWIDTHxCHANNELS such as 64x64x3{others}")
+    *places, channels = (int(part) for part in parts)
+    return channels, *places
 
 
 def _measurement(row: CsvRow, folder: Path) -> Measurement:

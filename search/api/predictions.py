@@ -75,7 +75,8 @@ def predict(
     Args:
         what: a recipe, its text, or a `.tflite` file.
         network: of the zoo; `baseline_cnn` when None. A file has its own, as the next two.
-        input_shape: (channels, height, width) of one image; (3, 64, 64) when None.
+        input_shape: (channels, height, width) of one image, (channels, length) or (features,); (3, 64, 64)
+            when None.
         classes: 35 when None.
         device: NAME or NAME:SETUP.
         setup: one of the device's measurement set-ups. Where none is chosen the value is the first one's and
@@ -100,8 +101,11 @@ def predict(
         return _predicted(priced_file(Path(what)), device, setup)
     recipe = Recipe.parse(what) if isinstance(what, str) else what
     shape = INPUT_SHAPE if input_shape is None else input_shape
-    if len(shape) != 3 or not all(isinstance(length, int) and 0 < length < _LONGEST for length in shape):
-        raise AtollError(f"predict: input_shape: got {shape}, allowed is (channels, height, width)")
+    if not 1 <= len(shape) <= 3 or not all(isinstance(n, int) and 0 < n < _LONGEST for n in shape):
+        raise AtollError(
+            f"predict: input_shape: got {shape}, allowed is (channels, height, width), (channels, length) or "
+            "(features,)"
+        )
     priced = priced_recipe(recipe, network or NETWORK, shape, CLASSES if classes is None else classes)
     return _predicted(priced, device, setup)
 

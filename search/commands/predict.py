@@ -32,7 +32,10 @@ def predict(
     ] = None,
     input: Annotated[
         str | None,
-        typer.Option(metavar="HEIGHTxWIDTHxCHANNELS", help=f"Size of one image; {INPUT} if not given."),
+        typer.Option(
+            metavar="HEIGHTxWIDTHxCHANNELS",
+            help=f"Size of one input, LENGTHxCHANNELS of a series; {INPUT} if not given.",
+        ),
     ] = None,
     classes: Annotated[
         int | None, typer.Option(metavar="N", help=f"Number of classes; {CLASSES} if not given.")
@@ -82,7 +85,7 @@ def predict(
         found = predict_one(
             artifact or Recipe.parse(recipe or ""),
             network=network,
-            input_shape=None if input is None else parse_size(input, "--input"),
+            input_shape=None if input is None else parse_size(input, "--input", of_images=False),
             classes=classes,
             device=device,
             setup=setup,

@@ -4,8 +4,8 @@ from collections import OrderedDict
 
 from torch import nn
 
-from ..errors import AtollError
 from ..layers.flatten import ChannelsLastFlatten
+from .arguments import check_arguments
 
 #: Keras' default; torch's is 1e-5.
 BATCH_NORM_EPS = 1e-3
@@ -39,14 +39,8 @@ def papers_cnn(
     Raises:
         AtollError: fewer than two classes, or an input shape that the two poolings do not divide.
     """
-    if num_classes < 2:
-        raise AtollError(f"num_classes is {num_classes}; a classifier needs at least 2")
+    check_arguments(num_classes, input_shape, smallest=POOLED_BY, multiple=POOLED_BY)
     in_channels, height, width = input_shape
-    if min(input_shape) < 1 or height % POOLED_BY or width % POOLED_BY:
-        raise AtollError(
-            f"input_shape is {tuple(input_shape)} as (channels, height, width); all must be positive, "
-            f"height and width multiples of {POOLED_BY}"
-        )
     first, second, third = conv_channels
     features = OrderedDict(
         conv1=nn.Conv2d(in_channels, first, 3, padding="same", bias=False),

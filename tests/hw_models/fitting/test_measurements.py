@@ -51,6 +51,10 @@ def test_bad_files_are_named(file, lines, message):
 
 def test_a_size_is_height_by_width_by_channels():
     assert parse_size("48x64x1", "--input") == (1, 48, 64)
+    series = {"100x3": (3, 100), "640": (640,), "48x64x1": (1, 48, 64)}
+    assert {text: parse_size(text, "--input", of_images=False) for text in series} == series
+    with pytest.raises(AtollError, match=r"allowed is .* such as 64x64x3, LENGTHxCHANNELS or FEATURES"):
+        parse_size("1x2x3x4", "--input", of_images=False)
 
 
 def test_rows_that_cannot_be_priced_are_kept_with_the_reason(file):

@@ -52,7 +52,11 @@ def test_a_lower_bound_has_no_upper_end() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"input_shape": (64, 64)}, r"input_shape: got \(64, 64\), allowed is \(channels, height, width\)"),
+        ({"input_shape": (64, 64)}, r"input_shape is \(64, 64\) as \(channels, height, width\); allowed"),
+        (
+            {"input_shape": ()},
+            r"input_shape: got \(\), allowed is \(channels, height, width\), \(ch",
+        ),
         ({"input_shape": (3, 10**9, 64)}, "input_shape: got"),
         ({"input_shape": (3, 64.0, 64)}, "input_shape: got"),
         ({"network": "baseline_cn"}, "did you mean 'baseline_cnn'"),

@@ -49,7 +49,7 @@ def test_predict_says_why_it_extrapolates(atoll):
         (("quantise",), "did you mean 'quantize'"),
         (("baseline", "--device", "coral-dev-bord"), "did you mean 'coral-dev-board'"),
         (("baseline", "--network", "baseline"), "did you mean 'baseline_cnn'"),
-        (("baseline", "--input", "64"), "--input: got '64', allowed is HEIGHTxWIDTHxCHANNELS"),
+        (("baseline", "--input", "64x"), "--input: got '64x', allowed is HEIGHTxWIDTHxCHANNELS"),
         (("baseline", "--setup", "pub9"), "unknown set-up 'pub9'"),
         (("quantize(bits=8) -> distill(student=compact_cnn)",), "first step"),
         (("--artifact", "x.tflite", "--classes", "11"), "go with a RECIPE; a file or trial has its own"),
