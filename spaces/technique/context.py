@@ -44,12 +44,14 @@ class Context(Protocol):
     #: of one of the network's inputs
     input_shape: InputShape
     num_classes: int
-    #: what the task minimises of outputs against labels
-    criterion: Criterion
     #: the baseline in evaluation mode, never to be changed; None where there is none
     teacher: nn.Module | None
     #: epochs over the training split that this step may still spend
     epochs_left: float
+
+    @property
+    def criterion(self) -> Criterion:
+        """What the task minimises of outputs against labels."""
 
     def images(self, count: int) -> Tensor:
         """Returns up to `count` training images as the network takes them, float32 [N, ...].

@@ -66,8 +66,8 @@ def test_shared_values_are_rated_weight_by_weight(
     for name, factor in named_factors(free):
         factor.set(dict(named_factors(shared))[name].effective())
     examples = context.examples(COUNT)
-    found = weight_saliency(shared, dict(named_factors(shared)), *examples, CROSS_ENTROPY)
-    expected = weight_saliency(free, dict(named_factors(free)), *examples, CROSS_ENTROPY)
+    found = weight_saliency(shared, dict(named_factors(shared)), *examples, criterion=CROSS_ENTROPY)
+    expected = weight_saliency(free, dict(named_factors(free)), *examples, criterion=CROSS_ENTROPY)
     for name in expected:
         assert torch.allclose(found[name], expected[name], rtol=1e-4, atol=1e-8)
 

@@ -69,7 +69,7 @@ def weights_by_loop(criterion: str, network: nn.Module, context: Any) -> dict[st
     factors = dict(named_factors(network))
     if criterion == "l1":
         return {name: factor.effective().abs() for name, factor in factors.items()}
-    return weight_saliency(network, factors, *context.examples(IMAGES), context.criterion)
+    return weight_saliency(network, factors, *context.examples(IMAGES), criterion=context.criterion)
 
 
 @pytest.mark.parametrize("criterion", ["l1", "taylor"])
@@ -230,7 +230,9 @@ def channels_by_loop(criterion: str, network: nn.Module, path: str, norm: str, c
         return network.get_submodule(norm).weight.abs().tolist()
     if criterion == "random":
         return torch.rand(len(rows), generator=context.generator).tolist()
-    return channel_saliency(network, [path], *context.examples(IMAGES), context.criterion)[path].tolist()
+    return channel_saliency(network, [path], *context.examples(IMAGES), criterion=context.criterion)[
+        path
+    ].tolist()
 
 
 @pytest.mark.parametrize("criterion", CHANNEL_CRITERIA)
