@@ -18,6 +18,7 @@ ROOMS = {
         "layers": "kernels",
         "exported": "layers",
         "graph": "layers exported",
+        "written": "outside layers exported graph",
         "networks": "layers",
         "technique": "layers",
         "quantization": "kernels layers graph",

@@ -12,6 +12,7 @@ from torch.utils import _pytree as pytree
 
 from ..errors import AtollError
 from ..layers.program import Program
+from .functions import FUNCTIONS
 from .nodes import bound, is_tensor, module_path
 
 #: names that a program has for itself
@@ -82,7 +83,9 @@ class Site:
         return tuple(self.node.meta["val"].shape)
 
     def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> fx.Node:
-        """Adds a call of a function."""
+        """Adds a call of one of `FUNCTIONS`."""
+        if function not in FUNCTIONS:
+            raise NotImplementedError(f"{function} is not among the functions of an exported network")
         args, kwargs = self.reading.as_nodes((args, kwargs))
         return self.reading.calls.call_function(function, args, kwargs)
 

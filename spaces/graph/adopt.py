@@ -125,7 +125,8 @@ def _adoptable(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Yields the modules by name, without those inside a module of torch's own, whose code reads them raw."""
     inside: set[nn.Module] = set()
     for name, module in network.named_modules():
-        if module in inside or not isinstance(module, _CONTAINERS):
+        holds = isinstance(module, _CONTAINERS) or type(module) is nn.Module
+        if module in inside or not holds:
             theirs = type(module).__module__.startswith(("torch.nn", "torch.ao.nn"))
             inside.update(module.children() if theirs or module in inside else ())
         if module not in inside:

@@ -20,8 +20,12 @@ from .heads import heads
 #: largest difference between the outputs before and after, of the largest output (own measurement, 2026: none
 #: over the networks of the zoo, 7e-7 where sixty SiLUs have become products with a sigmoid)
 TOLERANCE = 1e-5
-#: attributes that say nothing of what a module computes: its mode, what only other padding than zeros reads
-_SAYS_NOTHING = {"training", "_reversed_padding_repeated_twice", "_parameters", "_buffers", "_modules"}
+#: attributes that say nothing of what a module computes: its mode, what only other padding than zeros reads,
+#: a recurrent layer's list of its own parameters
+_SAYS_NOTHING = {
+    "training", "_reversed_padding_repeated_twice", "_parameters", "_buffers", "_modules", "_flat_weights",
+    "_flat_weight_refs",
+}  # fmt: skip
 
 
 def check_own_behaviour(network: nn.Module) -> None:

@@ -129,8 +129,8 @@ STAND_INS: dict[Any, tuple[type[nn.Module], tuple[str, ...]]] = {
     F.pixel_unshuffle: (nn.PixelUnshuffle, ("downscale_factor",)),
 }  # fmt: skip
 
-_MODULES = {t: kind for kind, meant in _KINDS.items() for t in meant if isinstance(t, type)}
-_CALLS = {call: kind for kind, meant in _KINDS.items() for call in meant if not isinstance(call, type)}
+MODULES = {t: kind for kind, meant in _KINDS.items() for t in meant if isinstance(t, type)}
+CALLS = {call: kind for kind, meant in _KINDS.items() for call in meant if not isinstance(call, type)}
 
 
 def meant(node: fx.Node, module: nn.Module | None) -> str:
@@ -141,13 +141,13 @@ def meant(node: fx.Node, module: nn.Module | None) -> str:
         module: the module that it calls, None for functions and methods.
     """
     if module is not None:
-        return "layer" if isinstance(module, Layer) else _MODULES.get(type(module), "other")
-    return _CALLS.get(node.target, "other")
+        return "layer" if isinstance(module, Layer) else MODULES.get(type(module), "other")
+    return CALLS.get(node.target, "other")
 
 
 def has_kind(module: nn.Module) -> bool:
     """Whether a module's type means one operation; a type derived from one may do anything in its forward."""
-    return isinstance(module, Layer) or type(module) in _MODULES
+    return isinstance(module, Layer) or type(module) in MODULES
 
 
 def unread(node: fx.Node, module: nn.Module | None) -> str:
@@ -192,7 +192,7 @@ def _combining(node: fx.Node, shapes: list[Shape], _: Shape) -> str:
     """Element by element, without further settings and without numbers that depend on sizes."""
     plain = len(node.args) == 2 and not node.kwargs
     numbers = sum(isinstance(argument, int | float) for argument in node.args)
-    return _CALLS[node.target] if plain and len(shapes) + numbers == 2 else "other"
+    return CALLS[node.target] if plain and len(shapes) + numbers == 2 else "other"
 
 
 def _moving(moves: tuple[Move, ...] | None) -> str:

@@ -121,14 +121,23 @@ def apply_structure(network: nn.Module, specs: dict[str, dict[str, Any]]) -> Non
     Raises:
         KeyError: for a name that the network lacks.
     """
-    kinds: tuple[Any, ...] = (*LAYERS, Norm, ValueGrids)
-    types = {kind.type_name: kind for kind in kinds}
     device = next(network.parameters(), torch.empty(0)).device
     known = dict(network.named_modules())
     for name, spec in specs.items():
         if name not in known:
             raise KeyError(name)
-        replace(network, name, types[spec["type"]].from_spec(spec, device))
+        replace(network, name, from_spec(spec, device))
+
+
+def from_spec(spec: dict[str, Any], device: torch.device) -> nn.Module:
+    """Returns an unfilled layer, normalisation or table of grids of the given structure.
+
+    Raises:
+        KeyError: for a type that there is not.
+    """
+    kinds: tuple[Any, ...] = (*LAYERS, Norm, ValueGrids)
+    found: nn.Module = {kind.type_name: kind for kind in kinds}[spec["type"]].from_spec(spec, device)
+    return found
 
 
 def to_meta(network: nn.Module) -> nn.Module:

@@ -11,6 +11,7 @@ from atoll.spaces.exported.front_end import exported
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.graph.heads import heads
 from atoll.spaces.layers.conv import Conv
+from atoll.spaces.layers.dense import Dense
 from atoll.spaces.layers.norm import Norm
 from atoll.spaces.layers.program import Program
 from torch import Tensor, nn
@@ -191,6 +192,9 @@ def test_modules_have_the_users_paths_and_torchs_types() -> None:
     adopted = adopt(built("Subclasses"), SHAPE)
     assert type(adopted.get_submodule("conv")) is Conv
     assert type(adopted.get_submodule("bn")) is Norm
+    encoder = adopt(built("Attention"), SHAPE).get_submodule("encoder")
+    for path in ("self_attn.in_proj", "self_attn.out_proj", "linear1"):
+        assert type(encoder.get_submodule(path)) is Dense
 
 
 def test_what_ran_twice_is_one_module_called_twice() -> None:

@@ -1,0 +1,95 @@
+"""An adopted network's graph as JSON, and the network from it, on the meta device."""
+
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from ..errors import AtollError
+from ..graph.tracing import trace_calls
+from ..layers.program import Program, ValueGrids
+from ..layers.scaling import Scaling
+from ..layers.structure import input_shape_of, never_called, scaling_of
+from ..outside.foreign_file import damage_told
+from .calls import calls_json, calls_of_json
+from .modules import is_leaf, modules_json, modules_of_json
+
+#: version of the form
+GRAPH_FORMAT = 1
+#: a camera of 200 megapixels has sides of 16,384; a vector of features one channel a feature
+LARGEST_SIDE = 2**20
+
+
+def graph_json(network: nn.Module) -> dict[str, Any]:
+    """Returns a network's operations, options, sizes and layers in JSON's own types, without weights.
+
+    Args:
+        network: adopted, or compressed since.
+
+    Raises:
+        AtollError: it makes a call that has no name here (it has no price either).
+    """
+    modules, tensors = modules_json(network)
+    written = {
+        "format": GRAPH_FORMAT,
+        "input_shape": list(input_shape_of(network)),
+        "scaling": scaling_of(network).to_json(),
+        "modules": modules,
+        "tensors": tensors,
+        "calls": calls_json(network.calls if isinstance(network, Program) else _evaluated(network)),
+        "never_called": sorted(never_called(network)),
+    }
+    if isinstance(network, Program) and network.value_grids.roundings:
+        written["value_grids"] = network.value_grids.spec()
+    return written
+
+
+def _evaluated(network: nn.Module) -> fx.Graph:
+    """Returns the calls that evaluation makes; the network's mode stays."""
+    were = {module: module.training for module in network.modules()}
+    try:
+        return trace_calls(network.eval())
+    finally:
+        for module, training in were.items():
+            module.training = training
+
+
+def network_of_json(written: Any) -> Program:
+    """Returns the network that `graph_json` wrote, on the meta device and in evaluation mode.
+
+    Nothing of it is run: it is put together from layers, modules and functions that are listed.
+
+    Args:
+        written: what may have been made by somebody else.
+
+    Raises:
+        AtollError: it is none.
+    """
+    if not isinstance(written, dict) or written.get("format") != GRAPH_FORMAT:
+        got = written.get("format") if isinstance(written, dict) else written
+        raise AtollError(f"got a graph of format {got!r:.80}, allowed is {GRAPH_FORMAT}")
+    with damage_told("the graph is none"):
+        return _network(written)
+
+
+def _network(written: dict[str, Any]) -> Program:
+    root = modules_of_json(written["modules"], written["tensors"])
+    paths = dict(root.named_modules(remove_duplicate=False))
+    leaves = frozenset(path for path, module in paths.items() if path and is_leaf(module))
+    held = (*root.named_parameters(remove_duplicate=False), *root.named_buffers(remove_duplicate=False))
+    network = Program(root, calls_of_json(written["calls"], leaves, frozenset(path for path, _ in held)))
+    if "value_grids" in written:
+        network.value_grids = ValueGrids.from_spec(written["value_grids"], torch.device("meta"))
+    shape = written["input_shape"]
+    whole = isinstance(shape, list) and all(type(size) is int and 1 <= size <= LARGEST_SIDE for size in shape)
+    if not whole or not 1 <= len(shape) <= 3:
+        raise AtollError(
+            f"got inputs of {shape!r:.80}, allowed are one to three sizes up to {LARGEST_SIDE:,}"
+        )
+    idle = written["never_called"]
+    if not isinstance(idle, list) or not set(idle) <= leaves:
+        raise AtollError(f"got {idle!r:.80} as what is never called, allowed are paths of layers")
+    network.input_shape = tuple(shape)  # type: ignore[assignment]
+    network.input_scaling = Scaling.from_json(written["scaling"])  # type: ignore[assignment]
+    network.never_called = frozenset(idle)  # type: ignore[assignment]
+    return network.eval()
