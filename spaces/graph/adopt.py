@@ -37,7 +37,7 @@ _ADOPTED: dict[type[nn.Module], tuple[Any, tuple[str, ...], tuple[str, ...]]] = 
     nn.BatchNorm1d: (Norm, _NORMALISES, ("weight",)),
     nn.BatchNorm2d: (Norm, _NORMALISES, ("weight",)),
 }
-#: modules of torch's that only hold others
+#: modules of torch's that only hold others; so do plain ones, which a program read from an export has
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 

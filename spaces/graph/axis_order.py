@@ -121,7 +121,8 @@ def wanted_orders(operation: Operation, shapes: Sequence[Shape], orders: Sequenc
         lead = orders[sizes.index(max(sizes))]
         return [lead if len(order) == rank else order for order in orders]
     if kind == "matmul":  # the second one may lie with its rows or its columns last
-        return [(*range(rank),), orders[1] if orders[1][: rank - 2] == (*range(rank - 2),) else (*range(rank),)]
+        plain = (*range(rank),)
+        return [plain, orders[1] if orders[1][: rank - 2] == plain[:-2] else plain]
     return [usual(len(order)) for order in orders]
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.graph.graph import trace
+from atoll.spaces.layers.dense import Dense
 from atoll.spaces.layers.program import Program
 from atoll.spaces.layers.structure import input_shape_of, to_meta
 from torch import Tensor, nn
@@ -149,3 +150,20 @@ def test_other_networks_stay_what_they_are(build: Callable[[], nn.Module]) -> No
 def test_a_network_that_decides_by_values_is_refused_by_name() -> None:
     with pytest.raises(AtollError, match=r"^0 \(ByData\) decides by the values that it sees: allowed are"):
         adopt(nn.Sequential(ByData()), SHAPE)
+
+
+class Inner(nn.Module):
+    """What tracing does not understand, deep inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dense(x) if x.shape[0] else x
+
+
+def test_layers_deep_inside_a_network_that_is_exported_are_ours() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 6), nn.ModuleDict({"inner": Inner()})["inner"])
+    ours = adopt(network, (1, 2, 2))
+    assert isinstance(ours.get_submodule("2.dense"), Dense)
