@@ -124,7 +124,8 @@ def _lower_operation(
         return LoweredValue(index, shape), operation
     if not sources:
         raise AtollError(f"{operation.described} cannot be written for LiteRT")
-    orders = wanted_orders(operation, graph.input_shapes(operation), [source.order for source in sources])
+    shapes = [source.torch_shape if source.constant is None else () for source in sources]
+    orders = wanted_orders(operation, shapes, [source.order for source in sources])
     sources = [bench.in_order(source, order) for source, order in zip(sources, orders, strict=True)]
     covered = carried_out(graph, operation)
     activation, target = activation_among(covered), bench.grid(written_grid(graph, covered))

@@ -95,7 +95,8 @@ def _planned(
     plan.at(operation.path)
     if not sources:
         raise AtollError(f"{operation.described} reads nothing that is computed from the input")
-    orders = wanted_orders(operation, [s.shape for s in sources], [s.order for s in sources])
+    shapes = [() if source.constant else source.shape for source in sources]
+    orders = wanted_orders(operation, shapes, [source.order for source in sources])
     sources = [plan.in_order(source, order) for source, order in zip(sources, orders, strict=True)]
     if isinstance(module, Layer):
         folded = any(isinstance(other.module, Norm) for other in covered)

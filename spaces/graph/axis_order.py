@@ -103,7 +103,7 @@ def wanted_orders(operation: Operation, shapes: Sequence[Shape], orders: Sequenc
 
     Args:
         operation: with a kernel, or a move.
-        shapes: torch's, of what it reads.
+        shapes: torch's, of what it reads; () for constants, which lie as they are wanted.
         orders: in which that lies.
     """
     kind, module, first = operation.kind, operation.module, orders[0]

@@ -18,11 +18,15 @@ BUILD = {
     "conv": operators.conv_2d,
     "depthwise": operators.depthwise_conv_2d,
     "dense": operators.fully_connected,
+    "transposed": lambda model, x, weight, bias, **settings: operators.transpose_conv(
+        model, x, weight, bias, (2 * SIZE + 1, 2 * SIZE + 1), strides=(2, 2), **settings
+    ),
 }
 SHAPES = {
     "conv": ((1, SIZE, SIZE, CHANNELS), (OUTPUTS, 3, 3, CHANNELS), 0),
     "depthwise": ((1, SIZE, SIZE, CHANNELS), (1, 3, 3, CHANNELS), 3),
     "dense": ((SIZE, CHANNELS), (OUTPUTS, CHANNELS), 0),
+    "transposed": ((1, SIZE, SIZE, CHANNELS), (OUTPUTS, 3, 3, CHANNELS), 0),
 }
 
 
@@ -33,6 +37,9 @@ def reference(operator: str, x: np.ndarray, weight: np.ndarray, bias: np.ndarray
     order, groups = ((3, 0, 1, 2), x.shape[-1]) if operator == "depthwise" else ((0, 3, 1, 2), 1)
     features = torch.from_numpy(x).permute(0, 3, 1, 2)
     kernel = torch.from_numpy(weight.transpose(order).copy())
+    if operator == "transposed":
+        y = torch.nn.functional.conv_transpose2d(features, kernel.transpose(0, 1), torch.from_numpy(bias), 2)
+        return y.permute(0, 2, 3, 1).numpy()
     y = torch.nn.functional.conv2d(features, kernel, torch.from_numpy(bias), padding="same", groups=groups)
     return y.permute(0, 2, 3, 1).numpy()
 
