@@ -14,6 +14,7 @@ from torch import nn
 
 from ...hw_models.tables.run_order import run_order
 from ...spaces.errors import AtollError
+from ...spaces.graph.advice import advice
 from ...spaces.graph.axis_order import laid_out, usual, wanted_orders
 from ...spaces.graph.fusion import activation_among, carried_out, written_grid
 from ...spaces.graph.graph import Graph, Operation, trace
@@ -169,4 +170,5 @@ def _handed_on(bench: Workbench, operation: Operation, source: LoweredValue) -> 
         shape = laid_out(operation.shape, source.order)
         maps = bench.shaped(source, (1, *source.shape))
         return replace(source, index=operators_moving.broadcast(bench.model, maps, (1, *shape)), shape=shape)
-    raise AtollError(f"{operation.described or kind} cannot be written for LiteRT")
+    what = operation.described or kind
+    raise AtollError(f"{what} cannot be written for LiteRT{advice([operation.module])}")

@@ -124,7 +124,7 @@ def _shape_behind(
 ) -> Shape:
     if end is not None:
         return end
-    if window is not None:
+    if isinstance(window, Window):
         return window.output_shape(factor.shape[0], *before[1:])
     return (cost.output_elements,)
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from torch import nn
 
 from ...spaces.errors import AtollError
+from ...spaces.graph.advice import advice
 from ...spaces.graph.axis_order import wanted_orders, without
 from ...spaces.graph.fusion import carried_out, written_grid
 from ...spaces.graph.graph import Graph, Operation, trace
@@ -81,6 +82,7 @@ def _check_kinds(graph: Graph) -> None:
         named = ", ".join(f"{(one.described or one.kind)!r} at {one.path or one.name}" for one in found)
         raise AtollError(
             f"operation{'s' if len(found) > 1 else ''} {named}: allowed are {', '.join(sorted(_KINDS))}"
+            f"{advice([one.module for one in found])}"
         )
 
 

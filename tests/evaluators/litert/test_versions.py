@@ -96,11 +96,11 @@ def test_operators_with_weights(kind, activations, weights, scales, settings, ve
 def transposed(model: TfliteModel, x: int, grid: TensorGrid | None, activation: str | None) -> int:
     types = ("float32", "float32") if grid is None else ("int8", "int32")
     shapes = ((3, 2, 2, 2), (3,))
-    weights = [
+    weight, bias = (
         model.add_constant(np.zeros(shape, int), dtype, None if grid is None else 0.5)
         for shape, dtype in zip(shapes, types, strict=True)
-    ]
-    return op.transpose_conv(model, x, *weights, (8, 8), grid, (2, 2), activation=activation)
+    )
+    return op.transpose_conv(model, x, weight, bias, (8, 8), grid, (2, 2), activation=activation)
 
 
 #: operator, how it is built -> version of float32, of int8

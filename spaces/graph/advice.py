@@ -1,0 +1,32 @@
+"""What to change in a network where a module has no operators, for messages."""
+
+from torch import nn
+
+_RECURRENT = (
+    "a recurrent layer is not written: allowed in its place are convolutions over time (nn.Conv1d) and "
+    "attention from its parts"
+)
+_WHOLE = (
+    "attention is written from its parts: nn.Linear for queries, keys and values, torch.matmul, softmax over "
+    "the last axis, torch.matmul, nn.Linear"
+)
+_ADVICE: dict[type[nn.Module], str] = {
+    **dict.fromkeys((nn.LSTM, nn.GRU, nn.RNN, nn.LSTMCell, nn.GRUCell, nn.RNNCell), _RECURRENT),
+    **dict.fromkeys(
+        (
+            nn.MultiheadAttention,
+            nn.TransformerEncoderLayer,
+            nn.TransformerEncoder,
+            nn.TransformerDecoderLayer,
+            nn.TransformerDecoder,
+            nn.Transformer,
+        ),
+        _WHOLE,
+    ),
+}
+
+
+def advice(modules: "list[nn.Module | None]") -> str:
+    """Returns what to change, after a semicolon, of modules without operators; empty where none is known."""
+    found = dict.fromkeys(_ADVICE[type(module)] for module in modules if type(module) in _ADVICE)
+    return "".join(f"; {sentence}" for sentence in found)
