@@ -101,7 +101,7 @@ def test_networks_of_signals_have_what_follows_from_their_sizes() -> None:
     assert macs(recurrent, (9, 128)) == 128 * 4 * 32 * (9 + 32) + 32 * 6
 
 
-#: network, input; the counts of the last column are those of the file as well
+#: networks with a price, and an input of each
 PRICED = [
     ("resnet8", (3, 32, 32)),
     ("mobilenet_v1_025", (3, 96, 96)),
@@ -117,11 +117,15 @@ PRICED = [
     ("efficientnet_v2_s", (3, 64, 64)),
     ("repvgg_a0", (3, 64, 64)),
     ("ghostnet", (3, 64, 64)),
+    ("dense_autoencoder", (640,)),
+    ("shufflenet_v2", (3, 64, 64)),
+    ("unet", (1, 32, 32)),
+    ("fcn_1d", (9, 128)),
 ]
 
 
 @pytest.mark.parametrize(("name", "shape"), PRICED)
-def test_priced_with_the_multiplications_that_torch_counts(name: str, shape: tuple[int, int, int]) -> None:
+def test_priced_with_the_multiplications_that_torch_counts(name: str, shape: tuple[int, ...]) -> None:
     network = on_paper(name, 10, shape)
     assert layer_table(adopt(network, shape), shape).macs == macs(network, shape)
 
