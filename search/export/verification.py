@@ -36,6 +36,8 @@ _SECTIONS = (
 #: figures of these sections, by how their names begin, are predicted for the study's device
 _PRICED = ("metrics", "baseline", "waterfall")
 _PREDICTED = ("latency_", "peak_memory_")
+#: allowed, where nothing says that a folder was changed
+_NO_DAMAGE = "what `atoll export` wrote: if it did, this is a mistake in Atoll, and --debug shows where"
 #: another every time
 _TIMES = ("artifact.latency_host_ms",)
 
@@ -109,9 +111,14 @@ def verify_export(folder: Path, trust: bool = False) -> list[Checked]:
     except OSError as error:
         raise _no_export(folder, error) from error
     rows = [Checked.of(f"SHA-256 of {name}", wanted, found[name]) for name, wanted in card.files.items()]
-    figures = f"SHA-256 of {CARD_JSON}'s figures"
-    with damage_told(f"no export in {folder}: {CARD_JSON} is damaged"):
-        rows.append(Checked.of(figures, card.card_digest, card_digest(card)))
+    damaged = f"no export in {folder}: {CARD_JSON} is damaged"
+    with damage_told(damaged):
+        seal = Checked.of(f"SHA-256 of {CARD_JSON}'s figures", card.card_digest, card_digest(card))
+    rows.append(seal)
+    # What fails over a card as it was written is no damage: it is our mistake, or the writer's.
+    as_written = card.card_digest is None or seal.verdict == "same"
+    told = (f"no figures of {folder} can be computed", _NO_DAMAGE) if as_written else (damaged,)
+    with damage_told(*told):
         rows.append(Checked.of(f"SHA-256 of {CARD}", _digest(card_markdown(card).encode()), text))
         if all(card.files[name] == digest for name, digest in found.items()):
             rows += _computed(folder, card, trust)

@@ -18,6 +18,7 @@ from atoll.hw_models.devices.device_folder import device_folder
 from atoll.search.commands.cli import main
 from atoll.search.driver.runner import run_here
 from atoll.search.driver.single_trial import evaluate_single
+from atoll.search.export import verification
 from atoll.search.export.export import export_trial
 from atoll.search.export.verification import Checked, verify_export
 from atoll.search.store.selection import choose_study, choose_trial
@@ -206,6 +207,23 @@ def test_a_card_that_flatters_is_told_by_what_the_files_give(
 def test_a_changed_figure_is_told_beside_the_broken_seal(folder: Path) -> None:
     change_card(folder, shrink)
     assert different(folder) == [SEAL, "SHA-256 of MODEL_CARD.md", "artifact.model_bytes"]
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+def test_only_a_card_with_a_broken_seal_is_called_damaged(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool
+) -> None:
+    def mistaken(*_: object) -> None:
+        raise KeyError("ours")
+
+    monkeypatch.setattr(verification, "load_bundle", mistaken)
+    if damaged:
+        card = json.loads((folder / "card.json").read_text())
+        (folder / "card.json").write_text(json.dumps(card | {"exported_at": "another day"}))
+    message = "card.json is damaged: KeyError" if damaged else "can be computed: KeyError.*mistake in Atoll"
+    with pytest.raises(AtollError, match=message) as caught:
+        verify_export(folder)
+    assert ("damaged" in str(caught.value)) == damaged
 
 
 def test_another_version_s_picture_is_not_compared_and_said(
