@@ -36,6 +36,21 @@ def name_classes(found: Decoded, reader: Reader, source: DataSource) -> Classes:
     Raises:
         AtollError: the data have classes that the source does not name, or only one.
     """
+    classes = _classes(found, reader, source)
+    if len(classes.names) == 1:
+        raise AtollError(
+            f"data: {shown(source.shown)} has one class, {shown(classes.names[0])}, allowed are two or "
+            "more: a network cannot learn to tell one class from none"
+        )
+    if len(classes.names) > LARGEST_CLASSES:
+        raise AtollError(
+            f"data: {shown(source.shown)} has {len(classes.names):,} classes, allowed are "
+            f"{LARGEST_CLASSES:,}: is its label another column?"
+        )
+    return classes
+
+
+def _classes(found: Decoded, reader: Reader, source: DataSource) -> Classes:
     labels = found.labels.mapped()
     if labels.dtype != np.int64:
         if source.classes is not None:
@@ -63,8 +78,6 @@ def name_classes(found: Decoded, reader: Reader, source: DataSource) -> Classes:
         return Classes(known, np.array([known.index(name) for name in met]) if found.label_names else None)
     most = int(labels.max()) + 1 if told is None else told if isinstance(told, int) else len(told)
     _check_range(labels, most, source)
-    if most < 2:
-        raise AtollError(f"data: {shown(source.shown)} has one class, 0, allowed are two or more")
     return Classes(told if isinstance(told, tuple) else tuple(map(str, range(most))))
 
 

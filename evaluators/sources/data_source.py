@@ -86,6 +86,13 @@ class DataSource:
         """What messages call it."""
         return str(self.where) if isinstance(self.where, Path) else function_name(self.where)
 
+    @property
+    def name(self) -> str:
+        """What the data are called."""
+        if isinstance(self.where, Path):
+            return self.where.resolve().name or "data"
+        return function_name(self.where).rpartition(":")[2]
+
     def to_json(self) -> dict[str, Any]:
         """Returns it in JSON's own types; a function as its module and name, which nobody imports."""
         return {**asdict(replace(self, where=Path())), "where": self.shown}

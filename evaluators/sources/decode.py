@@ -132,6 +132,12 @@ def decode(
         MachineError: there is no room.
         OSError: the files cannot be written.
     """
+    if source.regression and reader.class_names is not None:
+        names = ", ".join(map(shown, reader.class_names[:3]))
+        raise AtollError(
+            f"data: {shown(source.shown)} has classes ({names}, …), allowed "
+            "for a regression are labels that are numbers"
+        )
     total = reader.total
     rows: range | np.ndarray = range(total)
     if source.at_most is not None and source.at_most < total:
@@ -141,14 +147,15 @@ def decode(
     watch = _Watch(len(rows), on_progress)
     given = 0
     try:
-        stream = _ready(reader.items(rows), source)
-        for row, ready in zip(rows, stream, strict=False):
-            _take(found, int(row), ready, reader, source, numbers)
-            if found.images.rows == 1 and not given:
-                _check_room(folder, found, len(rows))
-            given += 1
-            watch.done(given)
-        given += sum(1 for _ in stream)  # none, unless the reader has more to say at its end
+        with quiet_pillow(), ThreadPoolExecutor(cores()) as pool:
+            stream = _ready(reader.items(rows), source, pool)
+            for row, ready in zip(rows, stream, strict=False):
+                _take(found, int(row), ready, reader, source, numbers)
+                if found.images.rows == 1 and not given:
+                    _check_room(folder, found, len(rows))
+                given += 1
+                watch.done(given)
+            given += sum(1 for _ in stream)  # none, unless the reader has more to say at its end
     finally:
         found.images.close()
         found.labels.close()
@@ -200,9 +207,8 @@ def _take(
         found.remarks[ready.remark] += 1
 
 
-def _ready(items: Iterator[Item], source: DataSource) -> Iterator[_Ready]:
+def _ready(items: Iterator[Item], source: DataSource, pool: ThreadPoolExecutor) -> Iterator[_Ready]:
     """Decodes items by all cores, in their order; Pillow leaves Python's lock while it works."""
-    workers = cores()
     layout = ArrayLayout(source.size, source.channels)
     picture_size = (source.size[0], source.size[1]) if source.size and len(source.size) == 2 else None
 
@@ -219,15 +225,14 @@ def _ready(items: Iterator[Item], source: DataSource) -> Iterator[_Ready]:
             return _Ready(item, why)
 
     colour: int | None = None
-    with quiet_pillow(), ThreadPoolExecutor(workers) as pool:
-        for item in items:  # the first that can be read decides between grey and colour
-            first = ready(item)
-            yield first
-            if isinstance(first.values, np.ndarray):
-                colour = 3 if first.came_as is not None and len(first.values) == 3 else None
-                break
-        while some := list(itertools.islice(items, workers * _AT_ONCE)):
-            yield from pool.map(ready, some)
+    for item in items:  # the first that can be read decides between grey and colour
+        first = ready(item)
+        yield first
+        if isinstance(first.values, np.ndarray):
+            colour = 3 if first.came_as is not None and len(first.values) == 3 else None
+            break
+    while some := list(itertools.islice(items, cores() * _AT_ONCE)):
+        yield from pool.map(ready, some)
 
 
 def _label(given: int | float | str | np.ndarray, names: dict[str, int], regression: bool) -> np.ndarray:

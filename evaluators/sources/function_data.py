@@ -93,7 +93,8 @@ class MapStyle:
                 yield Item(_raised(error), 0, split)
                 continue
             if not isinstance(pair, tuple | list) or len(pair) != 2:
-                yield Item(Unreadable(f"is {type(pair).__name__}, allowed is (input, target)"), 0, split)
+                got = f"{type(pair).__name__}{f' of {len(pair)}' if hasattr(pair, '__len__') else ''}"
+                yield Item(Unreadable(f"is {got}, allowed is (input, target)"), 0, split)
                 continue
             yield Item(_numbers(pair[0]), _target(pair[1]), split)
         lengths = self._lengths()

@@ -16,6 +16,8 @@ from .reader import SPLIT_NAMES, Item, Unreadable, file_stamp
 
 #: folders that are looked into below a class
 _DEEPEST = 16
+#: folders that systems and archives leave among one's own
+_NO_FOLDERS = ("__MACOSX", "@eaDir")
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class ImageFolder:
         number = len(self._folders) - 1
         below = []
         with os.scandir(path) as entries:
-            visible = [(entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(".")]
+            visible = [(entry.name, entry.is_dir()) for entry in entries if _is_visible(entry.name)]
         for name, is_folder in sorted(visible):
             if is_folder:
                 below.append(name)
@@ -153,8 +155,12 @@ class ImageFolder:
 
 def _folders_in(path: Path) -> list[Path]:
     with os.scandir(path) as entries:
-        names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+        names = [entry.name for entry in entries if entry.is_dir() and _is_visible(entry.name)]
     return [path / name for name in sorted(names)]
+
+
+def _is_visible(name: str) -> bool:
+    return not name.startswith(".") and name not in _NO_FOLDERS
 
 
 def _name_of(path: Path) -> str:

@@ -28,6 +28,7 @@ _ALLOWED = (
 _DAMAGE = (zipfile.BadZipFile, zlib.error, *DAMAGE)
 #: rows that are read at once
 _PIECE_BYTES = 2**22
+_LARGEST_ROW = 2**30
 #: of targets, groups and names, which are read whole
 _LARGEST_WHOLE = 2**32
 
@@ -98,6 +99,10 @@ class NpyMember:
             )
         if not self.shape:
             raise AtollError(f"{where}: {name} is a single number, allowed are arrays with a row an item")
+        if self._row_bytes > _LARGEST_ROW:
+            raise AtollError(
+                f"{where}: {name} has {self._row_bytes:,} bytes a row, allowed are {_LARGEST_ROW:,} at most"
+            )
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -110,8 +115,10 @@ class NpyMember:
         """Returns all of it."""
         if self._row_bytes * len(self) > _LARGEST_WHOLE:
             raise ValueError(f"{self._name} is larger than {_LARGEST_WHOLE:,} bytes")
-        rows = list(self.rows(np.arange(len(self))))
-        return np.stack(rows) if rows else np.empty(self.shape, self.dtype)
+        with self._archive.open(self._name) as stream:
+            _header(stream)
+            content = stream.read(self._row_bytes * len(self))
+        return np.frombuffer(content, self.dtype).reshape(self.shape)
 
     def rows(self, wanted: np.ndarray) -> Iterator[np.ndarray]:
         """Gives single rows; what lies between is read over."""

@@ -96,8 +96,7 @@ def _decode_to(
         version, report = _cut(draft, found, classes, source, reader, started)
         for raw in draft.glob("*.raw"):
             raw.unlink()
-        name = source.where.name if isinstance(source.where, Path) else source.shown
-        describe_decoded(draft, shown(name), classes.names, version, report)
+        describe_decoded(draft, shown(source.name), classes.names, version, report)
         draft.chmod(0o755)
         os.replace(draft, folder)
     finally:
@@ -208,8 +207,7 @@ def _key(source: DataSource, reader: Reader) -> str:
     digest = hashlib.sha256(f"{FORMAT} {json.dumps(source.to_json(), sort_keys=True)}".encode())
     for piece in reader.stamp():
         digest.update(piece)
-    name = source.where.name if isinstance(source.where, Path) else source.where.__name__
-    return f"{file_name(name or 'data')[:40]}-{digest.hexdigest()[:24]}"
+    return f"{file_name(source.name)[:40]}-{digest.hexdigest()[:24]}"
 
 
 @contextmanager

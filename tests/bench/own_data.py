@@ -43,6 +43,11 @@ class Generated:
         return np.random.default_rng(index).integers(0, 256, SHAPE, np.uint8), index % 10
 
 
+def source_of(count: int) -> DataSource:
+    """Names the images; every process by the same function."""
+    return DataSource(lambda: Generated(count))
+
+
 class Watch:
     """The largest anonymous memory of this process while it runs."""
 
@@ -66,7 +71,7 @@ class Watch:
 def decoding(cache: Path, count: int) -> dict[str, float]:
     """Decodes all images."""
     with Watch() as watch:
-        data = open_data(DataSource(lambda: Generated(count)), cache, told)
+        data = open_data(source_of(count), cache, told)
     return {"anonymous": watch.most, "images_s": count / data.report.seconds}
 
 
@@ -81,7 +86,7 @@ def told(progress: Any) -> None:
 def training(cache: Path, count: int) -> dict[str, float]:
     """Trains on random batches of all images, and predicts a split."""
     started = time.perf_counter()
-    data = open_data(DataSource(lambda: Generated(count)), cache)
+    data = open_data(source_of(count), cache)
     opened = time.perf_counter() - started
     layers = [nn.Conv2d(3, 16, 3, 4), nn.ReLU(), nn.Conv2d(16, 16, 3, 2), nn.ReLU()]
     network = adopt(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10)), SHAPE)

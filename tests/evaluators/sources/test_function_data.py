@@ -103,6 +103,7 @@ def fails() -> Any:
         (lambda: (X, Y[:4]), r"has 60 inputs and targets of the shape \(4,\)"),
         (lambda: Items(bad=ValueError("broken")), "item 7 of train raised ValueError: broken; mend it"),
         (lambda: Items(bad=3), r"item 7 of train is int, allowed is \(input, target\)"),
+        (lambda: Items(bad=(X[0], 1, 2)), r"item 7 of train is tuple of 3, allowed is \(input, target\)"),
         (lambda: Items(bad=("text", 1)), "item 7 of train is str, allowed are tensors, arrays and pictures"),
         (lambda: Items(bad=(X[0], -1)), "item 7 of train has the label -1"),
         (

@@ -88,12 +88,14 @@ def test_hidden_and_other_files_links_and_folders_below_are_understood(folder: P
     (folder / "a" / ".hidden.png").write_bytes(b"no picture")
     (folder / "a" / "notes.txt").write_text("no picture")
     (folder / ".git").mkdir()
+    (folder / "__MACOSX" / "a").mkdir(parents=True)
     put(folder / "a" / "below" / "deeper" / "more.PNG", 50)
     elsewhere = folder.parent / "elsewhere.png"
     put(elsewhere, 51)
     (folder / "b" / "link.png").symlink_to(elsewhere)
     (folder / "b" / "round").symlink_to(folder / "b")  # a link to itself goes nowhere
     data = opened()
+    assert data.class_names == ("10", "a", "b")
     assert sum(data.report.images.values()) == 20
     assert [remark for remark in data.report.remarks if "no pictures" in remark] == [
         f"1 files or folders are no pictures: {folder / 'a' / 'notes.txt'}"
@@ -141,6 +143,13 @@ def test_told_names_give_the_order(opened: Open, folder: Path) -> None:
 def test_classes_that_the_weights_do_not_know_are_refused(classes: Any, said: str, opened: Open) -> None:
     with pytest.raises(AtollError, match=said):
         opened(classes=classes)
+
+
+def test_classes_are_no_numbers(opened: Open) -> None:
+    with pytest.raises(
+        AtollError, match=r"has classes \(10, a, b, …\), allowed for a regression are labels that"
+    ):
+        opened(regression=True)
 
 
 def test_an_empty_class_counts_and_is_said(folder: Path, opened: Open) -> None:

@@ -223,6 +223,14 @@ def test_tables_without_inputs_or_labels_are_refused(
         opened(tmp_path / "d.parquet")
 
 
+def test_one_class_is_refused(tmp_path: Path) -> None:
+    for number, labels in enumerate((["ant"] * 60, [0] * 60)):
+        table = hub_table(names=None).set_column(1, "label", pa.array(labels))
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+        with pytest.raises(AtollError, match=r"has one class, (ant|0), allowed are two or more"):
+            opened(tmp_path / f"{number}.parquet")
+
+
 def test_damaged_files_are_named(tmp_path: Path) -> None:
     pq.write_table(hub_table(), tmp_path / "d.parquet")
     content = (tmp_path / "d.parquet").read_bytes()
