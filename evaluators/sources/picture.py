@@ -3,7 +3,7 @@
 import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -67,9 +67,14 @@ def decode_picture(content: Path | bytes, size: tuple[int, int] | None, channels
 
     Raises:
         Unreadable: it is no picture that can be read.
+        AtollError: Pillow is not installed.
     """
-    from PIL import Image
-
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise AtollError(
+            "data: pictures are decoded by Pillow, which is not installed: pip install pillow"
+        ) from error
     try:
         data = read_bytes(content, LARGEST_FILE_BYTES) if isinstance(content, Path) else content
         with Image.open(BytesIO(data), formats=_formats()) as image:
@@ -117,11 +122,12 @@ def resized_pixels(pixels: np.ndarray, size: tuple[int, int], channels: int) -> 
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
     """Silences Pillow's warnings, except that of too many pixels, which is raised; for all threads."""
-    from PIL import Image
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with suppress(ImportError):  # arrays are decoded without it
+            from PIL import Image
+
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield
 
 

@@ -80,7 +80,7 @@ def test_targets_of_a_regression(tmp_path: Path) -> None:
     targets = np.random.default_rng(1).normal(size=(60, 4))
     data = opened(tmp_path, x=X, y=targets)
     assert data.class_names == () and data.train.labels.shape == (42, 4)
-    found = {row: tuple(np.float32(target)) for row, target in rows_of(data).items()}
+    found: dict[bytes, Any] = {row: tuple(np.float32(target)) for row, target in rows_of(data).items()}
     assert found == {row.tobytes(): tuple(np.float32(target)) for row, target in zip(X, targets, strict=True)}
     with pytest.raises(AtollError, match="has targets of a regression"):
         opened(tmp_path, x=X, y=targets, settings={"classes": 4})

@@ -7,6 +7,7 @@ import pickle
 import resource
 import shutil
 import signal
+import sys
 import time
 from collections import namedtuple
 from dataclasses import replace
@@ -316,6 +317,28 @@ def test_settings_out_of_range_are_refused(settings: Any, said: str) -> None:
 def test_unknown_keys_are_refused() -> None:
     with pytest.raises(AtollError, match="allowed are the keys at_most, channels, classes"):
         DataSource.from_json({"where": "d", "colour": 3})
+
+
+def test_arrays_need_no_pillow_and_pictures_say_so(folder: Path, cache: Path) -> None:
+    def without_pillow() -> Any:
+        x = np.arange(60 * 4, dtype=np.float32).reshape(60, 4)
+        return x, np.arange(60) % 2
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in sys.modules if name.split(".")[0] == "PIL"]:
+            patch.delitem(sys.modules, name)
+        finder = type("Finder", (), {"find_spec": staticmethod(_no_pillow)})
+        patch.setattr(sys, "meta_path", [finder, *sys.meta_path])
+        assert len(open_data(DataSource(without_pillow), cache).train) == 42
+        with pytest.raises(
+            AtollError, match="pictures are decoded by Pillow, which is not installed: pip install"
+        ):
+            open_data(DataSource(folder), cache)
+
+
+def _no_pillow(name: str, *_: Any) -> None:
+    if name == "PIL":
+        raise ModuleNotFoundError("No module named 'PIL'", name="PIL")
 
 
 @pytest.mark.slow

@@ -111,8 +111,8 @@ def test_another_size_covers_and_cuts_the_middle(size: tuple[int, int]) -> None:
     height, width = size
     # the part of the picture with the same ratio of sides, around its middle
     scale = min(10 / height, 14 / width)
-    box = ((14 - width * scale) / 2, (10 - height * scale) / 2)
-    box = (*box, 14 - box[0], 10 - box[1])
+    left, top = (14 - width * scale) / 2, (10 - height * scale) / 2
+    box = (left, top, 14 - left, 10 - top)
     expected = COLOUR.resize((width, height), Image.Resampling.BILINEAR, box=box)
     assert np.abs(found.astype(int) - channels_first(expected)).max() <= 1
     assert np.array_equal(resized_pixels(channels_first(COLOUR), size, 3), found)
