@@ -80,7 +80,7 @@ class RawColumn:
     def append(self, values: np.ndarray) -> None:
         """Puts down a row that was checked."""
         self.dtype, self.shape = values.dtype, values.shape
-        self._stream.write(np.ascontiguousarray(values).tobytes())
+        self._stream.write(np.ascontiguousarray(values).data)
         self.rows += 1
 
     def mapped(self) -> np.ndarray:
@@ -198,7 +198,7 @@ def _take(
     found.splits.append(SPLITS.index(item.split))
     if item.group is not None:
         found.groups.append(numbers.setdefault(item.group, len(numbers)))
-    content = hashlib.blake2b(np.ascontiguousarray(ready.values).tobytes(), digest_size=8)
+    content = hashlib.blake2b(np.ascontiguousarray(ready.values).data, digest_size=8)
     found.digests.append(int.from_bytes(content.digest(), "little"))
     found.rows.append(row)
     if ready.came_as is not None:
@@ -232,7 +232,8 @@ def _ready(items: Iterator[Item], source: DataSource, pool: ThreadPoolExecutor) 
             colour = 3 if first.came_as is not None and len(first.values) == 3 else None
             break
     while some := list(itertools.islice(items, cores() * _AT_ONCE)):
-        yield from pool.map(ready, some)
+        is_array = isinstance(some[0].payload, np.ndarray)  # what is decoded already is not worth a thread
+        yield from map(ready, some) if is_array else pool.map(ready, some)
 
 
 def _label(given: int | float | str | np.ndarray, names: dict[str, int], regression: bool) -> np.ndarray:
