@@ -13,7 +13,7 @@ LOWEST = float(np.finfo(np.float32).min)
 def part(model: TfliteModel, x: int, parts: Sequence[tuple[int, int, int]]) -> int:
     """A part of every axis of ``x``: (first, how many, step)."""
     first, counts, steps = (np.array(column) for column in zip(*parts, strict=True))
-    y = model.add_activation(counts, model.tensors[x].grid)
+    y = model.add_activation(counts.tolist(), model.tensors[x].grid)
     if (steps == 1).all():
         model.add_operator("SLICE", (x, model.add_index(first), model.add_index(counts)), (y,))
         return y

@@ -16,6 +16,7 @@ from ..layers.layer import Layer
 from ..layers.norm import Norm
 from ..layers.same_padding import SameConv2d
 from ..layers.scaling import PIXELS, Scaling
+from ..layers.shape import InputShape
 from ..layers.structure import replace, to_meta
 from ..layers.transposed_conv import TransposedConv
 from .carried_over import check_own_behaviour, check_replaceable, check_same_outputs
@@ -72,7 +73,7 @@ class _DoesNotRun(AtollError):
     """The network's code raises on the meta device, or with layers of ours."""
 
 
-def _understood(network: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
+def _understood(network: nn.Module, input_shape: InputShape) -> nn.Module:
     """Returns the copy by the network's own calls where each of them is known, by its export elsewhere."""
     copy, reason = None, None
     try:

@@ -28,5 +28,5 @@ _ADVICE: dict[type[nn.Module], str] = {
 
 def advice(modules: "list[nn.Module | None]") -> str:
     """Returns what to change, after a semicolon, of modules without operators; empty where none is known."""
-    found = dict.fromkeys(_ADVICE[type(module)] for module in modules if type(module) in _ADVICE)
+    found = dict.fromkeys(_ADVICE[type(one)] for one in modules if one is not None and type(one) in _ADVICE)
     return "".join(f"; {sentence}" for sentence in found)

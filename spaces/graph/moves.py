@@ -196,4 +196,8 @@ def padded_by(node: fx.Node, module: nn.Module | None, shape: Shape) -> tuple[Mo
     if not any(pads):
         return ()
     around = tuple((pads[2 * at], pads[2 * at + 1]) for at in reversed(range(rank)))  # the last axis first
-    return (Padded(((0, 0),) * (len(shape) - rank) + around, float(value or 0.0)),)
+    return (
+        Padded(
+            ((0, 0),) * (len(shape) - rank) + around, float(value) if isinstance(value, int | float) else 0.0
+        ),
+    )

@@ -129,7 +129,9 @@ STAND_INS: dict[Any, tuple[type[nn.Module], tuple[str, ...]]] = {
     F.pixel_unshuffle: (nn.PixelUnshuffle, ("downscale_factor",)),
 }  # fmt: skip
 
-MODULES = {t: kind for kind, meant in _KINDS.items() for t in meant if isinstance(t, type)}
+MODULES: dict[type[nn.Module], str] = {
+    t: kind for kind, meant in _KINDS.items() for t in meant if isinstance(t, type)
+}
 CALLS = {call: kind for kind, meant in _KINDS.items() for call in meant if not isinstance(call, type)}
 
 
@@ -223,7 +225,7 @@ def axes_of(node: fx.Node, kind: str, rank: int) -> tuple[int, ...]:
     at = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0 if kind == "concatenate" else None)
     if node.op == "call_module" and kind == "concatenate":
         at = 1
-    elif node.op == "call_module" or _CALLS.get(node.target) == "global_avg_pool":
+    elif node.op == "call_module" or CALLS.get(node.target) == "global_avg_pool":
         at = (2, 3)[: rank - 1]
     given = at if isinstance(at, tuple | list) else (at,)
     return tuple(sorted(axis % (rank + 1) - 1 for axis in given if isinstance(axis, int)))

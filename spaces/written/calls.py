@@ -35,7 +35,12 @@ def _call_json(node: fx.Node) -> dict[str, Any]:
         raise AtollError(
             f"the call of {target} cannot be written as JSON: allowed are those that have a price"
         )
-    written = {"name": node.name, "op": node.op, "target": target, "args": [_json(one) for one in node.args]}
+    written: dict[str, Any] = {
+        "name": node.name,
+        "op": node.op,
+        "target": target,
+        "args": [_json(one) for one in node.args],
+    }
     if node.kwargs:
         written["kwargs"] = {name: _json(one) for name, one in node.kwargs.items()}
     return written

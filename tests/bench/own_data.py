@@ -18,7 +18,9 @@ import numpy as np
 import torch
 from atoll.evaluators.sources.data_source import DataSource
 from atoll.evaluators.sources.open_data import open_data
-from atoll.evaluators.training.loop import fit, predict_logits
+from atoll.evaluators.training.loop import fit
+from atoll.evaluators.training.prediction import predict_logits
+from atoll.evaluators.training.settings import Training
 from atoll.spaces.graph.adopt import adopt
 from figures import report
 from torch import nn
@@ -92,8 +94,8 @@ def training(cache: Path, count: int) -> dict[str, float]:
     network = adopt(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10)), SHAPE)
     with Watch() as watch:
         fit(
-            network, data.train.images, data.train.labels, epochs=STEPS * BATCH / len(data.train),
-            generator=torch.Generator().manual_seed(0), learning_rate=1e-3, batch_size=BATCH,
+            network, data.train.images, data.train.labels, Training(1e-3, BATCH),
+            epochs=STEPS * BATCH / len(data.train), generator=torch.Generator().manual_seed(0),
         )  # fmt: skip
         predict_logits(network, data.validation.images[:5000])
         for rows in torch.randperm(len(data.train)).split(1000):  # every page of the file is touched once

@@ -38,7 +38,8 @@ def by_loop(criterion: str, network: nn.Module, path: str, context: Any) -> list
         return over_mean([sum(float(w) ** 2 for w in row) ** 0.5 for row in weights])
     if criterion == "geometric_median":
         return over_mean([sum(float((a - b).norm()) for b in weights) for a in weights])
-    found = channel_saliency(network, [path], *context.examples(IMAGES), criterion=context.criterion)
+    images, labels = context.examples(IMAGES)
+    found = channel_saliency(network, [path], images, labels, context.criterion)
     return over_mean(found[path].tolist())
 
 

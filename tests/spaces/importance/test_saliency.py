@@ -65,9 +65,9 @@ def test_shared_values_are_rated_weight_by_weight(
     free.load_state_dict(shared.state_dict(), strict=False)  # biases and norms
     for name, factor in named_factors(free):
         factor.set(dict(named_factors(shared))[name].effective())
-    examples = context.examples(COUNT)
-    found = weight_saliency(shared, dict(named_factors(shared)), *examples, criterion=CROSS_ENTROPY)
-    expected = weight_saliency(free, dict(named_factors(free)), *examples, criterion=CROSS_ENTROPY)
+    images, labels = context.examples(COUNT)
+    found = weight_saliency(shared, dict(named_factors(shared)), images, labels, CROSS_ENTROPY)
+    expected = weight_saliency(free, dict(named_factors(free)), images, labels, CROSS_ENTROPY)
     for name in expected:
         assert torch.allclose(found[name], expected[name], rtol=1e-4, atol=1e-8)
 

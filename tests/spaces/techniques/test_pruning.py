@@ -69,7 +69,8 @@ def weights_by_loop(criterion: str, network: nn.Module, context: Any) -> dict[st
     factors = dict(named_factors(network))
     if criterion == "l1":
         return {name: factor.effective().abs() for name, factor in factors.items()}
-    return weight_saliency(network, factors, *context.examples(IMAGES), criterion=context.criterion)
+    images, labels = context.examples(IMAGES)
+    return weight_saliency(network, factors, images, labels, context.criterion)
 
 
 @pytest.mark.parametrize("criterion", ["l1", "taylor"])
@@ -230,9 +231,8 @@ def channels_by_loop(criterion: str, network: nn.Module, path: str, norm: str, c
         return network.get_submodule(norm).weight.abs().tolist()
     if criterion == "random":
         return torch.rand(len(rows), generator=context.generator).tolist()
-    return channel_saliency(network, [path], *context.examples(IMAGES), criterion=context.criterion)[
-        path
-    ].tolist()
+    images, labels = context.examples(IMAGES)
+    return channel_saliency(network, [path], images, labels, context.criterion)[path].tolist()
 
 
 @pytest.mark.parametrize("criterion", CHANNEL_CRITERIA)

@@ -151,7 +151,8 @@ def test_decisions_lead_to_the_same_network_from_json(
     def loss(model: nn.Module, batch: Any) -> Tensor:
         return heads(model(batch.images))[-1].square().mean()
 
-    network, program = adopted[name], read_again(adopted[name])
+    network: nn.Module = adopted[name]
+    program: nn.Module = read_again(network)
     for step in Recipe.parse(recipe):
         network, decisions = step.apply(network, new_world(images, labels, network, objective=loss))
         program = step.rebuild(program, json.loads(json.dumps(decisions)))
