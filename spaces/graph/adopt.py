@@ -91,7 +91,7 @@ def _understood(network: nn.Module, input_shape: InputShape) -> nn.Module:
     return _with_our_layers(program.train(network.training), input_shape)
 
 
-def _with_our_layers(network: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
+def _with_our_layers(network: nn.Module, input_shape: InputShape) -> nn.Module:
     found = {name: module for name, module in _adoptable(network) if type(module) in _ADOPTED}
     for name, module in found.items():
         check_replaceable(name, module, *_ADOPTED[type(module)][1:])
@@ -113,7 +113,7 @@ def _with_our_layers(network: nn.Module, input_shape: tuple[int, int, int]) -> n
     return copy
 
 
-def _known(network: nn.Module, input_shape: tuple[int, int, int]) -> bool:
+def _known(network: nn.Module, input_shape: InputShape) -> bool:
     """Whether the calls of a network's forward can be read, and each has a meaning."""
     try:
         graph = trace(network, input_shape)
