@@ -109,9 +109,10 @@ def choices_beside(outputs: Tensor, targets: Tensor) -> Tensor:
         AtollError: as `choices`, or targets are not one class a choice.
     """
     chosen = choices(outputs)
-    if targets.shape != chosen.shape or targets.is_floating_point():
-        kind = "numbers" if targets.is_floating_point() else "labels"
-        raise AtollError(f"got {kind} of {sizes(targets)}, allowed is one class a choice, {sizes(chosen)}")
+    if targets.is_floating_point():
+        raise AtollError(f"got labels of {sizes(targets)} that are numbers, allowed is one class a choice")
+    if targets.shape != chosen.shape:
+        raise AtollError(f"got labels of {sizes(targets)}, allowed is one a choice, {sizes(chosen)}")
     return chosen
 
 

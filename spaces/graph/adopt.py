@@ -17,6 +17,7 @@ from ..layers.norm import Norm
 from ..layers.same_padding import SameConv2d
 from ..layers.scaling import PIXELS, Scaling
 from ..layers.shape import InputShape
+from ..layers.shape import is_image, shape_said
 from ..layers.structure import replace, to_meta
 from ..layers.transposed_conv import TransposedConv
 from .carried_over import check_own_behaviour, check_replaceable, check_same_outputs
@@ -100,9 +101,8 @@ def _with_our_layers(network: nn.Module, input_shape: InputShape) -> nn.Module:
         copy = deepcopy(network)
     except (RuntimeError, TypeError) as error:
         raise AtollError(f"{type(network).__name__} cannot be copied: {error}") from error
-    size = "x".join(map(str, (*input_shape[1:], input_shape[0])))
-    size += " (height x width x channels)" if len(input_shape) == 3 else " (channels last)"
-    _check_forward(copy, input_shape, f"does not run on images of {size}")
+    kind = "images" if is_image(input_shape) else "inputs"
+    _check_forward(copy, input_shape, f"does not run on {kind} of {shape_said(input_shape)}")
     for name, module in found.items():
         replace(copy, name, _ADOPTED[type(module)][0].adopt(module))
     sentence = "does not run with layers of ours: its code reads what is inside them"

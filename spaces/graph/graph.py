@@ -20,6 +20,7 @@ from ..layers.layer import Layer
 from ..layers.norm import Norm
 from ..layers.pooling import even_pooling
 from ..layers.program import Program, run_call
+from ..layers.shape import shape_said
 from ..layers.structure import to_meta
 from .heads import heads
 from .moves import BATCH, Move, Shape, moves_of, padded_by, shuffled_by
@@ -345,8 +346,7 @@ def _values(network: nn.Module, traced: fx.Graph, input_shape: tuple[int, ...]) 
         with torch.no_grad():
             interpreter.run(torch.empty(BATCH, *input_shape, device="meta"))
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        size = "x".join(str(n) for n in (*input_shape[1:], input_shape[0]))
         raise AtollError(
-            f"the network does not take an input of {size} (height x width x channels): {error}"
+            f"the network does not take an input of {shape_said(input_shape)}: {error}"
         ) from error
     return interpreter.found

@@ -112,7 +112,12 @@ def test_numbers_that_are_none_are_refused(name: str) -> None:
             "got outputs of 2x5, allowed are more than 5 classes",
         ),
         ("f1", torch.zeros(2, 3), torch.tensor([0, 3]), "got labels 0 to 3, allowed are 0 to 2, one a class"),
-        ("accuracy", torch.zeros(2, 3), torch.zeros(2), "got numbers of 2, allowed is one class a choice, 2"),
+        (
+            "accuracy",
+            torch.zeros(2, 3),
+            torch.zeros(2),
+            "got labels of 2 that are numbers, allowed is one class a choice",
+        ),
     ],
 )
 def test_targets_that_no_class_fits_are_refused(

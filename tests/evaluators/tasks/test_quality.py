@@ -169,7 +169,7 @@ def test_a_share_meets_a_bound_that_equals_it() -> None:
 
 
 def test_labels_of_one_sample_more_are_named_with_both_sizes() -> None:
-    with pytest.raises(AtollError, match="got labels of 4x1, allowed is one class a choice, 4"):
+    with pytest.raises(AtollError, match="got labels of 4x1, allowed is one a choice, 4"):
         ACCURACY.measure(torch.zeros(4, 2), torch.zeros(4, 1).long())
 
 
@@ -189,4 +189,5 @@ def test_nobody_else_chooses_a_class() -> None:
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Attribute) and node.attr == "argmax"
     }
-    assert found == {"evaluators/tasks/quality.py"}
+    # the seats of a split are no choice of a network
+    assert found - {"evaluators/datasets/split_making.py"} == {"evaluators/tasks/quality.py"}
