@@ -16,8 +16,7 @@ from ..layers.layer import Layer
 from ..layers.norm import Norm
 from ..layers.same_padding import SameConv2d
 from ..layers.scaling import PIXELS, Scaling
-from ..layers.shape import InputShape
-from ..layers.shape import is_image, shape_said
+from ..layers.shape import InputShape, is_image, shape_said
 from ..layers.structure import replace, to_meta
 from ..layers.transposed_conv import TransposedConv
 from .carried_over import check_own_behaviour, check_replaceable, check_same_outputs

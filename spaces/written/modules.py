@@ -19,7 +19,7 @@ from ..layers.structure import from_spec
 #: torch's modules, and ours without weights, that may be written; those behind the kinds have no price yet
 LEAVES: dict[str, type[nn.Module]] = {
     kind.__name__: kind
-    for kind in (*MODULES, nn.LSTM, nn.GRU, nn.RNN, nn.LayerNorm, nn.GroupNorm, nn.PReLU)
+    for kind in (*MODULES.keys(), nn.LSTM, nn.GRU, nn.RNN, nn.LayerNorm, nn.GroupNorm, nn.PReLU)
     if not issubclass(kind, Layer | Norm)
 }
 _RECURRENT = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
