@@ -66,6 +66,7 @@ from torch.utils import _pytree as pytree
 from ..errors import AtollError
 from ..layers.program import Program
 from ..layers.structure import to_meta
+from .attention import attends
 from .plain_calls import PLAIN
 from .reading import Constant, Reading, Site, called
 from .weighted import WEIGHTED
@@ -142,6 +143,8 @@ def _exported(network: nn.Module, input_shape: tuple[int, ...]) -> ExportedProgr
         running.pop()
 
     for path, module in network.named_modules():
+        if type(module) is nn.MultiheadAttention:
+            module.forward = attends(module)  # type: ignore[method-assign]
         module.register_forward_pre_hook(partial(enters, path))
         module.register_forward_hook(leaves)
     tensors = [*network.parameters(), *network.buffers()]

@@ -277,3 +277,25 @@ def test_weights_that_other_code_reads_too_are_refused() -> None:
     network = Calling(lambda own, x: x * own.conv.weight.mean())
     with pytest.raises(AtollError, match=r"^part\.conv\.weight is read by other code than its layer's too"):
         exported(network.eval(), SHAPE)
+
+
+@pytest.mark.parametrize("cross", [False, True])
+def test_attention_keeps_the_images_first(cross: bool) -> None:
+    class Attending(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+            self.register_buffer("mask", torch.ones(4, 4).triu(1).bool())
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x.flatten(2)[..., :8]
+            other = x.flip(1) if cross else x
+            return self.attention(x, other, other, need_weights=False, attn_mask=self.mask)[0]
+
+    torch.manual_seed(0)
+    network = Attending().eval()
+    program = exported(network, SHAPE)
+    (found,), (wanted,) = outputs(program), outputs(network)
+    torch.testing.assert_close(found, wanted, rtol=0.0, atol=1e-6 * float(wanted.abs().max()))
+    permuted = [node.args[1] for node in program.calls.nodes if node.target is torch.permute]
+    assert permuted and all(axes[0] == 0 for axes in permuted)
