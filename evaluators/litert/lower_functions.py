@@ -5,6 +5,7 @@ On int8 grids where all that they read is on one and their own is known; in floa
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -13,7 +14,7 @@ from ...hw_models.tables.operator_table import OPERATORS_OF
 from ...spaces.errors import AtollError
 from ...spaces.graph.graph import Operation
 from ...spaces.graph.operation_kinds import divides_by_number
-from . import operators
+from . import operators, operators_moving
 from .support import LARGEST_STEP_RATIOS
 from .tensors import TensorGrid
 from .values import LoweredValue, Workbench
@@ -24,13 +25,16 @@ _COMBINATIONS: dict[str, Callable[..., int]] = {
     "multiply": operators.mul,
     "divide": operators.divide,
     "prelu": operators.prelu,
+    "maximum": partial(operators.extreme, name="MAXIMUM"),
+    "minimum": partial(operators.extreme, name="MINIMUM"),
 }
 #: functions of one value that are one operator
 _FUNCTIONS = (
     "sigmoid", "tanh", "hard_swish", "elu", "gelu", "leaky_relu", "softmax",
     "sqrt", "rsqrt", "square", "exp", "log", "abs", "negate",
 )  # fmt: skip
-POINTWISE = (*_FUNCTIONS, "silu", "hard_sigmoid", "relu6")
+_CUTS = ("relu6", "relu_n1_to_1", "relu_0_to_1")
+POINTWISE = (*_FUNCTIONS, *_CUTS, "silu", "hard_sigmoid", "clamp")
 COMBINATIONS = (*_COMBINATIONS, "concatenate")
 
 
@@ -67,8 +71,15 @@ def lower_function(
     if kind == "hard_sigmoid":
         index = operators.hard_sigmoid(bench.model, source.index, target)
         return replace(source, index=index)
-    if kind == "relu6":
+    if kind in _CUTS:
         index = operators.relu(bench.model, source.index, kind, target)
+        return replace(source, index=index)
+    if kind == "clamp":
+        index = source.index
+        for name, bound in zip(OPERATORS_OF[kind], operation.numbers, strict=True):
+            if bound is not None:
+                number = operators.scalar(bench.model, bound, int8=False)
+                index = operators.extreme(bench.model, index, number, name=name)
         return replace(source, index=index)
     settings = _settings(operation)
     if kind == "softmax":
@@ -151,5 +162,5 @@ def lower_concatenation(
     sources, target = on_int8(bench, "concatenate", sources, target)
     sources = [bench.on_grid(source, target) for source in sources]
     parts = [bench.shaped(source, (1, *source.shape)) for source in sources]
-    index = operators.concatenation(bench.model, parts, 1 + sources[0].order.index(axis))
+    index = operators_moving.concatenation(bench.model, parts, 1 + sources[0].order.index(axis))
     return LoweredValue(index, bench.model.tensors[index].shape[1:], axes=sources[0].axes)

@@ -10,7 +10,7 @@ from ...spaces.graph.axis_order import laid_out, without
 from ...spaces.graph.graph import Operation
 from ...spaces.graph.operation_kinds import averages
 from ...spaces.layers.pooling import pooling
-from . import operators
+from . import operators_pooling
 from .lower_functions import on_int8
 from .operators_moving import LOWEST, pad
 from .tensors import TensorGrid
@@ -49,7 +49,7 @@ def lower_pooling(
     if kind == "global_max_pool":
         maps = bench.maps(source)
         window = bench.model.tensors[maps].shape[1:3]
-        index = operators.pool_2d(bench.model, maps, "max", window)  # type: ignore[arg-type]  # two axes
+        index = operators_pooling.pool_2d(bench.model, maps, "max", window)  # type: ignore[arg-type]  # two axes
         return replace(source, index=index, shape=(*[1] * (len(source.shape) - 1), source.shape[-1]))
     if kind in ("max_pool", "avg_pool"):
         return _pool(bench, operation, source)
@@ -67,7 +67,7 @@ def _mean(
     keep = len(operation.shape) == len(order)
     over = sorted(1 + order.index(axis) for axis in operation.axes)
     x = bench.shaped(source, (1, *source.shape))
-    index = operators.mean(bench.model, x, over, keep_dims=keep, grid=target)
+    index = operators_pooling.mean(bench.model, x, over, keep_dims=keep, grid=target)
     left = order if keep else without(order, operation.axes)
     return LoweredValue(index, laid_out(operation.shape, left), axes=left)
 
@@ -80,7 +80,7 @@ def _pool(bench: Workbench, operation: Operation, source: LoweredValue) -> Lower
         around = LOWEST if windows.largest and not positive else 0.0
         maps = pad(bench.model, maps, [(0, 0), *windows.pads, (0, 0)], around)
     kind = "max" if windows.largest else "average"
-    index = operators.pool_2d(bench.model, maps, kind, windows.window, windows.strides, mode)
+    index = operators_pooling.pool_2d(bench.model, maps, kind, windows.window, windows.strides, mode)
     return replace(source, index=index, shape=laid_out(operation.shape, source.order))
 
 
@@ -100,5 +100,7 @@ def _upsample(
             f"for LiteRT; allowed are {', '.join(_RESIZES)}, to whole numbers"
         )
     kind, centered = _RESIZES[module.mode]
-    index = operators.resize(bench.model, bench.maps(source), size, kind, aligned, centered and not aligned)
+    index = operators_pooling.resize(
+        bench.model, bench.maps(source), size, kind, aligned, centered and not aligned
+    )
     return replace(source, index=index, shape=(*size, source.shape[2]))

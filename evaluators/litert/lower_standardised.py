@@ -2,7 +2,7 @@
 
 from ...spaces.graph.graph import Operation
 from ...spaces.graph.standardised import standardised
-from . import operators
+from . import operators, operators_pooling
 from .values import LoweredValue, Workbench
 from .weights import to_numpy
 
@@ -19,8 +19,8 @@ def lower_standardised(bench: Workbench, operation: Operation, source: LoweredVa
     found = standardised(operation.module, operation.shape, source.order)  # type: ignore[arg-type]
     axes = tuple(axis + 1 for axis in found.axes)
     value = bench.shaped(source, (1, *found.sizes))
-    centred = operators.subtract(model, value, operators.mean(model, value, axes, keep_dims=True))
-    variance = operators.mean(model, operators.mul(model, centred, centred), axes, keep_dims=True)
+    centred = operators.subtract(model, value, operators_pooling.mean(model, value, axes, keep_dims=True))
+    variance = operators_pooling.mean(model, operators.mul(model, centred, centred), axes, keep_dims=True)
     eps = operators.scalar(model, found.eps, int8=False)
     scale = operators.function(model, operators.add(model, variance, eps), "RSQRT")
     value = operators.mul(model, centred, scale)

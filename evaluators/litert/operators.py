@@ -14,11 +14,11 @@ from .tensors import TensorGrid
 from .writer import TfliteModel
 
 NO_TENSOR = -1  # an optional input that is left out
-_PADDING = {"same": 0, "valid": 1}  # Padding of the schema
+PADDING = {"same": 0, "valid": 1}  # Padding of the schema
 _ACTIVATION = {None: 0, "relu": 1, "relu6": 3}  # ActivationFunctionType of the schema
 
 
-def _window_size(size: int, kernel: int, stride: int, padding: str) -> int:
+def window_size(size: int, kernel: int, stride: int, padding: str) -> int:
     """Output length of a window of ``kernel`` over ``size``; raises AtollError if nothing fits."""
     length = -(-size // stride) if padding == "same" else (size - kernel) // stride + 1
     if length < 1:
@@ -45,8 +45,8 @@ def conv_2d(
     out, kernel_h, kernel_w, _ = model.tensors[weight].shape
     shape = (
         batch,
-        _window_size(height, dilation[0] * (kernel_h - 1) + 1, strides[0], padding),
-        _window_size(width, dilation[1] * (kernel_w - 1) + 1, strides[1], padding),
+        window_size(height, dilation[0] * (kernel_h - 1) + 1, strides[0], padding),
+        window_size(width, dilation[1] * (kernel_w - 1) + 1, strides[1], padding),
         out,
     )
     y = model.add_activation(shape, grid)
@@ -55,7 +55,7 @@ def conv_2d(
         (x, weight, bias),
         (y,),
         options="Conv2D",
-        padding=_PADDING[padding],
+        padding=PADDING[padding],
         strideH=strides[0],
         strideW=strides[1],
         dilationHFactor=dilation[0],
@@ -81,8 +81,8 @@ def depthwise_conv_2d(
     _, kernel_h, kernel_w, out = model.tensors[weight].shape
     shape = (
         batch,
-        _window_size(height, dilation[0] * (kernel_h - 1) + 1, strides[0], padding),
-        _window_size(width, dilation[1] * (kernel_w - 1) + 1, strides[1], padding),
+        window_size(height, dilation[0] * (kernel_h - 1) + 1, strides[0], padding),
+        window_size(width, dilation[1] * (kernel_w - 1) + 1, strides[1], padding),
         out,
     )
     y = model.add_activation(shape, grid)
@@ -91,7 +91,7 @@ def depthwise_conv_2d(
         (x, weight, bias),
         (y,),
         options="DepthwiseConv2D",
-        padding=_PADDING[padding],
+        padding=PADDING[padding],
         strideH=strides[0],
         strideW=strides[1],
         depthMultiplier=out // channels,
@@ -124,7 +124,7 @@ def transpose_conv(
         (model.add_index(shape), weight, x, bias),
         (y,),
         options="TransposeConv",
-        padding=_PADDING[padding],
+        padding=PADDING[padding],
         strideH=strides[0],
         strideW=strides[1],
         fusedActivationFunction=_ACTIVATION[activation],
@@ -173,67 +173,6 @@ def fully_connected(
         # the plain kernels then round float inputs as the delegate does
         asymmetricQuantizeInputs=rounds_inputs or None,
     )
-    return y
-
-
-def pool_2d(
-    model: TfliteModel,
-    x: int,
-    kind: str,
-    window: tuple[int, int],
-    strides: tuple[int, int] | None = None,
-    padding: str = "valid",
-) -> int:
-    """``max`` or ``average`` pooling of ``x`` [1, height, width, channels], by default in whole windows."""
-    strides = strides or window
-    batch, height, width, channels = model.tensors[x].shape
-    shape = (
-        batch,
-        _window_size(height, window[0], strides[0], padding),
-        _window_size(width, window[1], strides[1], padding),
-        channels,
-    )
-    y = model.add_activation(shape, model.tensors[x].grid)
-    model.add_operator(
-        {"max": "MAX_POOL_2D", "average": "AVERAGE_POOL_2D"}[kind],
-        (x,),
-        (y,),
-        options="Pool2D",
-        padding=_PADDING[padding],
-        strideH=strides[0],
-        strideW=strides[1],
-        filterHeight=window[0],
-        filterWidth=window[1],
-    )
-    return y
-
-
-def mean(
-    model: TfliteModel, x: int, axes: Sequence[int], keep_dims: bool = False, grid: TensorGrid | None = None
-) -> int:
-    """Mean of ``x`` over ``axes``; int8 results are on ``grid``, by default that of the input."""
-    shape = model.tensors[x].shape
-    kept = [1 if axis in axes else size for axis, size in enumerate(shape) if keep_dims or axis not in axes]
-    y = model.add_activation(kept, grid or model.tensors[x].grid)
-    index = model.add_index(axes)
-    model.add_operator("MEAN", (x, index), (y,), options="Reducer", keepDims=keep_dims)
-    return y
-
-
-def resize(
-    model: TfliteModel,
-    x: int,
-    size: tuple[int, int],
-    kind: str,
-    align_corners: bool = False,
-    half_pixel_centers: bool = False,
-) -> int:
-    """``bilinear`` or ``nearest_neighbor`` interpolation of maps ``x`` [1, height, width, channels]."""
-    batch, _, _, channels = model.tensors[x].shape
-    y = model.add_activation((batch, *size, channels), model.tensors[x].grid)
-    name = "".join(word.capitalize() for word in ("resize", *kind.split("_")))
-    settings = dict(alignCorners=align_corners, halfPixelCenters=half_pixel_centers)
-    model.add_operator(f"RESIZE_{kind.upper()}", (x, model.add_index(size)), (y,), options=name, **settings)
     return y
 
 
@@ -311,8 +250,22 @@ def prelu(
     return y
 
 
+def extreme(
+    model: TfliteModel,
+    a: int,
+    b: int,
+    grid: TensorGrid | None = None,
+    activation: str | None = None,
+    name: str = "",
+) -> int:
+    """``MAXIMUM`` or ``MINIMUM`` of float values with broadcasting; no activation can be fused."""
+    y = model.add_activation(_broadcast(model, a, b), grid)
+    model.add_operator(name, (a, b), (y,), options="MaximumMinimum")
+    return y
+
+
 def relu(model: TfliteModel, x: int, kind: str = "relu", grid: TensorGrid | None = None) -> int:
-    """``relu`` or ``relu6`` as an operator; int8 results keep the input's grid unless given one."""
+    """``relu`` or one with two bounds as an operator; int8 results keep the input's grid unless given one."""
     y = model.add_activation(model.tensors[x].shape, grid or model.tensors[x].grid)
     model.add_operator(kind.upper(), (x,), (y,))
     return y
@@ -384,18 +337,6 @@ def function(model: TfliteModel, x: int, name: str, grid: TensorGrid | None = No
     """
     y = model.add_activation(model.tensors[x].shape, grid)
     model.add_operator(name, (x,), (y,), options=_FUNCTIONS[name], **settings)
-    return y
-
-
-def concatenation(model: TfliteModel, parts: Sequence[int], axis: int) -> int:
-    """The ``parts`` along ``axis``; int8 parts share one grid."""
-    first = model.tensors[parts[0]]
-    if any(model.tensors[part].grid != first.grid for part in parts):
-        raise AtollError("concatenated tensors must share one grid: requantize them first")
-    shape = list(first.shape)
-    shape[axis] = sum(model.tensors[part].shape[axis] for part in parts)
-    y = model.add_activation(shape, first.grid)
-    model.add_operator("CONCATENATION", parts, (y,), options="Concatenation", axis=axis)
     return y
 
 

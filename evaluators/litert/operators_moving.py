@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...spaces.errors import AtollError
 from .writer import TfliteModel
 
 #: below every float32 that a network computes, and finite: PADV2 compares nothing
@@ -54,4 +55,16 @@ def broadcast(model: TfliteModel, x: int, shape: Sequence[int]) -> int:
     """``x`` repeated along its axes of size 1 until it has a shape."""
     y = model.add_activation(shape, model.tensors[x].grid)
     model.add_operator("BROADCAST_TO", (x, model.add_index(shape)), (y,), options="BroadcastTo")
+    return y
+
+
+def concatenation(model: TfliteModel, parts: Sequence[int], axis: int) -> int:
+    """The ``parts`` along ``axis``; int8 parts share one grid."""
+    first = model.tensors[parts[0]]
+    if any(model.tensors[part].grid != first.grid for part in parts):
+        raise AtollError("concatenated tensors must share one grid: requantize them first")
+    shape = list(first.shape)
+    shape[axis] = sum(model.tensors[part].shape[axis] for part in parts)
+    y = model.add_activation(shape, first.grid)
+    model.add_operator("CONCATENATION", parts, (y,), options="Concatenation", axis=axis)
     return y

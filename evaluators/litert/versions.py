@@ -142,11 +142,12 @@ LINES: dict[str, tuple[Line, ...]] = {
     **dict.fromkeys(("ADD", "SUB", "CONCATENATION"), (_INT8,)),
     **dict.fromkeys(("MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN"), (_INT8,)),
     **dict.fromkeys(("RELU", "RELU6", "LOGISTIC", "TANH", "SOFTMAX", "GELU"), (_INT8,)),
-    **dict.fromkeys(("GREATER_EQUAL", "RSQRT"), (_INT8,)),
+    **dict.fromkeys(("GREATER_EQUAL", "RSQRT", "MAXIMUM", "MINIMUM"), (_INT8,)),
     # in float alone here
     **dict.fromkeys(("SQRT", "SQUARE", "EXP", "LOG", "ABS", "NEG", "DIV"), ()),
     # int8 came without a version, and the later ones are for types that this writer does not have
     **dict.fromkeys(("RESHAPE", "QUANTIZE", "LEAKY_RELU", "ELU", "HARD_SWISH", "SELECT_V2", "PRELU"), ()),
+    **dict.fromkeys(("RELU_N1_TO_1", "RELU_0_TO_1"), ()),
 }  # fmt: skip
 
 

@@ -60,6 +60,11 @@ OPERATORS_OF: dict[str, tuple[str, ...]] = {
     "concatenate": ("CONCATENATION",),
     "relu": ("RELU",),
     "relu6": ("RELU6",),
+    "relu_n1_to_1": ("RELU_N1_TO_1",),
+    "relu_0_to_1": ("RELU_0_TO_1",),
+    "clamp": ("MAXIMUM", "MINIMUM"),  # or one of them
+    "maximum": ("MAXIMUM",),
+    "minimum": ("MINIMUM",),
     "leaky_relu": ("LEAKY_RELU",),
     "elu": ("ELU",),
     "gelu": ("GELU",),

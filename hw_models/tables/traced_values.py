@@ -153,6 +153,13 @@ def _run(
     elif kind == "hard_sigmoid":
         cut = plan.run(f"{name}.cut", first, sources, shape, grid)
         found = plan.run(name, others[0], [cut], shape, grid)
+    elif kind == "clamp":
+        operators = [
+            op for op, bound in zip((first, *others), operation.numbers, strict=True) if bound is not None
+        ]
+        (found,) = sources
+        for at, one in enumerate(operators, 1):
+            found = plan.run(name if at == len(operators) else f"{name}.low", one, [found], shape, grid)
     else:
         found = plan.run(name, first, sources, shape, grid)
     if kind in ("mean", "global_avg_pool") and len(shape) < len(sources[0].shape):

@@ -27,6 +27,7 @@ _READ: dict[str, tuple[str, ...]] = {
     "concatenate": ("dim",),
     "leaky_relu": ("negative_slope",),
     "elu": ("alpha",),
+    "hardtanh": ("min_val", "max_val", "min", "max"),
     "prelu": ("num_parameters", "init"),
     "gelu": ("approximate",),
     "shuffle": ("groups", "upscale_factor", "downscale_factor"),
@@ -40,6 +41,7 @@ _CHANGES_NOTHING = ("inplace", "p", "training", "memory_format", "_stacklevel")
 _IN_ORDER: dict[Any, tuple[str, ...]] = {
     **dict.fromkeys((torch.mean, "mean"), ("dim", "keepdim")),
     **dict.fromkeys((torch.softmax, "softmax"), ("dim",)),
+    **dict.fromkeys((torch.clamp, torch.clip, "clamp", "clamp_", "clip", "clip_"), ("min", "max")),
     **dict.fromkeys((torch.cat, torch.concat, torch.concatenate), ("dim",)),
 }
 #: what a call names its values, where it does

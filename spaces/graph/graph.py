@@ -24,7 +24,16 @@ from ..layers.shape import shape_said
 from ..layers.structure import to_meta
 from .heads import heads
 from .moves import BATCH, Move, Shape, moves_of, padded_by, shuffled_by
-from .operation_kinds import COMBINING, STAND_INS, axes_of, kind_by_shape, meant, names_sizes, unread
+from .operation_kinds import (
+    COMBINING,
+    STAND_INS,
+    axes_of,
+    bounds_of,
+    kind_by_shape,
+    meant,
+    names_sizes,
+    unread,
+)
 from .tracing import trace_calls, writes_over_input
 
 
@@ -41,7 +50,8 @@ class Operation:
         shape: shape of its value without the batch: (C, H, W), (features,), (positions, features), ….
         described: what it is, for messages about kinds that are not supported.
         rigid: whether the network's code names the number of channels of its result.
-        numbers: what two values are combined of: numbers, and None for each of `inputs`.
+        numbers: what two values are combined of: numbers, and None for each of `inputs`; or the bounds of
+            what is cut off, None for none.
         grids: what its value is rounded to as it is made, one after the other.
         constant: the value itself where it is made of parameters and buffers alone, as it meets a batch of
             values: with the batch's axis or without.
@@ -220,7 +230,11 @@ class _Reading:
             shape=self._shape(node.name),
             described=_described(node, own) + (" over windows of several sizes" if kind == "uneven" else ""),
             rigid=kind in ("flatten", "reshape") and names_sizes(node),
-            numbers=self._numbers(node) if kind in COMBINING else (),
+            numbers=bounds_of(node, own)
+            if kind == "clamp"
+            else self._numbers(node)
+            if kind in COMBINING
+            else (),
             grids=self._grids_behind(node, own),
             constant=self.constants.get(node.name),
             moves=moves or (),

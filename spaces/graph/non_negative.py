@@ -8,7 +8,7 @@ from .graph import Graph, trace
 from .operation_kinds import MOVES
 
 #: what is never negative whatever it is made of
-_MAKES = ("relu", "relu6", "sigmoid", "hard_sigmoid", "softmax")
+_MAKES = ("relu", "relu6", "relu_0_to_1", "sigmoid", "hard_sigmoid", "softmax")
 #: what keeps values that are not negative so
 _KEEPS = (
     "max_pool", "avg_pool", "global_avg_pool", "global_max_pool", "mean", "upsample",

@@ -1,5 +1,6 @@
 """What modules, functions and methods mean: one kind each, some decided by the shapes before and after."""
 
+import math
 import operator
 from collections.abc import Callable
 from functools import partial
@@ -31,6 +32,7 @@ _KINDS: dict[str, tuple[Any, ...]] = {
     # one value from one value
     "relu": (nn.ReLU, F.relu, torch.relu, "relu", "relu_"),
     "relu6": (nn.ReLU6, F.relu6),
+    "hardtanh": (nn.Hardtanh, F.hardtanh, torch.clamp, torch.clip, "clamp", "clamp_", "clip", "clip_"),
     "leaky_relu": (nn.LeakyReLU, F.leaky_relu),
     "elu": (nn.ELU, F.elu),
     "gelu": (nn.GELU, F.gelu),
@@ -52,6 +54,8 @@ _KINDS: dict[str, tuple[Any, ...]] = {
     "add": (Add, operator.add, operator.iadd, torch.add, "add", "add_"),
     "subtract": (operator.sub, operator.isub, torch.sub, torch.subtract, "sub", "sub_"),
     "multiply": (Multiply, operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "mul_"),
+    "maximum": (torch.maximum, "maximum"),
+    "minimum": (torch.minimum, "minimum"),
     "divide": (operator.truediv, operator.itruediv, torch.div, torch.divide, "div", "div_"),
     "matmul": (operator.matmul, torch.matmul, torch.bmm, "matmul", "bmm"),
     # over windows of each channel
@@ -91,12 +95,13 @@ _KINDS: dict[str, tuple[Any, ...]] = {
 #: functions of one value, the same for every element
 POINTWISE = (
     "relu", "relu6", "leaky_relu", "elu", "gelu", "sigmoid", "hard_sigmoid", "silu", "hard_swish", "tanh",
-    "sqrt", "rsqrt", "square", "exp", "log", "abs", "negate",
+    "sqrt", "rsqrt", "square", "exp", "log", "abs", "negate", "hardtanh", "relu_n1_to_1", "relu_0_to_1",
+    "clamp",
 )  # fmt: skip
 #: the same values in other places: what `Operation.moves` says
 MOVES = ("flatten", "reshape", "permute", "slice", "shuffle", "pad", "constant_pad")
 #: element by element from two values, or one value and a number
-COMBINING = ("add", "subtract", "multiply", "divide")
+COMBINING = ("add", "subtract", "multiply", "divide", "maximum", "minimum")
 
 #: functions with settings -> the module that stands for a call, and what its arguments are called there
 STAND_INS: dict[Any, tuple[type[nn.Module], tuple[str, ...]]] = {
@@ -185,6 +190,8 @@ def kind_by_shape(
         return "other"
     if kind in ("view", "shuffle", "pad"):
         return _moving(moves)
+    if kind == "hardtanh":
+        return _cutting(bounds_of(node, module))
     if kind not in _BY_SHAPE or isinstance(module, Add | Multiply | Concatenate):
         return kind
     return _BY_SHAPE[kind](node, shapes, shape)
@@ -210,6 +217,42 @@ def _moving(moves: tuple[Move, ...] | None) -> str:
     if len(moves) > 1:
         return "shuffle"
     return "flatten" if len(moves[0].sizes) == 1 else "reshape"
+
+
+#: bounds that have an operator of their own
+_CUTS = {(0.0, None): "relu", (0.0, 6.0): "relu6", (-1.0, 1.0): "relu_n1_to_1", (0.0, 1.0): "relu_0_to_1"}
+
+
+def bounds_of(node: fx.Node, module: nn.Module | None) -> tuple[float | None, ...]:
+    """Returns the lowest and the highest value that a call lets through, None where it has no such bound.
+
+    Args:
+        node: the call of a hard tanh, or of what cuts off.
+        module: the module that it calls, None for functions and methods.
+
+    Returns:
+        two bounds; fewer where one is no number.
+    """
+    if module is not None:
+        given: list[Any] = [module.min_val, module.max_val]
+    else:
+        default = (-1.0, 1.0) if node.target is F.hardtanh else (None, None)
+        names = (("min_val", "min"), ("max_val", "max"))
+        given = [
+            node.args[at]
+            if len(node.args) > at
+            else next((node.kwargs[n] for n in name if n in node.kwargs), d)
+            for at, name, d in zip((1, 2), names, default, strict=True)
+        ]
+    numbers = [float(bound) for bound in given if isinstance(bound, int | float)]
+    bounds = iter(None if math.isinf(number) else number for number in numbers)
+    return tuple(None if bound is None else next(bounds) for bound in given if not isinstance(bound, fx.Node))
+
+
+def _cutting(bounds: tuple[float | None, ...]) -> str:
+    if len(bounds) != 2 or bounds == (None, None):
+        return "other"
+    return _CUTS.get(bounds, "clamp")  # type: ignore[call-overload,no-any-return]  # two of them
 
 
 def axes_of(node: fx.Node, kind: str, rank: int) -> tuple[int, ...]:
@@ -325,8 +368,7 @@ FIXED_RANGES: dict[str, tuple[float, float]] = {
 #: kernels whose results may lie on any grid
 _ANY_GRID = (
     "norm", "add", "subtract", "multiply", "divide", "global_avg_pool", "mean", "concatenate", "relu6",
-    "leaky_relu", "elu", "gelu", "hard_swish", "prelu",
-    "matmul",
+    "leaky_relu", "elu", "gelu", "hard_swish", "prelu", "matmul", "relu_n1_to_1", "relu_0_to_1",
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from atoll.evaluators.edge_tpu.check import check_edge_tpu
 from atoll.evaluators.litert import operators
+from atoll.evaluators.litert import operators_pooling as pooling
 from atoll.evaluators.litert.lower import operator_layers
 from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.writer import TfliteModel
@@ -44,7 +45,7 @@ def table_of(recipe):
 
 def test_an_integer_network_maps_whole():
     model, x = model_of()
-    y = operators.mean(model, operators.pool_2d(model, conv(model, x), "max", (2, 2)), (1, 2))
+    y = pooling.mean(model, pooling.pool_2d(model, conv(model, x), "max", (2, 2)), (1, 2))
     found = verdicts(model, dense(model, y))
     assert [(one.operator, one.mapped, one.reason) for one in found] == [
         ("CONV_2D", True, ""), ("MAX_POOL_2D", True, ""), ("MEAN", True, ""), ("FULLY_CONNECTED", True, ""),
@@ -58,7 +59,7 @@ def test_an_integer_network_maps_whole():
         ("int4 values", lambda model, x: conv(model, x, weight_type="int4")),
         ("another dilation", lambda model, x: conv(model, x, dilation=(1, 2))),
         ("groups", lambda model, x: conv(model, x, inputs=2)),
-        ("axes [3]", lambda model, x: operators.mean(model, x, (3,))),
+        ("axes [3]", lambda model, x: pooling.mean(model, x, (3,))),
         ("HARD_SWISH is not among", lambda model, x: operators.function(model, x, "HARD_SWISH")),
         ("TRANSPOSE is not sure", lambda model, x: operators.transpose(model, x, (0, 3, 1, 2))),
         ("64 rows", lambda model, x: dense(model, x)),

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from atoll.evaluators.litert import file_run, operators
+from atoll.evaluators.litert import operators_pooling as pooling
 from atoll.evaluators.litert.crash import crashing_operator
 from atoll.evaluators.litert.file_run import run_file
 from atoll.evaluators.litert.runtime import LiteRtRunner
@@ -20,7 +21,7 @@ IMAGES = np.random.default_rng(0).normal(size=(5, 4, 4, 1)).astype(np.float32)
 
 def pooled(grid: TensorGrid | None = None) -> bytes:
     model = TfliteModel()
-    model.outputs = [operators.pool_2d(model, model.add_input(SHAPE, grid), "max", (4, 4))]
+    model.outputs = [pooling.pool_2d(model, model.add_input(SHAPE, grid), "max", (4, 4))]
     return model.to_bytes()
 
 

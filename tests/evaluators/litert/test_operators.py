@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from atoll.evaluators.litert import operators as op
 from atoll.evaluators.litert import operators_moving as moving
+from atoll.evaluators.litert import operators_pooling as pooling
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.writer import TfliteModel
@@ -24,25 +25,27 @@ def blocks(x: np.ndarray) -> np.ndarray:
 
 # name, how it is built, what it means on real numbers, the int8 grid of the result
 CASES: list[tuple[str, Callable, Callable, TensorGrid]] = [
-    ("max", lambda m, x: op.pool_2d(m, x, "max", (2, 2)), lambda x: blocks(x).max((2, 4)), GRID),
-    ("average", lambda m, x: op.pool_2d(m, x, "average", (2, 2)), lambda x: blocks(x).mean((2, 4)), GRID),
-    ("mean", lambda m, x: op.mean(m, x, (1, 2)), lambda x: x.mean((1, 2)), GRID),
+    ("max", lambda m, x: pooling.pool_2d(m, x, "max", (2, 2)), lambda x: blocks(x).max((2, 4)), GRID),
+    ("average", lambda m, x: pooling.pool_2d(m, x, "average", (2, 2)),
+     lambda x: blocks(x).mean((2, 4)), GRID),
+    ("mean", lambda m, x: pooling.mean(m, x, (1, 2)), lambda x: x.mean((1, 2)), GRID),
     ("pad", lambda m, x: moving.pad(m, x, [(0, 0), (1, 0), (0, 2), (0, 0)]),
      lambda x: np.pad(x, ((0, 0), (1, 0), (0, 2), (0, 0))), GRID),
     ("part", lambda m, x: moving.part(m, x, [(0, 1, 1), (1, 2, 1), (0, 6, 1), (1, 1, 1)]),
      lambda x: x[:, 1:3, :, 1:], GRID),
     ("strides", lambda m, x: moving.part(m, x, [(0, 1, 1), (1, 2, 2), (0, 2, 3), (0, 2, 1)]),
      lambda x: x[:, 1::2, ::3], GRID),
-    ("lowest around", lambda m, x: op.pool_2d(
+    ("lowest around", lambda m, x: pooling.pool_2d(
         m, moving.pad(m, x, [(0, 0), (1, 1), (1, 1), (0, 0)], moving.LOWEST), "max", (2, 2)),
      lambda x: np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-99)
      .reshape(-1, 3, 2, 4, 2, 2).max((2, 4)), GRID),
-    ("broadcast", lambda m, x: moving.broadcast(m, op.mean(m, x, (1, 2), True), SHAPE),
+    ("broadcast", lambda m, x: moving.broadcast(m, pooling.mean(m, x, (1, 2), True), SHAPE),
      lambda x: np.broadcast_to(x.mean((1, 2), keepdims=True), x.shape), GRID),
     ("transpose", lambda m, x: op.transpose(m, x, (0, 3, 1, 2)), lambda x: x.transpose(0, 3, 1, 2), GRID),
     ("reshape", lambda m, x: op.reshape(m, x, (1, 48)), lambda x: x.reshape(-1, 48), GRID),
     ("relu", lambda m, x: op.relu(m, x), lambda x: np.maximum(x, 0), GRID),
-    ("concatenation", lambda m, x: op.concatenation(m, (x, x), 3), lambda x: np.concatenate((x, x), 3), GRID),
+    ("concatenation", lambda m, x: moving.concatenation(m, (x, x), 3),
+     lambda x: np.concatenate((x, x), 3), GRID),
 ]  # fmt: skip
 
 
@@ -98,9 +101,9 @@ def test_impossible_shapes_are_refused() -> None:
     with pytest.raises(AtollError, match=r"cannot reshape \(1, 4, 6, 2\) to \(1, 47\)"):
         op.reshape(model, x, (1, 47))
     with pytest.raises(AtollError, match="window of 5 does not fit 4"):
-        op.pool_2d(model, x, "max", (5, 5))
+        pooling.pool_2d(model, x, "max", (5, 5))
     with pytest.raises(AtollError, match="share one grid"):
-        op.concatenation(model, (x, op.quantize(model, x, OTHER)), 3)
+        moving.concatenation(model, (x, op.quantize(model, x, OTHER)), 3)
 
 
 def _grid(low: float, high: float) -> TensorGrid:

@@ -7,6 +7,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from atoll.evaluators.litert import operators as op
 from atoll.evaluators.litert import operators_moving as moving
+from atoll.evaluators.litert import operators_pooling as pooling
 from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.versions import LINES
 from atoll.evaluators.litert.writer import TfliteModel
@@ -105,15 +106,16 @@ def transposed(model: TfliteModel, x: int, grid: TensorGrid | None, activation: 
 
 #: operator, how it is built -> version of float32, of int8
 OTHERS: list[tuple[str, Callable[[TfliteModel, int, TensorGrid | None], int], int, int]] = [
-    ("MAX_POOL_2D", lambda m, x, g: op.pool_2d(m, x, "max", (2, 2)), 1, 2),
-    ("AVERAGE_POOL_2D", lambda m, x, g: op.pool_2d(m, x, "average", (2, 2)), 1, 2),
-    ("MEAN", lambda m, x, g: op.mean(m, x, (1, 2)), 1, 2),
-    ("RESIZE_BILINEAR", lambda m, x, g: op.resize(m, x, (8, 8), "bilinear"), 1, 2),
-    ("RESIZE_BILINEAR", lambda m, x, g: op.resize(m, x, (8, 8), "bilinear", align_corners=True), 1, 2),
-    ("RESIZE_BILINEAR", lambda m, x, g: op.resize(m, x, (8, 8), "bilinear", half_pixel_centers=True), 3, 3),
-    ("RESIZE_NEAREST_NEIGHBOR", lambda m, x, g: op.resize(m, x, (8, 8), "nearest_neighbor"), 1, 2),
+    ("MAX_POOL_2D", lambda m, x, g: pooling.pool_2d(m, x, "max", (2, 2)), 1, 2),
+    ("AVERAGE_POOL_2D", lambda m, x, g: pooling.pool_2d(m, x, "average", (2, 2)), 1, 2),
+    ("MEAN", lambda m, x, g: pooling.mean(m, x, (1, 2)), 1, 2),
+    ("RESIZE_BILINEAR", lambda m, x, g: pooling.resize(m, x, (8, 8), "bilinear"), 1, 2),
+    ("RESIZE_BILINEAR", lambda m, x, g: pooling.resize(m, x, (8, 8), "bilinear", align_corners=True), 1, 2),
+    ("RESIZE_BILINEAR",
+     lambda m, x, g: pooling.resize(m, x, (8, 8), "bilinear", half_pixel_centers=True), 3, 3),
+    ("RESIZE_NEAREST_NEIGHBOR", lambda m, x, g: pooling.resize(m, x, (8, 8), "nearest_neighbor"), 1, 2),
     ("RESIZE_NEAREST_NEIGHBOR",
-     lambda m, x, g: op.resize(m, x, (8, 8), "nearest_neighbor", align_corners=True), 3, 3),
+     lambda m, x, g: pooling.resize(m, x, (8, 8), "nearest_neighbor", align_corners=True), 3, 3),
     ("RESHAPE", lambda m, x, g: op.reshape(m, x, (1, 32)), 1, 1),
     ("TRANSPOSE", lambda m, x, g: op.transpose(m, x, (0, 3, 1, 2)), 1, 2),
     ("PAD", lambda m, x, g: moving.pad(m, x, [(0, 0), (1, 1), (1, 1), (0, 0)]), 1, 2),
@@ -131,6 +133,10 @@ OTHERS: list[tuple[str, Callable[[TfliteModel, int, TensorGrid | None], int], in
     ("MUL", lambda m, x, g: op.mul(m, x, x, g), 1, 2),  # 0.5 x 0.5 / 0.5 is below 1
     ("RELU", lambda m, x, g: op.relu(m, x, "relu", g), 1, 2),
     ("RELU6", lambda m, x, g: op.relu(m, x, "relu6", g), 1, 2),
+    ("RELU_N1_TO_1", lambda m, x, g: op.relu(m, x, "relu_n1_to_1", g), 1, 1),
+    ("RELU_0_TO_1", lambda m, x, g: op.relu(m, x, "relu_0_to_1", g), 1, 1),
+    ("MAXIMUM", lambda m, x, g: op.extreme(m, x, x, g, name="MAXIMUM"), 1, 2),
+    ("MINIMUM", lambda m, x, g: op.extreme(m, x, x, g, name="MINIMUM"), 1, 2),
     ("LOGISTIC", lambda m, x, g: op.function(m, x, "LOGISTIC", g), 1, 2),
     ("TANH", lambda m, x, g: op.function(m, x, "TANH", g), 1, 2),
     ("SOFTMAX", lambda m, x, g: op.function(m, x, "SOFTMAX", g, beta=1.0), 1, 2),
@@ -150,7 +156,7 @@ OTHERS: list[tuple[str, Callable[[TfliteModel, int, TensorGrid | None], int], in
     ("NEG", lambda m, x, g: op.function(m, x, "NEG", g), 1, 1),
     ("DIV", lambda m, x, g: op.divide(m, x, x, g), 1, 1),
     ("PRELU", lambda m, x, g: op.prelu(m, x, x, g), 1, 1),
-    ("CONCATENATION", lambda m, x, g: op.concatenation(m, (x, x), 3), 1, 2),
+    ("CONCATENATION", lambda m, x, g: moving.concatenation(m, (x, x), 3), 1, 2),
     ("GREATER_EQUAL", lambda m, x, g: op.sign(m, x, g), 1, 2),
     ("SELECT_V2", lambda m, x, g: op.sign(m, x, g), 1, 1),
     ("QUANTIZE", lambda m, x, g: op.quantize(m, x, TensorGrid(0.25)), 1, 1),

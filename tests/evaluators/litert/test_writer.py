@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from atoll.evaluators.litert import operators
+from atoll.evaluators.litert import operators_pooling as pooling
 from atoll.evaluators.litert.inspect import operator_names, overhead_bytes, peak_tensor_bytes, tensor_rows
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.litert.tensors import TensorGrid
@@ -30,7 +31,7 @@ def small_model(rng: np.random.Generator | None, channels: int = 8) -> TfliteMod
     x = model.add_input((1, 8, 8, 3), grid())
     for size in (3, channels):
         x = operators.conv_2d(model, x, *layer((channels, 3, 3, size), x), grid(), activation="relu")
-        x = operators.pool_2d(model, x, "max", (2, 2))
+        x = pooling.pool_2d(model, x, "max", (2, 2))
     x = operators.reshape(model, x, (1, 4 * channels))
     model.outputs = [operators.fully_connected(model, x, *layer((5, 4 * channels), x), grid())]
     return model

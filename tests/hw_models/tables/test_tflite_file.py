@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from atoll.evaluators.litert import operators
+from atoll.evaluators.litert import operators_pooling as pooling
 from atoll.evaluators.litert.writer import TfliteModel
 from atoll.hw_models.tables.tflite_file import FileOperator, FileTensor, TfliteFile
 from atoll.spaces.errors import AtollError
@@ -17,7 +17,7 @@ from flatbuffers import Builder
 def content(shape: tuple[int, ...] = (1, 4, 4, 1)) -> bytes:
     """A file of a pooling over an input of this shape."""
     model = TfliteModel()
-    model.outputs = [operators.pool_2d(model, model.add_input((1, 4, 4, 1)), "max", (4, 4))]
+    model.outputs = [pooling.pool_2d(model, model.add_input((1, 4, 4, 1)), "max", (4, 4))]
     plain = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model.to_bytes()))
     plain.subgraphs[0].tensors[0].shape = np.array(shape, np.int32)
     builder = Builder(1024)
