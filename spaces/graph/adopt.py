@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import AtollError
 from ..exported.front_end import ExportError, exported
+from ..layers.attention import attention_in_parts
 from ..layers.conv import Conv
 from ..layers.dense import Dense
 from ..layers.layer import Layer
@@ -63,7 +64,7 @@ def adopt(network: nn.Module, input_shape: tuple[int, ...], scaling: Scaling = P
             tensor.
     """
     check_own_behaviour(network)
-    copy = _understood(network, input_shape)
+    copy = _understood(attention_in_parts(network), input_shape)
     copy.input_scaling = scaling  # type: ignore[assignment]
     check_same_outputs(network, copy, input_shape)
     return copy

@@ -12,17 +12,7 @@ _WHOLE = (
 )
 _ADVICE: dict[type[nn.Module], str] = {
     **dict.fromkeys((nn.LSTM, nn.GRU, nn.RNN, nn.LSTMCell, nn.GRUCell, nn.RNNCell), _RECURRENT),
-    **dict.fromkeys(
-        (
-            nn.MultiheadAttention,
-            nn.TransformerEncoderLayer,
-            nn.TransformerEncoder,
-            nn.TransformerDecoderLayer,
-            nn.TransformerDecoder,
-            nn.Transformer,
-        ),
-        _WHOLE,
-    ),
+    **dict.fromkeys((nn.MultiheadAttention, nn.TransformerDecoderLayer, nn.Transformer), _WHOLE),
 }
 
 

@@ -86,7 +86,7 @@ def reshaped(shape: Shape, order: Order, sizes: Shape) -> tuple[Order, Order]:
     """
     blocks = _blocks(shape, sizes)
     place = {axis: at for at, axis in enumerate(order)}
-    blocks.sort(key=lambda block: min(place[axis] for axis in block[0]))
+    blocks.sort(key=lambda block: max(place[axis] for axis in block[0]))
     single = tuple(axis for axis, size in enumerate(shape) if size == 1)
     needed = (*single, *(axis for old, _ in blocks for axis in old))
     made = tuple(axis for _, new in blocks for axis in new)

@@ -187,16 +187,16 @@ class _Reading:
         if not self._is_view(node) or not passed:
             return False
         before = self._passed(node.all_input_nodes[0])
-        if before.name not in self.batched or not self._by_images(before.name):
+        if not self._is_batch(before.name):
             return False
         shape = self._shape(before.name)
         found = self._called(node, torch.empty(BATCH, *shape, device="meta"))
         return not isinstance(found, Tensor) or (*found.shape[:1], found.stride(0)) != (BATCH, prod(shape))
 
-    def _by_images(self, name: str) -> bool:
-        """Whether a value is a tensor whose first axis is that of the images."""
+    def _is_batch(self, name: str) -> bool:
+        """Whether a value is one of several images."""
         value = self.values[name]
-        return isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == BATCH
+        return name in self.batched and isinstance(value, Tensor) and value.shape[:1] == (BATCH,)
 
     def _is_view(self, node: fx.Node) -> bool:
         module = self.modules[str(node.target)] if node.op == "call_module" else None
@@ -259,7 +259,7 @@ class _Reading:
     ) -> tuple[Move, ...] | None:
         """Returns what a call does to values that it leaves as they are, None for any other."""
         kind = meant(node, module) if node.op.startswith("call_") and len(inputs) == 1 else ""
-        if node.name not in self.batched or not kind or not self._by_images(inputs[0]):
+        if node.name not in self.batched or not kind or not self._is_batch(inputs[0]):
             return None
         if kind == "view":
             return moves_of(lambda x: self._called(node, x), self._shape(inputs[0]))

@@ -21,8 +21,8 @@ Written = Callable[..., bytes]
 
 
 def channels_last(values: Tensor) -> Tensor:
-    """Maps as files have them."""
-    return values.movedim(1, -1) if values.dim() == 4 else values
+    """Maps, or sequences, as files have them."""
+    return values.movedim(1, -1)
 
 
 @pytest.fixture

@@ -4,9 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from atoll.evaluators.litert.inspect import float_tensors, operator_names
+from atoll.evaluators.measuring.measure import parameter_count
 from atoll.hw_models.tables.network_table import layer_table
 from atoll.spaces.channels.groups import channel_groups
+from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
+from atoll.spaces.layers.dense import Dense
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -109,3 +112,63 @@ def test_the_channels_of_the_perceptron_are_removed(compressed, written) -> None
     written(network, IMAGES)
     (fixed,) = [g.fixed for g in channel_groups(network, SHAPE) if g.makers == ["block.qkv"]]
     assert fixed.startswith("read by ")
+
+
+class Whole(nn.Module):
+    """Torch's own module, of rows among each other and of rows to others of another width."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.patches, self.head = nn.Conv2d(3, WIDTH, 4, 4), nn.Linear(WIDTH, 5)
+        self.own = nn.MultiheadAttention(WIDTH, HEADS, dropout=0.1, batch_first=True)
+        self.other = nn.MultiheadAttention(WIDTH, HEADS, bias=False, kdim=9, vdim=9, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        columns = self.patches(x).flatten(2)
+        rows = columns.transpose(1, 2)
+        rows = rows + self.own(rows, rows, rows)[0]
+        return self.head(self.other(rows, columns, columns, need_weights=False)[0].mean(1))
+
+
+def test_whole_attention_is_adopted_in_parts(written, compressed) -> None:
+    network = Whole().eval()
+    adopted = adopt(network, SHAPE).eval()
+    assert torch.allclose(adopted(IMAGES), network(IMAGES), atol=1e-6)
+    assert isinstance(adopted.get_submodule("own.queries"), Dense)
+    assert parameter_count(adopted) == sum(parameter.numel() for parameter in network.parameters())
+    written(adopted, IMAGES)
+    assert not float_tensors(written(compressed(network, IMAGES, "quantize(bits=8)"), IMAGES, 2.01, 0.6))
+
+
+class Encoder(nn.Module):
+    def __init__(self, **options: object) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.patches, self.head = nn.Conv2d(3, WIDTH, 4, 4), nn.Linear(WIDTH, 5)
+        layer = nn.TransformerEncoderLayer(WIDTH, HEADS, 2 * WIDTH, batch_first=True, **options)
+        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.encoder(self.patches(x).flatten(2).transpose(1, 2)).mean(1))
+
+
+@pytest.mark.parametrize("options", [{}, {"norm_first": True, "activation": "gelu"}], ids=["after", "before"])
+def test_a_whole_encoder_is_adopted_in_parts(options: dict, written) -> None:
+    network = Encoder(**options).eval()
+    adopted = adopt(network, SHAPE).eval()
+    assert torch.allclose(adopted(IMAGES), network(IMAGES), atol=1e-5)
+    assert isinstance(adopted.get_submodule("encoder.layers.1.self_attn.keys"), Dense)
+    assert parameter_count(adopted) == sum(parameter.numel() for parameter in network.parameters())
+    written(adopted, IMAGES)
+
+
+def test_a_mask_is_refused() -> None:
+    class Masked(Whole):
+        def forward(self, x: Tensor) -> Tensor:
+            rows = self.patches(x).flatten(2).transpose(1, 2)
+            mask = torch.zeros(rows.shape[1], rows.shape[1], device=x.device)
+            return self.head(self.own(rows, rows, rows, attn_mask=mask)[0].mean(1))
+
+    with pytest.raises(AtollError, match="an attention with a mask: allowed is one without"):
+        adopt(Masked().eval(), SHAPE)
