@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -69,12 +69,7 @@ def decode_picture(content: Path | bytes, size: tuple[int, int] | None, channels
         Unreadable: it is no picture that can be read.
         AtollError: Pillow is not installed.
     """
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise AtollError(
-            "data: pictures are decoded by Pillow, which is not installed: pip install pillow"
-        ) from error
+    Image = _pillow()
     try:
         data = read_bytes(content, LARGEST_FILE_BYTES) if isinstance(content, Path) else content
         with Image.open(BytesIO(data), formats=_formats()) as image:
@@ -113,8 +108,7 @@ def resized_pixels(pixels: np.ndarray, size: tuple[int, int], channels: int) -> 
 
     As `decode_picture` has it.
     """
-    from PIL import Image
-
+    Image = _pillow()
     layout = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
     return _fitted(Image.fromarray(np.ascontiguousarray(layout)), size, channels)
 
@@ -177,6 +171,17 @@ def _as_mode(image: "Image", mode: str) -> "Image":
     if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
         image = image.convert("RGB")
     return image.convert(mode)
+
+
+def _pillow() -> Any:
+    """Returns Pillow's module of images, which a machine that only trains may lack."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise AtollError(
+            "data: pictures are decoded by Pillow, which is not installed: pip install pillow"
+        ) from error
+    return Image
 
 
 def _formats() -> list[str]:

@@ -96,9 +96,10 @@ class TableFile:
 
     def _arrow_batches(self) -> Iterator[pa.RecordBatch]:
         table = self._arrow()
-        if isinstance(table, pa.ipc.RecordBatchFileReader):
-            return (table.get_batch(number) for number in range(table.num_record_batches))
-        return iter(table)
+        is_file = isinstance(table, pa.ipc.RecordBatchFileReader)
+        for batch in map(table.get_batch, range(table.num_record_batches)) if is_file else table:
+            batch.validate(full=True)  # offsets that lead out of the file would be followed
+            yield batch
 
 
 def find_tables(where: Path) -> list[TableFile]:

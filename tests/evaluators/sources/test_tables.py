@@ -1,6 +1,7 @@
 """Parquet and Arrow: pictures as hubs publish them, and numbers of any shape; one file or many parts."""
 
 import json
+import struct
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,18 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
         (tmp_path / "d.parquet").write_bytes(damaged)
         with pytest.raises(AtollError, match=r"d\.parquet"):
             opened(tmp_path / "d.parquet")
+
+
+def test_lists_that_lead_out_of_an_arrow_file_are_refused(tmp_path: Path) -> None:
+    table = pa.table({"x": [[1.0, 2.0], [3.0, 4.0]], "label": [0, 1]})
+    with pa.ipc.new_file(tmp_path / "d.arrow", table.schema) as writer:
+        writer.write_table(table)
+    content = (tmp_path / "d.arrow").read_bytes()
+    right, wrong = struct.pack("<3i", 0, 2, 4), struct.pack("<3i", 0, 10**9, 4)
+    assert content.count(right) == 1
+    (tmp_path / "d.arrow").write_bytes(content.replace(right, wrong))
+    with pytest.raises(AtollError, match=r"d\.arrow is damaged"):
+        opened(tmp_path / "d.arrow")
 
 
 def test_few_rows_of_many(tmp_path: Path) -> None:
