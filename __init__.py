@@ -13,7 +13,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .evaluators.own.task import Task
     from .hw_models.devices.device import Device
+    from .search.api.compression import compress
     from .search.api.exports import export, verify
     from .search.api.predictions import predict
     from .search.api.searches import resume, run
@@ -39,7 +41,9 @@ __all__ = [
     "Recipe",
     "Store",
     "Study",
+    "Task",
     "Technique",
+    "compress",
     "export",
     "predict",
     "resume",
@@ -53,7 +57,9 @@ _PLACES = {
     "Recipe": "spaces.recipes.recipe",
     "Store": "search.store.store",
     "Study": "search.study.study",
+    "Task": "evaluators.own.task",
     "Technique": "spaces.technique.technique",
+    "compress": "search.api.compression",
     "export": "search.api.exports",
     "predict": "search.api.predictions",
     "resume": "search.api.searches",

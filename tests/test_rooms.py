@@ -51,12 +51,13 @@ ROOMS = {
         "card": "edge_tpu ranking tasks measuring delivery",  # a card lists what was delivered
         "delivery": "litert training tasks measuring",
         "host": "ranking measuring",
+        "own": "datasets sources training tasks",
         "steps": "datasets ranking training tasks measuring",
     },
     "search": {
         "proposer": "",
         "store": "",
-        "study": "proposer",
+        "study": "proposer terminal",  # what was measured of a user's data is said
         "terminal": "",
         "export": "store study terminal",
         "driver": "proposer store study terminal export",

@@ -19,6 +19,7 @@ from ...spaces.networks import build_network
 from ...spaces.outside.foreign_file import LARGEST_BYTES, damage_told, inside, read_bytes, read_json
 from ...spaces.recipes.recipe import Recipe
 from ...spaces.technique.technique import Decisions
+from ...spaces.written.graph_json import network_of_json
 from ..digests import digest_tensors
 from ..tasks.task import Task
 
@@ -57,6 +58,7 @@ def save_bundle(
         "format": FORMAT,
         "task": task.name,
         "network": task.network,
+        **({} if task.graph is None else {"graph": task.graph}),
         "num_classes": task.num_classes,
         "input_shape": list(input_shape_of(network)),
         **({} if scaling_of(network) == PIXELS else {"scaling": scaling_of(network).to_json()}),
@@ -149,11 +151,23 @@ def structures(about: Mapping[str, Any]) -> Iterator[nn.Module]:
         )
     if len(about["steps"]) > LARGEST_STEPS:
         raise AtollError(f"{RECIPE}: got {len(about['steps'])} steps, allowed are {LARGEST_STEPS} at most")
-    with torch.device("meta"):
-        given = build_network(about["network"], classes, sizes)
-    scaling = Scaling.from_json(about["scaling"]) if "scaling" in about else PIXELS
-    network = adopt(given, sizes, scaling)
+    network = _given_structure(about, classes, sizes)
     yield network
     for step, decisions in zip(Recipe.from_json(about["steps"]), about["decisions"], strict=True):
         network = step.rebuild(network, decisions)
         yield network
+
+
+def _given_structure(about: Mapping[str, Any], classes: int, sizes: tuple[int, int, int]) -> nn.Module:
+    """Returns the network before any step, on the meta device: a user's own from its graph."""
+    if "graph" in about:
+        network = network_of_json(about["graph"])
+        if input_shape_of(network) != sizes:
+            raise AtollError(
+                f"{RECIPE}: its graph takes {input_shape_of(network)}, its input_shape is {sizes}"
+            )
+        return network
+    with torch.device("meta"):
+        given = build_network(about["network"], classes, sizes)
+    scaling = Scaling.from_json(about["scaling"]) if "scaling" in about else PIXELS
+    return adopt(given, sizes, scaling)

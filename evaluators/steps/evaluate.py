@@ -7,13 +7,12 @@ from pathlib import Path
 import torch
 
 from ...hw_models.devices.device import Device
-from ...spaces.graph.adopt import adopt
 from ...spaces.layers.structure import to_meta
 from ...spaces.recipes.recipe import Recipe
 from ..cache_dir import cache_dir
 from ..measuring.measure import Price, price
 from ..tasks import load_task
-from ..tasks.given import given_network
+from ..tasks.given import adopted_network
 from .pipeline import Pipeline
 from .settings import Settings
 from .work import Outcome, Work
@@ -65,7 +64,6 @@ def price_recipe(recipe: Recipe, task: str, device: str) -> Price:
 def planned_for(recipe: Recipe, task: str) -> torch.nn.Module:
     """Returns the structure that a recipe gives a task's network, on the meta device; prefixes are kept."""
     if not recipe.steps:
-        found = load_task(task)
-        return to_meta(adopt(given_network(found), found.input_shape, found.scaling)).eval()
+        return to_meta(adopted_network(load_task(task))).eval()
     before = planned_for(Recipe(recipe.steps[:-1]), task)
     return recipe.steps[-1].plan(before).eval()

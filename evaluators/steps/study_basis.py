@@ -6,13 +6,12 @@ from typing import Any
 from torch import nn
 
 from ...hw_models.devices.device import Device
-from ...spaces.graph.adopt import adopt
 from ...spaces.recipes.recipe import Recipe
 from ..datasets.dataset import Dataset
 from ..digests import digest_json, digest_tensors, library_versions
 from ..measuring.measure import check_priced
 from ..tasks import load_task
-from ..tasks.given import given_network
+from ..tasks.given import adopted_network
 from ..training.accelerator import accelerator_name
 from .settings import Settings
 from .step_cache import FORMAT
@@ -56,7 +55,7 @@ class StudyBasis:
 
     def new_given(self) -> nn.Module:
         """Returns another copy of it."""
-        return adopt(given_network(self.task), self.task.input_shape, self.task.scaling)
+        return adopted_network(self.task)
 
     def step_key(self, prefix: Recipe) -> str:
         """Returns the key of what a recipe gives."""
@@ -76,7 +75,7 @@ class StudyBasis:
         return {
             "pipeline": PIPELINE_VERSION,
             "entries": FORMAT,
-            "task": self.task.name,
+            "task": self.task.name.rpartition("@")[2],  # of a prepared one its digest, whatever it is called
             "network": digest_tensors(self.given.state_dict()),
             "data": self.dataset.version,
             **self.task.training.to_json(),

@@ -1,9 +1,10 @@
-"""The tasks that Atoll brings along."""
+"""The tasks that Atoll brings along, and those that were prepared of a user's network and data."""
 
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
 from .characters import CHARACTERS
 from .digits import DIGITS
+from .prepared import is_prepared, prepared_task
 from .task import Task
 
 #: Every built-in task.
@@ -11,11 +12,13 @@ TASKS: tuple[Task, ...] = (CHARACTERS, DIGITS)
 
 
 def load_task(name: str) -> Task:
-    """Returns a built-in task by its name; its data are loaded when first asked for.
+    """Returns a task by its name, built in or prepared; its data are loaded when first asked for.
 
     Raises:
-        AtollError: no task has this name.
+        AtollError: no task has this name, or it was not prepared on this machine.
     """
+    if is_prepared(name):
+        return prepared_task(name)
     for task in TASKS:
         if task.name == name:
             return task

@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
+from ...spaces.graph.adopt import adopt
 from .task import Task
 
 #: Where the shipped weights lie; `train_given.py` makes them.
@@ -36,6 +37,17 @@ def given_network(task: Task, path: Path | None = None) -> nn.Module:
     model = task.new_network()
     load_weights(model, path)
     return model.eval()
+
+
+def adopted_network(task: Task) -> nn.Module:
+    """Returns the task's given network, adopted, in evaluation mode: a new copy every time.
+
+    Raises:
+        AtollError: as `given_network`, or the network cannot be adopted.
+    """
+    if task.given is not None:
+        return task.given()
+    return adopt(given_network(task), task.input_shape, task.scaling).eval()
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

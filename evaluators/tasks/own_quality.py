@@ -57,6 +57,8 @@ class OwnQuality:
         try:
             with redirect_stdout(sys.stderr):
                 given = self.function(outputs.clone(), targets.clone())
+        except AtollError:
+            raise
         except (Exception, SystemExit) as error:  # the user's own code, which may raise anything
             said = next(iter(str(error).splitlines()), "")
             reason = f"{type(error).__name__}: {said}" if said else type(error).__name__

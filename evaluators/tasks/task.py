@@ -1,7 +1,8 @@
 """A task: a network to compress, its data, and how it is trained and judged."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -36,6 +37,10 @@ class Task:
             targets; where it is None the cross-entropy of classes, the mean squared error of numbers.
         check_data: raises an AtollError where the data cannot be made here; called before training; None
             where they always can.
+        given: of a prepared task, returns the adopted network with its weights.
+        graph: of a prepared task, the structure of that network as JSON.
+        code: SHA-256 of the user's code that it needs, None where it needs none.
+        code_files: that code's files.
 
     Raises:
         AtollError: training is to smooth or balance classes, and the loss is not of classes.
@@ -52,6 +57,10 @@ class Task:
     judged_by: Quality = ACCURACY
     loss: str | Criterion | None = None
     check_data: Callable[[], object] | None = None
+    given: Callable[[], nn.Module] | None = None
+    graph: Mapping[str, Any] | None = None
+    code: str | None = None
+    code_files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         balance, smoothing = self.training.balance, self.training.label_smoothing

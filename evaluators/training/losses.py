@@ -81,6 +81,8 @@ def _own(function: Callable[[Any, Tensor], Any], returned: Any, labels: Tensor) 
     name = getattr(function, "__name__", type(function).__name__)
     try:
         value = function(returned, labels)
+    except AtollError:
+        raise
     except (Exception, SystemExit) as error:  # the user's own code, which may raise anything
         said = next(iter(str(error).splitlines()), "")
         raise AtollError(f"loss {name!r}: its function raised {type(error).__name__}: {said}") from error

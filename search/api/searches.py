@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...evaluators.tasks import load_task
+from ...evaluators.tasks.prepared import trust_task
 from ..driver.launch import launch
 from ..store.rows import Row
 from ..store.selection import choose_study, ranked_trials
@@ -122,6 +124,7 @@ def resume(
     trials: int | None = None,
     ensembles: int | None = None,
     time_minutes: float | None = None,
+    trust: bool = False,
 ) -> SearchResult:
     """Goes on with a study of the store: interrupted trials run again, larger limits extend it.
 
@@ -129,6 +132,7 @@ def resume(
         name: of the study; the newest when None.
         store, address: as for `run`.
         workers, trials, ensembles, time_minutes: replace the limits that the store knows.
+        trust: whether code of a task may run that this machine never ran before.
 
     Returns:
         as `run`.
@@ -140,6 +144,8 @@ def resume(
     stored = choose_study(place, name)
     limits = _given(workers=workers, trials=trials, ensembles=ensembles, time_minutes=time_minutes)
     chosen = Study.from_stored(stored.name, stored.definition, {**stored.limits, **limits})
+    if trust:
+        trust_task(load_task(chosen.task))
     return _launched(chosen, place, address)
 
 

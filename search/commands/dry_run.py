@@ -13,10 +13,9 @@ from ...evaluators.cache_dir import cache_dir
 from ...evaluators.ranking.constraints import parse_constraints
 from ...evaluators.steps.context import TrainingContext
 from ...evaluators.tasks import load_task
-from ...evaluators.tasks.given import given_network
+from ...evaluators.tasks.given import adopted_network
 from ...hw_models.devices.device import Device
 from ...spaces.errors import AtollError
-from ...spaces.graph.adopt import adopt
 from ...spaces.machine.resources import memory
 from ...spaces.recipes.order import Grids, count_recipes, sample, searched_values
 from ...spaces.recipes.recipe import Recipe
@@ -109,7 +108,7 @@ def _costs(study: Study) -> dict[str, str]:
 
     task = load_task(study.task)
     dataset = task.dataset()
-    network = adopt(given_network(task), task.input_shape, task.scaling)
+    network = adopted_network(task)
     workers = workers_of(study)
     threads = threads_of(study, workers)
     torch.set_num_threads(threads)

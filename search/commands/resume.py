@@ -11,6 +11,7 @@ from .search import (
     EnsemblesOption,
     TimeOption,
     TrialsOption,
+    TrustOption,
     WorkersOption,
     finish,
 )
@@ -25,6 +26,7 @@ def resume(
     ensembles: EnsemblesOption = None,
     time: TimeOption = None,
     address: AddressOption = None,
+    trust: TrustOption = False,
     store: StoreOption = DEFAULT_STORE,
     format: FormatOption = "table",
 ) -> None:
@@ -32,6 +34,7 @@ def resume(
     from ..api.searches import resume as go_on
 
     result = go_on(
-        study, store, address=address, workers=workers, trials=trials, ensembles=ensembles, time_minutes=time
-    )
+        study, store, address=address, workers=workers, trials=trials, ensembles=ensembles, time_minutes=time,
+        trust=trust,
+    )  # fmt: skip
     finish(result, format)

@@ -27,6 +27,9 @@ TimeOption = Annotated[
     float | None,
     typer.Option(metavar="MINUTES", help="Start nothing new after so many minutes."),
 ]
+TrustOption = Annotated[
+    bool, typer.Option("--trust", help="Run code of its task that this machine never ran before.")
+]
 AddressOption = Annotated[
     str | None, typer.Option(metavar="HOST:PORT", help="Ray cluster; one on this machine if none.")
 ]

@@ -149,6 +149,7 @@ def _run_by_ray(
         from ray import tune
         from ray.tune import RunConfig, TuneConfig, Tuner
 
+        from .luggage import packed
         from .searcher import RecipeSearcher
         from .trainable import TrialTrainable
 
@@ -157,7 +158,8 @@ def _run_by_ray(
             cluster(address, workers * threads, scratch) as check,
         ):
             searcher = RecipeSearcher(campaign, workers, tick, check)
-            trainable = tune.with_parameters(TrialTrainable, evaluator=evaluator)
+            luggage = None if address is None else packed(campaign.study.task)
+            trainable = tune.with_parameters(TrialTrainable, evaluator=evaluator, luggage=luggage)
             share = _given_gpu(campaign.study, workers, ray.cluster_resources())
             tuner = Tuner(
                 tune.with_resources(trainable, {"cpu": threads} | ({"gpu": share} if share else {})),

@@ -2,20 +2,31 @@
 
 import json
 import os
+from functools import partial
 from typing import Any
 
 import ray
 from ray import tune
 
 from ...evaluators.steps.work import Evaluator
+from .luggage import Luggage, unpack
 from .work import carry_out
 
 
 class TrialTrainable(tune.Trainable):
     """One trial of Ray is one piece of work; the process is used again for the next one."""
 
-    def setup(self, config: dict[str, Any], evaluator: Evaluator | None = None) -> None:
-        """Takes the work; the evaluator stays for the life of the process."""
+    def setup(
+        self, config: dict[str, Any], evaluator: Evaluator | None = None, luggage: Luggage | None = None
+    ) -> None:
+        """Takes the work; the evaluator stays for the life of the process.
+
+        Args:
+            config: holds the work.
+            evaluator: runs it.
+            luggage: files of the task, for machines that do not have them.
+        """
+        self._luggage = luggage
         if not ray.get_gpu_ids():  # Ray leaves those in sight that it did not give; torch has not looked yet
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         self._work = config["work"]
@@ -24,7 +35,7 @@ class TrialTrainable(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Carries the work out; whatever goes wrong in it is part of the outcome."""
         # As text: Ray flattens nested results.
-        outcome = carry_out(self._work, self._evaluator)
+        outcome = carry_out(self._work, self._evaluator, partial(unpack, self._luggage))
         return {"outcome": json.dumps(outcome.to_json()), "done": True}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

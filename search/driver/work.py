@@ -3,7 +3,7 @@
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,16 +18,22 @@ STOPPED = "stopped"
 TRIES = 3
 
 
-def carry_out(work: Mapping[str, Any], evaluator: Evaluator | None = None) -> Outcome:
+def carry_out(
+    work: Mapping[str, Any],
+    evaluator: Evaluator | None = None,
+    before: Callable[[], None] = lambda: None,
+) -> Outcome:
     """Does a piece of work in this process: where exceptions, those of reading it too, become failures.
 
     Args:
         work: what `Work.to_json` gave.
         evaluator: `evaluators.steps.evaluate.evaluate` when None.
+        before: what has to be done first, once; it fails as the work does.
     """
     started = time.perf_counter()
     here = {"worker_pid": os.getpid(), "node": platform.node(), "threads": work["settings"]["threads"]}
     try:
+        before()
         return replace((evaluator or evaluate)(Work.from_json(work)), **here)
     except MachineError as error:
         return Outcome(STOPPED, str(error), **here)

@@ -6,18 +6,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from torch import nn
+
 from ...evaluators.card.bundle import RECIPE, load_bundle, structures
 from ...evaluators.card.card import Card, card_digest
 from ...evaluators.card.model_card import WATERFALL, card_markdown
 from ...evaluators.card.waterfall import counts, fit_digest, predictions, prices
 from ...evaluators.card.waterfall_figure import draw_waterfall
-from ...evaluators.delivery.delivery import Source
 from ...evaluators.delivery.forms import measure_again
 from ...evaluators.measuring.artifact import artifact_bytes
 from ...evaluators.measuring.artifact_report import report_artifact
 from ...evaluators.measuring.measure import nonzero_parameter_count, payload_bytes
 from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.tasks import load_task
+from ...evaluators.tasks.prepared import is_prepared, trust_task
+from ...evaluators.tasks.task import Task
 from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of
 from ...spaces.outside.foreign_file import damage_told, inside, read_bytes, read_json, sha256_of
@@ -142,7 +145,8 @@ def _no_export(folder: Path, why: object) -> AtollError:
 def _computed(folder: Path, card: Card, trust: bool) -> Iterator[Checked]:
     """Compares what the weights give: the file, and with it every number of the card."""
     network, about = load_bundle(folder)
-    _check_task(folder, card, about)
+    task, untold = _task_here(card, trust)
+    _check_task(folder, card, about, task)
     yield Checked.of("SHA-256 of the weights", card.weights_digest, about["weights_digest"])
     artifact = artifact_bytes(network, input_shape_of(network))
     anew = Checked.of(f"{ARTIFACT} written anew from the weights", card.files[ARTIFACT], _digest(artifact))
@@ -150,17 +154,40 @@ def _computed(folder: Path, card: Card, trust: bool) -> Iterator[Checked]:
     yield _drawn_anew(card)
     if trust:
         artifact = read_bytes(inside(folder, ARTIFACT))
-    source = source_of(card, network, artifact, load_task(card.task))
-    yield from _figures(folder, card, about, source, trust, trust or anew.verdict == "same")
+    if not untold and not trust and anew.verdict != "same":
+        untold = f"{ARTIFACT}: not compared (the weights give another file; --trust runs it)"
+    yield from _figures(folder, card, about, network, artifact, task, trust, untold)
 
 
-def _check_task(folder: Path, card: Card, about: Mapping[str, Any]) -> None:
+def _task_here(card: Card, trust: bool) -> tuple[Task | None, str]:
+    """Returns the task of an export where this machine can judge by it, else None and why not.
+
+    Raises:
+        AtollError: there is none of this name, and it is no user's own.
+    """
+    try:
+        task = load_task(card.task)
+    except AtollError as error:
+        if not is_prepared(card.task):
+            raise
+        return None, f"figures of images: not compared ({error})"
+    if task.code is not None and not trust:
+        files = ", ".join(task.code_files)
+        return None, f"figures of images: not compared (quality or loss is in {files}: --trust runs it)"
+    trust_task(task)
+    return task, ""
+
+
+def _check_task(folder: Path, card: Card, about: Mapping[str, Any], task: Task | None) -> None:
     """Refuses a network that is not the task's, for which the task's images may be of any size."""
-    task = load_task(card.task)
-    known = {"network": task.network, "num_classes": task.num_classes, "input_shape": list(task.input_shape)}
-    named = {name: about[name] for name in known}
-    if named != known:
-        raise _no_export(folder, f"{RECIPE} names {named!s:.200}, the task {task.name} has {known}")
+    if task is not None:
+        known = {"num_classes": task.num_classes, "input_shape": list(task.input_shape), "graph": task.graph}
+        known |= {"network": task.network} if task.graph is None else {}
+        named = {name: about.get(name) for name in known}
+        if named != known:
+            raise _no_export(
+                folder, f"{RECIPE} names {named!s:.200}, the task {task.name} has {known!s:.200}"
+            )
     rows = len(card.waterfall)
     if rows != 1 + len(about["steps"]):
         raise _no_export(
@@ -178,19 +205,30 @@ def _drawn_anew(card: Card) -> Checked:
 
 
 def _figures(
-    folder: Path, card: Card, about: Mapping[str, Any], source: Source, trust: bool, run: bool
+    folder: Path,
+    card: Card,
+    about: Mapping[str, Any],
+    network: nn.Module,
+    artifact: bytes,
+    task: Task | None,
+    trust: bool,
+    untold: str,
 ) -> Iterator[Checked]:
     """Compares every number of the card with what the files give, in the order of the card.
 
     Args:
         folder, card, about: what is verified.
-        source: the network, and the file that is run.
+        network, artifact: the network, and the file that is run.
+        task: gives the images; None where it is not here.
         trust: whether forms are run that can run code.
-        run: whether the file is; else its figures, and those of the forms beside it, are not compared.
+        untold: why the file's figures, and those of the forms beside it, are not compared; "" where they are.
     """
     other = _other_fits(card)
-    recomputed = _recomputed(card, about, source, other, run)
-    delivered = measure_again([one.form for one in card.deliveries], folder, source, trust) if run else []
+    recomputed = _recomputed(card, about, network, artifact, task, other, not untold)
+    delivered = []
+    if task is not None and not untold:
+        source = source_of(card, network, artifact, task)
+        delivered = measure_again([one.form for one in card.deliveries], folder, source, trust)
     now = dict(_flat(recomputed | {"deliveries": delivered}))
     told = card.to_json()
     told["predictions"] = _by_device(told["predictions"])
@@ -200,18 +238,18 @@ def _figures(
         elif figure in now and figure not in _TIMES:
             yield Checked.of(figure, value, now[figure])
         else:
-            why = _looked_at(figure, card) or _unrun(figure, delivered, run)
+            why = _looked_at(figure, card) or _unrun(figure, delivered, untold)
             yield Checked(figure, value, now.get(figure), "not compared", why)
-    for entry, found in zip(card.deliveries, delivered, strict=run):
+    for entry, found in zip(card.deliveries, delivered, strict=not untold):
         if "failure" in found:
             yield Checked(f"deliveries: {entry.form}", "agrees", None, "differs", found["failure"])
 
 
-def _unrun(figure: str, delivered: Sequence[Mapping[str, Any]], run: bool) -> str:
+def _unrun(figure: str, delivered: Sequence[Mapping[str, Any]], untold: str) -> str:
     """Returns why a figure of a file was not computed: the file is somebody else's; "" for any other one."""
     section, *place = figure.split(".")
-    if not run and (section in ("artifact", "deliveries") or figure.endswith("packed_bytes")):
-        return f"{ARTIFACT}: not compared (the weights give another file; --trust runs it)"
+    if untold and (section in ("artifact", "deliveries") or figure.endswith(("packed_bytes", ".quality"))):
+        return untold
     return delivered[int(place[0])].get("untried", "") if section == "deliveries" else ""
 
 
@@ -254,20 +292,29 @@ def _device_of(figure: str, card: Card) -> str:
 
 
 def _recomputed(
-    card: Card, about: Mapping[str, Any], source: Source, other: Mapping[str, str], run: bool
+    card: Card,
+    about: Mapping[str, Any],
+    network: nn.Module,
+    artifact: bytes,
+    task: Task | None,
+    other: Mapping[str, str],
+    run: bool,
 ) -> dict[str, Any]:
     """Returns the figures that the files can tell, in places as the card's.
 
     Args:
         card, about: what is verified.
-        source: the network, and the file that is run.
+        network, artifact: the network, and the file that is run.
+        task: judges; None where it is not here.
         other: devices that cannot predict here what the card says.
         run: whether the file is.
     """
-    network, task = source.network, load_task(card.task)
-    split = task.dataset().validation
-    report = report_artifact(source.artifact, network, split, task.judged_by).to_json() if run else {}
-    of_network = {"quality": task.quality(network, split), "payload_bytes": payload_bytes(network)}
+    of_network: dict[str, Any] = {"payload_bytes": payload_bytes(network)}
+    report: dict[str, Any] = {}
+    if task is not None:
+        split = task.dataset().validation
+        of_network["quality"] = task.quality(network, split)
+        report = report_artifact(artifact, network, split, task.judged_by).to_json() if run else {}
     of_network |= {name: report[name] for name in ("packed_bytes",) if run}
     rows = counts(about) if card.device in other else prices(about, card.device)
     devices = dict.fromkeys(row.device for row in card.predictions if row.device not in other)

@@ -3,9 +3,19 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SkipValidation,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from ...evaluators.ranking.constraints import DEFAULT_CONSTRAINTS
 from ...evaluators.ranking.ranking import check_weights, profile_weights
@@ -16,6 +26,7 @@ from ...spaces.recipes.order import MAX_STEPS, check_order, searched_values
 from ...spaces.technique.technique import Technique
 from ...spaces.techniques import TECHNIQUES, technique_named
 from ..proposer.proposer import DEFAULT_PROPOSER, check_proposer
+from .own_task import is_own, prepared_name
 from .reference import PAPERS, REFERENCE, REFERENCE_VERSION, fixed_recipes
 from .study_checks import StudyMistake, at, check_device, checked_constraints, checked_grids
 
@@ -82,7 +93,8 @@ class Study(BaseModel):
 
     Args:
         name: at most 100 letters, digits, `.`, `_` and `-`; TASK-SEED-digest when None, see `study_name`.
-        task: name of a task.
+        task: name of a task; or a user's own, as values or a `Task`, or by `file.py:NAME` or
+            `package.module:NAME` of one: that is prepared, and the study has the name of what came of it.
         device: name of a device with a calibrated cost model.
         techniques: names of those that may be proposed; all when None.
         settings: values that the search tries, by technique and setting, where these are not the technique's
@@ -111,7 +123,7 @@ class Study(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] | None = None
-    task: str
+    task: SkipValidation[str]
     device: str = DEFAULT_DEVICE
     techniques: tuple[str, ...] | None = None
     settings: dict[str, dict[str, tuple[Any, ...]]] = {}
@@ -127,15 +139,22 @@ class Study(BaseModel):
     resources: Resources = Resources()
 
     @classmethod
-    def create(cls, values: Mapping[str, Any]) -> "Study":
-        """Builds a study from the values that a YAML file holds; the same as `Study(**values)`."""
-        return cls.model_validate(dict(values))
+    def create(cls, values: Mapping[str, Any], file: Path | None = None) -> "Study":
+        """Builds a study from the values that a YAML file holds.
+
+        Args:
+            values: as `Study(**values)` takes them.
+            file: paths of a user's own task are relative to its folder; to the current one when None.
+        """
+        return cls.model_validate(dict(values), context={"file": file or Path("own.yaml")})
 
     @model_validator(mode="after")
-    def _completed(self) -> Self:
+    def _completed(self, info: ValidationInfo) -> Self:
         """Checks what one field alone does not tell, and fills in what was left open."""
-        with at("task"):
-            task = load_task(self.task)
+        own = is_own(self.task)
+        if not own:
+            with at("task"):
+                load_task(self.task)
         with at("device"):
             check_device(self.device)
         with at("proposer"):
@@ -158,12 +177,18 @@ class Study(BaseModel):
             )
         for recipe in fixed_recipes():
             check_order(recipe)
+        constraints = checked_constraints(self.constraints)
+        if own:  # last: it may take minutes
+            context = info.context or {"file": Path("own.yaml")}
+            file = context["file"]
+            name = prepared_name(self.task, file and file.absolute().parent, file.stem if file else "")
+            self.__dict__["task"] = name
         # past the freezing, and without a word in `model_fields_set`: that says what was given
         self.__dict__.update(
             techniques=tuple(t.name for t in TECHNIQUES if t.name in chosen),
             settings=settings,
-            epochs_per_step=float(self.epochs_per_step or task.epochs_per_step),
-            constraints=checked_constraints(self.constraints),
+            epochs_per_step=float(self.epochs_per_step or load_task(self.task).epochs_per_step),
+            constraints=constraints,
         )
         return self
 
@@ -227,7 +252,7 @@ class Study(BaseModel):
     @property
     def study_name(self) -> str:
         """Its own name, or TASK-SEED-first six digits of its digest."""
-        return self.name or f"{self.task}-{self.seed}-{self.digest[:6]}"
+        return self.name or f"{self.task.partition('@')[0]}-{self.seed}-{self.digest[:6]}"
 
     @classmethod
     def of_definition(
@@ -242,7 +267,9 @@ class Study(BaseModel):
         given = dict(limits or {})
         resources = given.pop("resources", {})
         try:
-            return cls.create({**values, "name": name, "limits": given, "resources": resources})
+            return cls.model_validate(
+                {**values, "name": name, "limits": given, "resources": resources}, context={"file": None}
+            )  # a store's task is a name: no code is run for it
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))

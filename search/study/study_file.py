@@ -64,7 +64,7 @@ def read_study(path: Path, overrides: dict[str, Any] | None = None) -> Study:
         AtollError: the file cannot be read, is no YAML, or says something that is not allowed.
     """
     given, added = _parse(path), overrides or {}
-    return _create(_merged(given.values, added), str(path), given, added)
+    return _create(_merged(given.values, added), str(path), given, added, path)
 
 
 def create_study(values: dict[str, Any], where: str, overrides: dict[str, Any] | None = None) -> Study:
@@ -125,10 +125,11 @@ def _create(
     source: str,
     given: YamlValues | None = None,
     overrides: dict[str, Any] | None = None,
+    file: Path | None = None,
 ) -> Study:
     """Builds a study; a mistake is named with its source and line, or as one of the command line."""
     try:
-        return Study.create(values)
+        return Study.create(values, file)
     except (ValidationError, StudyMistake) as error:
         of_key = False
         if isinstance(error, StudyMistake):

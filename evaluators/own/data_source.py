@@ -1,0 +1,85 @@
+"""The data of a user's task, as `evaluators/sources` reads them: decoded once, mapped by everybody."""
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from ...spaces.nearest import known_names
+from ..cache_dir import cache_dir
+from ..datasets.mapped_dataset import SPLITS, MappedDataset
+from ..sources.data_source import DataSource
+from ..sources.open_data import open_data
+from ..tasks.user_code import UserCode
+from .mistake import TaskMistake
+from .task import Task
+
+#: what a mapping of data may say beside where they are
+_WORDS = ("shares", "seed", "group", "label", "version", "at_most")
+
+
+def open_task_data(task: Task, folder: Path, say: Callable[[str], None]) -> MappedDataset:
+    """Returns the data of a task, decoded where that was not done yet.
+
+    Args:
+        task: says where they are and what its network takes.
+        folder: that paths are relative to.
+        say: hears what was found.
+
+    Raises:
+        AtollError: they cannot be read, or are not what is allowed.
+    """
+    code = UserCode(folder)
+    where, words = _where(task)
+    source = DataSource(
+        where=_opened(where, code),
+        size=task.input.height_width,
+        channels=task.input.channels,
+        classes=task.classes,
+        skip_bad=task.skip_bad,
+        **words,
+    )
+    # a function's data sets run its code item by item
+    with nullcontext() if isinstance(source.where, Path) else code.running("data"):
+        found = open_data(source, cache_dir())
+    for line in found.report.lines():
+        say(f"data: {line}")
+    return found
+
+
+def _where(task: Task) -> tuple[Any, dict[str, Any]]:
+    """Returns where data are, and what else is said of them."""
+    data = task.data
+    if data is None:
+        data = {name: getattr(task, name) for name in SPLITS if getattr(task, name) is not None}
+    if not isinstance(data, Mapping):
+        return data, {}
+    if any(name in SPLITS for name in data) and not any(isinstance(one, str) for one in data.values()):
+
+        def given() -> Any:
+            return data
+
+        return given, {}
+    unknown = [name for name in data if name not in ("path", *_WORDS)]
+    if unknown:
+        message = f"data: unknown key {unknown[0]!r}; {known_names(str(unknown[0]), ('path', *_WORDS))}"
+        raise TaskMistake(message, ("data", unknown[0]))
+    if "path" not in data:
+        raise TaskMistake("data.path is missing", ("data",))
+    words = {name: data[name] for name in _WORDS if name in data}
+    return data["path"], words
+
+
+def _opened(where: Any, code: UserCode) -> Path | Callable[[], Any]:
+    if callable(where):
+        return where  # type: ignore[no-any-return]
+    if not isinstance(where, str | Path):
+
+        def given() -> Any:
+            return where
+
+        return given
+    place, _, name = str(where).rpartition(":")
+    if place and name.isidentifier() and not (code.folder / where).exists():
+        return code.function(str(where))
+    return code.folder / where

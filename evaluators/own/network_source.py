@@ -1,0 +1,127 @@
+"""A user's network by what the task calls it: their function, the zoo, timm, transformers, a program."""
+
+import random
+from collections.abc import Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...spaces.errors import AtollError
+from ...spaces.nearest import known_names
+from ...spaces.networks import NETWORKS, build_network
+from ..tasks.user_code import UserCode
+
+#: draws the weights of a network that comes without any, and of a new head
+SEED = 0
+
+
+class Logits(nn.Module):
+    """A model of transformers as a network: pixels in, logits out."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(images).logits
+
+
+def build(
+    source: str, arguments: Mapping[str, Any], code: UserCode, classes: int, input_shape: tuple[int, ...]
+) -> nn.Module:
+    """Builds the network that a task names.
+
+    Args:
+        source: `file.py:NAME`, `package.module:NAME`, a name of the zoo, `timm:NAME`, `transformers:CONFIG`
+            (a class of configurations, or a `config.json`), or a `.pt2` file.
+        arguments: for the function, or the configuration.
+        code: imports what the user named.
+        classes: how many the data have; for whatever builds its head to measure.
+        input_shape: of one input.
+
+    Raises:
+        AtollError: there is no such thing, its code raises, or gives something else than a module.
+    """
+    kind, _, name = source.partition(":")
+    with _seeded():
+        if kind in ("timm", "transformers") and name:
+            with code.running(source):
+                made = _of_timm(name, classes, arguments) if kind == "timm" else _of_transformers(
+                    code.folder, name, classes, arguments
+                )  # fmt: skip
+        elif source.endswith(".pt2"):
+            made = _of_program(code.folder / source)
+        elif ":" in source:
+            made = code.function(source)(**arguments)
+        else:
+            made = _of_zoo(source, classes, input_shape)
+    if not isinstance(made, nn.Module):
+        raise AtollError(f"{source} gave a {type(made).__name__}, allowed is a torch.nn.Module")
+    return made
+
+
+def _of_timm(name: str, classes: int, arguments: Mapping[str, Any]) -> Any:
+    timm = _package("timm")
+    options = {"num_classes": classes, **arguments} if classes else dict(arguments)
+    return timm.create_model(name, **options)
+
+
+def _of_transformers(folder: Path, name: str, classes: int, arguments: Mapping[str, Any]) -> Any:
+    transformers = _package("transformers")
+    options = {"num_labels": classes, **arguments} if classes else dict(arguments)
+    if name.endswith(".json"):
+        config = transformers.AutoConfig.from_pretrained(str(folder / name), **options)
+    else:
+        config = getattr(transformers, name)(**options)
+    return Logits(transformers.AutoModelForImageClassification.from_config(config))
+
+
+def _of_program(path: Path) -> Any:
+    if not path.is_file():
+        raise AtollError(f"there is no file {path}")
+    try:
+        program = torch.export.load(path)
+    except Exception as error:  # whatever lies in it
+        raise AtollError(
+            f"{path} is no program of torch.export: {' '.join(str(error).split())[:200]}"
+        ) from error
+    return program.module()
+
+
+def _of_zoo(name: str, classes: int, input_shape: tuple[int, ...]) -> Any:
+    known = [known for known, _ in NETWORKS]
+    if name not in known:
+        raise AtollError(
+            f"unknown network {name!r}; allowed is file.py:NAME, package.module:NAME, timm:NAME, "
+            f"transformers:CONFIG, a .pt2 file or one of the zoo. {known_names(name, known)}"
+        )
+    if len(input_shape) != 3:
+        raise AtollError(f"network {name} takes images, the data have inputs of {input_shape}")
+    return build_network(name, classes, input_shape)
+
+
+def _package(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise AtollError(f"{name} is not installed here ({error}); its network needs it") from error
+
+
+@contextmanager
+def _seeded() -> Any:
+    """Lets constructors draw the same weights every time; the user's generators stay as they were."""
+    states = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        random.seed(SEED)
+        np.random.seed(SEED)
+        try:
+            yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])

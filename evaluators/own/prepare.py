@@ -1,0 +1,188 @@
+"""From a user's task to a prepared one: their code is imported here, once, and nowhere after."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ...spaces.errors import AtollError
+from ...spaces.graph.adopt import adopt
+from ...spaces.graph.heads import heads
+from ...spaces.layers.scaling import PIXELS, Scaling
+from ...spaces.layers.structure import to_meta
+from ...spaces.networks import NETWORKS
+from ...spaces.technique.context import Criterion
+from ...spaces.written.graph_json import graph_json
+from ..datasets.dataset import Dataset
+from ..datasets.mapped_dataset import MappedDataset
+from ..tasks import load_task
+from ..tasks.prepared import keep_task
+from ..tasks.qualities import quality_named
+from ..tasks.quality import Quality
+from ..tasks.task import Task as PreparedTask
+from ..tasks.trusted import trust
+from ..tasks.user_code import UserCode, code_digest
+from ..training.losses import LOSS_OF_CLASSES, LOSS_OF_NUMBERS, loss_named
+from ..training.prediction import predict_logits
+from .data_source import open_task_data
+from .mistake import TaskMistake, told_at
+from .network_source import build
+from .own_functions import OwnFunctions
+from .task import QualityWords, Task, task_of
+from .weights_file import fill, read_weights
+
+#: samples on which network, quality and loss are tried before anything is trained
+_TRIED = 16
+#: digits of a measured mean or deviation: they are said, and have to mean the same when they are written down
+_DIGITS = 4
+
+Say = Callable[[str], None]
+
+
+def prepare(value: Any, folder: Path, default_name: str, say: Say = print) -> PreparedTask:
+    """Imports what a task names, tries it, and writes down what workers need.
+
+    Args:
+        value: a `Task`, its values as YAML has them, or `file.py:NAME` / `package.module:NAME` of one.
+        folder: of the study file; paths are relative to it.
+        default_name: of a task that has no name.
+        say: hears what was measured.
+
+    Returns:
+        the prepared task.
+
+    Raises:
+        AtollError: whatever is wrong with it, in a sentence; where it stands is in a TaskMistake.
+    """
+    source = UserCode(folder)
+    task = task_of(source.object(value) if isinstance(value, str) else value)
+    functions = OwnFunctions(folder, source)
+    with told_at("quality"):
+        quality, judged_by = _quality(task, functions)
+    with told_at("loss"):
+        loss, criterion = _loss(task, functions, judged_by)
+    with told_at("data"):
+        dataset = open_task_data(task, folder, say)
+    with told_at("input"):
+        scaling = _scaling(task, dataset, say)
+    network = _network(task, folder, dataset, scaling)
+    with told_at("classes"):
+        classes = _classes(network, dataset)
+    _try_out(network, dataset, judged_by, criterion)
+    code = functions.files()
+    name = keep_task(
+        {
+            "name": task.name or default_name,
+            "network": _label(task.network),
+            "graph": graph_json(network),
+            "classes": classes,
+            "data": dataset.version,
+            "training": task.training.to_json(),
+            "epochs_per_step": task.epochs_per_step,
+            "quality": quality,
+            "loss": loss,
+        },
+        network.state_dict(),
+        code,
+        dataset.folder,
+    )
+    if code:
+        trust(code_digest(code))
+    return load_task(name)
+
+
+def _quality(task: Task, code: OwnFunctions) -> tuple[dict[str, Any], Quality]:
+    words: QualityWords = task.quality
+    told = words.model_dump() | {"function": None}
+    what: Any = words.name
+    if words.function is not None:
+        told["function"], what = code.take("quality", words.function)
+        told["name"] = words.name or str(getattr(what, "__name__", told["function"]))
+    return told, quality_named(what, **{name: told[name] for name in told if name != "function"})
+
+
+def _loss(task: Task, code: OwnFunctions, quality: Quality) -> tuple[str | None, Criterion]:
+    if callable(task.loss) or ":" in str(task.loss):
+        reference, function = code.take("loss", task.loss)
+        return reference, loss_named(function)
+    return task.loss, loss_named(task.loss or (LOSS_OF_CLASSES if quality.of_classes else LOSS_OF_NUMBERS))
+
+
+def _scaling(task: Task, dataset: MappedDataset, say: Say) -> Scaling:
+    """Returns the stated scaling; for the zoo its own, else what is measured in training data, and said."""
+    images = dataset.train.images
+    found = task.input.scaling(images.dtype == torch.uint8)
+    if found is not None:
+        if found.channels not in (None, images.shape[1]):
+            raise AtollError(
+                f"got {found.channels} means, allowed is one, or {images.shape[1]}, one a channel"
+            )
+        return found
+    if task.network in [name for name, _ in NETWORKS] and images.dtype == torch.uint8:
+        return PIXELS
+    measured = dataset.report.scaling
+    scale = 255.0 if images.dtype == torch.uint8 else 1.0
+    mean, std = ([_rounded(value / scale) for value in values] for values in (measured.mean, measured.std))
+    say(
+        f"input: mean {mean} and std {std} were measured on the training data, since the task states none; a "
+        "network that was trained otherwise needs its own (input.mean and input.std)"
+    )
+    return Scaling.pixels(mean, std) if scale > 1 else Scaling(tuple(mean), tuple(std))
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")
+
+
+def _network(task: Task, folder: Path, dataset: Dataset, scaling: Scaling) -> nn.Module:
+    """Returns the network with its weights, adopted, in evaluation mode."""
+    shape = dataset.input_shape
+    with told_at("network"):
+        made = task.network
+        if isinstance(made, str):
+            made = build(made, task.arguments, UserCode(folder), len(dataset.class_names), shape)
+    if task.weights is not None:
+        path = folder / task.weights
+        with told_at("weights"):
+            fill(made, read_weights(path), f"weights {task.weights}")
+    with told_at("network"):
+        return adopt(made.float(), shape, scaling).eval()  # type: ignore[arg-type]
+
+
+def _classes(network: nn.Module, dataset: Dataset) -> int:
+    """Returns how many classes network and data have, which must be the same."""
+    with torch.no_grad():
+        found = heads(to_meta(network)(torch.empty(1, *dataset.input_shape, device="meta")))
+    if len(found) != 1:
+        raise TaskMistake(f"the network has {len(found)} outputs, allowed is one", ("network",))
+    outputs, classes = found[0].shape[1], len(dataset.class_names)
+    if dataset.train.labels.dtype == torch.int64 and outputs != classes:
+        raise AtollError(
+            f"the network tells {outputs} classes apart, the data have {classes}; allowed are equal "
+            "numbers, or `head: new`, which trains a last layer for those of the data"
+        )
+    return classes or outputs
+
+
+def _try_out(network: nn.Module, dataset: Dataset, quality: Quality, loss: Criterion) -> None:
+    """Runs network, quality and loss on a few samples, so that a mistake ends the command and no trial."""
+    few = dataset.validation.first(_TRIED)
+    outputs = predict_logits(network, few.images)
+    if not bool(outputs.isfinite().all()):
+        raise TaskMistake("the network's outputs are not finite on the validation data", ("network",))
+    with told_at("quality"):
+        quality.measure(outputs, few.labels)
+    with told_at("loss"):
+        leaf = outputs.clone().requires_grad_()
+        gradient = torch.autograd.grad(loss(leaf, few.labels.clone()), leaf)[0]
+        if not bool(gradient.isfinite().all()):
+            raise AtollError("the loss has no finite gradient, allowed is one to train by")
+
+
+def _label(what: Any) -> str:
+    """Returns what reports call a network or a function."""
+    if isinstance(what, str):
+        return what
+    return getattr(what, "__qualname__", type(what).__name__)

@@ -1,0 +1,302 @@
+"""From a user's task to a prepared one: what it keeps, what it is keyed by, and what it refuses."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from atoll.evaluators.own.mistake import TaskMistake
+from atoll.evaluators.own.prepare import prepare
+from atoll.evaluators.own.task import Task
+from atoll.evaluators.tasks import load_task
+from atoll.evaluators.tasks.given import adopted_network
+from atoll.evaluators.tasks.prepared import prepared_task
+from atoll.evaluators.tasks.trusted import is_trusted
+from atoll.evaluators.training.prediction import predict_logits
+from atoll.spaces.errors import AtollError
+from atoll.spaces.layers.scaling import IMAGENET, Scaling
+from torch import nn
+from torch.utils.data import TensorDataset
+
+NETS = """
+from torch import nn
+
+def build(width=4):
+    print("building")
+    return nn.Sequential(
+        nn.Conv2d(1, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(16 * width, 10),
+    )
+
+def nothing():
+    return 3
+
+def fails():
+    raise ValueError("no such width")
+
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = build()
+    def forward(self, x):
+        y = self.net(x)
+        return {"logits": y, "twice": 2 * y}
+"""
+METRICS = """
+import torch
+from helper import share
+
+def recall(outputs, targets):
+    return share(outputs.argmax(1) == targets)
+
+def nan(outputs, targets):
+    return float("nan")
+
+def words(outputs, targets):
+    return "good"
+
+def loss(outputs, targets):
+    return torch.nn.functional.cross_entropy(outputs, targets)
+
+def per_sample(outputs, targets):
+    return torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
+
+def constant(outputs, targets):
+    return torch.zeros(())
+"""
+
+
+def network(width: int = 4) -> nn.Sequential:
+    """The network of NETS, with its own fixed weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return nn.Sequential(
+            nn.Conv2d(1, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(16 * width, 10),
+        )  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the project; a cache folder of its own lies beside it."""
+    monkeypatch.setenv("ATOLL_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "nets.py").write_text(NETS)
+    (folder / "metrics.py").write_text(METRICS)
+    (folder / "helper.py").write_text("def share(hits):\n    return hits.float().mean()\n")
+    generator = np.random.default_rng(0)
+    arrays = {}
+    for split, count in (("train", 40), ("val", 20), ("test", 10)):
+        arrays[f"x_{split}"] = generator.integers(0, 256, (count, 1, 8, 8), np.uint8)
+        arrays[f"y_{split}"] = np.arange(count) % 10
+    np.savez(folder / "data.npz", **arrays)
+    torch.save(network().state_dict(), folder / "weights.pt")
+    return folder
+
+
+#: a user's function with its direction
+RECALL = {"function": "metrics.py:recall", "higher_is_better": True}
+
+
+def judged(function: str) -> dict[str, Any]:
+    """A quality by a function of METRICS."""
+    return {"quality": {**RECALL, "function": f"metrics.py:{function}"}}
+
+
+PLAIN: dict[str, Any] = {
+    "network": "nets.py:build",
+    "weights": "weights.pt",
+    "data": "data.npz",
+    "input": {"mean": 0.5, "std": 0.25},
+}
+
+
+def prepared(project: Path, **values: Any) -> Any:
+    given = {key: value for key, value in {**PLAIN, **values}.items() if value is not None}
+    return prepare(given, project, "parts", lambda _: None)
+
+
+def anew(name: str) -> Any:
+    """The task as another process reads it."""
+    prepared_task.cache_clear()
+    return load_task(name)
+
+
+def test_workers_have_the_network_without_its_code(project: Path) -> None:
+    task = prepared(project)
+    shutil.rmtree(project)
+    found = anew(task.name)
+    images = found.dataset().validation.images
+    expected = network().eval()(Scaling.pixels([0.5], [0.25]).to_network(images))
+    assert torch.allclose(predict_logits(adopted_network(found), images), expected, atol=1e-5)
+    assert found.name.startswith("parts@") and found.num_classes == 10 and found.input_shape == (1, 8, 8)
+    assert found.code is None and found.code_files == (), "only quality and loss need code"
+    assert "nets" not in sys.modules
+
+
+def test_a_python_task_is_the_same_one(project: Path) -> None:
+    arrays = np.load(project / "data.npz")
+    sets = {
+        split: TensorDataset(torch.from_numpy(arrays[f"x_{key}"]), torch.from_numpy(arrays[f"y_{key}"]))
+        for split, key in (("train", "train"), ("validation", "val"), ("test", "test"))
+    }
+    task = Task(network=network(), input={"mean": 0.5, "std": 0.25}, **sets)  # type: ignore[arg-type]
+    found = prepare(task, project, "parts", lambda _: None)
+    other = prepared(project)
+    assert found.name == other.name, "one network, one set of weights, one set of data"
+    written = project / "mine.py"
+    written.write_text(
+        "from atoll import Task\nimport nets, numpy\nTASK = Task(network='nets.py:build', data='data.npz', "
+        "weights='weights.pt', input={'mean': 0.5, 'std': 0.25})\n"
+    )
+    assert prepare("mine.py:TASK", project, "parts", lambda _: None).name == found.name
+
+
+@pytest.mark.parametrize(
+    ("values", "same"),
+    [
+        ({"name": "other"}, True),
+        ({"arguments": {"width": 4}}, True),
+        ({"expected_quality": 0.9}, True),
+        ({"learning_rate": 0.01}, False),
+        ({"augment": ["mirror"]}, False),
+        ({"input": {"mean": 0.5, "std": 0.5}}, False),
+        ({"quality": RECALL}, False),
+        ({"loss": "metrics.py:loss"}, False),
+        ({"weights": None}, False),
+    ],
+)
+def test_what_decides_a_result_decides_the_name(values: dict[str, Any], same: bool, project: Path) -> None:
+    digests = [prepared(project, **one).name.partition("@")[2] for one in ({}, values)]
+    assert (digests[0] == digests[1]) is same
+
+
+def test_another_metric_under_the_same_name_is_another_task(project: Path) -> None:
+    before = prepared(project, quality=RECALL).name
+    (project / "helper.py").write_text("def share(hits):\n    return 1 - hits.float().mean()\n")
+    assert prepared(project, quality=RECALL).name != before
+    (project / "nets.py").write_text((project / "nets.py").read_text() + "\n# a remark\n")
+    assert prepared(project).name == prepared(project).name
+    prepared(project)
+
+
+def test_the_source_of_the_network_is_no_part_of_it(project: Path) -> None:
+    before = prepared(project).name
+    (project / "nets.py").write_text("# moved\n" + (project / "nets.py").read_text().replace("width", "wide"))
+    assert prepared(project).name == before
+
+
+def test_own_functions_judge_and_train_from_their_copies(project: Path) -> None:
+    task = prepared(project, quality=RECALL, loss="metrics.py:loss")
+    assert task.code is not None and is_trusted(task.code) and task.code_files == ("helper.py", "metrics.py")
+    shutil.rmtree(project)
+    found = anew(task.name)
+    split = found.dataset().validation
+    outputs = torch.eye(10)[split.labels]
+    outputs[0] = outputs[0].roll(1)
+    assert found.quality_name == "recall"
+    assert found.judged_by.measure(outputs, split.labels) == pytest.approx(0.95)
+
+
+def test_code_that_this_machine_never_ran_is_not_run(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = prepared(project, quality=RECALL)
+    (project.parent / "cache" / "trusted").unlink()
+    found = anew(task.name)
+    split = found.dataset().validation
+    for run in (lambda: found.judged_by.measure(torch.eye(10)[split.labels], split.labels), found.check_data):
+        with pytest.raises(AtollError, match=r"needs helper.py, metrics.py: --trust runs it"):
+            run()
+
+
+def test_functions_of_a_script_travel_by_value(project: Path) -> None:
+    factor = 0.5
+
+    def half(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return factor * (outputs.argmax(1) == targets).float().mean()
+
+    task = prepared(
+        project,
+        quality={"function": half, "higher_is_better": True},
+        loss=lambda outputs, targets: outputs.square().mean(),
+    )
+    split = task.dataset().validation
+    found = anew(task.name)
+    assert found.judged_by.measure(torch.eye(10)[split.labels], split.labels) == 0.5
+    assert found.code_files == ("functions.pickle",)
+    (project.parent / "cache" / "trusted").unlink()
+    from atoll.evaluators.tasks.own_functions import _loaded
+
+    _loaded.cache_clear()
+    with pytest.raises(AtollError, match=r"needs functions.pickle: --trust runs it"):
+        anew(task.name).judged_by.measure(torch.eye(10)[split.labels], split.labels)
+
+
+def test_scaling_is_stated_or_measured_and_said(project: Path) -> None:
+    said: list[str] = []
+    found = prepare({**PLAIN, "input": {}}, project, "parts", said.append)
+    train = found.dataset().train.images.double()
+    assert found.scaling.mean == pytest.approx((float(train.mean()),), rel=1e-3)
+    assert found.scaling.std == pytest.approx((float(train.std()),), rel=1e-2)
+    assert any("were measured on the training data" in line for line in said)
+    stated = prepared(project, input={"normalize": "half"})
+    assert stated.scaling == Scaling((127.5,), (127.5,))
+    with pytest.raises(TaskMistake, match=r"got 3 means, allowed is one, or 1, one a channel"):
+        prepared(project, input={"normalize": "imagenet"})
+    assert IMAGENET.channels == 3
+
+
+Change = Callable[[Path], object]
+
+
+@pytest.mark.parametrize(
+    ("values", "where", "message"),
+    [
+        ({"network": "nets.py:nothing"}, ("network",), "nets.py:nothing gave a int, allowed is a torch"),
+        ({"network": "nets.py:fails"}, ("network",), r"fails raised ValueError \(nets.py, line 15\): no"),
+        ({"network": "nets.py:Two", "weights": None}, ("network",), "the network has 2 outputs"),
+        ({"network": "mobilenet_v9"}, ("network",), "unknown network 'mobilenet_v9'; allowed is file"),
+        ({"network": "timm:resnet18"}, ("network",), "timm is not installed here|timm:resnet18 raised"),
+        ({"network": "nets.pt2"}, ("network",), r"there is no file .*nets.pt2"),
+        ({"arguments": {"wide": 3}}, ("network",), "nets.py:build raised TypeError: .*'wide'"),
+        ({"arguments": {"width": 5}}, ("weights",), "does not fit the network, 7 differences"),
+        ({"weights": "none.pt"}, ("weights",), "none.pt: there is no such file"),
+        ({"classes": 12}, ("classes",), "the network tells 10 classes apart, the data have 12"),
+        ({"quality": "acuracy"}, ("quality",), "unknown quality 'acuracy'"),
+        (judged("nan"), ("quality",), "quality 'nan': its function gave nan"),
+        (judged("words"), ("quality",), "quality 'words': its function gave str"),
+        (judged("mising"), ("quality",), "metrics.py has no mising; it has constant, loss"),
+        ({"loss": "metrics.py:per_sample"}, ("loss",), r"'per_sample': its function gave a tensor of \(16,"),
+        ({"loss": "metrics.py:constant"}, ("loss",), "loss 'constant': its function gave a tensor of"),
+        ({"quality": "metrics.py:recall"}, ("quality",), "nothing says which way is better"),
+        ({"quality": {"name": "accuracy", "higher_is_better": False}}, ("quality",), "its own is True"),
+        ({"loss": "l1"}, ("loss",), "loss l1: got labels that are classes"),
+        ({"data": "nowhere"}, ("data",), "nowhere is not there"),
+        ({"learning_rate": -1}, ("learning_rate",), "learning_rate is -1"),
+        ({"augment": ["miror"]}, ("augment",), "augment: unknown 'miror'"),
+        ({"epochs": 3}, ("epochs",), "unknown key 'epochs'; .*epochs_per_step"),
+        ({"input": {"sise": 3}}, ("input", "sise"), "unknown key 'sise'.*size"),
+        ({"input": {"size": "8xx8"}}, ("input", "size"), "task.input.size: got '8xx8'"),
+        ({"input": {"mean": 0.5}}, ("input",), "input has no std, allowed are both or neither"),
+        ({"head": "old"}, ("head",), "task.head: got 'old'"),
+        ({"train": [1], "data": "data.npz"}, ("data",), "got both data and train, allowed is one"),
+    ],
+)  # fmt: skip
+def test_mistakes_say_where_and_what(
+    values: dict[str, Any], where: tuple[str, ...], message: str, project: Path
+) -> None:
+    with pytest.raises(AtollError, match=message) as told:
+        prepared(project, **values)
+    assert getattr(told.value, "where", ()) == where
+    assert "\n" not in str(told.value)
+
+
+def test_a_network_that_is_no_module_of_torch_is_named(project: Path) -> None:
+    with pytest.raises(AtollError, match=r"task.network: got 3"):
+        prepared(project, network=3)
+    with pytest.raises(AtollError, match="LSTM does not run on images"):
+        prepared(project, network=nn.LSTM(8, 8), weights=None)
