@@ -154,7 +154,9 @@ def _network(task: Task, folder: Path, dataset: Dataset, scaling: Scaling) -> nn
 def _classes(network: nn.Module, dataset: Dataset) -> int:
     """Returns how many classes network and data have, which must be the same."""
     with torch.no_grad():
-        found = heads(to_meta(network)(torch.empty(1, *dataset.input_shape, device="meta")))
+        found: tuple[torch.Tensor, ...] = heads(
+            to_meta(network)(torch.empty(1, *dataset.input_shape, device="meta"))
+        )
     if len(found) != 1:
         raise TaskMistake(f"the network has {len(found)} outputs, allowed is one", ("network",))
     outputs, classes = found[0].shape[1], len(dataset.class_names)

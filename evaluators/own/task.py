@@ -242,7 +242,11 @@ def task_of(value: Any) -> Task:
         where = tuple(part for part in first["loc"] if part in value or part in _below(value, first["loc"]))
         last = str(first["loc"][-1])
         if first["type"] == "extra_forbidden":
-            model = {("input",): Input, ("quality",): QualityWords}.get(first["loc"][:-1], Task)
+            parts: dict[tuple[int | str, ...], type[BaseModel]] = {
+                ("input",): Input,
+                ("quality",): QualityWords,
+            }
+            model = parts.get(first["loc"][:-1], Task)
             message = f"unknown key {last!r}; {known_names(last, model.model_fields)}"
         elif first["type"] == "missing":
             message = f"task.{'.'.join(map(str, first['loc']))} is missing"

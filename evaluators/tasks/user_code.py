@@ -5,7 +5,7 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from hashlib import sha256
 from pathlib import Path
@@ -156,7 +156,7 @@ class UserCode:
         return found
 
 
-def code_digest(files: dict[str, bytes]) -> str:
+def code_digest(files: Mapping[str, bytes]) -> str:
     """Returns the SHA-256 over paths and contents of files, hexadecimal."""
     digest = sha256()
     for name, content in sorted(files.items()):

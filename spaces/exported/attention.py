@@ -48,5 +48,5 @@ def _attend(
         mask = mask.unflatten(0, (-1, module.num_heads))
     if mask is not None and mask.dtype is torch.bool:  # torch says there what may not be read
         mask = ~mask
-    found = F.scaled_dot_product_attention(*heads, attn_mask=mask)
+    found = F.scaled_dot_product_attention(heads[0], heads[1], heads[2], attn_mask=mask)
     return module.out_proj(found.transpose(1, 2).flatten(2)), None

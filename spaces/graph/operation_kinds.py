@@ -252,7 +252,8 @@ def bounds_of(node: fx.Node, module: nn.Module | None) -> tuple[float | None, ..
 def _cutting(bounds: tuple[float | None, ...]) -> str:
     if len(bounds) != 2 or bounds == (None, None):
         return "other"
-    return _CUTS.get(bounds, "clamp")  # type: ignore[call-overload,no-any-return]  # two of them
+    lower, upper = bounds
+    return "clamp" if lower is None else _CUTS.get((lower, upper), "clamp")
 
 
 def axes_of(node: fx.Node, kind: str, rank: int) -> tuple[int, ...]:

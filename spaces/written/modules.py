@@ -16,10 +16,11 @@ from ..layers.norm import Norm
 from ..layers.program import ValueGrids
 from ..layers.structure import from_spec
 
+_BEHIND: tuple[type[nn.Module], ...] = (nn.LSTM, nn.GRU, nn.RNN, nn.LayerNorm, nn.GroupNorm, nn.PReLU)
 #: torch's modules, and ours without weights, that may be written; those behind the kinds have no price yet
 LEAVES: dict[str, type[nn.Module]] = {
     kind.__name__: kind
-    for kind in (*MODULES.keys(), nn.LSTM, nn.GRU, nn.RNN, nn.LayerNorm, nn.GroupNorm, nn.PReLU)
+    for kind in {**MODULES, **dict.fromkeys(_BEHIND, "other")}
     if not issubclass(kind, Layer | Norm)
 }
 _RECURRENT = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
