@@ -64,7 +64,13 @@ def adopt(network: nn.Module, input_shape: tuple[int, ...], scaling: Scaling = P
             tensor.
     """
     check_own_behaviour(network)
-    copy = _understood(attention_in_parts(network), input_shape)
+    in_parts = attention_in_parts(network)
+    try:
+        copy = _understood(in_parts, input_shape)
+    except AtollError:  # a mask, or code that reads what is inside of an attention
+        if in_parts is network:
+            raise
+        copy = _understood(network, input_shape)
     copy.input_scaling = scaling  # type: ignore[assignment]
     check_same_outputs(network, copy, input_shape)
     return copy

@@ -27,7 +27,7 @@ class Attention(nn.Module):
         biases = [None] * 3 if whole.in_proj_bias is None else list(whole.in_proj_bias.chunk(3))
         parts = [_linear(weight, bias) for weight, bias in zip(weights, biases, strict=True)]
         self.queries, self.keys, self.values = parts
-        self.out = _linear(whole.out_proj.weight, whole.out_proj.bias)
+        self.out_proj = _linear(whole.out_proj.weight, whole.out_proj.bias)
         self.train(whole.training)
 
     def forward(
@@ -56,7 +56,7 @@ class Attention(nn.Module):
         )
         weights = torch.softmax(torch.matmul(q * self.scale, k.transpose(2, 3)), -1)
         weights = F.dropout(weights, self.dropout, self.training)
-        found = self.out(torch.matmul(weights, v).transpose(1, 2).flatten(2))
+        found = self.out_proj(torch.matmul(weights, v).transpose(1, 2).flatten(2))
         return (found if self.batch_first else found.transpose(0, 1)), None
 
 

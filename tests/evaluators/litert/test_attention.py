@@ -7,7 +7,6 @@ from atoll.evaluators.litert.inspect import float_tensors, operator_names
 from atoll.evaluators.measuring.measure import parameter_count
 from atoll.hw_models.tables.network_table import layer_table
 from atoll.spaces.channels.groups import channel_groups
-from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.dense import Dense
 from torch import Tensor, nn
@@ -163,12 +162,12 @@ def test_a_whole_encoder_is_adopted_in_parts(options: dict, written) -> None:
     written(adopted, IMAGES)
 
 
-def test_a_mask_is_refused() -> None:
+def test_attention_with_a_mask_stays_as_it_is() -> None:
     class Masked(Whole):
         def forward(self, x: Tensor) -> Tensor:
             rows = self.patches(x).flatten(2).transpose(1, 2)
             mask = torch.zeros(rows.shape[1], rows.shape[1], device=x.device)
             return self.head(self.own(rows, rows, rows, attn_mask=mask)[0].mean(1))
 
-    with pytest.raises(AtollError, match="an attention with a mask: allowed is one without"):
-        adopt(Masked().eval(), SHAPE)
+    network = Masked().eval()
+    assert torch.allclose(adopt(network, SHAPE).eval()(IMAGES), network(IMAGES), atol=1e-5)

@@ -193,7 +193,7 @@ def test_modules_have_the_users_paths_and_torchs_types() -> None:
     assert type(adopted.get_submodule("conv")) is Conv
     assert type(adopted.get_submodule("bn")) is Norm
     encoder = adopt(built("Attention"), SHAPE).get_submodule("encoder")
-    for path in ("self_attn.in_proj", "self_attn.out_proj", "linear1"):
+    for path in ("self_attn.queries", "self_attn.out_proj", "linear1"):
         assert type(encoder.get_submodule(path)) is Dense
 
 
