@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import partial
+from math import inf
 from typing import Any
 
 import torch
@@ -85,7 +86,7 @@ def _understood(network: nn.Module, input_shape: InputShape) -> nn.Module:
     copy, reason = None, None
     try:
         copy = _with_our_layers(network, input_shape)
-        if _known(copy, input_shape):
+        if not _unknown(copy, input_shape):
             return copy
     except _DoesNotRun as error:  # it may make tensors elsewhere, ask for values, read what layers hold
         reason = error
@@ -95,7 +96,10 @@ def _understood(network: nn.Module, input_shape: InputShape) -> nn.Module:
         if copy is None:
             raise reason from None  # type: ignore[misc]
         return copy
-    return _with_our_layers(program.train(network.training), input_shape)
+    found = _with_our_layers(program.train(network.training), input_shape)
+    if copy is not None and _unknown(copy, input_shape) <= _unknown(found, input_shape):
+        return copy  # its modules say better what has no meaning
+    return found
 
 
 def _with_our_layers(network: nn.Module, input_shape: InputShape) -> nn.Module:
@@ -119,13 +123,13 @@ def _with_our_layers(network: nn.Module, input_shape: InputShape) -> nn.Module:
     return copy
 
 
-def _known(network: nn.Module, input_shape: InputShape) -> bool:
-    """Whether the calls of a network's forward can be read, and each has a meaning."""
+def _unknown(network: nn.Module, input_shape: InputShape) -> float:
+    """Returns how many calls of a network's forward have no meaning, infinity where they cannot be read."""
     try:
         graph = trace(network, input_shape)
     except AtollError:
-        return False
-    return all(operation.kind != "other" for operation in graph.operations)
+        return inf
+    return sum(operation.kind == "other" for operation in graph.operations)
 
 
 def _adoptable(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
