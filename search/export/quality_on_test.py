@@ -11,7 +11,7 @@ from ...spaces.outside.foreign_file import inside, read_bytes
 from ..store.events import LookedAtTest
 from ..store.store import Store
 from .export import ARTIFACT, write_card
-from .verification import Checked, read_card
+from .verification import Checked, least_compared, read_card
 
 
 def look_again(folder: Path, store: Store) -> tuple[Checked, bool]:
@@ -32,7 +32,9 @@ def look_again(folder: Path, store: Store) -> tuple[Checked, bool]:
     look = TestLook(quality, now, "verify")
     looks = [*card.test_looks, look]
     write_card(folder, replace(card, test_looks=looks))
-    return Checked.of("test_looks.0.quality", looks[0].quality, quality), _count(store, card, look)
+    figure = "test_looks.0.quality"
+    found = Checked.of(figure, looks[0].quality, quality, least_compared(figure, card))
+    return found, _count(store, card, look)
 
 
 def _count(store: Store, card: Card, look: TestLook) -> bool:

@@ -65,11 +65,11 @@ class Checked:
     why: str = ""
 
     @classmethod
-    def of(cls, figure: str, card: Any, recomputed: Any) -> "Checked":
-        """Compares the two; floats within `TOLERANCE`."""
+    def of(cls, figure: str, card: Any, recomputed: Any, least: float = 1.0) -> "Checked":
+        """Compares the two; floats within `TOLERANCE` of the card's, or of the least that counts as much."""
         same = card == recomputed
         if isinstance(card, float) and isinstance(recomputed, float):
-            same = abs(card - recomputed) <= TOLERANCE * max(1.0, abs(card))
+            same = abs(card - recomputed) <= TOLERANCE * max(least, abs(card))
         return cls(figure, card, recomputed, "same" if same else "differs")
 
     def to_json(self) -> dict[str, Any]:
@@ -236,13 +236,21 @@ def _figures(
         if why := other.get(_device_of(figure, card), ""):
             yield Checked(figure, value, None, "not compared", why)
         elif figure in now and figure not in _TIMES:
-            yield Checked.of(figure, value, now[figure])
+            yield Checked.of(figure, value, now[figure], least_compared(figure, card))
         else:
             why = _looked_at(figure, card) or _unrun(figure, delivered, untold)
             yield Checked(figure, value, now.get(figure), "not compared", why)
     for entry, found in zip(card.deliveries, delivered, strict=not untold):
         if "failure" in found:
             yield Checked(f"deliveries: {entry.form}", "agrees", None, "differs", found["failure"])
+
+
+def least_compared(figure: str, card: Card) -> float:
+    """Returns what a figure is compared beside at least; a quality that is no share: the baseline's."""
+    terms = QualityTerms.of(card.metrics)
+    if figure.split(".")[-1] != "quality" or terms.is_share:
+        return 1.0
+    return float(abs(card.baseline["quality"]))
 
 
 def _unrun(figure: str, delivered: Sequence[Mapping[str, Any]], untold: str) -> str:

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from atoll.search.driver.runner import run_here
 from atoll.search.driver.single_trial import evaluate_single
 from atoll.search.export import verification
 from atoll.search.export.export import export_trial
-from atoll.search.export.verification import Checked, verify_export
+from atoll.search.export.verification import Checked, least_compared, read_card, verify_export
 from atoll.search.store.selection import choose_study, choose_trial
 from atoll.search.store.store import Store
 from atoll.search.study.study import Study
@@ -105,6 +106,17 @@ def test_every_number_of_the_card_has_its_row(exported: Path, rows: list[Checked
     sections = ("metrics", "baseline", "waterfall", "predictions", "artifact", "test_looks")
     figures = [row for row in rows if isinstance(row.card, int | float)]
     assert len(figures) == sum(numbers(card[name]) for name in sections) > 80
+
+
+def test_an_error_in_a_small_unit_is_compared_by_its_own_size(exported: Path) -> None:
+    card = read_card(exported)
+    assert least_compared("metrics.quality", card) == least_compared("metrics.macs", card) == 1.0
+    terms = {"quality_unit": "m", "quality_higher_is_better": False}
+    small = replace(card, metrics=card.metrics | terms, baseline=card.baseline | {"quality": 4e-6})
+    least = least_compared("waterfall.1.quality", small)
+    verdicts = [Checked.of("metrics.quality", 5e-6, now, least).verdict for now in (5.0001e-6, 5.01e-6)]
+    assert verdicts == ["same", "differs"]
+    assert least_compared("metrics.latency_ms", small) == 1.0
 
 
 def test_what_the_files_cannot_tell_is_said(rows: list[Checked]) -> None:
