@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from ...spaces.errors import AtollError
 from ...spaces.outside.shown import shown
-from .reader import SPLIT_NAMES
+from .reader import DAMAGE, SPLIT_NAMES
 
 PARQUET = (".parquet", ".pq")
 ARROW = (".arrow", ".feather", ".ipc")
@@ -40,9 +40,10 @@ class TableFile:
     def schema(self) -> pa.Schema:
         """Names and types of the columns."""
         with _told(self.path):
-            if self.path.suffix.lower() in PARQUET:
-                return pq.read_schema(self.path)
-            return self._arrow().schema
+            is_parquet = self.path.suffix.lower() in PARQUET
+            found = pq.read_schema(self.path) if is_parquet else self._arrow().schema
+            found.names  # noqa: B018 - are decoded here, and may be no UTF-8
+            return found
 
     @cached_property
     def rows(self) -> int:
@@ -159,6 +160,6 @@ class _told:
         return None
 
     def __exit__(self, kind: type | None, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, pa.ArrowException | OSError | EOFError):
+        if isinstance(error, (pa.ArrowException, MemoryError, *DAMAGE)):
             why = " ".join(str(error).split())[:200]
             raise AtollError(f"data: {shown(self._path)} is damaged or not there any more ({why})") from error

@@ -245,6 +245,28 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
             opened(tmp_path / "d.parquet")
 
 
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_flipped_bytes_are_data_or_a_sentence(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"train.{ending}"
+    if ending == "parquet":
+        pq.write_table(hub_table(), path, row_group_size=20)
+    else:
+        with pa.ipc.new_file(path, hub_table().schema) as writer:
+            writer.write_table(hub_table())
+    whole = np.frombuffer(path.read_bytes(), np.uint8)
+    generator = np.random.default_rng(0)
+    for trial in range(60):
+        damaged = whole.copy()
+        # most of what Arrow reads first stands at the end
+        places = len(whole) - 1 - generator.integers(0, (len(whole), 900)[trial % 2], 3)
+        damaged[places] = generator.integers(0, 256, 3)
+        path.write_bytes(damaged.tobytes())
+        try:
+            opened(path, skip_bad=True)
+        except AtollError as error:
+            assert "\n" not in str(error) and ("train" in str(error) or "items" in str(error))
+
+
 def test_lists_that_lead_out_of_an_arrow_file_are_refused(tmp_path: Path) -> None:
     table = pa.table({"x": [[1.0, 2.0], [3.0, 4.0]], "label": [0, 1]})
     with pa.ipc.new_file(tmp_path / "d.arrow", table.schema) as writer:
