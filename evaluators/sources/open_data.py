@@ -62,8 +62,9 @@ def open_data(
         return _open_or_drop(folder) or open_data(source, cache, on_progress)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.with_suffix(".lock")):
-            if not folder.is_dir():  # nobody else has decoded it meanwhile
+        with _locked(folder.with_name(f"{folder.name}.lock")):
+            if not (folder / "data.json").is_file():  # nobody else has decoded it meanwhile
+                shutil.rmtree(folder, ignore_errors=True)
                 _decode_to(folder, source, reader, on_progress)
     except OSError as error:
         raise _machine_error(error, folder) from error

@@ -227,7 +227,7 @@ def test_a_cache_that_cannot_be_written_is_said(folder: Path, cache: Path) -> No
         open_data(DataSource(folder), cache)
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone", "json", "format"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "json", "format", "not described"])
 def test_damaged_decoded_data_are_decoded_again(damage: str, folder: Path, cache: Path) -> None:
     data = open_data(DataSource(folder), cache)
     described = data.folder / "data.json"
@@ -235,6 +235,8 @@ def test_damaged_decoded_data_are_decoded_again(damage: str, folder: Path, cache
         os.truncate(data.folder / "train.arrow", 1000)
     elif damage == "gone":
         (data.folder / "test.arrow").unlink()
+    elif damage == "not described":
+        described.unlink()
     elif damage == "json":
         described.write_text("{}")
     else:
