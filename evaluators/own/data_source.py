@@ -9,13 +9,14 @@ from ...spaces.nearest import known_names
 from ..cache_dir import cache_dir
 from ..datasets.mapped_dataset import SPLITS, MappedDataset
 from ..sources.data_source import DataSource
+from ..sources.decode import Progress
 from ..sources.open_data import open_data
 from ..tasks.user_code import UserCode
 from .mistake import TaskMistake
 from .task import Task
 
 #: what a mapping of data may say beside where they are
-_WORDS = ("shares", "seed", "group", "label", "version", "at_most")
+_WORDS = ("shares", "seed", "group", "label", "regression", "version", "at_most")
 
 
 def open_task_data(task: Task, folder: Path, say: Callable[[str], None]) -> MappedDataset:
@@ -39,9 +40,14 @@ def open_task_data(task: Task, folder: Path, say: Callable[[str], None]) -> Mapp
         skip_bad=task.skip_bad,
         **words,
     )
+
+    def progress(so_far: Progress) -> None:
+        if so_far.done < so_far.total:
+            say(f"data: {so_far}")
+
     # a function's data sets run its code item by item
     with nullcontext() if isinstance(source.where, Path) else code.running("data"):
-        found = open_data(source, cache_dir())
+        found = open_data(source, cache_dir(), progress)
     for line in found.report.lines():
         say(f"data: {line}")
     return found

@@ -16,6 +16,15 @@ LARGEST_SIDE = 2**16
 PICTURE_CHANNELS = (1, 3, 4)
 #: classes of a classifier; ImageNet-21k has 21,841
 LARGEST_CLASSES = 100_000
+#: settings that are of one type
+_KINDS = (
+    ("regression", (bool,), "true or false"),
+    ("skip_bad", (bool,), "true or false"),
+    ("seed", (int,), "a whole number from 0 to 2^63 - 1"),
+    ("version", (str,), "a text or a number"),
+    ("group", (str, type(None)), "the name of a column"),
+    ("label", (str, type(None)), "the name of a column"),
+)
 
 
 @dataclass(frozen=True)
@@ -60,14 +69,25 @@ class DataSource:
         for name in ("size", "classes", "shares"):
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
+        if isinstance(self.version, int | float):  # as YAML reads `version: 2`
+            object.__setattr__(self, "version", str(self.version))
+        for name, kind, allowed in _KINDS:
+            if type(getattr(self, name)) not in kind:
+                raise self._refused(name, allowed)
+        if not 0 <= self.seed < 2**63:
+            raise self._refused("seed", "a whole number from 0 to 2^63 - 1")
         if self.size is not None and not (
-            1 <= len(self.size) <= 2 and all(_is_whole(side, LARGEST_SIDE) for side in self.size)
+            isinstance(self.size, tuple)
+            and 1 <= len(self.size) <= 2
+            and all(_is_whole(side, LARGEST_SIDE) for side in self.size)
         ):
             raise self._refused("size", f"height and width, or a length, each 1 to {LARGEST_SIDE:,}")
         if self.channels is not None and not _is_whole(self.channels, LARGEST_SIDE):
             raise self._refused("channels", f"a whole number from 1 to {LARGEST_SIDE:,}")
         if self.at_most is not None and not _is_whole(self.at_most, 2**40):
             raise self._refused("at_most", "a whole number, 1 or more")
+        if self.classes is not None and not isinstance(self.classes, int | tuple):
+            raise self._refused("classes", "how many there are, or their names")
         if isinstance(self.classes, int):
             if not _is_whole(self.classes, LARGEST_CLASSES):
                 raise self._refused("classes", f"1 to {LARGEST_CLASSES:,}, or their names")
@@ -77,7 +97,11 @@ class DataSource:
                 raise self._refused("classes", "how many there are, or the name of each, no name twice")
         if self.regression and self.classes is not None:
             raise AtollError("data: classes are named and it is a regression, allowed is one of the two")
-        shares = len(self.shares) == 3 and all(isinstance(share, int | float) for share in self.shares)
+        shares = (
+            isinstance(self.shares, tuple)
+            and len(self.shares) == 3
+            and all(type(share) in (int, float) for share in self.shares)
+        )
         if not shares or min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-6:
             raise self._refused("shares", "those of train, validation and test, above 0, which make 1")
 

@@ -26,8 +26,8 @@ from .reader import Item, Reader, Unreadable
 
 #: items that are in memory at once, for every core
 _AT_ONCE = 32
-#: between two reports of how far decoding is
-_REPORT_EVERY_S = 0.5
+#: between two reports of how far decoding is: a line each is no flood, and small data need none
+_REPORT_EVERY_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,12 @@ class Progress:
     done: int
     total: int
     seconds_left: float
+
+    def __str__(self) -> str:
+        left = (
+            f"{self.seconds_left:.0f} s" if self.seconds_left < 120 else f"{self.seconds_left / 60:.0f} min"
+        )
+        return f"decoded {self.done:,} of {self.total:,}, {left} left"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from atoll.evaluators.sources.data_source import DataSource
+from atoll.evaluators.sources.decode import Progress
 from atoll.evaluators.sources.open_data import open_data
 from atoll.evaluators.training.loop import fit
 from atoll.evaluators.training.prediction import predict_logits
@@ -77,12 +78,8 @@ def decoding(cache: Path, count: int) -> dict[str, float]:
     return {"anonymous": watch.most, "images_s": count / data.report.seconds}
 
 
-def told(progress: Any) -> None:
-    print(
-        f"\r{progress.done:,} of {progress.total:,}, {progress.seconds_left:.0f} s left",
-        end="",
-        file=sys.stderr,
-    )
+def told(progress: Progress) -> None:
+    print(progress, file=sys.stderr)
 
 
 def training(cache: Path, count: int) -> dict[str, float]:

@@ -59,6 +59,11 @@ def test_opened_again_nothing_is_decoded(folder: Path, cache: Path, monkeypatch:
     assert len(left_over(cache)) == 1
 
 
+def test_progress_is_a_line() -> None:
+    assert str(Progress(1_234, 200_000, 100.4)) == "decoded 1,234 of 200,000, 100 s left"
+    assert str(Progress(1, 2, 3_700)) == "decoded 1 of 2, 62 min left"
+
+
 def test_a_changed_file_or_setting_is_decoded_and_the_version_is_of_the_content(
     folder: Path, cache: Path
 ) -> None:
@@ -308,6 +313,13 @@ def test_a_source_is_plain_json() -> None:
         ({"classes": 0}, "classes is 0, allowed: 1 to 100,000"),
         ({"shares": (0.5, 0.5, 0.5)}, "allowed: those of train, validation and test, above 0, which make 1"),
         ({"shares": (1.0, 0.0, 0.0)}, "which make 1"),
+        ({"shares": 3}, "which make 1"),
+        ({"size": 3}, "size is 3, allowed: height and width"),
+        ({"classes": "ab"}, "classes is ab, allowed: how many there are, or their names"),
+        ({"seed": -1}, r"seed is -1, allowed: a whole number from 0 to 2\^63 - 1"),
+        ({"seed": 1.5}, "seed is 1.5, allowed: a whole number"),
+        ({"skip_bad": "no"}, "skip_bad is no, allowed: true or false"),
+        ({"group": 3}, "group is 3, allowed: the name of a column"),
         ({"at_most": 0}, "at_most is 0, allowed: a whole number"),
     ],
 )
