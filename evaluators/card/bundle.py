@@ -33,6 +33,8 @@ LARGEST_CLASSES, LARGEST_SIDE = 10**6, 2**14
 LARGEST_RANK = 3
 #: a search tries four, people have tried eight
 LARGEST_STEPS = 64
+#: multiply-accumulates that a network may have at all, own choice: a thousand times those of a ResNet-152
+LARGEST_MACS = 10**13
 #: compression leaves no network so many times as large or dear as it was; and how much any may be: bytes or
 #: multiply-accumulates
 LARGEST_GROWTH, ALWAYS = 4, 2**22
@@ -111,8 +113,9 @@ def _check_size(given: nn.Module, network: nn.Module) -> None:
     shape = input_shape_of(network)
     least, found = (layer_table(structure, shape) for structure in (given, network))
     for what in ("weight_bytes", "arena_bytes", "macs"):
-        most = LARGEST_GROWTH * getattr(least, what) + ALWAYS
-        if getattr(found, what) > min(most, LARGEST_BYTES if what != "macs" else most):
+        growth = LARGEST_GROWTH * getattr(least, what) + ALWAYS
+        most = min(growth, LARGEST_MACS if what == "macs" else LARGEST_BYTES)
+        if getattr(found, what) > most:
             raise AtollError(
                 f"{RECIPE}: got a structure of {getattr(found, what):,} {what}, allowed are {most:,}"
             )

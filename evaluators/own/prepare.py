@@ -15,6 +15,7 @@ from ...spaces.layers.structure import to_meta
 from ...spaces.networks import NETWORKS
 from ...spaces.technique.context import Criterion
 from ...spaces.written.graph_json import graph_json
+from ...spaces.written.modules import whole_state
 from ..datasets.dataset import Dataset
 from ..datasets.mapped_dataset import MappedDataset
 from ..tasks import load_task
@@ -84,7 +85,7 @@ def prepare(value: Any, folder: Path, default_name: str, say: Say = print) -> Pr
             "quality": quality,
             "loss": loss,
         },
-        network.state_dict(),
+        whole_state(network),
         code,
         dataset.folder,
     )

@@ -37,7 +37,8 @@ _META = torch.device("meta")
 def modules_json(network: nn.Module) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Returns the modules by path, and the tensors that no layer holds, in JSON's own types.
 
-    A module that stands at several places is written once and then named.
+    A module that stands at several places is written once and then named. Buffers that a state dictionary
+    leaves out are tensors like others here (`whole_state`), since nobody's constructor makes them again.
 
     Raises:
         AtollError: a tensor is of a type that no network has.
@@ -57,6 +58,11 @@ def modules_json(network: nn.Module) -> tuple[dict[str, Any], list[dict[str, Any
             if path:
                 written[path] = {"holds": True}
     return written, tensors
+
+
+def whole_state(network: nn.Module) -> dict[str, Tensor]:
+    """Returns the tensors of a network by name, with the buffers that its state dictionary leaves out."""
+    return {**network.state_dict(), **dict(network.named_buffers(remove_duplicate=False))}
 
 
 def _walk(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -98,7 +104,6 @@ def _plain(option: Any) -> Any:
 
 
 def _tensors_json(path: str, module: nn.Module) -> Iterator[dict[str, Any]]:
-    stored = module._non_persistent_buffers_set
     for kind, held in (("parameter", module._parameters), ("buffer", module._buffers)):
         for name, tensor in held.items():
             if tensor is None:
@@ -113,7 +118,6 @@ def _tensors_json(path: str, module: nn.Module) -> Iterator[dict[str, Any]]:
                 "shape": list(tensor.shape),
                 "dtype": dtype,
                 "trained": tensor.requires_grad,
-                "stored": name not in stored,
             }
 
 
@@ -192,7 +196,7 @@ def _option(path: str, written: Any, depth: int = 0) -> Any:
 
 
 def _add_tensor(root: nn.Module, written: Any) -> None:
-    wanted = {"path": str, "kind": str, "shape": list, "dtype": str, "trained": bool, "stored": bool}
+    wanted = {"path": str, "kind": str, "shape": list, "dtype": str, "trained": bool}
     if not isinstance(written, dict) or {name: type(one) for name, one in written.items()} != wanted:
         raise AtollError(f"got the tensor {written!r:.80}, allowed is one with {', '.join(wanted)}")
     path, shape, dtype = written["path"], written["shape"], written["dtype"]
@@ -206,4 +210,4 @@ def _add_tensor(root: nn.Module, written: Any) -> None:
     if written["kind"] == "parameter":
         holder.register_parameter(name, nn.Parameter(empty, requires_grad=written["trained"]))
     else:
-        holder.register_buffer(name, empty, persistent=written["stored"])
+        holder.register_buffer(name, empty)

@@ -19,6 +19,7 @@ from atoll.spaces.networks import NETWORKS as ZOO
 from atoll.spaces.networks import build_network
 from atoll.spaces.recipes.recipe import Recipe
 from atoll.spaces.written.graph_json import graph_json, network_of_json
+from atoll.spaces.written.modules import whole_state
 from torch import Tensor, nn
 
 SHAPE = (3, 8, 8)
@@ -113,14 +114,9 @@ def outputs(network: nn.Module) -> tuple[Tensor, ...]:
 
 def filled(program: nn.Module, network: nn.Module) -> nn.Module:
     """Gives a network on the meta device the other's tensors, those that no state dictionary has too."""
-    hidden = dict(network.named_buffers())
-    state = network.state_dict()
+    state = {key: tensor.clone() for key, tensor in whole_state(network).items()}
     assert program.state_dict().keys() == state.keys()
-    program.load_state_dict({key: tensor.clone() for key, tensor in state.items()}, assign=True)
-    for name, buffer in list(program.named_buffers()):
-        if buffer.is_meta:
-            parent, _, last = name.rpartition(".")
-            program.get_submodule(parent)._buffers[last] = hidden[name]
+    program.load_state_dict(state, assign=True)
     return program
 
 
@@ -253,7 +249,7 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     ),
     "a tensor": (
         lambda w: w["tensors"].append({"path": "q", "shape": [-1]}),
-        "allowed is one with path, kind, shape, dtype, trained, stored",
+        "allowed is one with path, kind, shape, dtype, trained",
     ),
     "the input": (lambda w: w.update(input_shape=[3, 0, 8]), r"got inputs of \[3, 0, 8\], allowed are"),
     "what is idle": (lambda w: w.update(never_called=["nobody"]), "as what is never called"),
