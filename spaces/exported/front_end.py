@@ -124,7 +124,7 @@ def read_exported(found: ExportedProgram, network: nn.Module, batch: int) -> Pro
         for one in targets
         if hasattr(one, "_schema") and _name(one) not in known and one in table
     }
-    with _quiet():
+    with quiet():
         return Reading(found.run_decompositions(smaller), network, batch).program(_read)
 
 
@@ -152,9 +152,9 @@ def _exported(network: nn.Module, input_shape: tuple[int, ...]) -> ExportedProgr
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # one call that nobody can look into
     try:
-        with FakeTensorMode(allow_non_fake_inputs=True), _quiet():
+        with FakeTensorMode(allow_non_fake_inputs=True), quiet():
             images = torch.empty(BATCH, *input_shape, device=device)
-        with _quiet():
+        with quiet():
             return export(network, (images,), strict=False)
     except Exception as error:  # the network's own code, and torch's guards, which raise of every kind
         where = called(network, running[-1] if running else "")
@@ -167,7 +167,7 @@ def _exported(network: nn.Module, input_shape: tuple[int, ...]) -> ExportedProgr
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keeps torch's remarks on its own insides, and the graphs that it prints, from the user."""
     was = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

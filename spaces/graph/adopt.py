@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import partial
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import AtollError
+from ..exported.exported_file import load_exported
 from ..exported.front_end import ExportError, exported
 from ..layers.attention import attention_in_parts
 from ..layers.conv import Conv
@@ -75,6 +77,19 @@ def adopt(network: nn.Module, input_shape: tuple[int, ...], scaling: Scaling = P
     copy.input_scaling = scaling  # type: ignore[assignment]
     check_same_outputs(network, copy, input_shape)
     return copy
+
+
+def adopt_exported(path: Path, scaling: Scaling = PIXELS) -> nn.Module:
+    """Returns the adopted network of a `.pt2` file, which brings code along that torch runs.
+
+    Args:
+        path: a file that the user named for this purpose, see `load_exported`.
+        scaling: as for `adopt`.
+
+    Raises:
+        AtollError: see `load_exported` and `adopt`.
+    """
+    return adopt(*load_exported(path), scaling)
 
 
 class _DoesNotRun(AtollError):
