@@ -56,9 +56,9 @@ TECHNIQUES = {
 REACHING = ("quantize", "prune_channels", "svd", "cluster")
 BASIC = ("adopted", "multiplications", "priced", "float file", "int8 file")
 COLUMNS = (*BASIC, *TECHNIQUES, *(f"reach of {name}" for name in REACHING))
-#: layers with weights, of which attention and recurrent layers are not asked for
+#: layers with weights, of which attention, recurrent layers and what the output ties are not asked for
 WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-EXCEPTED = re.compile(r"attention|lstm|gru")
+EXCEPTED, TIED = re.compile(r"attention|lstm|gru"), "the network's output"
 
 Row = dict[str, Any]
 
@@ -233,17 +233,19 @@ class Trial:
     def reach(self, name: str) -> float:
         if name not in self.after:
             raise NotTried(f"{name} failed")
+        told = self.left_alone[name]
         sizes = {
             path: module.weight.numel()
             for path, module in self.given.named_modules()
-            if isinstance(module, WEIGHTED) and not EXCEPTED.search(path)
+            if isinstance(module, WEIGHTED) and not EXCEPTED.search(path) and _told(told, path) != TIED
         }
+        if not sizes:
+            raise NotTried("no layer but such as are excepted")
         changed = structure_changes(self._network(), self.after[name])
         share = sum(size for path, size in sizes.items() if path in changed) / sum(sizes.values())
         if share < REACHED:
             missed = {path: size for path, size in sizes.items() if path not in changed}
             largest = sorted(missed, key=missed.__getitem__, reverse=True)[:4]
-            told = self.left_alone[name]
             said = "; ".join(f"{path}: {_told(told, path)}" for path in largest)
             raise Failed(f"{share:.0%} of the weights, left alone are above all {said}")
         return share

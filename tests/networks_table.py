@@ -52,7 +52,7 @@ HEADING = """# Networks and techniques, tried
 Written by `tests/networks_table.py` from `rows.jsonl`. Inputs are patterns under noise; nothing is trained
 but, a little, what becomes an int8 file. `nothing` says that the technique works and tells of every layer why
 it leaves it alone; a dash, that what it needs failed before. Reach is the share of convolution and dense
-weights (attention and recurrent layers aside) in layers that change.
+weights (attention, recurrent layers and channels that are the network's output aside) in layers that change.
 """
 #: how an outcome is shown
 MARKS = {"yes": "yes", "no": "**no**", "nothing": "nothing", "not tried": "-"}
