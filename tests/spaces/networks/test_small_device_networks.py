@@ -121,6 +121,8 @@ PRICED = [
     ("shufflenet_v2", (3, 64, 64)),
     ("unet", (1, 32, 32)),
     ("fcn_1d", (9, 128)),
+    pytest.param("convnext_tiny", (3, 32, 32), marks=pytest.mark.slow),
+    pytest.param("vit_tiny", (3, 32, 32), marks=pytest.mark.slow),
 ]
 
 
