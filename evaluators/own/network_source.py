@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
+from ...spaces.exported.front_end import exported, read_exported
+from ...spaces.graph.heads import heads
 from ...spaces.nearest import known_names
 from ...spaces.networks import NETWORKS, build_network
 from ..tasks.user_code import UserCode
@@ -55,7 +57,7 @@ def build(
                     code.folder, name, classes, arguments
                 )  # fmt: skip
         elif source.endswith(".pt2"):
-            made = _of_program(code.folder / source)
+            made = _of_program(code.folder / source, input_shape)
         elif ":" in source:
             made = code.function(source)(**arguments)
         else:
@@ -81,16 +83,44 @@ def _of_transformers(folder: Path, name: str, classes: int, arguments: Mapping[s
     return Logits(transformers.AutoModelForImageClassification.from_config(config))
 
 
-def _of_program(path: Path) -> Any:
+def _of_program(path: Path, input_shape: tuple[int, ...]) -> nn.Module:
     if not path.is_file():
         raise AtollError(f"there is no file {path}")
     try:
         program = torch.export.load(path)
+        images = next(node.meta["val"] for node in program.graph.nodes if node.name in _inputs(program))
     except Exception as error:  # whatever lies in it
-        raise AtollError(
-            f"{path} is no program of torch.export: {' '.join(str(error).split())[:200]}"
-        ) from error
-    return program.module()
+        why = " ".join(str(error).split())[:200]
+        raise AtollError(f"{path} is no program of torch.export: {why}") from error
+    module, batch = program.module(), images.shape[0]
+    module._forward_pre_hooks.clear()  # checks of its inputs; adoption refuses hooks, since it would lose them
+    module._forward_hooks.clear()
+    if not isinstance(batch, int):  # it takes any
+        return exported(module, input_shape)
+    found = read_exported(program, module, batch)
+    _check_any_batch(path.name, found, program.module(), torch.rand(2 * batch, *input_shape), batch)
+    return found
+
+
+def _inputs(program: torch.export.ExportedProgram) -> tuple[str, ...]:
+    return tuple(str(name) for name in program.graph_signature.user_inputs)
+
+
+def _check_any_batch(name: str, found: nn.Module, given: nn.Module, images: Tensor, batch: int) -> None:
+    """Compares what was read of a program for so many images at once with the program, image by image."""
+    try:
+        with torch.no_grad():
+            halves = [heads(given(half)) for half in images.split(batch)]
+            whole = heads(found(images))
+    except Exception as error:  # the program's own checks
+        said = " ".join(str(error).split())[:200]
+        raise AtollError(f"{name} does not run on inputs of {tuple(images.shape[1:])}: {said}") from error
+    for one, *parts in zip(whole, *halves, strict=True):
+        if not torch.allclose(one, torch.cat(parts), rtol=1e-4, atol=1e-5):
+            raise AtollError(
+                f"{name} was exported for {batch} images at once and mixes that number with other sizes; allowed "
+                "is one for any number: torch.export.export(..., dynamic_shapes=({0: torch.export.Dim('n')},))"
+            )
 
 
 def _of_zoo(name: str, classes: int, input_shape: tuple[int, ...]) -> Any:

@@ -1,6 +1,7 @@
 """From a user's task to a prepared one: their code is imported here, once, and nowhere after."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from ..training.prediction import predict_logits
 from .data_source import open_task_data
 from .mistake import TaskMistake, told_at
 from .network_source import build
+from .new_head import put_head, train_head, without_head
 from .own_functions import OwnFunctions
 from .task import QualityWords, Task, task_of
 from .weights_file import fill, read_weights
@@ -68,9 +70,13 @@ def prepare(value: Any, folder: Path, default_name: str, say: Say = print) -> Pr
         dataset = open_task_data(task, folder, say)
     with told_at("input"):
         scaling = _scaling(task, dataset, say)
-    network = _network(task, folder, dataset, scaling)
+    network, head = _network(task, folder, dataset, scaling)
     with told_at("classes"):
         classes = _classes(network, dataset)
+    if head is not None:
+        with told_at("head"):
+            say(f"head: {head} is trained for the {classes} classes of the data, then all of the network")
+            train_head(network, head, dataset, task.training, criterion)
     _try_out(network, dataset, judged_by, criterion)
     code = functions.files()
     name = keep_task(
@@ -137,19 +143,25 @@ def _rounded(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def _network(task: Task, folder: Path, dataset: Dataset, scaling: Scaling) -> nn.Module:
-    """Returns the network with its weights, adopted, in evaluation mode."""
-    shape = dataset.input_shape
+def _network(task: Task, folder: Path, dataset: Dataset, scaling: Scaling) -> tuple[nn.Module, str | None]:
+    """Returns the network with its weights, adopted, in evaluation mode; and its head where that is new."""
+    shape, classes = dataset.input_shape, len(dataset.class_names)
     with told_at("network"):
         made = task.network
         if isinstance(made, str):
-            made = build(made, task.arguments, UserCode(folder), len(dataset.class_names), shape)
+            made = build(made, task.arguments, UserCode(folder), classes, shape)
+        elif task.head is not None:
+            made = deepcopy(made)  # its user keeps the old head
+    head = None
+    if task.head is not None:
+        with told_at("head"):
+            head = put_head(made, classes)
     if task.weights is not None:
-        path = folder / task.weights
         with told_at("weights"):
-            fill(made, read_weights(path), f"weights {task.weights}")
+            state = read_weights(folder / task.weights)
+            fill(made, state if head is None else without_head(state, head, made), f"weights {task.weights}")
     with told_at("network"):
-        return adopt(made.float(), shape, scaling).eval()  # type: ignore[arg-type]
+        return adopt(made.float(), shape, scaling).eval(), head
 
 
 def _classes(network: nn.Module, dataset: Dataset) -> int:

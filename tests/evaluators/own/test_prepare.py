@@ -300,3 +300,54 @@ def test_a_network_that_is_no_module_of_torch_is_named(project: Path) -> None:
         prepared(project, network=3)
     with pytest.raises(AtollError, match="LSTM does not run on images"):
         prepared(project, network=nn.LSTM(8, 8), weights=None)
+
+
+def test_a_new_head_is_trained_and_the_rest_keeps_what_it_knows(project: Path) -> None:
+    arrays = dict(np.load(project / "data.npz"))
+    labels = {split: np.arange(count) % 3 for split, count in (("train", 60), ("val", 30), ("test", 12))}
+    generator = np.random.default_rng(0)
+    for split, these in labels.items():
+        images = generator.integers(0, 60, (len(these), 1, 8, 8), np.uint8)
+        images[np.arange(len(these)), 0, 2 * these] += 180  # the class is the row that is bright
+        arrays |= {f"x_{split}": images, f"y_{split}": these}
+    np.savez(project / "data.npz", **arrays)
+    with pytest.raises(TaskMistake, match=r"10 classes apart, the data have 3.*`head: new`"):
+        prepared(project)
+    task = prepared(project, head="new", learning_rate=0.05, batch_size=8)
+    split = task.dataset().validation
+    found = adopted_network(task)
+    assert task.num_classes == 3 and task.quality(found, split) > 0.9
+    moved = (found.get_submodule("0").factors()["weight"].effective() - network()[0].weight).abs()
+    assert 0 < float(moved.detach().max()) < 0.2, "trained too, at a tenth of the rate"
+    assert prepared(project, head="new", learning_rate=0.05, batch_size=8).name == task.name
+
+
+@pytest.mark.parametrize("sizes", [None, ({0: torch.export.Dim("n")},)], ids=["fixed", "any"])
+def test_a_program_of_torch_export_needs_no_code(sizes: Any, project: Path) -> None:
+    images = torch.zeros(2, 1, 8, 8)
+    program = torch.export.export(network().eval(), (images,), strict=False, dynamic_shapes=sizes)
+    torch.export.save(program, project / "nets.pt2")
+    task = prepared(project, network="nets.pt2", weights=None)
+    images = task.dataset().validation.images
+    expected = network().eval()(Scaling.pixels([0.5], [0.25]).to_network(images))
+    assert torch.allclose(predict_logits(adopted_network(task), images), expected, atol=1e-5)
+
+
+def test_packages_of_networks_are_asked_for_the_classes_of_the_data(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    class Timm:
+        """Stands in for timm, which does not load here."""
+
+        @staticmethod
+        def create_model(name: str, num_classes: int, **options: Any) -> nn.Module:
+            asked.append((name, num_classes, options))
+            return network()
+
+    monkeypatch.setitem(sys.modules, "timm", Timm)  # type: ignore[arg-type]
+    prepared(project, network="timm:resnet18", arguments={"in_chans": 1}, weights=None)
+    assert asked == [("resnet18", 10, {"in_chans": 1})]
+    zoo = prepared(project, network="compact_cnn", weights=None, input={})
+    assert zoo.scaling == Scaling((127.5,), (127.5,)), "what the zoo's networks take"
