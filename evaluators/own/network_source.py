@@ -93,7 +93,7 @@ def _of_program(path: Path, input_shape: tuple[int, ...]) -> nn.Module:
         why = " ".join(str(error).split())[:200]
         raise AtollError(f"{path} is no program of torch.export: {why}") from error
     module, batch = program.module(), images.shape[0]
-    module._forward_pre_hooks.clear()  # checks of its inputs; adoption refuses hooks, since it would lose them
+    module._forward_pre_hooks.clear()  # checks of its inputs, which adoption would lose
     module._forward_hooks.clear()
     if not isinstance(batch, int):  # it takes any
         return exported(module, input_shape)
@@ -110,16 +110,16 @@ def _check_any_batch(name: str, found: nn.Module, given: nn.Module, images: Tens
     """Compares what was read of a program for so many images at once with the program, image by image."""
     try:
         with torch.no_grad():
-            halves = [heads(given(half)) for half in images.split(batch)]
-            whole = heads(found(images))
+            halves: list[tuple[Tensor, ...]] = [heads(given(half)) for half in images.split(batch)]
+            whole: tuple[Tensor, ...] = heads(found(images))
     except Exception as error:  # the program's own checks
         said = " ".join(str(error).split())[:200]
         raise AtollError(f"{name} does not run on inputs of {tuple(images.shape[1:])}: {said}") from error
     for one, *parts in zip(whole, *halves, strict=True):
         if not torch.allclose(one, torch.cat(parts), rtol=1e-4, atol=1e-5):
             raise AtollError(
-                f"{name} was exported for {batch} images at once and mixes that number with other sizes; allowed "
-                "is one for any number: torch.export.export(..., dynamic_shapes=({0: torch.export.Dim('n')},))"
+                f"{name} was exported for {batch} images at once and mixes that number with other sizes; "
+                "allowed is one for any number: dynamic_shapes=({0: torch.export.Dim('n')},)"
             )
 
 

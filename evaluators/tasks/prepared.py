@@ -75,7 +75,7 @@ def keep_task(
         **about,
         "format": FORMAT,
         "weights": digest_tensors(state),
-        "code": code_digest(code) if code else None,
+        "code": code_digest(dict(code)) if code else None,
         "code_files": sorted(code),
     }
     name = f"{about['name']}@{_digest(about)}"
