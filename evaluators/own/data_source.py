@@ -16,7 +16,7 @@ from .mistake import TaskMistake
 from .task import Task
 
 #: what a mapping of data may say beside where they are
-_WORDS = ("shares", "seed", "group", "label", "regression", "version", "at_most")
+WORDS = ("shares", "seed", "group", "label", "regression", "version", "at_most")
 
 
 def open_task_data(task: Task, folder: Path, say: Callable[[str], None]) -> MappedDataset:
@@ -66,13 +66,13 @@ def _where(task: Task) -> tuple[Any, dict[str, Any]]:
             return data
 
         return given, {}
-    unknown = [name for name in data if name not in ("path", *_WORDS)]
+    unknown = [name for name in data if name not in ("path", *WORDS)]
     if unknown:
-        message = f"data: unknown key {unknown[0]!r}; {known_names(str(unknown[0]), ('path', *_WORDS))}"
+        message = f"data: unknown key {unknown[0]!r}; {known_names(str(unknown[0]), ('path', *WORDS))}"
         raise TaskMistake(message, ("data", unknown[0]))
     if "path" not in data:
         raise TaskMistake("data.path is missing", ("data",))
-    words = {name: data[name] for name in _WORDS if name in data}
+    words = {name: data[name] for name in WORDS if name in data}
     return data["path"], words
 
 

@@ -28,6 +28,7 @@ from .rank import rank
 from .rebuild import rebuild
 from .report import report
 from .resume import resume
+from .schema import schema
 from .search import search
 from .sql import sql
 from .techniques import techniques
@@ -49,6 +50,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("rank", rank),
     ("sql", sql),
     ("techniques", techniques),
+    ("schema", schema),
     ("doctor", doctor),
 )
 
