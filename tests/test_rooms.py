@@ -62,7 +62,8 @@ ROOMS = {
         "export": "store study terminal",
         "driver": "proposer store study terminal export",
         "api": "store study terminal export driver",
-        "commands": "proposer store study terminal export driver api",
+        "first_steps": "proposer study terminal driver",
+        "commands": "store study terminal export driver api first_steps",
     },
 }
 # Lists of things of one kind, a file each: they may grow.

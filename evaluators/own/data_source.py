@@ -1,7 +1,7 @@
 """The data of a user's task, as `evaluators/sources` reads them: decoded once, mapped by everybody."""
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ from ..cache_dir import cache_dir
 from ..datasets.mapped_dataset import SPLITS, MappedDataset
 from ..sources.data_source import DataSource
 from ..sources.decode import Progress
-from ..sources.open_data import open_data
+from ..sources.find_reader import find_reader
+from ..sources.open_data import open_data, open_sample
 from ..tasks.user_code import UserCode
 from .mistake import TaskMistake
 from .task import Task
@@ -19,17 +20,47 @@ from .task import Task
 WORDS = ("shares", "seed", "group", "label", "regression", "version", "at_most")
 
 
-def open_task_data(task: Task, folder: Path, say: Callable[[str], None]) -> MappedDataset:
+def open_task_data(
+    task: Task, folder: Path, say: Callable[[str], None], images: int | None = None
+) -> MappedDataset:
     """Returns the data of a task, decoded where that was not done yet.
 
     Args:
         task: says where they are and what its network takes.
         folder: that paths are relative to.
         say: hears what was found.
+        images: how many are decoded at most, where they were not all decoded before; all when None.
 
     Raises:
         AtollError: they cannot be read, or are not what is allowed.
     """
+
+    def progress(so_far: Progress) -> None:
+        if so_far.done < so_far.total:
+            say(f"data: {so_far}")
+
+    source, running = _source(task, folder)
+    with running:  # a function's data sets run its code item by item
+        found = open_data(source, cache_dir(), progress) if images is None else open_sample(source, cache_dir(), images)
+    for line in found.report.lines():
+        say(f"data: {line}")
+    return found
+
+
+def count_items(task: Task, folder: Path) -> int:
+    """Returns how many items the data of a task hold in all, as decoded or not; nothing is decoded.
+
+    Raises:
+        AtollError: as `open_task_data`.
+    """
+    source, running = _source(task, folder)
+    with running:
+        total = find_reader(source).total
+    return min(total, source.at_most or total)
+
+
+def _source(task: Task, folder: Path) -> tuple[DataSource, AbstractContextManager[object]]:
+    """Returns where data are, and the context in which they are read: a function's run its code."""
     code = UserCode(folder)
     where, words = _where(task)
     source = DataSource(
@@ -40,17 +71,7 @@ def open_task_data(task: Task, folder: Path, say: Callable[[str], None]) -> Mapp
         skip_bad=task.skip_bad,
         **words,
     )
-
-    def progress(so_far: Progress) -> None:
-        if so_far.done < so_far.total:
-            say(f"data: {so_far}")
-
-    # a function's data sets run its code item by item
-    with nullcontext() if isinstance(source.where, Path) else code.running("data"):
-        found = open_data(source, cache_dir(), progress)
-    for line in found.report.lines():
-        say(f"data: {line}")
-    return found
+    return source, nullcontext() if isinstance(source.where, Path) else code.running("data")
 
 
 def _where(task: Task) -> tuple[Any, dict[str, Any]]:

@@ -44,7 +44,9 @@ _DIGITS = 4
 Say = Callable[[str], None]
 
 
-def prepare(value: Any, folder: Path, default_name: str, say: Say = print) -> PreparedTask:
+def prepare(
+    value: Any, folder: Path, default_name: str, say: Say = print, images: int | None = None
+) -> PreparedTask:
     """Imports what a task names, tries it, and writes down what workers need.
 
     Args:
@@ -52,6 +54,7 @@ def prepare(value: Any, folder: Path, default_name: str, say: Say = print) -> Pr
         folder: of the study file; paths are relative to it.
         default_name: of a task that has no name.
         say: hears what was measured.
+        images: how many are decoded at most, see `open_task_data`.
 
     Returns:
         the prepared task.
@@ -67,7 +70,7 @@ def prepare(value: Any, folder: Path, default_name: str, say: Say = print) -> Pr
     with told_at("loss"):
         loss, criterion = _loss(task, functions, judged_by)
     with told_at("data"):
-        dataset = open_task_data(task, folder, say)
+        dataset = open_task_data(task, folder, say, images)
     with told_at("input"):
         scaling = _scaling(task, dataset, say)
     network, head = _network(task, folder, dataset, scaling)
@@ -98,6 +101,15 @@ def prepare(value: Any, folder: Path, default_name: str, say: Say = print) -> Pr
     if code:
         trust(code_digest(code))
     return load_task(name)
+
+
+def described(value: Any, folder: Path) -> Task:
+    """Returns a task as its user describes it: what `prepare` takes, with what came of defaults.
+
+    Raises:
+        AtollError: as `prepare`.
+    """
+    return task_of(UserCode(folder).object(value) if isinstance(value, str) else value)
 
 
 def _quality(task: Task, code: OwnFunctions) -> tuple[dict[str, Any], Quality]:

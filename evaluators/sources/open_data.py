@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,26 @@ def open_data(
     except OSError as error:
         raise _machine_error(error, folder) from error
     return open_decoded(folder)
+
+
+def open_sample(source: DataSource, cache: Path, images: int) -> MappedDataset:
+    """Opens a user's data where they were decoded already, or are few; else so many, evenly chosen.
+
+    Args:
+        source: where they are.
+        cache: as for `open_data`.
+        images: how many are decoded at most.
+
+    Raises:
+        AtollError: as `open_data`.
+        MachineError: as `open_data`.
+    """
+    reader = find_reader(source)
+    if min(reader.total, source.at_most or reader.total) <= images:
+        return open_data(source, cache)
+    if (cache / "data" / _key(source, reader) / "data.json").is_file():
+        return open_data(source, cache)
+    return open_data(replace(source, at_most=images), cache)
 
 
 def _open_or_drop(folder: Path) -> MappedDataset | None:

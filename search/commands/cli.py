@@ -18,6 +18,7 @@ from ..terminal.ending import INTERRUPTED, Endings
 from ..terminal.plain_text import speak_plainly
 from ..terminal.said import say, show_logs, tell
 from .calibrate import calibrate
+from .check import check
 from .devices import devices
 from .doctor import doctor
 from .evaluate import evaluate
@@ -36,6 +37,7 @@ from .verify import verify
 
 COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     # One line a command; they are shown in this order.
+    ("check", check),
     ("search", search),
     ("resume", resume),
     ("evaluate", evaluate),

@@ -15,13 +15,14 @@ def is_own(task: Any) -> bool:
     return not isinstance(task, str) or ":" in task
 
 
-def prepared_name(task: Any, folder: Path | None, default_name: str) -> str:
+def prepared_name(task: Any, folder: Path | None, default_name: str, images: int | None = None) -> str:
     """Imports the code that a task names and returns the name under which it was prepared.
 
     Args:
         task: as `evaluators.own.prepare.prepare` takes it.
         folder: that its paths are relative to; None where the task is of a store, whose code is not run.
         default_name: of a task without one.
+        images: how many are decoded at most; all when None.
 
     Raises:
         StudyMistake: what is wrong, and where it stands.
@@ -29,7 +30,7 @@ def prepared_name(task: Any, folder: Path | None, default_name: str) -> str:
     if folder is None:
         raise StudyMistake(f"task: got {task!r:.100}, allowed is the name of a task", ("task",))
     try:
-        return prepare(task, folder, default_name, say).name
+        return prepare(task, folder, default_name, say, images).name
     except TaskMistake as error:
         raise StudyMistake(str(error), ("task", *error.where)) from error
     except AtollError as error:

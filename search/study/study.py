@@ -139,14 +139,18 @@ class Study(BaseModel):
     resources: Resources = Resources()
 
     @classmethod
-    def create(cls, values: Mapping[str, Any], file: Path | None = None) -> "Study":
+    def create(
+        cls, values: Mapping[str, Any], file: Path | None = None, images: int | None = None
+    ) -> "Study":
         """Builds a study from the values that a YAML file holds.
 
         Args:
             values: as `Study(**values)` takes them.
             file: paths of a user's own task are relative to its folder; to the current one when None.
+            images: how many a user's own task decodes at most, to be looked at; all when None.
         """
-        return cls.model_validate(dict(values), context={"file": file or Path("own.yaml")})
+        context = {"file": file or Path("own.yaml"), "images": images}
+        return cls.model_validate(dict(values), context=context)
 
     @model_validator(mode="after")
     def _completed(self, info: ValidationInfo) -> Self:
@@ -181,7 +185,8 @@ class Study(BaseModel):
         if own:  # last: it may take minutes
             context = info.context or {"file": Path("own.yaml")}
             file = context["file"]
-            name = prepared_name(self.task, file and file.absolute().parent, file.stem if file else "")
+            folder, name = file and file.absolute().parent, file.stem if file else ""
+            name = prepared_name(self.task, folder, name, context.get("images"))
             self.__dict__["task"] = name
         # past the freezing, and without a word in `model_fields_set`: that says what was given
         self.__dict__.update(

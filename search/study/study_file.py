@@ -53,18 +53,28 @@ def find_study_file(given: str | None) -> Path:
     raise AtollError(f"study {given!r}: there is no such file; allowed is a YAML file or one of {known}")
 
 
-def read_study(path: Path, overrides: dict[str, Any] | None = None) -> Study:
+def read_study(path: Path, overrides: dict[str, Any] | None = None, images: int | None = None) -> Study:
     """Reads and checks a study.
 
     Args:
         path: YAML file.
         overrides: values of the command line; those of `limits` are merged.
+        images: how many a user's own task decodes at most, to be looked at; all when None.
 
     Raises:
         AtollError: the file cannot be read, is no YAML, or says something that is not allowed.
     """
     given, added = _parse(path), overrides or {}
-    return _create(_merged(given.values, added), str(path), given, added, path)
+    return _create(_merged(given.values, added), str(path), given, added, path, images)
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """Returns what a study file says, unchecked.
+
+    Raises:
+        AtollError: the file cannot be read, or is no YAML mapping.
+    """
+    return dict(_parse(path).values)
 
 
 def create_study(values: dict[str, Any], where: str, overrides: dict[str, Any] | None = None) -> Study:
@@ -126,10 +136,11 @@ def _create(
     given: YamlValues | None = None,
     overrides: dict[str, Any] | None = None,
     file: Path | None = None,
+    images: int | None = None,
 ) -> Study:
     """Builds a study; a mistake is named with its source and line, or as one of the command line."""
     try:
-        return Study.create(values, file)
+        return Study.create(values, file, images)
     except (ValidationError, StudyMistake) as error:
         of_key = False
         if isinstance(error, StudyMistake):

@@ -1,0 +1,87 @@
+"""What the given network is worth on a task's data, and under which scaling of its inputs the most."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from torch import nn
+
+from ...evaluators.datasets.dataset import Dataset, Split
+from ...evaluators.own.task import NORMALIZE
+from ...evaluators.tasks.task import Task
+from ...spaces.layers.scaling import Scaling
+from ...spaces.layers.structure import scaling_of
+
+#: images that scalings are tried on
+JUDGED = 500
+#: how far two figures of one network may lie apart: standard errors of a share, else a share of the figure
+_ERRORS, _SHARE = 2.0, 0.05
+#: of a share, at least: half a point is nobody's concern
+_LEAST = 0.005
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The quality of the given network on validation images.
+
+    Args:
+        quality: with the scaling that the task has.
+        images: how many it was judged on.
+        tolerance: how far chance alone may take it.
+        by_scaling: the quality with each of the usual scalings, by what `input.normalize` calls it.
+        best_scaling: the name of one that is better by more than chance, None where none is.
+    """
+
+    quality: float
+    images: int
+    tolerance: float
+    by_scaling: Mapping[str, float]
+    best_scaling: str | None
+
+
+def judge_given(task: Task, network: nn.Module, dataset: Dataset) -> Judged:
+    """Judges a network as its task has it, and with the usual scalings in place of its own.
+
+    Args:
+        task: says what is right.
+        network: adopted, as it was given; unchanged.
+        dataset: whose validation images, `JUDGED` at most.
+
+    Raises:
+        AtollError: the quality cannot be measured.
+    """
+    few = dataset.validation.first(JUDGED)
+    own = scaling_of(network)
+    quality = task.quality(network, few)
+    tolerance = _tolerance(quality, len(few), task.judged_by.unit)
+    tried = {}
+    if few.images.dtype == torch.uint8:
+        channels = few.images.shape[1]
+        tried = {name: scaling for name, scaling in NORMALIZE.items() if scaling.channels in (None, channels)}
+    by_scaling = {name: _judged_with(task, network, few, scaling) for name, scaling in tried.items()}
+    terms = task.quality_terms
+    others = {name: value for name, value in by_scaling.items() if tried[name] != own}
+    best = terms.best(others) if others else None
+    if best is not None:
+        gained = others[best] - quality if terms.higher_is_better else quality - others[best]
+        if gained <= 2 * tolerance:
+            best = None
+    return Judged(quality, len(few), tolerance, by_scaling, best)
+
+
+def _judged_with(task: Task, network: nn.Module, split: Split, scaling: Scaling) -> float:
+    own = scaling_of(network)
+    try:
+        network.input_scaling = scaling  # type: ignore[assignment]
+        return task.quality(network, split)
+    finally:
+        network.input_scaling = own  # type: ignore[assignment]
+
+
+def _tolerance(quality: float, images: int, unit: str) -> float:
+    """Returns how far a figure may be off by the choice of images alone."""
+    if unit != "%":
+        return _SHARE * abs(quality)
+    share = min(max(quality, 1 / (images + 2)), 1 - 1 / (images + 2))  # a perfect sample proves no perfection
+    return max(_LEAST, _ERRORS * sqrt(share * (1 - share) / images))
