@@ -41,7 +41,11 @@ def open_task_data(
 
     source, running = _source(task, folder)
     with running:  # a function's data sets run its code item by item
-        found = open_data(source, cache_dir(), progress) if images is None else open_sample(source, cache_dir(), images)
+        found = (
+            open_data(source, cache_dir(), progress)
+            if images is None
+            else open_sample(source, cache_dir(), images)
+        )
     for line in found.report.lines():
         say(f"data: {line}")
     return found
