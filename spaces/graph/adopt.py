@@ -46,7 +46,7 @@ _ADOPTED: dict[type[nn.Module], tuple[Any, tuple[str, ...], tuple[str, ...]]] = 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
-def adopt(network: nn.Module, input_shape: tuple[int, ...], scaling: Scaling = PIXELS) -> nn.Module:
+def adopt(network: nn.Module, input_shape: InputShape, scaling: Scaling = PIXELS) -> nn.Module:
     """Returns a copy of a torch network in which linear, convolution and BatchNorm layers are ours.
 
     Names stay. Where every call of the network's own forward is understood, other modules (activations,
@@ -180,7 +180,7 @@ def _check_own_weights(network: nn.Module, names: list[str]) -> None:
                 )
 
 
-def _check_forward(network: nn.Module, input_shape: tuple[int, ...], sentence: str) -> frozenset[str]:
+def _check_forward(network: nn.Module, input_shape: InputShape, sentence: str) -> frozenset[str]:
     """Runs the structure once: one image batch in, tensors out, or an AtollError says what else it is.
 
     Returns:
