@@ -38,6 +38,8 @@ from .weights_file import fill, read_weights
 
 #: samples on which network, quality and loss are tried before anything is trained
 _TRIED = 16
+#: share by which the given quality may miss the expected one: two standard errors of 97 % on 1,500 images
+_OFF = 0.01
 #: digits of a measured mean or deviation: they are said, and have to mean the same when they are written down
 _DIGITS = 4
 
@@ -81,6 +83,8 @@ def prepare(
             say(f"head: {head} is trained for the {classes} classes of the data, then all of the network")
             train_head(network, head, dataset, task.training, criterion)
     _try_out(network, dataset, judged_by, criterion)
+    if task.expected_quality is not None and head is None:
+        _compare(network, dataset, judged_by, task.expected_quality, say)
     code = functions.files()
     name = keep_task(
         {
@@ -206,6 +210,18 @@ def _try_out(network: nn.Module, dataset: Dataset, quality: Quality, loss: Crite
         gradient = torch.autograd.grad(loss(leaf, few.labels.clone()), leaf)[0]
         if not bool(gradient.isfinite().all()):
             raise AtollError("the loss has no finite gradient, allowed is one to train by")
+
+
+def _compare(network: nn.Module, dataset: Dataset, judged_by: Quality, expected: float, say: Say) -> None:
+    """Says where the given network is not what its user knows it to be."""
+    split = dataset.validation
+    found = judged_by.measure(predict_logits(network, split.images), split.labels)
+    if abs(found - expected) > _OFF * max(abs(expected), _OFF):
+        say(
+            f"the given network has {judged_by.name} {found:.4g} on the validation data, expected_quality is "
+            f"{expected:g}: look first at what pixels are scaled by (input.mean and input.std, or "
+            "input.normalize), then at size, channels and the order of classes"
+        )
 
 
 def _label(what: Any) -> str:

@@ -351,3 +351,14 @@ def test_packages_of_networks_are_asked_for_the_classes_of_the_data(
     assert asked == [("resnet18", 10, {"in_chans": 1})]
     zoo = prepared(project, network="compact_cnn", weights=None, input={})
     assert zoo.scaling == Scaling((127.5,), (127.5,)), "what the zoo's networks take"
+
+
+def test_a_network_that_is_not_as_good_as_its_user_knows_is_said(project: Path) -> None:
+    task = prepared(project)
+    quality = task.quality(adopted_network(task), task.dataset().validation)
+    said: list[str] = []
+    prepare({**PLAIN, "expected_quality": quality}, project, "parts", said.append)
+    assert not any("expected_quality" in line for line in said)
+    prepare({**PLAIN, "expected_quality": quality + 0.02}, project, "parts", said.append)
+    (line,) = (line for line in said if "expected_quality" in line)
+    assert f"accuracy {quality:.4g}" in line and "look first at what pixels are scaled by" in line
