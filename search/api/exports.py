@@ -132,7 +132,7 @@ def verify(
     if not test or any(row.verdict == "differs" for row in rows):
         return Verification(place, tuple(rows), tuple(notes))
     trials = store_at(store)
-    looked, is_counted = look_again(place, trials)
+    looked, is_counted = look_again(place, trials, trust)
     rows = [*(row for row in rows if row.figure != looked.figure), looked]
     where = f"and counted in {trials.path}" if is_counted else f"alone: {trials.path} does not know the trial"
     notes.append(f"the test split was looked at again: written into the card {where}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from ...evaluators.card.card import Card, TestLook
 from ...evaluators.measuring.artifact_report import file_quality
 from ...evaluators.tasks import load_task
+from ...spaces.errors import AtollError
 from ...spaces.outside.foreign_file import inside, read_bytes
 from ..store.events import LookedAtTest
 from ..store.store import Store
@@ -14,18 +15,24 @@ from .export import ARTIFACT, write_card
 from .verification import Checked, least_compared, read_card
 
 
-def look_again(folder: Path, store: Store) -> tuple[Checked, bool]:
+def look_again(folder: Path, store: Store, trust: bool = False) -> tuple[Checked, bool]:
     """Measures an exported file on the test split once more.
 
     Args:
         folder: an export that was verified.
         store: counts the look where it knows the trial.
+        trust: whether a quality that is somebody's code may run.
 
     Returns:
         the first look's quality beside this one's, and whether the store counted it.
+
+    Raises:
+        AtollError: the quality is code, and nobody said that it may run.
     """
     card = read_card(folder)
     task = load_task(card.task)
+    if task.code is not None and not trust:
+        raise AtollError(f"--test judges by {', '.join(task.code_files)}: --trust runs it")
     content = read_bytes(inside(folder, ARTIFACT))
     quality = file_quality(content, task.dataset().test, task.judged_by, task.scaling)
     now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -72,7 +72,7 @@ def test_the_test_split_is_looked_at_only_where_nothing_differs(
     looks: list[Path] = []
     look = Checked("test_looks.0.quality", 0.5, 0.5, "same")
 
-    def look_again(folder: Path, store: Any) -> tuple[Checked, bool]:
+    def look_again(folder: Path, store: Any, trust: bool) -> tuple[Checked, bool]:
         looks.append(folder)
         return look, False
 

@@ -12,6 +12,7 @@ from atoll.search.api.exports import export, verify
 from atoll.search.api.searches import run
 from atoll.search.store.selection import choose_study
 from atoll.search.store.store import Store
+from atoll.spaces.errors import AtollError
 
 pytestmark = pytest.mark.slow
 NETS = """
@@ -82,6 +83,8 @@ def test_a_study_file_goes_to_a_verified_export(
     assert untrusting.passed
     unrun = {row.figure for row in untrusting.rows if "--trust runs it" in row.why}
     assert {"metrics.quality", "artifact.quality"} <= unrun, "verify runs no code of its own accord"
+    with pytest.raises(AtollError, match=r"--test judges by helper.py, metrics.py: --trust runs it"):
+        verify(made.folder, test=True, store=store)
     monkeypatch.setenv("ATOLL_CACHE", str(tmp_path / "elsewhere"))
     from atoll.evaluators.tasks.prepared import prepared_task
 
