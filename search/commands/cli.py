@@ -23,6 +23,7 @@ from .devices import devices
 from .doctor import doctor
 from .evaluate import evaluate
 from .export import export
+from .init import init
 from .leaderboard import leaderboard
 from .predict import predict
 from .rank import rank
@@ -37,6 +38,7 @@ from .verify import verify
 
 COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     # One line a command; they are shown in this order.
+    ("init", init),
     ("check", check),
     ("search", search),
     ("resume", resume),

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from ...evaluators.own.task import task_of
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
 from .study import Limits, Resources, Study
@@ -75,6 +76,23 @@ def read_values(path: Path) -> dict[str, Any]:
         AtollError: the file cannot be read, or is no YAML mapping.
     """
     return dict(_parse(path).values)
+
+
+def check_text(text: str, file: Path) -> None:
+    """Refuses a study file whose task says something that is not allowed; no code is run and no data read.
+
+    Args:
+        text: of the file.
+        file: where it will lie, for the message.
+
+    Raises:
+        AtollError: as `read_study`.
+    """
+    try:
+        found = read_yaml(text)
+        task_of(found.values["task"])
+    except YamlMistake as error:
+        raise AtollError(f"{file}{_line(error.line)}: {error}") from error
 
 
 def create_study(values: dict[str, Any], where: str, overrides: dict[str, Any] | None = None) -> Study:

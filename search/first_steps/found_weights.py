@@ -1,0 +1,69 @@
+"""What a file of weights tells of the network that it belongs to."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from ...evaluators.own.weights_file import read_weights
+
+#: parts of names that last layers have in torchvision, timm and transformers
+_LAST = re.compile(r"(^|[._])(fc|head|classifier|logits|output|out|last)\d*([._]|$)")
+
+
+@dataclass(frozen=True)
+class FoundWeights:
+    """What a state dict tells.
+
+    Args:
+        tensors, weights: how many.
+        channels: that the first layer takes, where it is a convolution of all channels; None where it is not.
+        classes: that the last layer gives; None where there is none.
+        last: its name.
+    """
+
+    tensors: int
+    weights: int
+    channels: int | None
+    classes: int | None
+    last: str
+
+
+def look_at_weights(path: Path) -> FoundWeights:
+    """Reads a file of weights; nothing in it is run.
+
+    Args:
+        path: as `weights` of a task names it.
+
+    Raises:
+        AtollError: it cannot be read, or holds no state dict.
+    """
+    state = read_weights(path)
+    # safetensors come in the order of their names as text, in which 10 is before 2
+    in_order = sorted(state, key=_numbered) if path.suffix == ".safetensors" else list(state)
+    layers = [name for name in in_order if state[name].dim() >= 2]
+    named = [name for name in layers if _LAST.search(name)]
+    last = (named or layers)[-1:]
+    return FoundWeights(
+        tensors=len(state),
+        weights=sum(tensor.numel() for tensor in state.values()),
+        channels=_channels(state, layers),
+        classes=state[last[0]].shape[0] if last else None,
+        last=last[0].rpartition(".")[0] if last else "",
+    )
+
+
+def _channels(state: Mapping[str, Tensor], layers: list[str]) -> int | None:
+    """Returns the input channels of the first convolution, where no depthwise one can be meant."""
+    kernels = [state[name] for name in layers if state[name].dim() == 4]
+    if not kernels or (kernels[0].shape[1] == 1 and kernels[0].shape[0] < 8):
+        return None
+    return kernels[0].shape[1]
+
+
+def _numbered(name: str) -> list[tuple[int, int, str]]:
+    return [
+        (0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part
+    ]
