@@ -176,7 +176,7 @@ def _network(task: Task, folder: Path, dataset: Dataset, scaling: Scaling) -> tu
         with told_at("weights"):
             state = read_weights(folder / task.weights)
             fill(made, state if head is None else without_head(state, head, made), f"weights {task.weights}")
-    with told_at("network"):
+    with told_at("network"), UserCode(folder).running(_label(task.network)):  # its forward runs
         return adopt(made.float(), shape, scaling).eval(), head
 
 

@@ -131,7 +131,7 @@ def check_study(file: Path, sheet: Path, tell: Callable[[str], None], images: in
     report: DataReport | None = getattr(dataset, "report", None)
     total = seen if own is None else max(seen, count_items(own, file.absolute().parent))
     tell("judging the given network")
-    judged = judge_given(task, network, dataset)
+    judged = judge_given(task, network, dataset, None if own is None else own.expected_quality)
     labels = draw_contact_sheet(dataset, task.training.augment, sheet)
     problems = [*of_quality(judged, task, own), *(of_data(report, task, own) if report and own else ())]
     tell("timing batches of training")

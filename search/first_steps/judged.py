@@ -40,13 +40,14 @@ class Judged:
     best_scaling: str | None
 
 
-def judge_given(task: Task, network: nn.Module, dataset: Dataset) -> Judged:
+def judge_given(task: Task, network: nn.Module, dataset: Dataset, expected: float | None = None) -> Judged:
     """Judges a network as its task has it, and with the usual scalings in place of its own.
 
     Args:
         task: says what is right.
         network: adopted, as it was given; unchanged.
         dataset: whose validation images, `JUDGED` at most.
+        expected: quality of the network, where its user knows it.
 
     Raises:
         AtollError: the quality cannot be measured.
@@ -65,7 +66,9 @@ def judge_given(task: Task, network: nn.Module, dataset: Dataset) -> Judged:
     best = terms.best(others) if others else None
     if best is not None:
         gained = others[best] - quality if terms.higher_is_better else quality - others[best]
-        if gained <= 2 * tolerance:
+        is_off = expected is not None and abs(quality - expected) > tolerance
+        is_known = is_off and gained > 0 and abs(others[best] - (expected or 0.0)) <= tolerance
+        if not is_known and gained <= _more_than_chance(tolerance, len(few), task.judged_by.unit):
             best = None
     return Judged(quality, len(few), tolerance, by_scaling, best)
 
@@ -85,3 +88,8 @@ def _tolerance(quality: float, images: int, unit: str) -> float:
         return _SHARE * abs(quality)
     share = min(max(quality, 1 / (images + 2)), 1 - 1 / (images + 2))  # a perfect sample proves no perfection
     return max(_LEAST, _ERRORS * sqrt(share * (1 - share) / images))
+
+
+def _more_than_chance(tolerance: float, images: int, unit: str) -> float:
+    """Returns how much better a scaling must be: of the same images some would change sides by chance."""
+    return max(2 * _LEAST, _ERRORS**2 / images) if unit == "%" else 2 * tolerance
