@@ -9,15 +9,21 @@ import os
 import platform
 import tempfile
 import time
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from atoll.evaluators.own.prepare import prepare
+from atoll.evaluators import tasks
+from atoll.evaluators.datasets.dataset import ImagesInMemory, Split
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.settings import Settings
+from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.accelerator import accelerator_name
+from atoll.evaluators.training.settings import Training
+from atoll.spaces.graph.adopt import adopt
+from atoll.spaces.networks import build_network
 from atoll.spaces.recipes.recipe import Recipe
 
 RECIPES = (
@@ -25,14 +31,15 @@ RECIPES = (
     "quantize(bits=8)",
     "svd(rank=0.25, kinds=all, fit_steps=50) -> distill -> quantize(bits=8)",
 )
-SIDE, CLASSES = 96, 6
+SIDE = 96
+SHAPES = ("disc", "ring", "square", "cross", "striped disc", "triangle")
 
 
 def pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Discs, rings, squares, crosses, stripes and triangles of any place, size and colour, in noise."""
     draw = np.random.default_rng(seed)
     rows, columns = np.mgrid[:SIDE, :SIDE]
-    labels = np.arange(count) % CLASSES
+    labels = np.arange(count) % len(SHAPES)
     images = draw.normal(110, 25, (count, SIDE, SIDE, 3))
     for image, label in zip(images, labels, strict=True):
         y, x, size = draw.uniform(30, 66), draw.uniform(30, 66), draw.uniform(12, 26)
@@ -54,20 +61,28 @@ def measured(images: int, epochs: float) -> list[dict[str, Any]]:
     """Runs baseline and recipes; a row each."""
     inputs, labels = pictures(images, 0)
     parts = np.split(np.arange(images), [int(images * 0.7), int(images * 0.85)])
-    data = dict(zip(("train", "validation", "test"), ((inputs[p], labels[p]) for p in parts), strict=True))
-    task = {
-        "name": "shapes",
-        "network": "resnet18",
-        "data": lambda: data,
-        "classes": CLASSES,
-        "learning_rate": 1e-3,
-        "batch_size": 64,
-        "epochs_per_step": epochs,
-    }
+    splits = [
+        Split(torch.from_numpy(inputs[part]).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels[part]))
+        for part in parts
+    ]
+    data = ImagesInMemory("shapes", splits[0], splits[1], splits[2], SHAPES, "shapes-1")
+    shape = (3, SIDE, SIDE)
+    given = adopt(build_network("resnet18", len(SHAPES), shape), shape).eval()
+    training = Training(learning_rate=1e-3, batch_size=64)
+    task = Task(
+        "shapes",
+        lambda: data,
+        "resnet18",
+        shape,
+        len(SHAPES),
+        training,
+        epochs,
+        given=lambda: deepcopy(given),
+    )
+    tasks.TASKS = (*tasks.TASKS, task)
     rows = []
     started = time.perf_counter()
-    prepared = prepare(task, Path.cwd(), "shapes", lambda line: None)
-    settings = Settings(prepared.name, "coral-dev-board", 0, epochs, 3 * epochs, torch.get_num_threads())
+    settings = Settings(task.name, "coral-dev-board", 0, epochs, 3 * epochs, torch.get_num_threads())
     pipeline = Pipeline(settings, Path(os.environ["ATOLL_CACHE"]) / "steps")
     for text in ("baseline", *RECIPES):
         result = pipeline.run(Recipe.parse(text))

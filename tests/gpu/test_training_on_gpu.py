@@ -127,8 +127,8 @@ def test_the_first_steps_are_those_of_the_cpu(on_cpu: Callable[[], None]) -> Non
     context(exact, epochs=0.25).fit(here)
     for name, tensor in here.state_dict().items():
         if tensor.is_floating_point():
-            scale = max(float(tensor.abs().max()), 1e-3)
-            assert float((there.state_dict()[name] - tensor).abs().max()) < 0.02 * scale, name
+            bound = 0.02 * float(tensor.abs().max()) + 5e-4
+            assert float((there.state_dict()[name] - tensor).abs().max()) < bound, name
 
 
 @pytest.mark.parametrize("text", RECIPES)
