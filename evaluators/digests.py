@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
@@ -30,7 +31,11 @@ def digest_tensors(tensors: Mapping[str, Tensor]) -> str:
 
 def library_versions() -> dict[str, str]:
     """Returns the versions that belong into the key of a trained step."""
-    return {name: version(name) for name in LIBRARIES}
+    found = {}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):  # machines that only train have no more than torch
+            found[name] = version(name)
+    return found
 
 
 def derived_seed(*parts: Any) -> int:
