@@ -16,6 +16,7 @@ from ..training.prediction import predict_logits
 from .baseline import make_baseline
 from .cache_backend import CacheBackend, Entry
 from .context import TrainingContext
+from .pace import time_batches
 from .pipeline_result import PipelineResult
 from .settings import Settings
 from .step_cache import StepCache
@@ -54,10 +55,25 @@ class Pipeline:
     @cached_property
     def baseline(self) -> PipelineResult:
         """The baseline, made once and kept in the cache for good."""
-        key = self.basis.key(baseline_epochs=self.settings.baseline_epochs)
+        key = self._baseline_key
         entry, cached = self.cache.get_or_make(key, self._make_baseline)
         self.cache.pin(key)
         return self._entries.result(key, entry, Recipe(), int(cached))
+
+    @property
+    def _baseline_key(self) -> str:
+        return self.basis.key(baseline_epochs=self.settings.baseline_epochs)
+
+    def time_epoch(self) -> float | None:
+        """Returns how many seconds an epoch of the given network takes here; None where the baseline is made.
+
+        Raises:
+            AtollError: it cannot be trained.
+        """
+        if self.cache.has(self._baseline_key):
+            return None
+        pace = time_batches(self.task, self.dataset, self.settings.seed)
+        return pace.epoch_s(len(self.dataset.train))
 
     @cached_property
     def teachers(self) -> Teachers:

@@ -6,13 +6,13 @@ from typing import Any
 import torch
 
 from ...evaluators.cache_dir import cache_dir
+from ...evaluators.steps.pace import time_batches
 from ...evaluators.tasks import load_task
 from ...evaluators.tasks.given import adopted_network
 from ...hw_models.devices.device import Device
 from ...spaces.recipes.order import Grids, searched_values
 from ..driver.runner import threads_of, workers_of
 from ..first_steps.costs import costs_of
-from ..first_steps.pace import time_batches
 from ..first_steps.space import legal_recipes, ruled_out
 from ..study.reference import PAPERS, REFERENCE
 from ..study.study import Study

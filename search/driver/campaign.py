@@ -59,6 +59,8 @@ class Campaign:
         self.judge: Judge | None = None
         self.end_reason: str | None = None
         self.started = 0  # trials, by this command
+        #: of the given network, in seconds; None until a worker has told it
+        self.epoch_s: float | None = None
         self._threads = threads
         self._clock = clock
         self._started_at_s = clock()

@@ -16,6 +16,7 @@ from ...evaluators.ranking.quality_terms import QualityTerms
 from ...spaces.outside.shown import shown
 from ...spaces.recipes.recipe import Recipe
 from ..study.reference import reference_recipes
+from ..terminal.amounts import duration
 from ..terminal.said import tell
 from .campaign import Campaign
 from .trial import Trial
@@ -134,6 +135,39 @@ def _seconds_left(campaign: Campaign, workers: int) -> float | None:
     return max(0.0, min(found)) if found else None
 
 
+def forecast(campaign: Campaign) -> str | None:
+    """Returns in words what an epoch and the baseline take, None before that is known."""
+    if campaign.epoch_s is None:
+        return None
+    # trained twice: plain and self-distilled
+    baseline_s = 2 * campaign.study.baseline_epochs * campaign.epoch_s
+    said = f"one epoch takes about {duration(campaign.epoch_s)}: the baseline about {duration(baseline_s)}"
+    minutes = campaign.study.limits.time_minutes
+    if minutes is not None and campaign.elapsed_s + baseline_s > minutes * 60:
+        said += (
+            f", which is longer than the time limit of {minutes:g} minutes: it is finished, and nothing else "
+            "will be started"
+        )
+    return said
+
+
+def overrun(campaign: Campaign) -> str | None:
+    """Returns in words that what runs will take longer than the time that is left, None where it will not."""
+    minutes = campaign.study.limits.time_minutes
+    seconds = [
+        t.seconds for t in campaign.trials.values() if t.status == "finished" and t.seconds and t.recipe
+    ]
+    if minutes is None or not seconds or not campaign.trials.running:
+        return None
+    left_s, each_s = minutes * 60 - campaign.elapsed_s, sum(seconds) / len(seconds)
+    if campaign.end_reason is not None or left_s > each_s:
+        return None
+    return (
+        f"a trial takes about {duration(each_s)}, of the time limit {duration(max(0.0, left_s))} are left: "
+        "what runs then is finished"
+    )
+
+
 class Progress:
     """Context manager that shows a campaign while it runs.
 
@@ -152,6 +186,7 @@ class Progress:
         self._interruptions = {t.name: t.interruptions for t in campaign.trials.values()}
         self._said_at_s = time.monotonic()
         self._doing: str | None = None
+        self._foretold = self._overrun_told = False
 
     def __enter__(self) -> Self:
         console = Console(file=self._stream)
@@ -194,6 +229,14 @@ class Progress:
         if now is not None and now != self._doing:
             self._say(f"{_clock(self._campaign.elapsed_s)} {now}")
         self._doing = now
+        said = None if self._foretold else forecast(self._campaign)
+        if said is not None:
+            self._foretold = True
+            self._say(f"{_clock(self._campaign.elapsed_s)} {said}")
+        said = None if self._overrun_told else overrun(self._campaign)
+        if said is not None:
+            self._overrun_told = True
+            self._say(f"{_clock(self._campaign.elapsed_s)} {said}")
 
     def _tell(self, trial: Trial) -> None:
         if trial.status == "finished" and trial.metrics is not None:

@@ -59,7 +59,10 @@ class RecipeSearcher(Searcher):
             return self._end_by(error)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Hears of a trial's only result; it counts when the trial is complete."""
+        """Hears what an epoch takes; a trial's outcome counts when the trial is complete."""
+        if "epoch_s" in result:
+            self.campaign.epoch_s = result["epoch_s"]
+            self.tick()
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

@@ -1,4 +1,4 @@
-"""What runs in Ray's worker processes: nothing but `work.carry_out`."""
+"""What runs in Ray's worker processes: nothing but what `work.py` has."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from ray import tune
 
 from ...evaluators.steps.work import Evaluator
 from .luggage import Luggage, unpack
-from .work import carry_out
+from .work import carry_out, time_epoch
 
 
 class TrialTrainable(tune.Trainable):
@@ -31,9 +31,18 @@ class TrialTrainable(tune.Trainable):
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         self._work = config["work"]
         self._evaluator = evaluator
+        self._is_timed = evaluator is not None
 
     def step(self) -> dict[str, Any]:
-        """Carries the work out; whatever goes wrong in it is part of the outcome."""
+        """Carries the work out; whatever goes wrong in it is part of the outcome.
+
+        Of a baseline that is still to be made the first result is what an epoch takes, said before it begins.
+        """
+        if not self._is_timed:
+            self._is_timed = True  # a baseline is the first work of its process
+            epoch_s = time_epoch(self._work, partial(unpack, self._luggage))
+            if epoch_s is not None:
+                return {"epoch_s": epoch_s}
         # As text: Ray flattens nested results.
         outcome = carry_out(self._work, self._evaluator, partial(unpack, self._luggage))
         return {"outcome": json.dumps(outcome.to_json()), "done": True}

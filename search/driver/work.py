@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ...evaluators.steps.evaluate import evaluate
+from ...evaluators.cache_dir import cache_dir
+from ...evaluators.steps.evaluate import evaluate, pipeline_for
 from ...evaluators.steps.work import Evaluator, Outcome, Work
 from ...spaces.errors import AtollError, MachineError
 
@@ -16,6 +17,25 @@ STOPPED = "stopped"
 
 #: So often is a trial run whose process is lost: somebody else may have killed one or two of them.
 TRIES = 3
+
+
+def time_epoch(work: Mapping[str, Any], before: Callable[[], None] = lambda: None) -> float | None:
+    """Returns how many seconds an epoch of the baseline takes in this process, before it is made.
+
+    Args:
+        work: what `Work.to_json` gave.
+        before: as for `carry_out`.
+
+    Returns:
+        None for other work, for a baseline that is made already, and where it cannot be told: whatever is
+        wrong then becomes part of the work's outcome.
+    """
+    try:
+        before()
+        whole = Work.from_json(work)
+        return None if whole.recipe.steps else pipeline_for(whole.settings, cache_dir()).time_epoch()
+    except Exception:
+        return None
 
 
 def carry_out(

@@ -11,6 +11,7 @@ from ...evaluators.datasets.data_report import DataReport
 from ...evaluators.measuring.measure import check_priced, price
 from ...evaluators.own.data_source import count_items
 from ...evaluators.own.prepare import described
+from ...evaluators.steps.pace import Pace, time_batches
 from ...evaluators.tasks import load_task
 from ...evaluators.tasks.given import adopted_network
 from ...evaluators.training.loop import TrainingDiverged
@@ -25,7 +26,6 @@ from .contact_sheet import draw_contact_sheet
 from .costs import Costs, costs_of
 from .judged import Judged, judge_given
 from .layer_shares import LayerShare, layer_shares
-from .pace import Pace, time_batches
 from .problems import of_costs, of_data, of_quality, of_reach
 from .reach import Reach, reaches
 from .space import RuledOut, legal_recipes, ruled_out

@@ -187,7 +187,7 @@ def test_of_large_data_a_sample_is_decoded(project: Path, atoll: Run) -> None:
 
 
 def test_limits_that_cannot_be_kept_are_said(project: Path, atoll: Run) -> None:
-    write({**STUDY, "limits": {"time_minutes": 1e-4}})
+    write({**STUDY, "limits": {"time_minutes": 1e-6}})
     _, out, _ = atoll("check", "parts.yaml", "--format", "json")
     (problem,) = json.loads(out)["problems"]
     assert "the time limit is" in problem and "the baseline alone takes" in problem

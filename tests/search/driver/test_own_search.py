@@ -73,6 +73,7 @@ def test_a_study_file_goes_to_a_verified_export(
     store = Store(tmp_path / "store.duckdb")
     result = run(project / "parts.yaml", store, ensembles=1, workers=1)
     assert result.end_reason is not None
+    assert capsys.readouterr().err.count("one epoch takes about") == 1
     best = result.leaderboard()[0]
     assert best["quality_name"] == "recall" and best["quality"] > 0.8
     shutil.rmtree(project)

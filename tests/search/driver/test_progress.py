@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from atoll.search.driver.campaign import Campaign
-from atoll.search.driver.progress import Progress, snapshot
+from atoll.search.driver.progress import Progress, forecast, overrun, snapshot
 from atoll.search.driver.trial import Trial
 from atoll.search.driver.work import carry_out
 from atoll.search.store.store import Store
-from atoll.search.study.study import Study
+from atoll.search.study.study import Limits, Study
 
 
 @pytest.fixture
@@ -67,3 +67,50 @@ def test_feasible_trials_are_not_denied_before_they_are_ranked(campaign: Campaig
 def test_a_study_that_has_reached_its_limit_starts_nothing(campaign: Campaign) -> None:
     campaign.end_reason = "8 ensembles are done"
     assert snapshot(campaign, 1).doing is None
+
+
+def test_an_epoch_that_a_worker_timed_is_said_with_what_follows(campaign: Campaign) -> None:
+    assert forecast(campaign) is None
+    said = io.StringIO()
+    with Progress(campaign, workers=1, stream=said) as progress:
+        begin(campaign)
+        campaign.epoch_s = 41.0
+        progress.tick()
+        progress.tick()
+    # four steps of two epochs, trained twice
+    assert campaign.study.baseline_epochs == 8
+    assert said.getvalue().count("one epoch takes about 41 seconds: the baseline about 11 minutes") == 1
+    assert "longer than the time limit" not in said.getvalue()
+
+
+def test_a_baseline_longer_than_the_limit_is_said(store: Store, study: Study) -> None:
+    short = study.model_copy(update={"limits": Limits(time_minutes=2)})
+    with store.lock():
+        store.recover()
+        campaign = Campaign(short, store)
+        campaign.epoch_s = 5.0
+        assert "longer than" not in str(forecast(campaign))
+        campaign.epoch_s = 10.0
+        assert "the baseline about 3 minutes, which is longer than the time limit of 2 minutes" in str(
+            forecast(campaign)
+        )
+
+
+def test_trials_that_outlast_the_limit_are_said(store: Store, study: Study, replay: Any) -> None:
+    now = 0.0
+    short = study.model_copy(update={"limits": Limits(time_minutes=2)})
+    with store.lock():
+        store.recover()
+        campaign = Campaign(short, store, clock=lambda: now)
+        for _ in range(2):
+            trial = begin(campaign)
+            campaign.end(trial.name, carry_out(campaign.work(trial).to_json(), replay))
+            trial.seconds = 50.0
+        begin(campaign)
+        now = 60.0
+        assert overrun(campaign) is None
+        now = 75.0
+        assert overrun(campaign) == (
+            "a trial takes about 50 seconds, of the time limit 45 seconds are left: what runs then is "
+            "finished"
+        )

@@ -5,10 +5,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ...evaluators.datasets.dataset import Dataset
-from ...evaluators.steps.context import TrainingContext
-from ...evaluators.tasks.given import adopted_network
-from ...evaluators.tasks.task import Task
+from ..datasets.dataset import Dataset
+from ..tasks.given import adopted_network
+from ..tasks.task import Task
+from .context import TrainingContext
 
 #: batches that are timed: their mean is known to a few per cent
 BATCHES = 20
