@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ...evaluators.ranking.figures import FIGURE
 from ...evaluators.ranking.quality_terms import QualityTerms
+from ...evaluators.steps.baseline import RUNS
 from ...spaces.outside.shown import shown
 from ...spaces.recipes.recipe import Recipe
 from ..study.reference import reference_recipes
@@ -139,8 +140,7 @@ def forecast(campaign: Campaign) -> str | None:
     """Returns in words what an epoch and the baseline take, None before that is known."""
     if campaign.epoch_s is None:
         return None
-    # trained twice: plain and self-distilled
-    baseline_s = 2 * campaign.study.baseline_epochs * campaign.epoch_s
+    baseline_s = RUNS * campaign.study.baseline_epochs * campaign.epoch_s
     said = f"one epoch takes about {duration(campaign.epoch_s)}: the baseline about {duration(baseline_s)}"
     minutes = campaign.study.limits.time_minutes
     if minutes is not None and campaign.elapsed_s + baseline_s > minutes * 60:

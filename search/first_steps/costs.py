@@ -8,6 +8,7 @@ import psutil
 from torch import nn
 
 from ...evaluators.cache_dir import cache_dir
+from ...evaluators.steps.baseline import RUNS
 from ...spaces.machine.resources import memory
 from ..driver.runner import workers_of
 from ..study.reference import PAPERS, REFERENCE
@@ -83,8 +84,7 @@ def costs_of(study: Study, network: nn.Module, epoch_s: float) -> Costs:
     network_bytes = sum(t.numel() * t.element_size() for t in network.state_dict().values())
     return Costs(
         epoch_s=epoch_s,
-        # trained twice, plain and self-distilled, and nothing else runs meanwhile
-        baseline_s=2 * study.baseline_epochs * epoch_s,
+        baseline_s=RUNS * study.baseline_epochs * epoch_s,
         fixed_s=fixed * step_s / workers,
         ensemble_s=steps * step_s / workers,
         searched=searched,

@@ -57,7 +57,7 @@ def draft(answers: Answers, data: FoundData, weights: FoundWeights | None, file:
     folder = file.absolute().parent
     lines = [
         f"# Drafted by `atoll init`. Look at it: atoll check {file.name}; then: atoll search {file.name}",
-        "# Every key: atoll schema > study.schema.json",
+        "# Every key: atoll schema --output study.schema.json",
         *([f"name: {_value(answers.name)}"] if answers.name else []),
         "task:",
         "  # file.py:FUNCTION, package.module:FUNCTION, a name of the zoo, timm:NAME, transformers:CONFIG,",

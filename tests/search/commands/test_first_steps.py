@@ -1,6 +1,7 @@
 """`atoll init` and `atoll check`: from weights and data to a study file, and what is wrong with one."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,16 @@ def test_labels_out_of_range_are_named(project: Path, atoll: Run) -> None:
     changed(data="data.npz")
     status, _, err = atoll("check", "parts.yaml")
     assert status == 2 and "has the label -1" in err.splitlines()[-1]
+
+
+def test_what_the_page_says_works_as_pasted(project: Path, atoll: Run) -> None:
+    page = (Path(__file__).parents[3] / "docs/first_steps.md").read_text()
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) for line in block.splitlines()]
+    assert len(lines) == 4
+    Path("parts.yaml").unlink()
+    for line in lines:
+        words = line.split()
+        assert words[0] == "atoll" and atoll(*words[1:])[0] == 0, line
 
 
 # init ------------------------------------------------------------------------------------------------

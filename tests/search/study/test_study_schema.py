@@ -97,3 +97,6 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str], tmp_path: Pat
 
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(study_schema()))
+    file = tmp_path / "study.schema.json"
+    assert main(["schema", "--output", str(file)]) == 0
+    assert json.loads(file.read_text(encoding="utf-8")) == json.loads(json.dumps(study_schema()))
