@@ -76,6 +76,11 @@ def _facts(found: "Checked") -> Iterator[tuple[str, str]]:
     yield found.study.device, f"{latency[0]:.3g} ms predicted ({ends}); {price['latency_status']}"
     for gap in found.gaps:
         yield "", gap
+    if found.eight_bits is not None:
+        eight = found.eight_bits.price
+        figures = f"{eight['latency_ms']:.3g} ms predicted, {size(eight['model_bytes'])}"
+        chip = found.eight_bits.edge_tpu
+        yield "in 8 bits", figures + (f", {chip.mappable:.0%} of operators on the chip" if chip else "")
     judged = found.judged
     yield "quality", f"{judged.quality:.4g} on {judged.images:,} validation images, as it was given"
     if judged.by_scaling:

@@ -17,6 +17,7 @@ from ...evaluators.tasks.given import adopted_network
 from ...evaluators.training.loop import TrainingDiverged
 from ...hw_models.devices.device import Device
 from ...hw_models.tables.network_table import layer_table
+from ...spaces.errors import AtollError
 from ...spaces.layers.structure import to_meta
 from ..driver.runner import threads_of, workers_of
 from ..study.own_task import is_own
@@ -24,9 +25,10 @@ from ..study.study import Study
 from ..study.study_file import read_study, read_values
 from .contact_sheet import draw_contact_sheet
 from .costs import Costs, costs_of
+from .eight_bits import EightBits, in_eight_bits
 from .judged import Judged, judge_given
 from .layer_shares import LayerShare, layer_shares
-from .problems import of_costs, of_data, of_quality, of_reach
+from .problems import of_costs, of_data, of_eight_bits, of_quality, of_reach
 from .reach import Reach, reaches
 from .space import RuledOut, legal_recipes, ruled_out
 
@@ -55,6 +57,7 @@ class Checked:
         costs: of the search; None where training diverged.
         layers: in order.
         reach: of each technique.
+        eight_bits: the network in 8 bits; None where it cannot be written so.
         gaps: why the device's predictions are extrapolated, in words.
         legal: recipes that may be proposed.
         ruled: those that the device rules out.
@@ -76,6 +79,7 @@ class Checked:
     costs: Costs | None
     layers: list[LayerShare]
     reach: list[Reach]
+    eight_bits: EightBits | None
     gaps: list[str]
     legal: int
     ruled: RuledOut
@@ -99,6 +103,7 @@ class Checked:
             "costs": costs,
             "layers": [asdict(layer) for layer in self.layers],
             "reach": reach,
+            "eight_bits": self.eight_bits and self.eight_bits.to_json(),
             "gaps": self.gaps,
             "legal_recipes": self.legal,
             "ruled_out": asdict(self.ruled),
@@ -145,6 +150,12 @@ def check_study(file: Path, sheet: Path, tell: Callable[[str], None], images: in
     tell("trying techniques and pricing recipes")
     reach = reaches(study.technique_types, study.settings, network, task, dataset)
     problems += of_reach(reach)
+    eight_bits = None
+    try:
+        eight_bits = in_eight_bits(study.task, device)
+        problems += of_eight_bits(eight_bits)
+    except AtollError as error:
+        problems.append(f"in 8 bits the network has no price or no file: {error}")
     return Checked(
         study=study,
         network=task.network,
@@ -161,6 +172,7 @@ def check_study(file: Path, sheet: Path, tell: Callable[[str], None], images: in
         costs=costs,
         layers=layer_shares(network, device),
         reach=reach,
+        eight_bits=eight_bits,
         gaps=device.gaps(layer_table(network, task.input_shape)),
         legal=legal_recipes(study),
         ruled=ruled_out(study, _PRICING_S),

@@ -8,6 +8,7 @@ from ...evaluators.tasks.task import Task
 from ..study.study import Study
 from ..terminal.amounts import duration
 from .costs import Costs
+from .eight_bits import EightBits
 from .judged import Judged
 from .reach import Reach
 
@@ -43,14 +44,15 @@ def of_quality(judged: Judged, task: Task, own: OwnTask | None) -> Iterator[str]
 def of_data(report: DataReport, task: Task, own: OwnTask) -> Iterator[str]:
     """Yields what is wrong with the data that were decoded."""
     counts = report.per_class.get("train", ())
-    if counts and min(counts) and max(counts) / min(counts) >= _UNEVEN:
+    least, most = min(counts, default=0), max(counts, default=0)
+    if least and most / least >= _UNEVEN:
         if task.training.balance == "none":
             yield (
-                f"classes have {min(counts):,} to {max(counts):,} images in train: `balance: weights` makes "
+                f"classes have {least:,} to {most:,} images in train: `balance: weights` makes "
                 "up for it in training, `quality: balanced_accuracy` in judging"
             )
-    elif counts and 0 < min(counts) < _FEW and report.images["train"] >= _FEW * len(counts):
-        yield f"a class has {min(counts):,} images in train: more of it, or `augment`, helps most"
+    elif 0 < least < _FEW and report.images["train"] >= _FEW * len(counts):
+        yield f"a class has {least:,} images in train: more of it, or `augment`, helps most"
     if report.empty_classes:
         yield (
             f"no image in train: {', '.join(report.empty_classes[:3])}: add some, or take it out of the "
@@ -83,6 +85,13 @@ def of_reach(found: list[Reach]) -> Iterator[str]:
                 f"{reach.technique} reaches {reach.weights_share:.1%} of the weights"
                 f"{f' ({why})' if why else ''}: leave it out of `techniques`, or let `settings` try more"
             )
+
+
+def of_eight_bits(eight: EightBits) -> Iterator[str]:
+    """Yields what keeps a network of 8 bits off an Edge TPU."""
+    if eight.edge_tpu is not None and eight.edge_tpu.mappable < 1:
+        yield f"in 8 bits {eight.edge_tpu.summary()}"
+        yield from eight.edge_tpu.advice
 
 
 def of_costs(study: Study, costs: Costs, step_s: float) -> Iterator[str]:

@@ -70,7 +70,7 @@ def reaches(
         reach, step = planned[at]
         if step is None or not reach.left_alone or time.monotonic() - started > _LONGEST_S:
             continue
-        told = _reasons(step, network, task, dataset)
+        told = _reasons(reach, step, network, task, dataset)
         left_alone = {name: told.get(name, "") for name in reach.left_alone}
         planned[at] = replace(reach, left_alone=left_alone), step
     return [reach for reach, _ in planned]
@@ -107,15 +107,20 @@ def _planned(
     return Reach(technique.name, share, str(best[1]), left), best[1]
 
 
-def _reasons(step: Technique, network: nn.Module, task: Task, dataset: Dataset) -> dict[str, str]:
+def _reasons(
+    reach: Reach, step: Technique, network: nn.Module, task: Task, dataset: Dataset
+) -> dict[str, str]:
     """Returns why a step leaves layers alone, in its own words; nothing is trained for it."""
     splits = {name: getattr(dataset, name).first(_IMAGES) for name in ("train", "validation", "test")}
     few = ImagesInMemory(dataset.name, **splits, class_names=dataset.class_names, version=dataset.version)
+    # of those layers alone: the others would be decomposed and fitted, which takes minutes
+    settings = {"layers": "|".join(reach.left_alone), "fit_steps": 0}
+    known = {key: value for key, value in settings.items() if key in step.domains()}
     try:
-        quick = replace(step, fit_steps=0) if hasattr(step, "fit_steps") else step
+        quick = step.from_settings({**step.settings(), **known})
         _, decisions = quick.apply(network, TrainingContext(task, few, network, 0, 0.0))
     except AtollError as error:
-        return dict.fromkeys((name for name, _ in named_layers(network)), str(error))
+        return dict.fromkeys(reach.left_alone, str(error))
     found: dict[str, str] = {}
     for paths, why in decisions.get("left_alone", {}).items():
         found |= dict.fromkeys(paths.split(", "), why)

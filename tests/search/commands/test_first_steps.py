@@ -150,6 +150,18 @@ def test_a_check_says_what_a_search_would_be(project: Path, atoll: Run) -> None:
     assert found["contact_sheet"]["rows"] == [NAMES[row % 3] for row in range(8)]
 
 
+def test_what_a_chip_does_not_take_is_said(project: Path, atoll: Run) -> None:
+    write({**STUDY, "device": "coral-edge-tpu"})
+    _, out, _ = atoll("check", "parts.yaml", "--format", "json")
+    found = json.loads(out)
+    assert found["gaps"] == [
+        "3 operations from 0 on run on the CPU: float activations: the Edge TPU runs 8-bit integers alone"
+    ]
+    # convolution with its ReLU, mean and dense layer are all on Coral's list
+    assert found["eight_bits"]["edge_tpu"]["mappable"] == 1.0
+    assert found["eight_bits"]["price"]["model_bytes"] < found["price"]["model_bytes"] + 4096
+
+
 def test_tables_fit_eighty_columns(project: Path, atoll: Run) -> None:
     write({**STUDY, "techniques": ["quantize", "svd", "tucker", "distill", "ternarize"]})
     status, out, err = atoll("check", "parts.yaml", "-o", "sheet.png")
