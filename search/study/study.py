@@ -279,6 +279,8 @@ class Study(BaseModel):
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             raise AtollError(f"study {name!r} of the store: {where}: {first['msg']}") from error
+        except StudyMistake as error:
+            raise AtollError(f"study {name!r} of the store: {error}") from error
 
     @classmethod
     def from_stored(

@@ -13,6 +13,7 @@ from atoll.evaluators.card.bundle import save_bundle
 from atoll.evaluators.card.rebuild import rebuild
 from atoll.evaluators.measuring.artifact import artifact_bytes
 from atoll.evaluators.tasks.task import Task
+from atoll.evaluators.training.settings import Training
 from atoll.search.commands.cli import main
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.networks import build_network
@@ -47,7 +48,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for step in Recipe.parse(TEXT):
         network, decided = step.apply(network, Images())
         decisions.append(decided)
-    task = Task("tiny", lambda: None, "compact_cnn", SHAPE, 10, 1e-3, 32, 0.5)  # type: ignore[arg-type,return-value]
+    task = Task("tiny", lambda: None, "compact_cnn", SHAPE, 10, Training(1e-3, 32), 0.5)  # type: ignore[arg-type,return-value]
     save_bundle(folder, network, task, Recipe.parse(TEXT), decisions)
     content = artifact_bytes(network.eval(), SHAPE)
     (folder / "model.tflite").write_bytes(content)

@@ -377,7 +377,7 @@ def test_a_null_where_a_value_is_meant_is_no_internal_error(place, atoll, no_wor
 @pytest.mark.parametrize(
     ("command", "changed", "message"),
     [
-        ("resume", {"task": None}, "study 's' of the store: task: Input should be a valid string"),
+        ("resume", {"task": None}, "study 's' of the store: task: got None, allowed is the name of a task"),
         (
             "export t1",
             {"device": 5},
