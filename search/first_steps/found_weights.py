@@ -42,17 +42,28 @@ def look_at_weights(path: Path) -> FoundWeights:
     """
     state = read_weights(path)
     # safetensors come in the order of their names as text, in which 10 is before 2
-    in_order = sorted(state, key=_numbered) if path.suffix == ".safetensors" else list(state)
+    is_in_order = path.suffix != ".safetensors"
+    in_order = list(state) if is_in_order else sorted(state, key=_numbered)
     layers = [name for name in in_order if state[name].dim() >= 2]
-    named = [name for name in layers if _LAST.search(name)]
-    last = (named or layers)[-1:]
+    last = _last(state, layers, is_in_order)
     return FoundWeights(
         tensors=len(state),
         weights=sum(tensor.numel() for tensor in state.values()),
         channels=_channels(state, layers),
-        classes=state[last[0]].shape[0] if last else None,
-        last=last[0].rpartition(".")[0] if last else "",
+        classes=state[last].shape[0] if last else None,
+        last=last.rpartition(".")[0],
     )
+
+
+def _last(state: Mapping[str, Tensor], layers: list[str], is_in_order: bool) -> str:
+    """Returns the name of the last layer's weights; empty where it cannot be told."""
+    named = [name for name in layers if _LAST.search(name)]
+    if named or is_in_order:
+        return (named or layers or [""])[-1]
+    # whose outputs no other layer takes
+    taken = {name: state[name].shape[1] for name in layers}
+    ends = [name for name in layers if state[name].shape[0] not in {taken[o] for o in layers if o != name}]
+    return ends[0] if len(ends) == 1 else ""
 
 
 def _channels(state: Mapping[str, Tensor], layers: list[str]) -> int | None:

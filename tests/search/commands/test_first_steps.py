@@ -255,6 +255,18 @@ def test_what_the_network_prints_is_no_result(project: Path, atoll: Run) -> None
     assert status == 0 and json.loads(out)["judged"]["quality"] == 1.0
 
 
+def test_a_task_of_python_is_looked_at_too(project: Path, atoll: Run) -> None:
+    Path("own.py").write_text(
+        "from atoll import Task\n"
+        "TASK = Task(network='nets.py:build', weights='parts.pt', data='parts',\n"
+        "            input={'size': '8x8', 'normalize': 'imagenet'}, expected_quality=0.5)\n"
+    )
+    write({**STUDY, "task": "own.py:TASK"})
+    status, out, _ = atoll("check", "parts.yaml", "--images", "30", "--format", "json")
+    found = json.loads(out)
+    assert status == 0 and found["images"] == 60 and "expected_quality is 50.0%" in found["problems"][0]
+
+
 def test_an_unreadable_picture_is_named(project: Path, atoll: Run) -> None:
     Path("parts/amber/broken.png").write_bytes(b"no picture")
     status, _, err = atoll("check", "parts.yaml")
