@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
 from ...spaces.technique.context import AfterStep, Criterion, Loss
+from ..datasets.class_weights import class_weights
 from ..datasets.dataset import Dataset
 from ..tasks.task import Task
 from ..training.loop import fit
@@ -129,7 +130,7 @@ class TrainingContext:
             return loss_named(task.loss_or_default)
         weights = None
         if training.balance == "weights":
-            weights = class_weights(self._train.labels, self.num_classes)
+            weights = class_weights(self._train, self.num_classes)
         return partial(cross_entropy, label_smoothing=training.label_smoothing, class_weights=weights)
 
     @property
@@ -137,19 +138,4 @@ class TrainingContext:
         """How often each input is drawn, where classes are to come alike often."""
         if self._task.training.balance != "resample":
             return None
-        return class_weights(self._train.labels, self.num_classes)[self._train.labels]
-
-
-def class_weights(labels: Tensor, num_classes: int) -> Tensor:
-    """Returns what an input of each class has to count for all classes to count alike.
-
-    Args:
-        labels: (N,), classes.
-        num_classes: K.
-
-    Returns:
-        (K,), N / (K' n_k) for the n_k inputs of class k, K' classes having any; 0 for those without.
-    """
-    counts = torch.bincount(labels.reshape(-1), minlength=num_classes).float()
-    there = counts > 0
-    return torch.where(there, counts.sum() / (there.sum() * counts.clamp(min=1)), 0.0)
+        return class_weights(self._train, self.num_classes)[self._train.labels]

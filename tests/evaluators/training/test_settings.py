@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from atoll.evaluators.steps.context import class_weights
 from atoll.evaluators.training.loop import fit, learning_rate_share
 from atoll.evaluators.training.losses import labels_loss
 from atoll.evaluators.training.patience import Patience
@@ -102,13 +101,6 @@ def test_clipping_bounds_the_step() -> None:
 )
 def test_schedules(schedule: str, progress: float, share: float) -> None:
     assert learning_rate_share(schedule, 0.1, progress) == pytest.approx(share)
-
-
-def test_weights_make_classes_count_alike() -> None:
-    labels = torch.tensor([0] * 6 + [1] * 2 + [3] * 4)
-    weights = class_weights(labels, 4)
-    assert weights.tolist() == [pytest.approx(12 / 18), 2.0, 0.0, 1.0]
-    assert sum(float(weights[label]) for label in labels) == pytest.approx(len(labels))
 
 
 def test_resampling_draws_what_it_is_told() -> None:
