@@ -32,6 +32,8 @@ from .reader import Reader
 #: Images whose mean and deviation are measured: between images the mean differs by some 30 of 255, so that
 #: its error is half a level.
 MEASURED_IMAGES = 4_000
+#: of a class, so that each split gets an image: three, and one more where the choice falls unevenly
+OF_A_CLASS = 4
 #: numbers that are made float64 at once
 _MEASURED_AT_ONCE = 2**22
 
@@ -57,10 +59,15 @@ def open_data(
         AtollError: they are not there, cannot be read, or are not what is allowed.
         MachineError: the cache folder cannot be written.
     """
-    reader = find_reader(source)
+    return _open(source, find_reader(source), cache, on_progress)
+
+
+def _open(
+    source: DataSource, reader: Reader, cache: Path, on_progress: Callable[[Progress], None] | None = None
+) -> MappedDataset:
     folder = cache / "data" / _key(source, reader)
     if (folder / "data.json").is_file():
-        return _open_or_drop(folder) or open_data(source, cache, on_progress)
+        return _open_or_drop(folder) or _open(source, reader, cache, on_progress)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder.with_name(f"{folder.name}.lock")):
@@ -78,18 +85,18 @@ def open_sample(source: DataSource, cache: Path, images: int) -> MappedDataset:
     Args:
         source: where they are.
         cache: as for `open_data`.
-        images: how many are decoded at most.
+        images: how many are decoded at most, or `OF_A_CLASS` of every class where these are more.
 
     Raises:
         AtollError: as `open_data`.
         MachineError: as `open_data`.
     """
     reader = find_reader(source)
-    if min(reader.total, source.at_most or reader.total) <= images:
-        return open_data(source, cache)
-    if (cache / "data" / _key(source, reader) / "data.json").is_file():
-        return open_data(source, cache)
-    return open_data(replace(source, at_most=images), cache)
+    images = max(images, OF_A_CLASS * len(reader.class_names or ()))
+    is_small = min(reader.total, source.at_most or reader.total) <= images
+    if is_small or (cache / "data" / _key(source, reader) / "data.json").is_file():
+        return _open(source, reader, cache)
+    return _open(replace(source, at_most=images), reader, cache)
 
 
 def _open_or_drop(folder: Path) -> MappedDataset | None:

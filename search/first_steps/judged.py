@@ -1,5 +1,6 @@
 """What the given network is worth on a task's data, and under which scaling of its inputs the most."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
@@ -13,8 +14,10 @@ from ...evaluators.tasks.task import Task
 from ...spaces.layers.scaling import Scaling
 from ...spaces.layers.structure import scaling_of
 
-#: images that scalings are tried on
-JUDGED = 500
+#: images that a network is judged on at most, and those of which it is told how long one takes
+JUDGED, _PROBED = 500, 16
+#: seconds that judging may take under all scalings together: what a check has for it of its minute
+_LONGEST_S = 10.0
 #: how far two figures of one network may lie apart: standard errors of a share, else a share of the figure
 _ERRORS, _SHARE = 2.0, 0.05
 #: of a share, at least: half a point is nobody's concern
@@ -52,7 +55,7 @@ def judge_given(task: Task, network: nn.Module, dataset: Dataset, expected: floa
     Raises:
         AtollError: the quality cannot be measured.
     """
-    few = dataset.validation.first(JUDGED)
+    few = dataset.validation.first(_affordable(task, network, dataset))
     own = scaling_of(network)
     quality = task.quality(network, few)
     tolerance = _tolerance(quality, len(few), task.judged_by.unit)
@@ -71,6 +74,15 @@ def judge_given(task: Task, network: nn.Module, dataset: Dataset, expected: floa
         if not is_known and gained <= _more_than_chance(tolerance, len(few), task.judged_by.unit):
             best = None
     return Judged(quality, len(few), tolerance, by_scaling, best)
+
+
+def _affordable(task: Task, network: nn.Module, dataset: Dataset) -> int:
+    """Returns how many images the network can be judged on in time."""
+    probe = dataset.validation.first(_PROBED)
+    started = time.perf_counter()
+    task.quality(network, probe)
+    each_s = (time.perf_counter() - started) / len(probe) * (1 + len(NORMALIZE))
+    return min(JUDGED, max(_PROBED, int(_LONGEST_S / max(each_s, 1e-9))))
 
 
 def _judged_with(task: Task, network: nn.Module, split: Split, scaling: Scaling) -> float:

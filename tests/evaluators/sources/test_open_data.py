@@ -22,7 +22,7 @@ from atoll.evaluators.sources import decode
 from atoll.evaluators.sources import open_data as module
 from atoll.evaluators.sources.data_source import DataSource
 from atoll.evaluators.sources.decode import Progress
-from atoll.evaluators.sources.open_data import open_data
+from atoll.evaluators.sources.open_data import open_data, open_sample
 from atoll.spaces.errors import AtollError, MachineError
 from PIL import Image
 
@@ -57,6 +57,18 @@ def test_opened_again_nothing_is_decoded(folder: Path, cache: Path, monkeypatch:
     again = open_data(DataSource(folder), cache)
     assert again.version == first.version and again.report == first.report and again.folder == first.folder
     assert len(left_over(cache)) == 1
+
+
+def test_a_sample_is_decoded_unless_all_are_there(folder: Path, cache: Path) -> None:
+    source = DataSource(folder)
+    sample = open_sample(source, cache, 6)
+    # four of each of three classes: of fewer some split would get none
+    assert sum(sample.report.images.values()) == 12 and min(sample.report.images.values()) >= 3
+    assert len(list(cache.glob("data/*/data.json"))) == 1
+    whole = open_data(source, cache)
+    total = sum(whole.report.images.values())
+    assert total == 30 and open_sample(source, cache, 6).folder == whole.folder
+    assert open_sample(source, cache, total).folder == whole.folder, "few are decoded as a search does"
 
 
 def test_progress_is_a_line() -> None:
