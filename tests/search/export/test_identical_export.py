@@ -13,7 +13,6 @@ import torch
 from atoll.evaluators.cache_dir import cache_dir
 from atoll.evaluators.tasks import given
 from atoll.evaluators.tasks.task import Task
-from atoll.evaluators.training.settings import Training
 from atoll.search.driver.runner import run_here
 from atoll.search.driver.single_trial import evaluate_single
 from atoll.search.store.store import Store
@@ -38,7 +37,8 @@ from atoll.search.commands.cli import main
 data, weights, *words = sys.argv[1:]
 splits = [Split(images, labels) for images, labels in torch.load(data)]
 dataset = ImagesInMemory("tiny", *splits, tuple("0123456789"), "1")
-tasks.TASKS = (Task("tiny", lambda: dataset, "compact_cnn", dataset.input_shape, 10, Training(1e-3, 32), 0.5),)
+training = Training(1e-3, 32)
+tasks.TASKS = (Task("tiny", lambda: dataset, "compact_cnn", dataset.input_shape, 10, training, 0.5),)
 given.WEIGHTS_FOLDER = Path(weights)
 sys.exit(main(words))
 """
