@@ -42,7 +42,7 @@ def check_trusted(digest: str, files: tuple[str, ...]) -> None:
         AtollError: it names the files.
     """
     if not is_trusted(digest):
-        raise AtollError(f"needs {', '.join(files)}: --trust runs it (`atoll resume`)")
+        raise AtollError(f"needs {', '.join(files)}: --trust runs it (`atoll resume`, `atoll export`)")
 
 
 def _file() -> Path:

@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...evaluators.tasks import load_task
+from ...evaluators.tasks.prepared import trust_task
+from ...evaluators.tasks.task import Task
 from ...spaces.outside.file_names import file_name
 from ..export.export import ARTIFACT, export_trial
 from ..export.quality_on_test import look_again
 from ..export.verification import Checked, other_versions, verify_export
 from ..store.selection import choose_study, choose_trial
+from ..store.stored_study import StoredStudy
+from ..study.study import Study
 from ..terminal.said import say
 from .default_store import Place, store_at
 
@@ -78,6 +83,7 @@ def export(
     any_agreement: bool = False,
     any_float: bool = False,
     also: Sequence[str] = (),
+    trust: bool = False,
 ) -> Exported:
     """Writes a trial as a verified LiteRT file with its weights, recipe and model card.
 
@@ -90,6 +96,7 @@ def export(
         any_agreement: write also a file that disagrees with its network.
         any_float: write also a file that computes in float though integers were asked for.
         also: further forms: `pack`, `c_array`, `onnx`, `executorch`, `torch_export`.
+        trust: whether code of the task may run that this machine never ran before.
 
     Returns:
         folder and card.
@@ -101,11 +108,17 @@ def export(
     place = store_at(store)
     stored = choose_study(place, study)
     chosen = choose_trial(place, stored, trial, profile)
+    if trust:
+        trust_task(_task_of(stored))
     folder = Path(out) if out is not None else EXPORTS / file_name(f"{stored.name}-{chosen['trial']}")
     card = export_trial(
         place, stored, chosen, folder, any_agreement=any_agreement, any_float=any_float, also=also, say=say
     )
     return Exported(folder, card.to_json())
+
+
+def _task_of(stored: StoredStudy) -> Task:
+    return load_task(Study.of_definition(stored.name, stored.definition).task)
 
 
 def verify(

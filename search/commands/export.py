@@ -9,6 +9,7 @@ from ...evaluators.ranking.figures import FIGURE
 from ..terminal.said import say
 from ..terminal.store_option import DEFAULT_STORE, StoreOption
 from ..terminal.tables import Column, FormatOption, print_record
+from .search import TrustOption
 
 
 def export(
@@ -39,6 +40,7 @@ def export(
         list[str] | None,
         typer.Option(metavar="FORM", help="Write also onnx, executorch or torch_export; may be repeated."),
     ] = None,
+    trust: TrustOption = False,
     store: StoreOption = DEFAULT_STORE,
     format: FormatOption = "table",
 ) -> None:
@@ -54,6 +56,7 @@ def export(
         profile=profile,
         any_agreement=any_agreement,
         any_float=any_float,
+        trust=trust,
         also=[*(also or ()), *["pack"] * pack, *["c_array"] * c_array],
     )
     card, folder = exported.card, exported.folder

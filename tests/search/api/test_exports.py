@@ -41,6 +41,18 @@ def test_export_has_a_folder_of_its_own_where_none_is_given(asked: list[Any], tm
     assert asked[0][2] == "best"
 
 
+def test_export_lets_code_of_the_task_run_only_where_its_user_says_so(
+    asked: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    let: list[Any] = []
+    monkeypatch.setattr(exports, "_task_of", lambda stored: f"task of {stored.name}")
+    monkeypatch.setattr(exports, "trust_task", let.append)
+    export("t0003", tmp_path / "a.duckdb", tmp_path / "out")
+    assert let == []
+    export("t0003", tmp_path / "a.duckdb", tmp_path / "out", trust=True)
+    assert let == ["task of s"] and len(asked) == 2
+
+
 @pytest.mark.parametrize(
     ("rows", "differing"), [([SAME, UNKNOWN], ()), ([SAME, OTHER], ("b",)), ([OTHER, OTHER], ("b", "b"))]
 )
