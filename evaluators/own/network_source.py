@@ -43,7 +43,7 @@ def build(
             (a class of configurations, or a `config.json`), or a `.pt2` file.
         arguments: for the function, or the configuration.
         code: imports what the user named.
-        classes: how many the data have; for whatever builds its head to measure.
+        classes: how many the data have, or numbers a target; for whatever builds its head to measure.
         input_shape: of one input.
 
     Raises:
@@ -130,8 +130,6 @@ def _of_zoo(name: str, classes: int, input_shape: tuple[int, ...]) -> Any:
             f"unknown network {name!r}; allowed is file.py:NAME, package.module:NAME, timm:NAME, "
             f"transformers:CONFIG, a .pt2 file or one of the zoo. {known_names(name, known)}"
         )
-    if len(input_shape) != 3:
-        raise AtollError(f"network {name} takes images, the data have inputs of {input_shape}")
     return build_network(name, classes, input_shape)
 
 

@@ -161,7 +161,10 @@ def _rounded(value: float) -> float:
 
 def _network(task: Task, folder: Path, dataset: Dataset, scaling: Scaling) -> tuple[nn.Module, str | None]:
     """Returns the network with its weights, adopted, in evaluation mode; and its head where that is new."""
-    shape, classes = dataset.input_shape, len(dataset.class_names)
+    shape, targets = dataset.input_shape, dataset.train.labels
+    # of numbers (N, one each) as many outputs are needed; other targets do not tell
+    numbers = targets.shape[1] if targets.is_floating_point() and targets.ndim == 2 else 0
+    classes = len(dataset.class_names) or numbers
     with told_at("network"):
         made = task.network
         if isinstance(made, str):

@@ -295,6 +295,18 @@ def test_mistakes_say_where_and_what(
     assert "\n" not in str(told.value)
 
 
+def test_the_zoo_makes_as_many_outputs_as_targets_have_numbers_from_inputs_of_its_axes(project: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(60, 24)).astype(np.float32)
+    np.savez(project / "values.npz", x=values, y=values[:, :6])
+    found = prepared(
+        project, network="dense_autoencoder", weights=None, data="values.npz", quality="mean_absolute_error"
+    )
+    network = adopted_network(found)
+    assert network(torch.zeros(2, 24)).shape == (2, 6)
+    with pytest.raises(TaskMistake, match=r"\(24,\) as \(channels, height, width\)"):
+        prepared(project, network="ds_cnn", weights=None, data="values.npz", quality="mean_absolute_error")
+
+
 def test_a_network_that_is_no_module_of_torch_is_named(project: Path) -> None:
     with pytest.raises(AtollError, match=r"task.network: got 3"):
         prepared(project, network=3)
