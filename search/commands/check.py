@@ -69,7 +69,8 @@ def _facts(found: "Checked") -> Iterator[tuple[str, str]]:
     """Yields what was found, in a line each."""
     price = found.price
     shape = "x".join(map(str, found.input_shape))
-    yield "network", f"{found.network}: {shape} in, {found.classes or 'no'} classes"
+    gives = f"{found.classes} classes" if found.classes else "numbers out"
+    yield "network", f"{found.network}: {shape} in, {gives}"
     yield "size", f"{price['parameters']:,} parameters, {price['macs']:,} MACs, {size(price['model_bytes'])}"
     latency = [price[name] for name in ("latency_ms", "latency_ms_low", "latency_ms_high")]
     ends = f"{latency[1]:.3g} to {latency[2]:.3g}"
@@ -82,7 +83,8 @@ def _facts(found: "Checked") -> Iterator[tuple[str, str]]:
         chip = found.eight_bits.edge_tpu
         yield "in 8 bits", figures + (f", {chip.mappable:.0%} of operators on the chip" if chip else "")
     judged = found.judged
-    yield "quality", f"{judged.quality:.4g} on {judged.images:,} validation images, as it was given"
+    unit = "" if judged.unit == "%" else f" {judged.unit}"
+    yield "quality", f"{judged.quality:.4g}{unit} on {judged.images:,} validation images, as it was given"
     if judged.by_scaling:
         yield "by scaling", ", ".join(f"{name} {value:.4g}" for name, value in judged.by_scaling.items())
     seen = sum(found.looked_at.values())

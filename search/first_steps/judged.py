@@ -30,6 +30,7 @@ class Judged:
 
     Args:
         quality: with the scaling that the task has.
+        unit: of the quality; "%" of a share, which is kept in [0, 1].
         images: how many it was judged on.
         tolerance: how far chance alone may take it.
         by_scaling: the quality with each of the usual scalings, by what `input.normalize` calls it.
@@ -37,6 +38,7 @@ class Judged:
     """
 
     quality: float
+    unit: str
     images: int
     tolerance: float
     by_scaling: Mapping[str, float]
@@ -73,7 +75,7 @@ def judge_given(task: Task, network: nn.Module, dataset: Dataset, expected: floa
         is_known = is_off and gained > 0 and abs(others[best] - (expected or 0.0)) <= tolerance
         if not is_known and gained <= _more_than_chance(tolerance, len(few), task.judged_by.unit):
             best = None
-    return Judged(quality, len(few), tolerance, by_scaling, best)
+    return Judged(quality, task.judged_by.unit, len(few), tolerance, by_scaling, best)
 
 
 def _affordable(task: Task, network: nn.Module, dataset: Dataset) -> int:

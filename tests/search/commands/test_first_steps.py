@@ -255,6 +255,25 @@ def test_what_the_network_prints_is_no_result(project: Path, atoll: Run) -> None
     assert status == 0 and json.loads(out)["judged"]["quality"] == 1.0
 
 
+def test_an_error_is_said_in_its_unit_and_a_network_of_numbers_as_one(project: Path, atoll: Run) -> None:
+    values = np.random.default_rng(0).normal(size=(60, 12)).astype(np.float32)
+    np.savez("values.npz", x=values, y=values + 1)
+    Path("line.py").write_text(
+        "from torch import nn\n"
+        "def build():\n"
+        "    layer = nn.Linear(12, 12)\n"
+        "    nn.init.eye_(layer.weight); nn.init.constant_(layer.bias, 0.5)\n"
+        "    return nn.Sequential(layer)\n"
+    )
+    changed(
+        network="line.py:build", weights=None, data="values.npz", input={"normalize": "none"},
+        quality={"name": "mean_absolute_error", "unit": "dB"},
+    )  # fmt: skip
+    status, out, err = atoll("check", "parts.yaml")
+    assert status == 0, err
+    assert "line.py:build: 12 in, numbers out" in out and " 0.5 dB on 9 validation images" in out
+
+
 def test_a_task_of_python_is_looked_at_too(project: Path, atoll: Run) -> None:
     Path("own.py").write_text(
         "from atoll import Task\n"
