@@ -36,14 +36,19 @@ WATERFALL = "waterfall.svg"
 _SAID_CHANNELS = 4
 _CHOSE_LABEL, _GAVE_NUMBERS = "chose the network's label", "gave the network's numbers"
 
-#: five lines for a board, where the runtime's small package is enough
+#: a few lines for a board, where the runtime's small package is enough
 _LOAD = """```python
 import numpy as np; from ai_edge_litert.interpreter import Interpreter
 {name} = {example}  # yours: {axes}, {scaled}
 model = Interpreter("model.tflite"); model.allocate_tensors(); x = model.get_input_details()[0]
 model.set_tensor(x["index"], {fed}); model.invoke()
-print(model.get_tensor(model.get_output_details()[0]["index"]){choice})
+{shown}
 ```"""
+_LABEL = 'print(model.get_tensor(model.get_output_details()[0]["index"]).argmax())'
+_NUMBERS = 'print(model.get_tensor(model.get_output_details()[0]["index"]))'
+#: numbers of a file whose outputs are on a grid, in the unit of the targets
+_NUMBERS_OF_GRID = """y = model.get_output_details()[0]; scale, zero = y["quantization"]
+print((model.get_tensor(y["index"]) - np.float32(zero)) * np.float32(scale))"""
 
 
 def card_markdown(card: Card | Mapping[str, Any]) -> str:
@@ -294,18 +299,19 @@ def _use(card: Card) -> str:
     """Returns the code that runs the file on one input of zeros."""
     first, *others = card.input_shape
     name = "image" if is_image(card.input_shape) else "values"
-    fed = name
+    fed, shown = name, _NUMBERS if card.numbers else _LABEL
     if card.artifact.largest_difference_lsb is not None:
         fed = (
             f'np.round({name} / x["quantization"][0] + x["quantization"][1]).clip(-128, 127).astype(np.int8)'
         )
+        shown = _NUMBERS_OF_GRID if card.numbers else _LABEL
     return _LOAD.format(
         name=name,
         example=f"np.zeros({(1, *others, first)}, np.float32)",
         axes=axes_said(card.input_shape),
         scaled=_scaled(card),
         fed=fed,
-        choice="" if card.numbers else ".argmax()",
+        shown=shown,
     )
 
 

@@ -190,7 +190,7 @@ def _cut(
         remarks=(
             *reader.remarks,
             *_conversions(found),
-            *_splits_said(given, splits, source, groups),
+            *_splits_said(given, splits, source, groups, by_class is not None),
             *remark,
         ),
     )
@@ -202,11 +202,12 @@ def _conversions(found: Decoded) -> Iterator[str]:
 
 
 def _splits_said(
-    given: np.ndarray, splits: np.ndarray, source: DataSource, groups: np.ndarray | None
+    given: np.ndarray, splits: np.ndarray, source: DataSource, groups: np.ndarray | None, of_classes: bool
 ) -> Iterator[str]:
     made = [name for number, name in enumerate(SPLITS) if number in splits[given != splits] and number]
     if made:
-        how = "no group in two splits" if groups is not None else "each class in the same shares"
+        how = "each class in the same shares" if of_classes else "at random"
+        how = how if groups is None else "no group in two splits"
         shares = "/".join(f"{100 * share:g}" for share in source.shares)
         yield f"{' and '.join(made)} cut out of train ({shares} %, seed {source.seed}, {how})"
 

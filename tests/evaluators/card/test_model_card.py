@@ -232,6 +232,21 @@ def test_the_snippet_gives_the_network_s_label(
     assert int(found.stdout) == int(predict_logits(network, image).argmax())
 
 
+def test_the_snippet_of_a_regression_gives_numbers_in_the_unit_of_its_targets(
+    made: Made, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    card, content, network = made("quantize(bits=8)")
+    (tmp_path / "model.tflite").write_bytes(content)
+    image = pipeline.dataset.validation.images[:1]
+    np.save(tmp_path / "image.npy", PIXELS.to_network(image).permute(0, 2, 3, 1).numpy())
+    snippet = card_markdown({**card, "numbers": True}).split("```python\n")[1].split("```")[0]
+    own = re.sub(r"np\.zeros\(.*?np\.float32\)", 'np.load("image.npy")', snippet)
+    own = own.replace("print(", 'np.save("found.npy", ')
+    subprocess.run([sys.executable, "-c", own], cwd=tmp_path, check=True)
+    found, expected = np.load(tmp_path / "found.npy"), predict_logits(network, image).numpy()
+    np.testing.assert_allclose(found, expected, atol=0.05 * np.ptp(expected))
+
+
 def test_the_snippet_s_example_has_the_file_s_shape(card: Card) -> None:
     assert "np.zeros((1, 8, 8, 1), np.float32)" in card_markdown(card)
 
