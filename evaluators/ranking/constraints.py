@@ -125,8 +125,11 @@ class Constraint:
 
     def explain(self, metrics: Figures, baseline: Figures, favourable: bool = False) -> str:
         """Returns what a candidate has and what is demanded: `latency_ms 12.3, demanded <= 10`."""
-        got = self.figure(metrics, baseline, favourable)
-        return f"{self.metric} {got:.4g}, demanded {self.comparison} {str(self).split()[-1]}"
+        got = f"{self.metric} {self.figure(metrics, baseline, favourable):.4g}"
+        terms = QualityTerms.of(baseline)
+        if FIGURE[self.metric].of_quality and not terms.is_share:
+            got = f"{got} {terms.unit}".rstrip()
+        return f"{got}, demanded {self.comparison} {str(self).split()[-1]}"
 
 
 # Own choice: more than plain 8 bit costs (PUB-I table 2: 77.23 to 76.95 %), less than a wreck costs. Without

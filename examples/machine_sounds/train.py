@@ -1,15 +1,14 @@
 """Trains the given network, the dense auto-encoder, on `machine_sounds.npz`, and writes `machine_sounds.pt`.
 
-    python train.py
+python train.py
 """
 
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn.functional import mse_loss
-
 from atoll.spaces.networks.dense_autoencoder import dense_autoencoder
+from torch.nn.functional import mse_loss
 
 HERE = Path(__file__).parent
 EPOCHS = 60
@@ -22,7 +21,7 @@ with torch.no_grad():
     network.output.bias.copy_(inputs.mean(0))
 optimizer = torch.optim.Adam(network.parameters(), 3e-3)
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
-for epoch in range(EPOCHS):
+for _ in range(EPOCHS):
     for batch in torch.randperm(len(inputs)).split(64):
         loss = mse_loss(network(inputs[batch]), inputs[batch])
         optimizer.zero_grad()

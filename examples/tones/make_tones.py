@@ -1,6 +1,6 @@
 """Makes `tones.npz`: one second of a generated sound as a spectrogram of 49 frames by 10 bands, in 8 classes.
 
-    python make_tones.py
+python make_tones.py
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ def sound(kind: str, random: np.random.Generator) -> np.ndarray:
         heard = np.sin(2 * np.pi * low * seconds) + np.sin(2 * np.pi * high * seconds)
     elif kind == "noise":
         heard = 0 * seconds
-    return random.uniform(0.1, 0.6) * heard + random.normal(0, random.uniform(0.2, 1.2), RATE_HZ)
+    return random.uniform(0.1, 0.6) * heard + random.normal(0, random.uniform(0.1, 0.8), RATE_HZ)
 
 
 def spectrogram(heard: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ from .costs import Costs, costs_of
 from .eight_bits import EightBits, in_eight_bits
 from .judged import Judged, judge_given
 from .layer_shares import LayerShare, layer_shares
-from .problems import of_costs, of_data, of_eight_bits, of_quality, of_reach
+from .problems import of_constraints, of_costs, of_data, of_eight_bits, of_quality, of_reach
 from .reach import Reach, reaches
 from .space import RuledOut, legal_recipes, ruled_out
 
@@ -138,7 +138,8 @@ def check_study(file: Path, sheet: Path, tell: Callable[[str], None], images: in
     tell("judging the given network")
     judged = judge_given(task, network, dataset, None if own is None else own.expected_quality)
     labels = draw_contact_sheet(dataset, task.training.augment, sheet)
-    problems = [*of_quality(judged, task, own), *(of_data(report, task, own) if report and own else ())]
+    problems = [*of_quality(judged, task, own), *of_constraints(study, judged, task)]
+    problems += of_data(report, task, own) if report and own else ()
     tell("timing batches of training")
     pace, costs = None, None
     try:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from ...evaluators.datasets.data_report import DataReport
 from ...evaluators.own.task import Task as OwnTask
+from ...evaluators.ranking.constraints import DEFAULT_CONSTRAINTS
 from ...evaluators.tasks.task import Task
 from ..study.study import Study
 from ..terminal.amounts import duration
@@ -38,6 +39,16 @@ def of_quality(judged: Judged, task: Task, own: OwnTask | None) -> Iterator[str]
             "scaling of pixels first (input.mean and input.std as in its training; no usual one "
             "is better), then at the order of the classes (`classes: [names in its outputs' order]`) and at "
             "input.size"
+        )
+
+
+def of_constraints(study: Study, judged: Judged, task: Task) -> Iterator[str]:
+    """Yields that nobody said how much worse an error may become: the usual bound is one of shares."""
+    usual = tuple(str(constraint) for constraint in DEFAULT_CONSTRAINTS)
+    if study.constraints == usual and not task.quality_terms.is_share:
+        yield (
+            f"constraints: {', '.join(usual)}, the usual one, is of shares; {task.quality_name} is "
+            f"{_said(judged.quality, task)} as the network was given: state what it may lose, in its unit"
         )
 
 

@@ -97,7 +97,7 @@ def test_a_constraint_bounds_the_drop_in_the_unit_of_the_quality() -> None:
     bound = Constraint.parse("quality_drop <= 0.5")
     assert bound.violation({"quality": 4.5}, baseline) == 0
     assert bound.violation({"quality": 5.0}, baseline) == 1.0
-    assert bound.explain({"quality": 5.0}, baseline) == "quality_drop 1, demanded <= 0.5"
+    assert bound.explain({"quality": 5.0}, baseline) == "quality_drop 1 mm, demanded <= 0.5"
 
 
 def test_the_smallest_difference_follows_the_baseline_where_quality_is_no_share() -> None:

@@ -272,6 +272,7 @@ def test_an_error_is_said_in_its_unit_and_a_network_of_numbers_as_one(project: P
     status, out, err = atoll("check", "parts.yaml")
     assert status == 0, err
     assert "line.py:build: 12 in, numbers out" in out and " 0.5 dB on 9 validation images" in out
+    assert "quality_drop <= 0.02, the usual one, is of shares; mean_absolute_error is 0.5 dB" in err
 
 
 def test_a_task_of_python_is_looked_at_too(project: Path, atoll: Run) -> None:
