@@ -1,7 +1,7 @@
 """Makes `machine_sounds.npz`: 640 levels in dB of a running machine, which are their own targets.
 
-As in MLPerf Tiny, five frames of 128 bands; all machines are in order, so a network that makes its input again
-learns what is normal, and its error tells what is not.
+As in MLPerf Tiny, five frames of 128 bands; all machines are in order, so a network that makes its input
+again learns what is normal, and its error tells what is not.
 
     python make_features.py
 """
