@@ -40,15 +40,22 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=False)
     except FileNotFoundError as error:
         raise AtollError(f"weights {path}: there is no such file") from error
-    except pickle.UnpicklingError as error:
+    except (OSError, SafetensorError) as error:
+        raise AtollError(f"cannot read the weights {path}: {_brief(error)}") from error
+    except Exception as error:  # torch takes any byte for an order, and stumbles in its own ways
+        if path.stat().st_size and not _is_of_torch(path):
+            raise AtollError(
+                f"weights {path}: got another kind of file, allowed is .safetensors or what torch.save wrote "
+                "of a state dict"
+            ) from error
+        if not isinstance(error, pickle.UnpicklingError):
+            raise AtollError(f"cannot read the weights {path}: {_brief(error)}") from error
         raise AtollError(
             f"weights {path}: got a pickled object that only its own code can read, allowed is a state dict; "
             f"where that code is, convert it: python -c \"import torch; m = torch.load('{path.name}', "
             f"weights_only=False); torch.save(getattr(m, 'state_dict', lambda: m['model'].state_dict())(), "
             f"'{path.stem}_weights.pt')\""
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
-        raise AtollError(f"cannot read the weights {path}: {_brief(error)}") from error
     state = _state_dict(found)
     if state is None:
         raise AtollError(f"weights {path}: got {_kind(found)}, allowed is a state dict of tensors by name")
@@ -129,6 +136,12 @@ def _state_dict(found: Any) -> dict[str, Tensor] | None:
     tensors = {name: value for name, value in found.items() if isinstance(value, Tensor)}
     is_state = any("." in name for name in tensors)  # beside tensors a module may keep what else it likes
     return tensors if is_state else None
+
+
+def _is_of_torch(path: Path) -> bool:
+    """Whether torch.save may have written a file: an archive, or pickles as it wrote them before 1.6."""
+    with path.open("rb") as stream:
+        return stream.read(4).startswith((pickle.PROTO, b"PK"))
 
 
 def _kind(found: Any) -> str:
