@@ -147,7 +147,9 @@ def decode(
     total = reader.total
     rows: range | np.ndarray = range(total)
     if source.at_most is not None and source.at_most < total:
-        rows = np.linspace(0, total - 1, source.at_most).astype(np.int64)
+        # one of every stretch: rows at equal distances would miss classes that take turns
+        ends = np.linspace(0, total, source.at_most + 1).astype(np.int64)
+        rows = np.random.default_rng(0).integers(ends[:-1], ends[1:])
     found = Decoded(RawColumn(folder / "images.raw", "has"), RawColumn(folder / "labels.raw", "has a label"))
     numbers: dict[Hashable, int] = {}
     watch = _Watch(len(rows), on_progress)

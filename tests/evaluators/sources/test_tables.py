@@ -284,3 +284,10 @@ def test_few_rows_of_many(tmp_path: Path) -> None:
     data = opened(tmp_path / "d.parquet", at_most=30)
     found = rows_of(data.train, data.validation, data.test)
     assert len(found) == 30 and found.items() <= expected().items()
+
+
+def test_few_rows_of_many_hold_classes_that_take_turns(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (117, 1, 4, 4), np.uint8)
+    np.savez(tmp_path / "d.npz", x=pixels, y=np.arange(117) % 4)
+    data = opened(tmp_path / "d.npz", at_most=30)  # every fourth row, which would be of one class
+    assert set(data.train.labels.tolist()) == {0, 1, 2, 3}
