@@ -26,6 +26,7 @@ from ..tasks.quality import Quality
 from ..tasks.task import Task as PreparedTask
 from ..tasks.trusted import trust
 from ..tasks.user_code import UserCode, code_digest
+from ..training.augmentation import Views
 from ..training.losses import LOSS_OF_CLASSES, LOSS_OF_NUMBERS, loss_named
 from ..training.prediction import predict_logits
 from .data_source import open_task_data
@@ -42,6 +43,8 @@ _TRIED = 16
 _OFF = 0.01
 #: digits of a measured mean or deviation: they are said, and have to mean the same when they are written down
 _DIGITS = 4
+#: of measured means and deviations: all of a picture with an alpha channel
+_SHOWN = 4
 
 Say = Callable[[str], None]
 
@@ -75,6 +78,8 @@ def prepare(
         dataset = open_task_data(task, folder, say, images)
     with told_at("input"):
         scaling = _scaling(task, dataset, say)
+    with told_at("augment"):
+        Views(1, dataset.input_shape, task.training.augment)  # refuses what such inputs cannot be seen by
     network, head = _network(task, folder, dataset, scaling)
     with told_at("classes"):
         classes = _classes(network, dataset)
@@ -149,10 +154,16 @@ def _scaling(task: Task, dataset: MappedDataset, say: Say) -> Scaling:
     scale = 255.0 if images.dtype == torch.uint8 else 1.0
     mean, std = ([_rounded(value / scale) for value in values] for values in (measured.mean, measured.std))
     say(
-        f"input: mean {mean} and std {std} were measured on the training data, since the task states none; a "
-        "network that was trained otherwise needs its own (input.mean and input.std)"
+        f"input: mean {_few(mean)} and std {_few(std)} were measured on the training data, since the task "
+        "states none; a network that was trained otherwise needs its own (input.mean and input.std)"
     )
     return Scaling.pixels(mean, std) if scale > 1 else Scaling(tuple(mean), tuple(std))
+
+
+def _few(values: list[float]) -> str:
+    """Returns values as a person reads them: inputs without a place have hundreds of channels."""
+    more = f", … ({len(values)} of them)" if len(values) > _SHOWN else ""
+    return f"[{', '.join(map(str, values[:_SHOWN]))}{more}]"
 
 
 def _rounded(value: float) -> float:

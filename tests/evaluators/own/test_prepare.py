@@ -99,6 +99,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def series() -> dict[str, Any]:
+    """Inputs without a place: 640 numbers each, of two classes."""
+    return {"x": np.random.default_rng(1).random((12, 640), np.float32), "y": np.arange(12) % 2}
+
+
 #: a user's function with its direction
 RECALL = {"function": "metrics.py:recall", "higher_is_better": True}
 
@@ -278,6 +283,7 @@ Change = Callable[[Path], object]
         ({"data": "nowhere"}, ("data",), "nowhere is not there"),
         ({"learning_rate": -1}, ("learning_rate",), "learning_rate is -1"),
         ({"augment": ["miror"]}, ("augment",), "augment: unknown 'miror'"),
+        ({"data": "series.npz", "augment": ["mirror"]}, ("augment",), "got 'mirror' for inputs of 640"),
         ({"epochs": 3}, ("epochs",), "unknown key 'epochs'; .*epochs_per_step"),
         ({"input": {"sise": 3}}, ("input", "sise"), "unknown key 'sise'.*size"),
         ({"input": {"size": "8xx8"}}, ("input", "size"), "task.input.size: got '8xx8'"),
@@ -289,6 +295,7 @@ Change = Callable[[Path], object]
 def test_mistakes_say_where_and_what(
     values: dict[str, Any], where: tuple[str, ...], message: str, project: Path
 ) -> None:
+    np.savez(project / "series.npz", **series())
     with pytest.raises(AtollError, match=message) as told:
         prepared(project, **values)
     assert getattr(told.value, "where", ()) == where
@@ -305,6 +312,19 @@ def test_the_zoo_makes_as_many_outputs_as_targets_have_numbers_from_inputs_of_it
     assert network(torch.zeros(2, 24)).shape == (2, 6)
     with pytest.raises(TaskMistake, match=r"\(24,\) as \(channels, height, width\)"):
         prepared(project, network="ds_cnn", weights=None, data="values.npz", quality="mean_absolute_error")
+
+
+def test_of_hundreds_of_measured_channels_a_few_are_said(project: Path) -> None:
+    np.savez(project / "series.npz", **series())
+    (project / "nets.py").write_text(
+        "from torch import nn\n\ndef build():\n    return nn.Sequential(nn.Linear(640, 2))\n"
+    )
+    said: list[str] = []
+    given = {"network": "nets.py:build", "data": "series.npz"}
+    found = prepare(given, project, "parts", said.append)
+    (line,) = [text for text in said if text.startswith("input: mean")]
+    assert line.count("… (640 of them)") == 2 and len(line) < 300
+    assert found.scaling is not None and len(found.scaling.mean) == 640
 
 
 def test_a_network_that_is_no_module_of_torch_is_named(project: Path) -> None:
