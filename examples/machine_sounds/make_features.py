@@ -7,6 +7,7 @@ again learns what is normal, and its error tells what is not.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def features(random: np.random.Generator) -> np.ndarray:
 if __name__ == "__main__":
     random = np.random.default_rng(0)
     inputs = np.stack([features(random) for _ in range(COUNT)])
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for split, begin, end in (("train", 0, 1_120), ("val", 1_120, 1_360), ("test", 1_360, 1_600)):
         arrays |= {f"x_{split}": inputs[begin:end], f"y_{split}": inputs[begin:end]}
     np.savez(Path(__file__).with_name("machine_sounds.npz"), **arrays)

@@ -18,7 +18,7 @@ data = np.load(HERE / "machine_sounds.npz")
 inputs, unseen = torch.from_numpy(data["x_train"]), torch.from_numpy(data["x_val"])
 network = dense_autoencoder(640, (640,)).train()
 with torch.no_grad():
-    network.output.bias.copy_(inputs.mean(0))
+    network.get_parameter("output.bias").copy_(inputs.mean(0))
 optimizer = torch.optim.Adam(network.parameters(), 3e-3)
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
 for _ in range(EPOCHS):

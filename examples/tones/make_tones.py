@@ -4,6 +4,7 @@ python make_tones.py
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ if __name__ == "__main__":
     random = np.random.default_rng(0)
     labels = random.permutation(np.repeat(np.arange(len(CLASSES)), EACH))
     inputs = np.stack([spectrogram(sound(CLASSES[label], random)) for label in labels])
-    arrays = {"classes": np.array(CLASSES)}
+    arrays: dict[str, Any] = {"classes": np.array(CLASSES)}
     for split, begin, end in (("train", 0, 1_344), ("val", 1_344, 1_632), ("test", 1_632, 1_920)):
         arrays |= {f"x_{split}": inputs[begin:end], f"y_{split}": labels[begin:end]}
     np.savez(Path(__file__).with_name("tones.npz"), **arrays)
