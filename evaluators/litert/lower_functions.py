@@ -82,8 +82,9 @@ def lower_function(
                 index = operators.extreme(bench.model, index, number, name=name)
         return replace(source, index=index)
     settings = _settings(operation)
-    if kind == "softmax":
+    if kind == "softmax":  # over the last axis, which a transposition may have merged with the one before
         source = bench.in_torch_order(source)
+        source = replace(source, index=bench.shaped(source, (1, *source.shape)))
     (name,) = OPERATORS_OF[kind]
     index = operators.function(bench.model, source.index, name, target, **settings)
     return replace(source, index=index)

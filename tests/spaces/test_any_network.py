@@ -157,7 +157,7 @@ def single() -> nn.Module:
 
 
 class Foreign(nn.Module):
-    """What stays torch's: other norms, a transposed convolution, attention, rows of maps, a parameter."""
+    """What is more than convolutions: other norms, a transposed one, attention, rows of maps, a parameter."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -358,13 +358,6 @@ def test_the_ends_of_a_network_and_its_figures_are_of_what_runs(networks: dict[s
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_networks_have_a_price_or_say_why_not(name: str, networks: dict[str, nn.Module]) -> None:
-    if name == "foreign":
-        for price in (layer_table, model_bytes):
-            with pytest.raises(
-                AtollError, match=r"(TransformerEncoderLayer|flatten).*(allowed are|cannot be written)"
-            ):
-                price(networks[name], SHAPE)
-    else:
-        assert layer_table(networks[name], SHAPE).macs > 0
-        assert model_bytes(networks[name], SHAPE) > 1000
+def test_the_networks_have_a_price(name: str, networks: dict[str, nn.Module]) -> None:
+    assert layer_table(networks[name], SHAPE).macs > 0
+    assert model_bytes(networks[name], SHAPE) > 1000

@@ -267,10 +267,8 @@ class ViewHead(nn.Module):
     ("network", "maker", "reason"),
     [
         (Between(nn.Softmax(1), flat_head()), "first", "read by Softmax"),
-        (Between(lambda x: x * x.size(1), flat_head()), "first", "read by mul"),
         (Between(lambda x: x, ViewHead()), "second", "read by view"),
         (Between(nn.GroupNorm(2, 8), flat_head()), "first", "read by GroupNorm"),
-        (Between(nn.LocalResponseNorm(2), flat_head()), "first", "read by LocalResponseNorm"),
         (Between(nn.Conv2d(8, 8, 1, groups=4), flat_head()), "first", "grouped convolution between"),
         (Between(lambda x: torch.cat([x[:, :4], x[:, 4:]], 1), flat_head()), "first", "read by"),
         (Between(lambda x: x + x.mean(1, keepdim=True), flat_head()), "first", "read by"),
@@ -283,10 +281,8 @@ class ViewHead(nn.Module):
     ],
     ids=[
         "softmax",
-        "times-size",
         "view-with-sizes",
         "group-norm",
-        "neighbours",
         "groups",
         "slices",
         "broadcast",
