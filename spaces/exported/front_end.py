@@ -26,7 +26,7 @@ function, all of them up to the last one that is not at its default:
 - windows: `F.max_pool2d(x, kernel, stride, padding, dilation, ceil_mode)`, `F.avg_pool2d(x, kernel, stride,
   padding, ceil_mode, count_include_pad, divisor_override)`, `F.adaptive_avg_pool2d(x, (height, width))`,
   `F.adaptive_max_pool2d` (the same), and their `1d` kin; sizes are pairs
-- over axes: `torch.mean(x, dims, keepdim)`, `torch.sum`, `torch.amax`, `torch.amin` (the same),
+- over axes: `torch.mean(x, dims, keepdim)`, `torch.amax`, `torch.amin` (the same),
   `F.softmax(x, dim)`, `F.log_softmax(x, dim)`
 - sizes: `F.interpolate(x, size, mode=, align_corners=)`, with `scale_factor=` in place of the size only
   where sizes do not say the same; `F.pad(x, pads)`, with mode and value where they are not constant and 0;

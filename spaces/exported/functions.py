@@ -15,7 +15,7 @@ FUNCTIONS = (
     torch.gt, torch.ge, torch.lt, torch.le, torch.eq, torch.ne, torch.where,
     # windows and axes
     F.max_pool2d, F.max_pool1d, F.avg_pool2d, F.avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool1d,
-    F.adaptive_max_pool2d, F.adaptive_max_pool1d, torch.mean, torch.sum, torch.amax, torch.amin, F.softmax,
+    F.adaptive_max_pool2d, F.adaptive_max_pool1d, torch.mean, torch.amax, torch.amin, F.softmax,
     F.log_softmax, F.interpolate, F.pad, F.pixel_shuffle, F.pixel_unshuffle,
     # order, parts, shapes
     torch.permute, torch.flip, torch.roll, torch.narrow, torch.index_select, operator.getitem, torch.cat,

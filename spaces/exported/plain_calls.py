@@ -51,6 +51,7 @@ from .windows import (
     padded,
     softmax,
     spread_of,
+    summed,
 )
 
 #: ATen operation -> what reads it
@@ -95,7 +96,7 @@ PLAIN: dict[str, Read] = {
     "adaptive_max_pool2d": adaptive(F.adaptive_max_pool2d, 2),
     "adaptive_max_pool1d": adaptive(F.adaptive_max_pool1d, 1),
     "mean": over_axes(torch.mean),
-    "sum": over_axes(torch.sum),
+    "sum": summed,
     "amax": over_axes(torch.amax),
     "amin": over_axes(torch.amin),
     "max": extreme(torch.amax),

@@ -55,13 +55,26 @@ def adaptive(function: Callable[..., Any], axes: int) -> Read:
 
 
 def over_axes(function: Callable[..., Any]) -> Read:
-    """Returns what reads a sum, a mean or an extreme over axes."""
+    """Returns what reads a mean or an extreme over axes."""
 
     def read(site: Site) -> fx.Node:
         given = trimmed(axes_of(site), site.given.get("keepdim", False), defaults=(False,))
         return site.call(function, site["self"], *given)
 
     return read
+
+
+def summed(site: Site) -> fx.Node:
+    """Reads a sum over axes: the mean times their size, which has a price and kernels."""
+    given = trimmed(axes_of(site), site.given.get("keepdim", False), defaults=(False,))
+    return _total(site, site.call(torch.mean, site["self"], *given))
+
+
+def _total(site: Site, mean: fx.Node) -> fx.Node:
+    """Returns the sum over a site's axes from the mean."""
+    return site.call(
+        operator.mul, mean, float(torch.Size([site.shape[axis] for axis in axes_of(site)]).numel())
+    )
 
 
 def extreme(function: Callable[..., Any]) -> Read:
@@ -98,7 +111,7 @@ def length(site: Site) -> fx.Node:
         raise site.refused(f"calls a norm of order {site['ord']}: allowed is 2")
     square = site.call(operator.mul, site["self"], site["self"])
     keep = trimmed(site["keepdim"], defaults=(False,))
-    return site.call(torch.sqrt, site.call(torch.sum, square, axes_of(site), *keep))
+    return site.call(torch.sqrt, _total(site, site.call(torch.mean, square, axes_of(site), *keep)))
 
 
 def softmax(function: Callable[..., Any]) -> Read:

@@ -102,6 +102,7 @@ BETWEEN: dict[str, tuple[Callable[[Tensor], Any], int, int]] = {
     "mean of channels": (lambda x: torch.cat([x, x.mean(1, keepdim=True)], 1), 9, 0),
     "mean of rows": (lambda x: x * x.mean(3, keepdim=True), 8, 0),
     "softmax of rows": (lambda x: F.softmax(x, 2), 8, 0),
+    "sums over rows": (lambda x: x * x.sum(2, keepdim=True), 8, 0),
     "softmax of columns": (lambda x: F.softmax(x, 3), 8, 0),
     "cut off": (lambda x: nn.Hardtanh(-0.3, 0.2)(x) + F.hardtanh(2 * x) * x.clamp(min=-0.1), 8, 0),
     "cut off at zero": (lambda x: x.clamp(0, 1) + torch.clamp(x, 0, 6) - x.clamp(max=0.3).clamp(0), 8, 0),
