@@ -90,7 +90,7 @@ def even_pooling(largest: bool, before: tuple[int, ...], after: tuple[int, ...])
         starts = [at * size // made for at in range(made)]
         lengths = {-(-(at + 1) * size // made) - start for at, start in enumerate(starts)}
         steps = {later - start for start, later in pairwise(starts)} or {size}
-        if len(lengths) > 1 or len(steps) > 1:
+        if len(lengths) > 1 or len(steps) > 1 or not all(steps):  # a step of 0: a place is read again
             return None
         windows.append(lengths.pop())
         strides.append(steps.pop())

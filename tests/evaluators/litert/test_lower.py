@@ -237,6 +237,7 @@ def test_a_softmax_ships() -> None:
     ("layer", "sentence"),
     [
         (nn.ELU(0.5), "1: an ELU with another alpha than 1 cannot"),
+        (nn.AdaptiveAvgPool2d(64), "1: AdaptiveAvgPool2d over windows of several sizes cannot be written"),
         (nn.AdaptiveMaxPool2d(3), "1: AdaptiveMaxPool2d over windows of several sizes cannot be written"),
         (nn.AvgPool2d(3, 2, 1, ceil_mode=True), "1: average pooling with ceil_mode and windows that reach"),
         (nn.AvgPool2d(3, 2, 1, count_include_pad=False), "1: average pooling that leaves its padding out"),
