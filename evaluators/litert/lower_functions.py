@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from ...hw_models.tables.operator_table import OPERATORS_OF
+from ...hw_models.tables.operator_table import FLOAT_ALONE, OPERATORS_OF
 from ...spaces.errors import AtollError
 from ...spaces.graph.graph import Operation
 from ...spaces.graph.operation_kinds import divides_by_number
@@ -64,7 +64,7 @@ def lower_function(
         AtollError: LiteRT has no operator for its settings.
     """
     kind = operation.kind
-    (source,), target = on_int8(bench, kind, [source], target)
+    (source,), target = on_int8(bench, kind, [source], None if kind in FLOAT_ALONE else target)
     if kind == "silu":  # x sigmoid(x)
         gate = operators.function(bench.model, source.index, OPERATORS_OF[kind][0])
         return replace(source, index=operators.mul(bench.model, source.index, gate))

@@ -51,6 +51,9 @@ OPERATORS: dict[str, OperatorEntry] = {
 }  # fmt: skip
 UNKNOWN = OperatorEntry()
 
+#: kinds that are computed in float wherever they stand: the bounds of a clamp would need the value's own grid
+FLOAT_ALONE = ("clamp",)
+
 #: kind of an operation without weights -> the operators that it becomes, in the order of execution
 OPERATORS_OF: dict[str, tuple[str, ...]] = {
     "add": ("ADD",),

@@ -21,7 +21,7 @@ from ...spaces.layers.norm import Norm
 from ...spaces.layers.pooling import pooling
 from .layer_table import TracedValue
 from .operator_plan import AnyGrid, OperatorPlan, Planned
-from .operator_table import OPERATORS_OF
+from .operator_table import FLOAT_ALONE, OPERATORS_OF
 from .planned_layer import padded_maps, plan_layer, plan_norm
 from .planned_moves import plan_moves
 from .planned_standardised import plan_standardised
@@ -126,7 +126,7 @@ def _planned(
     elif averages(kind, module) or kind == "upsample":
         sources = [plan.to_float(sources[0])] if averages(kind, module) and grid is None else sources
         grid = sources[0].grid
-    elif grid is None or any(source.grid is None for source in sources):
+    elif grid is None or kind in FLOAT_ALONE or any(source.grid is None for source in sources):
         sources, grid = [plan.to_float(source) for source in sources], None
     return _run(plan, operation, sources, grid, positive)
 

@@ -47,6 +47,21 @@ def test_among_integers_they_are_floats(written) -> None:
     written(network.eval(), IMAGES)
 
 
+def test_a_clamp_between_integers_is_a_float(written) -> None:
+    """Its bounds lie on no grid of the value, and the runtime loads no file in which types differ."""
+    layers = [
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.Hardtanh(-0.3, 0.2),
+        nn.Conv2d(8, 4, 3),
+        nn.Flatten(),
+        nn.Linear(48, 4),
+    ]
+    (step,) = Recipe.parse("quantize(bits=8)")
+    world = World(IMAGES, torch.arange(12) % 4, None, epochs=0)
+    network, _ = step.apply(adopt(nn.Sequential(*layers).eval(), SHAPE).eval(), world)
+    assert {"MAXIMUM", "MINIMUM"} < set(operator_names(written(network.eval(), IMAGES)))
+
+
 def test_other_powers_are_refused_by_name() -> None:
     class Cubed(nn.Module):
         def __init__(self) -> None:
