@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from ...spaces.errors import AtollError
+from ...spaces.graph.heads import as_outputs
 from .number_qualities import check_tolerance, numbers_agree
 from .quality import ACCURACY
 
@@ -56,7 +57,7 @@ class OwnQuality:
             )
         try:
             with redirect_stdout(sys.stderr):
-                given = self.function(outputs.clone(), targets.clone())
+                given = self.function(outputs.clone(), as_outputs(outputs, targets).clone())
         except AtollError:
             raise
         except (Exception, SystemExit) as error:  # the user's own code, which may raise anything

@@ -50,6 +50,21 @@ def matched_targets(outputs: Tensor, labels: Tensor, asker: str) -> Tensor:
     return labels.reshape(outputs.shape)
 
 
+def as_outputs(outputs: Any, labels: Tensor) -> Tensor:
+    """Returns numbers to come near to in the shape of the outputs, where there are as many of both.
+
+    A single number a sample is stored without an axis, [N], and a network gives [N, 1]: element by element
+    they would be combined as [N, N], without a word.
+
+    Args:
+        outputs: what a network returned.
+        labels: [N, ...]; classes are returned as they are.
+    """
+    if isinstance(outputs, Tensor) and labels.is_floating_point() and labels.numel() == outputs.numel():
+        return labels.reshape(outputs.shape)
+    return labels
+
+
 def single_head(returned: Any, asker: str) -> Tensor:
     """Returns the one tensor that a network returned.
 

@@ -8,9 +8,10 @@ import torch
 from atoll.evaluators.tasks.number_qualities import numbers_agree
 from atoll.evaluators.tasks.own_quality import OwnQuality
 from atoll.evaluators.tasks.qualities import quality_named
+from atoll.evaluators.training.losses import loss_named
 from atoll.spaces.errors import AtollError
 from sklearn import metrics
-from torch import Tensor
+from torch import Tensor, nn
 
 CLASSES = 7
 
@@ -194,3 +195,15 @@ def test_an_error_is_told_in_the_unit_of_its_targets() -> None:
     assert (quality.unit, quality.higher_is_better) == ("mm", False)
     assert quality.agreement(torch.tensor([0.0, 9.0]), torch.tensor([0.4, 8.0])) == 0.5
     assert quality_named("accuracy", unit="%", higher_is_better=True) == quality_named("accuracy")
+
+
+def test_single_numbers_meet_a_users_function_element_by_element() -> None:
+    """[N] beside [N, 1] would be combined as [N, N], without a word."""
+
+    def off(outputs: Tensor, targets: Tensor) -> float:
+        return float((outputs - targets).abs().mean())
+
+    outputs, targets = torch.tensor([[1.0], [2.0], [4.0]]), torch.tensor([1.5, 2.0, 3.0])
+    quality = quality_named(off, higher_is_better=False, of_classes=False)
+    assert quality.measure(outputs, targets) == pytest.approx(0.5)
+    assert float(loss_named(nn.functional.l1_loss)(outputs, targets)) == pytest.approx(0.5)
