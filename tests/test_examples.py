@@ -29,6 +29,17 @@ def test_a_quality_and_a_loss_of_ones_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_technique_of_ones_own(tmp_path: Path) -> None:
+    script = tmp_path / "two_of_four.py"
+    script.write_bytes((EXAMPLES / "own_technique" / script.name).read_bytes())
+    quality, weights = run(tmp_path, sys.executable, script.name).splitlines()
+    before, behind = (float(word) for word in quality.split() if word[0].isdigit())
+    assert 0.9 < behind <= 1 and 0.9 < before <= 1
+    parameters, left = 8 * 64 + 64 + 64 * 4 + 4, (8 * 64 + 64 * 4) // 2 + 64 + 4
+    assert weights == f"weights that are not zero: {parameters} before, {left} behind"
+
+
+@pytest.mark.slow
 def test_a_network_and_an_image_folder_of_ones_own(tmp_path: Path) -> None:
     """`make_parts.py` needs minutes for its characters; here the pictures are drawn."""
     import numpy as np
