@@ -49,6 +49,7 @@ class StudyJournal:
 
         Without steps (a trial of an earlier run) those that are stored stay.
         """
+        trial.ended_at = trial.ended_at or _now()
         self._append(
             Ended(
                 **self._about(trial),
@@ -64,7 +65,7 @@ class StudyJournal:
                 node=trial.node,
                 threads=trial.threads,
                 weights_digest=trial.weights_digest,
-                ended_at=_now(),
+                ended_at=trial.ended_at,
             )
         )
 

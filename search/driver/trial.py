@@ -31,6 +31,7 @@ class Trial:
         seconds: wall time.
         steps: as reported; None where they are in the store.
         worker_pid, node, threads, weights_digest: as reported.
+        ended_at: when it was first written down as over, ISO 8601; a score that comes later changes nothing.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Trial:
     node: str | None = None
     threads: int | None = None
     weights_digest: str | None = None
+    ended_at: str | None = None
 
     @property
     def is_over(self) -> bool:
@@ -95,12 +97,14 @@ class Trial:
             node=row["node"],
             threads=row.get("threads"),
             weights_digest=row.get("weights_digest"),
+            ended_at=None if again or row.get("ended_at") is None else row["ended_at"].isoformat(),
         )
 
     def take(self, outcome: Outcome) -> None:
         """Takes what a worker reported."""
         for name, value in outcome.to_json().items():
             setattr(self, name, value)
+        self.ended_at = None
 
     def be_judged(self, judge: Judge) -> None:
         """Takes objective and violations, where there is something to judge."""
