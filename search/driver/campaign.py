@@ -129,7 +129,7 @@ class Campaign:
             trial.be_judged(self.judge)
         self._journal.ended(trial)
         if trial.origin == "baseline" and trial.status != "finished":
-            raise AtollError(f"study {self.study.study_name!r}: the baseline failed: {trial.reason}")
+            raise AtollError(f"study {self.study.study_name!r}: the baseline failed: {outcome.reason}")
         self._freeze_if_complete()
         return trial
 
@@ -217,12 +217,12 @@ class Campaign:
     def _start(self, trial: Trial) -> None:
         self._announce(trial)
         self._journal.started(trial)
-        trial.status = "running"
+        trial.start()
         self.started += 1
 
     def _try_again(self, trial: Trial) -> Trial:
         """Lets a trial wait whose process was lost: that says nothing of its recipe."""
-        trial.status = "waiting"
+        trial.wait()
         self._journal.interrupted(trial)
         self.end_reason = None  # it is found again when nothing waits any more
         return trial
@@ -238,7 +238,7 @@ class Campaign:
         if self.judge.objective is None:
             over = [member for member in members if member is not None]
             self.judge = self.judge.frozen([m.metrics for m in over], self.study.profile)
-            self._journal.frozen(self.judge, over)
+            self._journal.frozen(self.judge.objective, over)
         for trial in self.trials.values():
             if trial.status == "finished" and trial.objective is None and trial.metrics is not None:
                 trial.be_judged(self.judge)

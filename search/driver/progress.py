@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -11,7 +10,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from ...evaluators.ranking.constraints import figure_of
 from ...evaluators.ranking.figures import FIGURE
+from ...evaluators.ranking.metrics import Metrics
 from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.steps.baseline import RUNS
 from ...spaces.outside.shown import shown
@@ -86,7 +87,7 @@ def snapshot(campaign: Campaign, workers: int) -> Snapshot:
     best = campaign.trials.best
     ratio = None
     if best is not None and best.metrics and campaign.judge is not None:
-        ratio = campaign.judge.baseline["model_bytes"] / best.metrics["model_bytes"]
+        ratio = figure_of(campaign.judge.baseline, "model_bytes") / best.metrics.model_bytes
     return Snapshot(
         done=campaign.trials.count("finished"),
         running=campaign.trials.count("running"),
@@ -240,9 +241,10 @@ class Progress:
 
     def _tell(self, trial: Trial) -> None:
         if trial.status == "finished" and trial.metrics is not None:
-            found = trial.metrics | {"seconds": trial.seconds or 0.0}
-            said = [FIGURE[name].said(found[name]) for name in ("model_bytes", "seconds")]
-            what = f"quality {', '.join([_quality(found), *said])}"
+            size = FIGURE["model_bytes"].said(trial.metrics.model_bytes)
+            what = (
+                f"quality {_quality(trial.metrics)}, {size}, {FIGURE['seconds'].said(trial.seconds or 0.0)}"
+            )
         else:
             what = f"{trial.status}: {trial.reason}"
         self._say(f"{trial.name} {trial.recipe}: {what}")
@@ -265,8 +267,8 @@ def _smaller(ratio: float) -> str:
     return f"{figure.brief.text(ratio)}{figure.brief.unit} {figure.title} ({figure.kind})"
 
 
-def _quality(metrics: Mapping[str, Any]) -> str:
-    return QualityTerms.of(metrics).figure(FIGURE["quality"]).said(metrics["quality"])
+def _quality(metrics: Metrics) -> str:
+    return QualityTerms.of(metrics).figure(FIGURE["quality"]).said(metrics.quality)
 
 
 def _clock(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from ...evaluators.ranking.constraints import figure_of
 from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.steps.work import Evaluator
 from ...spaces.errors import AtollError
@@ -29,13 +30,13 @@ def evaluate_single(
         raise AtollError(f"trial {trial.name} of study {campaign.study.study_name!r} failed: {trial.reason}")
     baseline = campaign.judge.baseline
     return {
-        **trial.metrics,
+        **trial.metrics.to_json(),
         "study": campaign.study.study_name,
         "trial": trial.name,
         "recipe": str(trial.recipe),
         "seconds": trial.seconds,
-        "quality_drop": QualityTerms.of(baseline).drop(baseline["quality"], trial.metrics["quality"]),
-        "compression_ratio": baseline["model_bytes"] / trial.metrics["model_bytes"],
+        "quality_drop": QualityTerms.of(baseline).drop(figure_of(baseline, "quality"), trial.metrics.quality),
+        "compression_ratio": figure_of(baseline, "model_bytes") / trial.metrics.model_bytes,
     }
 
 

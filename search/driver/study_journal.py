@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
-from ..proposer.trial_scores import Judge
-from ..store.events import Ended, EndStatus, Event, Proposed, Started, StudyDescribed
+from ...spaces.errors import AtollError
+from ..proposer.objective import Objective
+from ..store.events import Ended, Event, Proposed, Started, StudyDescribed
 from ..store.store import Store
 from ..study.study import Study
 from .trial import Trial
@@ -27,13 +28,17 @@ class StudyJournal:
         """Writes the study's definition and limits."""
         self._append(self._described(created_at=_now()))
 
-    def frozen(self, judge: Judge, members: Sequence[Trial]) -> None:
-        """Writes the baseline, the reference set and the scales that it froze."""
+    def frozen(self, objective: Objective | None, members: Sequence[Trial]) -> None:
+        """Writes the baseline, the reference set, which begins with it, and the objective that it froze."""
+        figures = [None if member.metrics is None else member.metrics.to_json() for member in members]
         reference = {
-            "members": [{"recipe": str(m.recipe), "status": m.status, "metrics": m.metrics} for m in members],
-            "objective": judge.objective.to_json() if judge.objective else None,
+            "members": [
+                {"recipe": str(member.recipe), "status": member.status, "metrics": found}
+                for member, found in zip(members, figures, strict=True)
+            ],
+            "objective": None if objective is None else objective.to_json(),
         }
-        self._append(self._described(baseline=dict(judge.baseline), reference=reference))
+        self._append(self._described(baseline=figures[0], reference=reference))
 
     def proposed(self, trial: Trial, parameters: Mapping[str, Any] | None) -> None:
         """Writes a trial's recipe, and the proposal as the optimiser knows it."""
@@ -48,23 +53,25 @@ class StudyJournal:
         """Writes what came of a trial; once more with its score where that came later.
 
         Without steps (a trial of an earlier run) those that are stored stay.
+
+        Raises:
+            AtollError: it is not over.
         """
+        if trial.outcome is None:
+            raise AtollError(
+                f"trial {trial.name} is {trial.status}: it has no end that could be written down"
+            )
         trial.ended_at = trial.ended_at or _now()
+        told = trial.outcome.to_json()
+        if trial.steps_are_stored:
+            told["steps"] = None
         self._append(
             Ended(
                 **self._about(trial),
-                status=cast("EndStatus", trial.status),
-                reason=trial.reason,
+                **told,
                 interruptions=trial.interruptions,
                 objective=trial.objective,
                 violation=trial.violation,
-                metrics=trial.metrics,
-                steps=trial.steps,
-                seconds=trial.seconds,
-                worker_pid=trial.worker_pid,
-                node=trial.node,
-                threads=trial.threads,
-                weights_digest=trial.weights_digest,
                 ended_at=trial.ended_at,
             )
         )

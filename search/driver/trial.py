@@ -22,15 +22,12 @@ class Trial:
         recipe: what is carried out.
         origin: baseline, reference, paper, search or evaluate.
         proposal: n of the searcher's n-th proposal.
-        status: waiting, running, finished, failed or rejected.
-        reason: why it is not finished.
-        metrics: of a finished one.
+        is_running: whether a worker has it.
+        outcome: what came of it; None until it is over.
+        steps_are_stored: whether the outcome came from the store, which keeps the steps.
         objective: on the frozen scales.
         violation: by constraint.
         interruptions: how often its process was lost.
-        seconds: wall time.
-        steps: as reported; None where they are in the store.
-        worker_pid, node, threads, weights_digest: as reported.
         ended_at: when it was first written down as over, ISO 8601; a score that comes later changes nothing.
     """
 
@@ -38,24 +35,40 @@ class Trial:
     recipe: Recipe
     origin: str
     proposal: int | None = None
-    status: str = "waiting"
-    reason: str | None = None
-    metrics: dict[str, Any] | None = None
+    is_running: bool = False
+    outcome: Outcome | None = None
+    steps_are_stored: bool = False
     objective: float | None = None
     violation: dict[str, float] | None = None
     interruptions: int = 0
-    seconds: float | None = None
-    steps: list[dict[str, Any]] | None = None
-    worker_pid: int | None = None
-    node: str | None = None
-    threads: int | None = None
-    weights_digest: str | None = None
     ended_at: str | None = None
+
+    @property
+    def status(self) -> str:
+        """One of waiting, running, finished, failed and rejected."""
+        if self.outcome is not None:
+            return self.outcome.status
+        return "running" if self.is_running else "waiting"
+
+    @property
+    def metrics(self) -> Metrics | None:
+        """Of a finished one's final network."""
+        return None if self.outcome is None else self.outcome.metrics
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time, once it is over."""
+        return None if self.outcome is None else self.outcome.seconds
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is over and not finished."""
+        return None if self.outcome is None else self.outcome.reason
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more will come of it."""
-        return self.status in ("finished", "failed", "rejected")
+        return self.outcome is not None
 
     @property
     def is_ensemble(self) -> bool:
@@ -77,33 +90,30 @@ class Trial:
         Raises:
             AtollError: the recipe cannot be read.
         """
-        lost = row["status"] == "finished" and not _are_whole(row["metrics"])
-        interrupted = row["status"] == "running" or row["reason"] == INTERRUPTED or lost
-        again = interrupted or (row["status"] == "failed" and row["origin"] == "baseline")
-        return cls(
-            name=row["trial"],
-            recipe=Recipe.parse(row["recipe"]),
-            origin=row["origin"],
-            proposal=row["proposal"],
-            status="waiting" if again else row["status"],
-            reason=None if again else row["reason"],
-            metrics=None if lost else row["metrics"],
-            objective=None if lost else row["objective"],
-            violation=None if lost else row["violation"],
-            # A baseline that failed has all its tries again.
-            interruptions=0 if again and not interrupted else row.get("interruptions") or 0,
-            seconds=row["seconds"],
-            worker_pid=row["worker_pid"],
-            node=row["node"],
-            threads=row.get("threads"),
-            weights_digest=row.get("weights_digest"),
-            ended_at=None if again or row.get("ended_at") is None else row["ended_at"].isoformat(),
-        )
+        trial = cls(row["trial"], Recipe.parse(row["recipe"]), row["origin"], row["proposal"])
+        outcome = _stored_outcome(row)
+        if outcome is not None and outcome.status == "failed" and trial.origin == "baseline":
+            return trial  # with all its tries again
+        trial.interruptions = row.get("interruptions") or 0
+        if outcome is not None:
+            trial.outcome, trial.steps_are_stored = outcome, True
+            trial.objective, trial.violation = row["objective"], row["violation"]
+            trial.ended_at = None if row.get("ended_at") is None else row["ended_at"].isoformat()
+        return trial
+
+    def start(self) -> None:
+        """Begins to run; what came of it before no longer counts."""
+        self.is_running = True
+        self.outcome = self.objective = self.violation = None
+
+    def wait(self) -> None:
+        """Waits to be run again: its process was lost."""
+        self.is_running = False
 
     def take(self, outcome: Outcome) -> None:
         """Takes what a worker reported."""
-        for name, value in outcome.to_json().items():
-            setattr(self, name, value)
+        self.is_running = self.steps_are_stored = False
+        self.outcome = outcome
         self.ended_at = None
 
     def be_judged(self, judge: Judge) -> None:
@@ -113,10 +123,29 @@ class Trial:
             self.violation = judge.violation(self.metrics)
 
 
-def _are_whole(metrics: Mapping[str, Any] | None) -> bool:
+def _stored_outcome(row: Mapping[str, Any]) -> Outcome | None:
+    """Returns what the store has of an end, but for its steps; None where the trial has to be run again."""
+    if row["status"] == "running" or row["reason"] == INTERRUPTED:
+        return None
+    is_finished = row["status"] == "finished"
+    metrics = _whole(row["metrics"]) if is_finished else None
+    if is_finished and metrics is None:
+        return None
+    return Outcome(
+        row["status"],
+        row["reason"],
+        metrics,
+        seconds=row["seconds"],
+        worker_pid=row["worker_pid"],
+        node=row["node"],
+        threads=row.get("threads"),
+        weights_digest=row.get("weights_digest"),
+    )
+
+
+def _whole(metrics: Mapping[str, Any] | None) -> Metrics | None:
     known = {field.name for field in fields(Metrics)}  # a newer Atoll may have more
     try:
-        Metrics.from_json({name: value for name, value in (metrics or {}).items() if name in known})
+        return Metrics.from_json({name: value for name, value in (metrics or {}).items() if name in known})
     except AtollError:
-        return False
-    return True
+        return None

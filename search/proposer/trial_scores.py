@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...evaluators.ranking.constraints import Constraint, violations
+from ...evaluators.ranking.constraints import Constraint, Figures, violations
 from ...spaces.errors import AtollError
 from .objective import Objective
 
@@ -38,10 +38,10 @@ class Judge:
     """
 
     constraints: tuple[Constraint, ...]
-    baseline: Mapping[str, Any]
+    baseline: Figures
     objective: Objective | None = None
 
-    def frozen(self, reference: Sequence[Mapping[str, Any] | None], profile: Any) -> "Judge":
+    def frozen(self, reference: Sequence[Figures | None], profile: Any) -> "Judge":
         """Returns the judge with its scales frozen; a member without metrics takes the baseline's."""
         members = [self.baseline if metrics is None else metrics for metrics in reference]
         objective = Objective.from_reference(members, profile)
@@ -49,15 +49,15 @@ class Judge:
         stored = json.loads(json.dumps(objective.to_json(), sort_keys=True))
         return Judge(self.constraints, self.baseline, Objective.from_json(stored))
 
-    def score(self, metrics: Mapping[str, Any]) -> float | None:
+    def score(self, metrics: Figures) -> float | None:
         """Returns the objective, None before the scales are frozen."""
         return None if self.objective is None else self.objective(metrics)
 
-    def violation(self, metrics: Mapping[str, Any]) -> dict[str, float]:
+    def violation(self, metrics: Figures) -> dict[str, float]:
         """Returns by how much each constraint is broken."""
         return violations(self.constraints, metrics, self.baseline)
 
-    def rejection(self, price: Mapping[str, Any]) -> Verdict | None:
+    def rejection(self, price: Figures) -> Verdict | None:
         """Returns why a priced recipe cannot meet the constraints, even at the favourable end; else None."""
         priced = [one for one in self.constraints if not one.needs_training and _has_price(one, price)]
         broken = {str(one): one.violation(price, self.baseline, favourable=True) for one in priced}
@@ -73,7 +73,7 @@ def total_violation(violation: Mapping[str, float] | None) -> float:
     return math.fsum(max(0.0, value) for value in (violation or {}).values())
 
 
-def _has_price(constraint: Constraint, price: Mapping[str, Any]) -> bool:
+def _has_price(constraint: Constraint, price: Figures) -> bool:
     try:
         constraint.figure(price, {"model_bytes": 1.0, "quality": 1.0}, favourable=True)
     except AtollError:

@@ -52,4 +52,4 @@ def test_less_of_an_error_is_better_wherever_trials_are_judged(tmp_path: Path) -
     assert all(row["quality_drop"] == row["quality"] - 0.2 for row in ranked)
     best = campaign.trials.best
     assert best is not None and best.metrics is not None
-    assert f"validation quality {best.metrics['quality']:.4g} °C measured)" in str(snapshot(campaign, 1))
+    assert f"validation quality {best.metrics.quality:.4g} °C measured)" in str(snapshot(campaign, 1))

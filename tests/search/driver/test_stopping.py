@@ -7,11 +7,13 @@ from itertools import count
 from typing import Any
 
 import pytest
+from atoll.evaluators.steps.work import Outcome
 from atoll.search.driver import stopping
 from atoll.search.driver.stopping import RULES, CountLimit, Rejections, SoFar, StoppingRule, TimeLimit
 from atoll.search.driver.trials import Trials
 from atoll.search.study.study import Limits
 from atoll.spaces.recipes.recipe import Recipe
+from atoll.testing import made_up_metrics
 
 
 def trials(*statuses: str) -> Trials:
@@ -20,7 +22,10 @@ def trials(*statuses: str) -> Trials:
     for n, status in enumerate(statuses):
         recipe = Recipe.parse(f"prune_weights(ratio={0.001 * next(ratios):.3f}) -> quantize")
         trial = found.create(recipe, "search", proposal=n)
-        trial.status = status
+        if status == "running":
+            trial.start()
+        else:
+            trial.take(Outcome(status, metrics=made_up_metrics() if status == "finished" else None))
         trial.violation = {"latency_ms <= 1": 0.5} if status == "rejected" else None
     return found
 
