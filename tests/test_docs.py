@@ -223,6 +223,7 @@ def test_what_needs_no_store_runs(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "models.csv").write_bytes((ROOT / "tests/data/pub1_table2.csv").read_bytes())
+    (tmp_path / "study.yaml").write_text(blocks("README.md", "yaml")[0])
     monkeypatch.chdir(tmp_path)
     assert main(words) == 0, capsys.readouterr().err
     said = capsys.readouterr()

@@ -12,15 +12,19 @@ from ...hw_models.tables.flop_count import FlopCount
 from ...spaces.errors import AtollError
 from ...spaces.layers.shape import InputShape
 from ...spaces.recipes.recipe import Recipe
+from ..store.selection import choose_study
 from ..study.study import DEFAULT_DEVICE
 from .default_store import Place, store_at
-from .priced import Priced, priced_file, priced_recipe, priced_trial
+from .priced import Priced, priced_file, priced_on_task, priced_recipe, priced_trial
+from .searches import study_named
 
 #: the papers' network and images, with the classes of PUB-III
 NETWORK, INPUT_SHAPE, CLASSES = "baseline_cnn", (3, 64, 64), 35
 _FILE_ENDING = ".tflite"
 #: pixels; torch counts the bytes of a feature map in 63 bits
 _LONGEST = 100_000
+#: that a study's own task decodes, as `atoll check` does: the price needs its network alone
+_LOOKED_AT = 500
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,9 @@ def predict(
     network: str | None = None,
     input_shape: InputShape | None = None,
     classes: int | None = None,
-    device: Device | str = DEFAULT_DEVICE,
+    study: Path | str | None = None,
+    store: Place = None,
+    device: Device | str | None = None,
     setup: str | None = None,
 ) -> Predicted:
     """Predicts latency, peak memory and file size on a device; nothing is trained.
@@ -78,7 +84,9 @@ def predict(
         input_shape: (channels, height, width) of one image, (channels, length) or (features,); (3, 64, 64)
             when None.
         classes: 35 when None.
-        device: NAME or NAME:SETUP.
+        study: a study file, or the name of a study in the store: the network is then that of its task.
+        store: where studies have names; `ATOLL_STORE`, else `./atoll.duckdb`, when None.
+        device: NAME or NAME:SETUP; the study's when None, and without a study coral-dev-board.
         setup: one of the device's measurement set-ups. Where none is chosen the value is the first one's and
             the interval holds those of all.
 
@@ -95,11 +103,20 @@ def predict(
     >>> f"{found.model_bytes.value:,} B, {found.model_bytes.status}"
     '1,115,456 B, interpolated'
     """
+    own = (network, input_shape, classes) != (None, None, None)
     if isinstance(what, Path) or (isinstance(what, str) and what.endswith(_FILE_ENDING)):
-        if (network, input_shape, classes) != (None, None, None):
-            raise AtollError("predict: network, input_shape and classes go with a recipe; a file has its own")
-        return _predicted(priced_file(Path(what)), device, setup)
+        if own or study is not None:
+            raise AtollError(
+                "predict: network, input_shape, classes and study go with a recipe; a file has its own"
+            )
+        return _predicted(priced_file(Path(what)), device or DEFAULT_DEVICE, setup)
     recipe = Recipe.parse(what) if isinstance(what, str) else what
+    if study is not None:
+        if own:
+            raise AtollError("predict: a study has its own network, input_shape and classes: leave them out")
+        chosen = study_named(study, store_at(store), images=_LOOKED_AT)
+        priced = priced_on_task(recipe, chosen.task, chosen.study_name)
+        return _predicted(priced, device or chosen.device, setup)
     shape = INPUT_SHAPE if input_shape is None else input_shape
     if not 1 <= len(shape) <= 3 or not all(isinstance(n, int) and 0 < n < _LONGEST for n in shape):
         raise AtollError(
@@ -107,7 +124,7 @@ def predict(
             "(features,)"
         )
     priced = priced_recipe(recipe, network or NETWORK, shape, CLASSES if classes is None else classes)
-    return _predicted(priced, device, setup)
+    return _predicted(priced, device or DEFAULT_DEVICE, setup)
 
 
 def predict_trial(
@@ -115,7 +132,7 @@ def predict_trial(
     store: Place = None,
     *,
     study: str | None = None,
-    device: Device | str = DEFAULT_DEVICE,
+    device: Device | str | None = None,
     setup: str | None = None,
 ) -> Predicted:
     """Predicts the same for a stored trial, on the network of its task.
@@ -124,12 +141,14 @@ def predict_trial(
         trial: its name, its recipe, or `best`.
         store: where it is.
         study: which; the newest when None.
-        device, setup: as for `predict`.
+        device, setup: as for `predict`; the device is the study's when None.
 
     Raises:
         AtollError: there is no such trial, or as for `predict`.
     """
-    return _predicted(priced_trial(store_at(store), study, trial), device, setup)
+    place = store_at(store)
+    stored = choose_study(place, study)
+    return _predicted(priced_trial(place, stored, trial), device or stored.device, setup)
 
 
 def _predicted(priced: Priced, device: Device | str, setup: str | None) -> Predicted:

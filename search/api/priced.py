@@ -19,8 +19,9 @@ from ...spaces.layers.structure import structure as describe
 from ...spaces.networks import SURROGATES
 from ...spaces.recipes.order import check_order
 from ...spaces.recipes.recipe import Recipe
-from ..store.selection import choose_study, choose_trial
+from ..store.selection import choose_trial
 from ..store.store import Store
+from ..store.stored_study import StoredStudy
 
 
 @dataclass(frozen=True)
@@ -55,18 +56,32 @@ def priced_file(path: Path) -> Priced:
     return Priced(str(path), table, path.stat().st_size, FlopCount.of(table))
 
 
-def priced_trial(store: Store, study: str | None, trial: str) -> Priced:
+def priced_trial(store: Store, study: StoredStudy, trial: str) -> Priced:
     """Returns a stored trial: its recipe on its task's network.
 
     Raises:
-        AtollError: there is no such store, study or trial.
+        AtollError: there is no such trial.
     """
 
-    stored = choose_study(store, study)
-    chosen = choose_trial(store, stored, trial)
-    recipe = Recipe.parse(chosen["recipe"])
-    structures = [planned_for(prefix, stored.task) for prefix in recipe.prefixes()]
-    return _priced(f"{recipe} of {stored.name}", recipe, structures, input_shape_of(structures[0]))
+    chosen = choose_trial(store, study, trial)
+    return priced_on_task(Recipe.parse(chosen["recipe"]), study.task, study.name)
+
+
+def priced_on_task(recipe: Recipe, task: str, title: str) -> Priced:
+    """Returns a recipe on a task's network.
+
+    Args:
+        recipe: any, legal or not.
+        task: its name.
+        title: what the figures are of, for people.
+
+    Raises:
+        AtollError: for a recipe that is not legal, or an unknown task.
+    """
+
+    check_order(recipe)
+    structures = [planned_for(prefix, task) for prefix in recipe.prefixes()]
+    return _priced(f"{recipe} of {title}", recipe, structures, input_shape_of(structures[0]))
 
 
 def priced_recipe(recipe: Recipe, network: str, shape: InputShape, classes: int) -> Priced:

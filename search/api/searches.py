@@ -7,6 +7,7 @@ from typing import Any
 
 from ...evaluators.tasks import load_task
 from ...evaluators.tasks.prepared import trust_task
+from ...spaces.errors import AtollError
 from ..driver.launch import launch
 from ..store.rows import Row
 from ..store.selection import choose_study, ranked_trials
@@ -76,6 +77,49 @@ def study_of(
     if isinstance(study, Mapping):
         return study_file.create_study(dict(study), "study", values)
     return study_file.read_study(study_file.find_study_file(None if study is None else str(study)), values)
+
+
+def study_named(
+    given: Path | str, store: Store, overrides: Mapping[str, Any] | None = None, images: int | None = None
+) -> Study:
+    """Returns the study that a command means: that of a file, else the one of this name in the store.
+
+    Args:
+        given: a YAML file, or a name.
+        store: where studies have names.
+        overrides: values that replace those of a file; a study of the store has its own.
+        images: how many a user's own task decodes at most, to be looked at; all when None.
+
+    Raises:
+        AtollError: there is neither, the file says something that is not allowed, or a study of the store
+            would be changed.
+    """
+    if Path(given).is_file() or Path(given).suffix in (".yaml", ".yml"):
+        return study_file.read_study(study_file.find_study_file(str(given)), dict(overrides or {}), images)
+    if overrides:
+        raise AtollError(
+            f"{given!r} is a study of the store, with its own {', '.join(overrides)}: leave the others out, "
+            "or name a study file"
+        )
+    stored = choose_study(store, str(given))
+    return Study.from_stored(stored.name, stored.definition, stored.limits)
+
+
+def check_task(study: Study, trust: bool = False) -> None:
+    """Looks whether trials of a study can run here: its data are there, its code may run.
+
+    Args:
+        study: of any task.
+        trust: whether code of the task may run that this machine never ran before.
+
+    Raises:
+        AtollError: they cannot.
+    """
+    task = load_task(study.task)
+    if trust:
+        trust_task(task)
+    if task.check_data is not None:
+        task.check_data()
 
 
 def run(

@@ -9,6 +9,7 @@ from ...spaces.errors import AtollError
 from ..terminal.said import say
 from ..terminal.store_option import DEFAULT_STORE, StoreOption
 from ..terminal.tables import Column, FormatOption, print_record
+from .search import TrustOption
 
 _FIGURES = (
     "quality",
@@ -33,14 +34,22 @@ def evaluate(
         float | None, typer.Option(metavar="N", help="Epochs after every step; the study's if none.")
     ] = None,
     study: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A study of the store; else the task's built-in one.")
+        str | None,
+        typer.Option(
+            metavar="STUDY", help="A study file, or the name of a study in the store; the task's own if none."
+        ),
     ] = None,
+    trust: TrustOption = False,
     store: StoreOption = DEFAULT_STORE,
     format: FormatOption = "table",
 ) -> None:
-    """Train and measure one recipe as a trial of a study; a finished one is not run again."""
+    """Train and measure one recipe as a trial of a study; a finished one is not run again.
+
+    Of a study file its task, device, seed and epochs count; its limits do not.
+    """
     from ...spaces.recipes.order import check_order
     from ...spaces.recipes.recipe import Recipe
+    from ..api.searches import check_task, study_named
     from ..driver.runner import run_here
     from ..driver.single_trial import evaluate_single
     from ..store.store import Store
@@ -48,9 +57,15 @@ def evaluate(
 
     wanted = check_order(Recipe.parse(recipe))
     place = Store(store)
-    if study is not None and (task, seed, epochs) != (None, None, None):
-        raise AtollError("--study names a study with its own task, seed and epochs: leave the others out")
-    chosen = _study(place, study, task or "digits", seed, epochs)
+    given = {"seed": seed, "epochs_per_step": epochs}
+    overrides = {key: value for key, value in given.items() if value is not None}
+    if study is None:
+        chosen = _built_in_study(task or "digits", overrides)
+    elif task is not None:
+        raise AtollError(f"--study {study} has a task of its own: leave --task out")
+    else:
+        chosen = study_named(study, place, overrides)
+    check_task(chosen, trust)
     advise("the steps that were trained are kept: go on with the same command")
     found: dict[str, Any] = {}
     run_here(chosen, place, lambda campaign: found.update(evaluate_single(campaign, wanted, say)))
@@ -65,15 +80,8 @@ def _columns(found: dict[str, Any]) -> list[Column]:
     return [Column("study"), Column("trial"), Column("recipe"), *figures]
 
 
-def _study(store: Any, name: str | None, task: str, seed: int | None, epochs: float | None) -> Any:
-    """Returns the named study of the store, or the built-in one of the task with seed and epochs set."""
-    from ..store.selection import choose_study
-    from ..study.study import Study
+def _built_in_study(task: str, overrides: dict[str, Any]) -> Any:
+    """Returns the built-in study of a task with some of its values replaced."""
     from ..study.study_file import create_study, task_study
 
-    if name is not None:
-        stored = choose_study(store, name)
-        return Study.from_stored(name, stored.definition, stored.limits)
-    given = {"seed": seed, "epochs_per_step": epochs}
-    overrides = {key: value for key, value in given.items() if value is not None}
     return create_study(task_study(task) | overrides, "atoll evaluate")

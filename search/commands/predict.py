@@ -47,12 +47,20 @@ def predict(
         str | None, typer.Option(metavar="TRIAL", help="Price a stored trial: its name, recipe, or `best`.")
     ] = None,
     study: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Study of --trial; the newest if not given.")
+        str | None,
+        typer.Option(
+            metavar="STUDY",
+            help="Study of --trial, the newest if not given; with a RECIPE a study file or a study of the "
+            "store, whose network is priced.",
+        ),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
     device: Annotated[
-        str, typer.Option(metavar="NAME[:SETUP]", help="See `atoll devices`.")
-    ] = "coral-dev-board",
+        str | None,
+        typer.Option(
+            metavar="NAME[:SETUP]", help="See `atoll devices`; the study's, else coral-dev-board, if none."
+        ),
+    ] = None,
     setup: Annotated[
         str | None,
         typer.Option(
@@ -74,6 +82,8 @@ def predict(
         raise AtollError(
             "predict: --network, --input and --classes go with a RECIPE; a file or trial has its own"
         )
+    if artifact is not None and study is not None:
+        raise AtollError("predict: --study goes with a RECIPE or --trial; a file has its own network")
     from ...hw_models.fitting.measurements import parse_size
     from ...spaces.recipes.recipe import Recipe
     from ..api.predictions import predict as predict_one
@@ -87,6 +97,8 @@ def predict(
             network=network,
             input_shape=None if input is None else parse_size(input, "--input", of_images=False),
             classes=classes,
+            study=study,
+            store=store,
             device=device,
             setup=setup,
         )

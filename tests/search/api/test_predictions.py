@@ -38,7 +38,7 @@ def test_a_file_is_priced_by_its_own_operators(tmp_path: Path) -> None:
     assert found.model_bytes.value == len(content)
     # 16 channels of 3x3 at 16x16, 16 of 3x3x16 at 8x8, dense 256 x 64 and 64 x 4
     assert found.macs == 16 * 9 * 256 + 16 * 16 * 9 * 64 + 256 * 64 + 64 * 4
-    with pytest.raises(AtollError, match="network, input_shape and classes go with a recipe"):
+    with pytest.raises(AtollError, match="network, input_shape, classes and study go with a recipe"):
         predict(path, classes=11)
 
 
