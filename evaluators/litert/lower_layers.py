@@ -10,7 +10,7 @@ import numpy as np
 from ...spaces.errors import AtollError
 from ...spaces.layers.activation_grid import ActivationGrid
 from ...spaces.layers.conv import Conv, Window, as_map
-from ...spaces.layers.conv_chain import ConvChain
+from ...spaces.layers.conv_chain import AnyWindow, ConvChain
 from ...spaces.layers.dense import Dense
 from ...spaces.layers.factor import Factor
 from ...spaces.layers.layer import Layer
@@ -70,7 +70,7 @@ class _Stage(NamedTuple):
     """One convolution (with a window) or dense stage of a layer, and the grid behind it where it is inner."""
 
     factor: Factor
-    window: Window | TransposedWindow | None
+    window: AnyWindow | None
     grid: ActivationGrid | None
 
 

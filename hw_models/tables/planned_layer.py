@@ -8,7 +8,7 @@ from ...spaces.graph.graph import Operation
 from ...spaces.layers.activation_grid import ActivationGrid
 from ...spaces.layers.bits import FLOAT_BITS
 from ...spaces.layers.conv import Conv, Window, as_map
-from ...spaces.layers.conv_chain import ConvChain
+from ...spaces.layers.conv_chain import AnyWindow, ConvChain
 from ...spaces.layers.cost import Compute, OperationCost, kernel
 from ...spaces.layers.factor import Factor
 from ...spaces.layers.layer import Layer
@@ -19,7 +19,6 @@ from ...spaces.layers.tt_dense import TTDense
 from .operator_plan import AnyGrid, FixedGrid, OperatorPlan, Planned, Shape
 from .operator_table import OPERATORS_OF
 
-_AnyWindow = Window | TransposedWindow
 #: of signs that a kernel reads as integers
 _SIGNS = FixedGrid()
 
@@ -95,18 +94,19 @@ def _as_run(
     cost: OperationCost,
     layer: Layer,
     factor: Factor,
-    window: _AnyWindow | None,
+    window: AnyWindow | None,
     source: Planned,
 ) -> OperationCost:
     bits = FLOAT_BITS if source.grid is None else source.grid.bits
-    compute, calibrated = kernel(factor, layer.narrowest_bits, bits, layer.dynamic)
+    narrowest = layer.narrowest_bits if window is None else window.narrowest_bits
+    compute, calibrated = kernel(factor, narrowest, bits, layer.dynamic)
     # the runtime's convolutions must have a bias, if only zeros
     zeros = window is not None and plan.zero_biases
     biases = factor.shape[0] if zeros else cost.bias_elements
     return replace(cost, bias_elements=biases, compute=compute, calibrated=calibrated, moved_elements=0)
 
 
-def _stages(layer: Layer) -> list[tuple[Factor, _AnyWindow | None, AnyGrid | None]]:
+def _stages(layer: Layer) -> list[tuple[Factor, AnyWindow | None, AnyGrid | None]]:
     """Returns factor, window and the grid behind it, None behind the last, of every stage."""
     if isinstance(layer, ConvChain):
         return [(factor, window, grid) for window, factor, _, grid in layer.steps()]
@@ -120,16 +120,16 @@ def _stages(layer: Layer) -> list[tuple[Factor, _AnyWindow | None, AnyGrid | Non
 
 
 def _shape_behind(
-    window: _AnyWindow | None, factor: Factor, before: Shape, end: Shape | None, cost: OperationCost
+    window: AnyWindow | None, factor: Factor, before: Shape, end: Shape | None, cost: OperationCost
 ) -> Shape:
     if end is not None:
         return end
-    if isinstance(window, Window):
+    if window is not None:
         return window.output_shape(factor.shape[0], *before[1:])
     return (cost.output_elements,)
 
 
-def _with_zeros(plan: OperatorPlan, window: _AnyWindow | None, source: Planned) -> Planned:
+def _with_zeros(plan: OperatorPlan, window: AnyWindow | None, source: Planned) -> Planned:
     if not isinstance(window, Window):
         return source
     zeros = window.zeros(*source.shape[1:])

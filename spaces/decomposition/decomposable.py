@@ -6,6 +6,7 @@ from ..layers.conv import Conv
 from ..layers.conv_chain import ConvChain
 from ..layers.dense import Dense
 from ..layers.layer import Layer
+from ..layers.transposed_conv import TransposedConv
 
 #: dense layers with fewer weights are left alone: PUB-II decomposes only the large dense layer
 LEAST_WEIGHTS = 4096
@@ -25,6 +26,8 @@ def unsuited_conv(layer: Layer) -> str | None:
     """Returns why a layer cannot be decomposed as a convolution, None where it can."""
     if layer.decomposed:
         return "is decomposed already"
+    if isinstance(layer, TransposedConv):
+        return None
     if not isinstance(layer, Conv):
         return "is no convolution"
     if layer.depthwise:
@@ -39,7 +42,7 @@ def unsuited_kind(layer: Layer, kinds: str) -> str | None:
         layer: dense or a convolution.
         kinds: `dense`, `conv`, or `all` for both.
     """
-    conv = isinstance(layer, Conv)
+    conv = isinstance(layer, Conv | TransposedConv)
     if not layer.decomposed and kinds == ("dense" if conv else "conv"):
         return f"is {'a convolution' if conv else 'a dense layer'}, and kinds={kinds}"
     return unsuited_conv(layer) if conv else unsuited_dense(layer)

@@ -9,19 +9,21 @@ from ..kernels.conv_factors import relative_error
 from ..layers.activation_grid import ActivationGrid
 from ..layers.bits import FLOAT_BITS
 from ..layers.conv import Conv, Window
-from ..layers.conv_chain import ConvChain
+from ..layers.conv_chain import AnyWindow, ConvChain
 from ..layers.layer import Layer
+from ..layers.transposed_conv import TransposedConv, TransposedWindow
 from ..layers.weight_constraint import WeightConstraint
 
 #: root mean square of the random weights that a layer of zeros gets
 LEAST_SIZE = 1e-3
 
 
-def chain_of(layer: Conv, weights: Sequence[Tensor]) -> ConvChain:
+def chain_of(layer: Conv | TransposedConv, weights: Sequence[Tensor]) -> ConvChain:
     """Returns the chain of convolutions with these weights, which goes over its maps as the layer does.
 
-    Stride, padding and dilation go to the stage that is as long as the kernel on that axis, to the first
-    that is longer than 1 on any where there is none, and to the very first where all are 1x1.
+    Stride, padding, dilation and what a transposed one leaves on go to the stage that is as long as the
+    kernel on that axis, to the first that is longer than 1 on any where there is none, and to the very first
+    where all are 1x1.
 
     Args:
         layer: the convolution that is decomposed.
@@ -38,19 +40,32 @@ def chain_of(layer: Conv, weights: Sequence[Tensor]) -> ConvChain:
         size = (weight.shape[2], weight.shape[3])
         own = [k == bearer for bearer in bearers]
         alone = k > 0 and weight.shape[1] == 1 < weight.shape[0] == weights[k - 1].shape[0]
-        window = Window(
-            size,
-            _where(own, layer.stride, 1),
-            # along an axis that another stage bears, "same" adds nothing to a stage of size and stride 1
-            "same" if layer.padding == "same" else _where(own, layer.padding, 0),
-            _where(own, layer.dilation, 1),
-            weight.shape[0] if alone else 1,
-        )
-        stages.append((weight.shape[0], weight.shape[1], window))
+        groups = weight.shape[0] if alone else 1
+        stages.append((weight.shape[0], weight.shape[1], _stage(layer, size, own, groups)))
     chain = ConvChain(stages, bias=False, device=weights[0].device)
     if not weights[0].is_meta:
         chain.set_stages(weights)
     return chain
+
+
+def _stage(
+    layer: Conv | TransposedConv, size: tuple[int, int], own: Sequence[bool], groups: int
+) -> AnyWindow:
+    """Returns the window of a stage, with what the layer does along the axes that the stage bears."""
+    if isinstance(layer, TransposedConv):
+        theirs = layer.window
+        if not any(own):
+            return Window(size)
+        more = _where(own, theirs.more, 0)
+        return TransposedWindow(size, _where(own, theirs.stride, 1), _where(own, theirs.padding, 0), more)
+    return Window(
+        size,
+        _where(own, layer.stride, 1),
+        # along an axis that another stage bears, "same" adds nothing to a stage of size and stride 1
+        "same" if layer.padding == "same" else _where(own, layer.padding, 0),
+        _where(own, layer.dilation, 1),
+        groups,
+    )
 
 
 def _where(own: Sequence[bool], theirs: tuple[int, int], otherwise: int) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,9 @@ class Window:
         size: (kh, kw).
         groups: of channels; as many as there are channels where each is convolved by itself.
     """
+
+    #: fewest bits in which the artifact stores the weights (see `storage_bits`)
+    narrowest_bits: ClassVar[int] = NARROWEST_BITS
 
     size: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
@@ -66,6 +69,46 @@ class Window:
         axes = zip(padded, self.size, self.stride, self.dilation, strict=True)
         found = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in axes]
         return outputs, *found[-len(sizes) :]
+
+    def cost(
+        self,
+        weight: Factor,
+        biases: int,
+        input_shape: tuple[int, ...],
+        output_shape: tuple[int, ...],
+        activation_bits: int,
+        dynamic: bool = False,
+    ) -> OperationCost:
+        """Returns the cost of one convolution.
+
+        Args:
+            weight: [out, in / groups, kh, kw].
+            biases: their number.
+            input_shape, output_shape: (channels, height, width), or (channels, length).
+            activation_bits: 32 is float.
+            dynamic: whether the kernel rounds float activations as it runs.
+        """
+        positions = torch.Size(output_shape[1:]).numel()
+        elements, patch = weight.shape.numel(), weight.shape[1:].numel()
+        depthwise = self.groups > 1 and weight.shape[1] == 1
+        pointwise = self.size == (1, 1)
+        kind: OperationKind = "depthwise" if depthwise else "pointwise" if pointwise else "conv"
+        compute, calibrated = kernel(weight, self.narrowest_bits, activation_bits, dynamic)
+        return OperationCost(
+            kind=kind,
+            macs=positions * elements,
+            weight_elements=elements,
+            weight_bits=storage_bits(weight, self.narrowest_bits),
+            bias_elements=biases,
+            input_elements=torch.Size(input_shape).numel(),
+            output_elements=torch.Size(output_shape).numel(),
+            activation_bits=activation_bits,
+            compute=compute,
+            patch_elements=positions * patch if kind == "conv" else 0,
+            reduction=patch,
+            columns=weight.shape[0] // self.groups,
+            calibrated=calibrated,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Returns it as plain JSON; `from_json` reads it."""
@@ -169,9 +212,8 @@ class Conv(Layer):
 
     def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
         biases = 0 if self.bias is None else self.outputs
-        window, bits = self.window, self.activation_bits
         shapes = (input_shape, output_shape)
-        return [convolution_cost(self.weight, window, biases, *shapes, bits, self.dynamic)]
+        return [self.window.cost(self.weight, biases, *shapes, self.activation_bits, self.dynamic)]
 
     def body_spec(self) -> dict[str, Any]:
         return {
@@ -225,45 +267,3 @@ def _padding(conv: nn.Conv2d | nn.Conv1d) -> Padding:
 def as_pair(value: Sequence[int], upright: int) -> tuple[int, int]:
     """Returns (vertical, horizontal); over sequences the vertical one is another."""
     return (upright, value[0]) if len(value) == 1 else (value[0], value[1])
-
-
-def convolution_cost(
-    weight: Factor,
-    window: Window,
-    biases: int,
-    input_shape: tuple[int, ...],
-    output_shape: tuple[int, ...],
-    activation_bits: int,
-    dynamic: bool = False,
-) -> OperationCost:
-    """Returns the cost of one convolution.
-
-    Args:
-        weight: [out, in / groups, kh, kw].
-        window: how it goes over the maps.
-        biases: their number.
-        input_shape, output_shape: (channels, height, width), or (channels, length).
-        activation_bits: 32 is float.
-        dynamic: whether the kernel rounds float activations as it runs.
-    """
-    positions = torch.Size(output_shape[1:]).numel()
-    elements, patch = weight.shape.numel(), weight.shape[1:].numel()
-    depthwise = window.groups > 1 and weight.shape[1] == 1
-    pointwise = window.size == (1, 1)
-    kind: OperationKind = "depthwise" if depthwise else "pointwise" if pointwise else "conv"
-    compute, calibrated = kernel(weight, NARROWEST_BITS, activation_bits, dynamic)
-    return OperationCost(
-        kind=kind,
-        macs=positions * elements,
-        weight_elements=elements,
-        weight_bits=storage_bits(weight, NARROWEST_BITS),
-        bias_elements=biases,
-        input_elements=torch.Size(input_shape).numel(),
-        output_elements=torch.Size(output_shape).numel(),
-        activation_bits=activation_bits,
-        compute=compute,
-        patch_elements=positions * patch if kind == "conv" else 0,
-        reduction=patch,
-        columns=weight.shape[0] // window.groups,
-        calibrated=calibrated,
-    )

@@ -8,14 +8,17 @@ from torch import Tensor, nn
 
 from ..kernels.calibration import Method
 from .activation_grid import ActivationGrid
-from .conv import Window, convolution_cost
+from .conv import Window
 from .cost import OperationCost
 from .factor import Factor
 from .layer import Layer, keep_bias, new_bias, stage_spec
+from .transposed_conv import TransposedWindow
+
+AnyWindow = Window | TransposedWindow
 
 
 class ConvChain(Layer):
-    """y = (W_n * ... * (W_1 * x)) + b: what Tucker-2, CP and tensor train of a kernel are.
+    """y = (W_n * ... * (W_1 * x)) + b: what Tucker-2, CP and tensor train of a kernel are, transposed or not.
 
     The first stage reads the inputs and the last makes the outputs, each with all channels at once, so that
     channels are removed by slicing and a normalisation folds into the last stage. At most one stage has more
@@ -32,7 +35,7 @@ class ConvChain(Layer):
 
     def __init__(
         self,
-        stages: Sequence[tuple[int, int, Window]],
+        stages: Sequence[tuple[int, int, AnyWindow]],
         bias: bool = True,
         device: torch.device | None = None,
     ) -> None:
@@ -60,7 +63,7 @@ class ConvChain(Layer):
     def factors(self) -> dict[str, Factor]:
         return {f"stages.{k}": stage for k, stage in enumerate(self._stages)}
 
-    def steps(self) -> list[tuple[Window, Factor, nn.Parameter | None, ActivationGrid | None]]:
+    def steps(self) -> list[tuple[AnyWindow, Factor, nn.Parameter | None, ActivationGrid | None]]:
         """Returns (window, factor, bias, grid behind it) of every stage in the order of computation.
 
         The grid behind the last one is the layer's own, not given here.
@@ -81,7 +84,7 @@ class ConvChain(Layer):
     def set_stages(self, weights: Sequence[Tensor]) -> None:
         """Fills unconstrained factors from weights [out, in / groups, kh, kw] of the factors' shapes."""
         for factor, weight in zip(self._stages, weights, strict=True):
-            factor.set(weight.reshape(factor.shape))
+            factor.set(weight.reshape(factor.shape).contiguous())  # as rebuilt: rounding follows the order
 
     def dense_weight(self) -> Tensor:
         """Returns the kernel [out, in, kh, kw] that the layer stands for."""
@@ -115,7 +118,7 @@ class ConvChain(Layer):
             after = window.output_shape(factor.shape[0], *shape[1:])
             biases = 0 if bias is None else self.outputs
             bits = self.activation_bits
-            found.append(convolution_cost(factor, window, biases, shape, after, bits, self.dynamic))
+            found.append(window.cost(factor, biases, shape, after, bits, self.dynamic))
             shape = after
         return found
 
@@ -128,10 +131,15 @@ class ConvChain(Layer):
 
     @classmethod
     def from_body(cls, spec: dict[str, Any], device: torch.device) -> Self:
-        stages = [(stage["outputs"], stage["inputs"], Window.from_json(stage)) for stage in spec["stages"]]
+        stages = [(stage["outputs"], stage["inputs"], _window(stage)) for stage in spec["stages"]]
         layer = cls(stages, bias=spec["bias"], device=device)
         layer.grid_stages_as(spec)
         return layer
+
+
+def _window(stored: dict[str, Any]) -> AnyWindow:
+    """Reads the window of a stage, of which a transposed one says what it leaves on."""
+    return TransposedWindow.from_json(stored) if "more" in stored else Window.from_json(stored)
 
 
 def _behind(first: Tensor, second: Tensor, groups: int) -> Tensor:

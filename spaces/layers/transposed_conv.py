@@ -1,13 +1,13 @@
 """A transposed convolution: every value spreads over a window of a larger map or a longer sequence."""
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .conv import as_pair
+from .conv import as_map, as_pair
 from .cost import OperationCost, kernel, storage_bits
 from .factor import Factor
 from .layer import Layer, keep_bias, new_bias
@@ -35,10 +35,65 @@ class TransposedWindow:
         more: rows and columns that are left on below and on the right.
     """
 
+    #: the runtime's kernel reads no narrower integers (TRANSPOSE_CONV, tflite/kernels/transpose_conv.cc)
+    narrowest_bits: ClassVar[int] = 8
+    #: of channels; the runtime's kernel knows no others
+    groups: ClassVar[int] = 1
+
     kernel: Pair
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
     more: Pair = (0, 0)
+
+    @property
+    def size(self) -> Pair:
+        """(kh, kw), by the name that it has in other windows."""
+        return self.kernel
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Returns maps [N, in, h, w], or sequences, spread by a kernel [out, in, kh, kw]."""
+        if x.dim() == 3:
+            return self.convolve(x[:, :, None], weight, bias)[:, :, 0]
+        return F.conv_transpose2d(x, weight.transpose(0, 1), bias, self.stride, self.padding, self.more)
+
+    def output_shape(self, outputs: int, *sizes: int) -> tuple[int, ...]:
+        """Returns (outputs, height, width) of what comes out for maps of a height and width, or a length."""
+        return outputs, *self.output_size(*as_map(sizes))[-len(sizes) :]
+
+    def cost(
+        self,
+        weight: Factor,
+        biases: int,
+        input_shape: tuple[int, ...],
+        output_shape: tuple[int, ...],
+        activation_bits: int,
+        dynamic: bool = False,
+    ) -> OperationCost:
+        """Returns the cost of one transposed convolution.
+
+        Args:
+            weight: [out, in, kh, kw].
+            biases: their number.
+            input_shape, output_shape: (channels, height, width), or (channels, length).
+            activation_bits: 32 is float.
+            dynamic: whether the kernel rounds float activations as it runs; none does.
+        """
+        elements, inputs = weight.shape.numel(), weight.shape[1]
+        compute, calibrated = kernel(weight, self.narrowest_bits, activation_bits, dynamic)
+        return OperationCost(
+            kind="conv",
+            macs=torch.Size(input_shape[1:]).numel() * elements,
+            weight_elements=elements,
+            weight_bits=storage_bits(weight, self.narrowest_bits),
+            bias_elements=biases,
+            input_elements=torch.Size(input_shape).numel(),
+            output_elements=torch.Size(output_shape).numel(),
+            activation_bits=activation_bits,
+            compute=compute,
+            reduction=inputs,
+            columns=elements // inputs,
+            calibrated=calibrated,
+        )
 
     def output_size(self, height: int, width: int) -> Pair:
         """Returns (height, width) of what comes out for maps of a height and width."""
@@ -69,8 +124,7 @@ class TransposedConv(Layer):
     """Transposed convolution with weight [out, in, kh, kw], its outputs first as in every layer of ours."""
 
     type_name = "transposed_conv"
-    #: the runtime's kernel reads no narrower integers (TRANSPOSE_CONV, tflite/kernels/transpose_conv.cc)
-    narrowest_bits = 8
+    narrowest_bits = TransposedWindow.narrowest_bits
 
     def __init__(
         self,
@@ -97,10 +151,7 @@ class TransposedConv(Layer):
         return {"weight": self.weight}
 
     def compute(self, x: Tensor) -> Tensor:
-        if x.dim() == 3:
-            return self.compute(x[:, :, None])[:, :, 0]
-        weight, window = self.weight().transpose(0, 1), self.window
-        return F.conv_transpose2d(x, weight, self.bias, window.stride, window.padding, window.more)
+        return self.window.convolve(x, self.weight(), self.bias)
 
     def output_rows(self) -> Tensor:
         return self.weight.effective()
@@ -113,24 +164,8 @@ class TransposedConv(Layer):
         self.weight.keep(1, index)
 
     def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
-        elements = self.weight.shape.numel()
-        compute, calibrated = kernel(self.weight, self.narrowest_bits, self.activation_bits)
-        return [
-            OperationCost(
-                kind="conv",
-                macs=torch.Size(input_shape[1:]).numel() * elements,
-                weight_elements=elements,
-                weight_bits=storage_bits(self.weight, self.narrowest_bits),
-                bias_elements=0 if self.bias is None else self.outputs,
-                input_elements=torch.Size(input_shape).numel(),
-                output_elements=torch.Size(output_shape).numel(),
-                activation_bits=self.activation_bits,
-                compute=compute,
-                reduction=self.inputs,
-                columns=elements // self.inputs,
-                calibrated=calibrated,
-            )
-        ]
+        biases = 0 if self.bias is None else self.outputs
+        return [self.window.cost(self.weight, biases, input_shape, output_shape, self.activation_bits)]
 
     def body_spec(self) -> dict[str, Any]:
         return {

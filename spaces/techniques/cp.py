@@ -13,6 +13,7 @@ from ..kernels.conv_factors import cp, relative_error
 from ..layers.conv import Conv
 from ..layers.conv_chain import ConvChain
 from ..layers.layer import Layer
+from ..layers.transposed_conv import TransposedConv
 from ..technique.domains import Int, OrWord
 from ..technique.technique import layers_setting, setting
 
@@ -45,6 +46,8 @@ class CP(Decomposition):
     layers: str = layers_setting()
 
     def unsuited(self, layer: Layer) -> str | None:
+        if isinstance(layer, TransposedConv):
+            return "is a transposed convolution, of which the runtime has none for each channel by itself"
         return unsuited_conv(layer)
 
     def factored(self, layer: Layer, weight: Tensor) -> Layer:

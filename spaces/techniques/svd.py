@@ -11,6 +11,7 @@ from ..decomposition.decomposition import Decomposition, fit_steps_setting, max_
 from ..kernels.conv_factors import svd
 from ..layers.conv import Conv
 from ..layers.layer import Layer
+from ..layers.transposed_conv import TransposedConv
 from ..layers.tt_dense import TTDense
 from ..technique.domains import Choice, CountOrShare, OrWord
 from ..technique.technique import layers_setting, setting
@@ -47,7 +48,7 @@ class SVD(Decomposition):
 
     def factored(self, layer: Layer, weight: Tensor) -> Layer:
         rank = None if isinstance(self.rank, str) else self._rank(weight)
-        if isinstance(layer, Conv):
+        if isinstance(layer, Conv | TransposedConv):
             return chain_of(layer, svd(weight, rank, self.max_error))
         modes = (1, layer.inputs), (layer.outputs, 1)
         return TTDense.of(weight, rank, *modes, max_error=self.max_error)

@@ -13,6 +13,7 @@ from ..errors import AtollError
 from ..kernels.conv_factors import train, train_ranks
 from ..layers.conv import Conv
 from ..layers.layer import Layer
+from ..layers.transposed_conv import TransposedConv
 from ..layers.tt_dense import TTDense
 from ..technique.context import Context
 from ..technique.domains import Choice, Int, Modes, OrWord, mode_product, mode_sizes
@@ -83,7 +84,7 @@ class TensorTrain(Decomposition):
 
     def factored(self, layer: Layer, weight: Tensor) -> Layer:
         rank = None if isinstance(self.rank, str) else self.rank
-        if not isinstance(layer, Conv):
+        if not isinstance(layer, Conv | TransposedConv):
             cores = TTDense.of(weight, rank, *self._modes(layer), max_error=self.max_error)
             return cores.fastest() if self.form == "fastest" else cores
         return chain_of(layer, train(weight, train_ranks(weight, rank, self.max_error)))

@@ -11,6 +11,7 @@ from ..decomposition.decomposition import Decomposition, fit_steps_setting, max_
 from ..kernels.conv_factors import tucker, tucker_ranks
 from ..layers.conv import Conv
 from ..layers.layer import Layer
+from ..layers.transposed_conv import TransposedConv
 from ..technique.domains import CountOrShare, OrWord
 from ..technique.technique import layers_setting, setting
 
@@ -44,7 +45,7 @@ class Tucker(Decomposition):
         return unsuited_conv(layer)
 
     def factored(self, layer: Layer, weight: Tensor) -> Layer:
-        assert isinstance(layer, Conv)  # others are not suited
+        assert isinstance(layer, Conv | TransposedConv)  # others are not suited
         wanted = None if self.rank == "auto" else (self._rank(layer.inputs), self._rank(layer.outputs))
         return chain_of(layer, tucker(weight, tucker_ranks(weight, wanted, self.max_error)))
 

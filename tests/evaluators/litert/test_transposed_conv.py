@@ -1,12 +1,17 @@
 """Transposed convolutions: torch's own answer through LiteRT, with and without XNNPACK, and the plan."""
 
+import json
+
 import pytest
 import torch
 import torch.nn.functional as F
 from atoll.evaluators.litert.inspect import float_tensors, operator_names
 from atoll.hw_models.tables.network_table import layer_table
+from atoll.spaces.decomposition.decomposed_form import chain_of
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
+from atoll.spaces.kernels.conv_factors import svd, train, train_ranks, tucker
+from atoll.spaces.layers.conv_chain import ConvChain
 from atoll.spaces.layers.structure import apply_structure, structure
 from atoll.spaces.layers.transposed_conv import TransposedConv
 from torch import Tensor, nn
@@ -32,6 +37,12 @@ RECIPES = (
     "prune_weights(ratio=0.5) -> cluster(clusters=8)",
     "binarize(activations=binary)",
 )
+#: how many transposed stages each makes
+CHAINS = {
+    "svd(rank=4, kinds=all, fit_steps=0)": 1,
+    "tucker(rank=0.5, fit_steps=0)": 1,
+    "tensor_train(rank=4, kinds=conv, fit_steps=0)": 2,
+}
 
 
 class Decoder(nn.Module):
@@ -46,6 +57,14 @@ class Decoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.norm(self.up(self.stem(x))))
         return self.head(F.relu6(self.larger(x)))
+
+
+def read_again(network: nn.Module) -> nn.Module:
+    """The same network from its structure and its tensors."""
+    again = adopt(Decoder(3, 2, 1, 1).eval(), SHAPE)
+    apply_structure(again, structure(network))
+    again.load_state_dict(network.state_dict())
+    return again.eval()
 
 
 IMAGES = torch.rand(8, *SHAPE, generator=torch.Generator().manual_seed(1)) * 2 - 1
@@ -75,13 +94,37 @@ def test_techniques_reach_it(recipe: str, compressed, written) -> None:
     assert not float_tensors(content) or "float" in recipe or "quantize" not in recipe
 
 
+@pytest.mark.parametrize("window", WINDOWS)
+def test_a_chain_of_all_ranks_is_the_layer(window: tuple) -> None:
+    *sizes, _ = window
+    given = Decoder(*sizes).up.double()
+    layer = TransposedConv.adopt(given)
+    kernel = layer.output_rows()
+    maps = torch.randn(2, 8, *SHAPE[1:], dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    for weights in (svd(kernel, 16), tucker(kernel, (8, 16)), train(kernel, train_ranks(kernel, 512))):
+        chain = chain_of(layer, weights).double()
+        chain.bias = nn.Parameter(given.get_parameter("bias").detach())
+        assert torch.allclose(chain(maps), given(maps), atol=1e-6)
+        assert torch.allclose(chain.dense_weight(), kernel, atol=1e-6)
+        spec = json.loads(json.dumps(chain.spec()))
+        assert ConvChain.from_spec(spec, torch.device("cpu")).windows == chain.windows
+
+
+@pytest.mark.parametrize("bits", ["", " -> quantize(bits=8)", " -> quantize(bits=4)"])
+@pytest.mark.parametrize("step", CHAINS)
+def test_decompositions_reach_it(step: str, bits: str, compressed, written) -> None:
+    network = compressed(Decoder(3, 2, 1, 1), IMAGES, step + bits)
+    assert isinstance(network.get_submodule("up"), ConvChain)
+    assert torch.equal(read_again(network)(IMAGES), network(IMAGES))
+    content = written(network, IMAGES, steps=3.01, share=0.25)
+    assert operator_names(content).count("TRANSPOSE_CONV") == CHAINS[step] + 1
+    assert bool(float_tensors(content)) != bool(bits)
+
+
 def test_its_structure_is_written_and_read(compressed) -> None:
     recipe = "prune_channels(ratio=0.5) -> quantize(bits=8)"
     network = compressed(Decoder(3, 2, 1, 1), IMAGES, recipe)
-    again = adopt(Decoder(3, 2, 1, 1).eval(), SHAPE)
-    apply_structure(again, structure(network))
-    again.load_state_dict(network.state_dict())
-    assert torch.equal(again.eval()(IMAGES), network(IMAGES))
+    assert torch.equal(read_again(network)(IMAGES), network(IMAGES))
 
 
 @pytest.mark.parametrize(
