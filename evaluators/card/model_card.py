@@ -10,6 +10,7 @@ from ...spaces.layers.scaling import PIXELS, Scaling
 from ...spaces.layers.shape import axes_said, is_image
 from ...spaces.outside.shown import markdown, markdown_code, shown
 from ..delivery.delivery import Delivery
+from ..ranking.against_baseline import compression_ratio
 from ..ranking.figure import PERCENT, Figure, Form
 from ..ranking.figures import FIGURE
 from ..ranking.quality_terms import QualityTerms
@@ -89,7 +90,7 @@ def card_markdown(card: Card | Mapping[str, Any]) -> str:
 
 
 def _opening(card: Card) -> str:
-    ratio = card.baseline["model_bytes"] / card.artifact.model_bytes
+    ratio = compression_ratio(card.baseline["model_bytes"], card.artifact.model_bytes)
     terms = QualityTerms.of(card.metrics)
     validation = card.baseline["quality"], card.metrics["quality"]
     worth, test = markdown(terms.difference(*validation)), ""

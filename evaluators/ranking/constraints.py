@@ -4,16 +4,15 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, cast, get_args
+from typing import Literal, Self, cast, get_args
 
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
+from .against_baseline import Figures, compression_ratio, figure_of, quality_drop
 from .figures import BASELINE_RELATIVE, FIGURE, METRICS
-from .metrics import Metrics
 from .quality_terms import QualityTerms
 
 Comparison = Literal["<=", ">=", "="]
-Figures = Mapping[str, Any] | Metrics
 
 _ALIASES = {"ratio": "compression_ratio"}
 KNOWN: tuple[str, ...] = tuple(figure.name for figure in (*BASELINE_RELATIVE, *METRICS))
@@ -100,12 +99,11 @@ class Constraint:
             AtollError: the metric is missing or not finite.
         """
         if self.metric == "quality_drop":
-            of_baseline = figure_of(baseline, "quality", "baseline")
-            return QualityTerms.of(baseline).drop(of_baseline, figure_of(metrics, "quality"))
+            return quality_drop(metrics, baseline)
         if self.metric == "compression_ratio":
             low = favourable and self.comparison == ">="
             size = _end(metrics, "model_bytes", "low" if low else None)
-            return figure_of(baseline, "model_bytes", "baseline") / size if size > 0 else math.inf
+            return compression_ratio(figure_of(baseline, "model_bytes", "baseline"), size)
         end = {"<=": "low", ">=": "high"}.get(self.comparison) if favourable else None
         return _end(metrics, self.metric, end)
 
@@ -158,22 +156,6 @@ def violations(
 ) -> dict[str, float]:
     """Returns the violation of each constraint under its text form; all <= 0 means that all are met."""
     return {str(one): one.violation(metrics, baseline, favourable) for one in constraints}
-
-
-def figure_of(metrics: Figures, name: str, whose: str = "candidate") -> float:
-    """Returns one figure as a float.
-
-    Raises:
-        AtollError: it is missing or not a finite number.
-    """
-    value = metrics.get(name) if isinstance(metrics, Mapping) else getattr(metrics, name, None)
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        raise AtollError(f"{name} of the {whose} is {value!r}: it must be a number") from None
-    if not math.isfinite(number):
-        raise AtollError(f"{name} of the {whose} is {value!r}: it must be a finite number")
-    return number
 
 
 def _end(metrics: Figures, name: str, end: str | None) -> float:

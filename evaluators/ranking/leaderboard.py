@@ -1,11 +1,13 @@
 """The leaderboard: the papers' ranking over a study's finished trials, one row a recipe."""
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...spaces.errors import AtollError
-from .constraints import DEFAULT_CONSTRAINTS, Constraint, figure_of
+from .against_baseline import compression_ratio, figure_of, quality_drop
+from .constraints import DEFAULT_CONSTRAINTS, Constraint
 from .figures import FIGURE, METRICS
 from .quality_terms import QualityTerms
 from .ranking import OUR_METRICS, profile_weights, rank_models
@@ -114,11 +116,11 @@ def _mean(seeds: Sequence[Mapping[str, Any]]) -> Row:
 def _judged(row: Mapping[str, Any], baseline: Mapping[str, Any], constraints: Sequence[Constraint]) -> Row:
     """Adds what refers to the baseline and whether the constraints are met."""
     misses = [one.explain(row, baseline) for one in constraints if one.violation(row, baseline) > 0]
-    size = _figure(row, "model_bytes")
+    ratio = compression_ratio(_figure(baseline, "model_bytes"), _figure(row, "model_bytes"))
     return {
         **row,
-        "quality_drop": QualityTerms.of(baseline).drop(_figure(baseline, "quality"), _figure(row, "quality")),
-        "compression_ratio": _figure(baseline, "model_bytes") / size if size else None,
+        "quality_drop": quality_drop(row, baseline),
+        "compression_ratio": ratio if math.isfinite(ratio) else None,
         "meets": not misses,
         "misses": "; ".join(misses),
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...evaluators.ranking.against_baseline import compression_ratio
 from ...evaluators.tasks import load_task
 from ...evaluators.tasks.prepared import trust_task
 from ...evaluators.tasks.task import Task
@@ -43,7 +44,7 @@ class Exported:
     @property
     def compression_ratio(self) -> float:
         """How many times smaller the file is than the baseline's."""
-        return self.card["baseline"]["model_bytes"] / self.card["artifact"]["model_bytes"]
+        return compression_ratio(self.card["baseline"]["model_bytes"], self.card["artifact"]["model_bytes"])
 
 
 @dataclass(frozen=True)

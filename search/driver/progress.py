@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from ...evaluators.ranking.constraints import figure_of
+from ...evaluators.ranking.against_baseline import compression_ratio, figure_of
 from ...evaluators.ranking.figures import FIGURE
 from ...evaluators.ranking.metrics import Metrics
 from ...evaluators.ranking.quality_terms import QualityTerms
@@ -87,7 +87,7 @@ def snapshot(campaign: Campaign, workers: int) -> Snapshot:
     best = campaign.trials.best
     ratio = None
     if best is not None and best.metrics and campaign.judge is not None:
-        ratio = figure_of(campaign.judge.baseline, "model_bytes") / best.metrics.model_bytes
+        ratio = compression_ratio(figure_of(campaign.judge.baseline, "model_bytes"), best.metrics.model_bytes)
     return Snapshot(
         done=campaign.trials.count("finished"),
         running=campaign.trials.count("running"),

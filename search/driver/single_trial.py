@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ...evaluators.ranking.constraints import figure_of
-from ...evaluators.ranking.quality_terms import QualityTerms
+from ...evaluators.ranking.against_baseline import compression_ratio, figure_of, quality_drop
 from ...evaluators.steps.work import Evaluator
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
@@ -35,8 +34,8 @@ def evaluate_single(
         "trial": trial.name,
         "recipe": str(trial.recipe),
         "seconds": trial.seconds,
-        "quality_drop": QualityTerms.of(baseline).drop(figure_of(baseline, "quality"), trial.metrics.quality),
-        "compression_ratio": figure_of(baseline, "model_bytes") / trial.metrics.model_bytes,
+        "quality_drop": quality_drop(trial.metrics, baseline),
+        "compression_ratio": compression_ratio(figure_of(baseline, "model_bytes"), trial.metrics.model_bytes),
     }
 
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from ...evaluators.ranking.constraints import Figures, figure_of
+from ...evaluators.ranking.against_baseline import Figures, figure_of
 from ...evaluators.ranking.figures import FIGURE
 from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.ranking.ranking import OUR_METRICS, R_MIN, check_weights, profile_weights

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...evaluators.ranking.constraints import Constraint, Figures, violations
+from ...evaluators.ranking.against_baseline import Figures
+from ...evaluators.ranking.constraints import Constraint, violations
 from ...spaces.errors import AtollError
 from .objective import Objective
 
