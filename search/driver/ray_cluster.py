@@ -27,6 +27,8 @@ RAY_FOLDER_CHARACTERS = 107 - 43 - 21 - 3
 _AUTH_MODE = "RAY_AUTH_MODE"
 #: A machine of one's own network answers in milliseconds.
 _ANSWER_S = 5.0
+#: A process that imports Ray and Atoll takes some seconds, on a busy machine several times that.
+_WORKER_STARTS_S = 60.0
 #: How soon the end of Ray is noticed.
 _LOOK_EVERY_S = 0.5
 #: What a cluster on this machine cannot do without; Ray's driver would wait for either for ever.
@@ -117,6 +119,7 @@ def cluster(address: str | None, cpus: int, folder: Path) -> Iterator[Callable[[
         else:
             _check_address(address)
             _connect(address, runtime_env={"env_vars": _WORKER_ENVIRONMENT}, **common)
+            _check_workers(address)
         _restore({signal.SIGTERM: on_sigterm})
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
@@ -145,11 +148,55 @@ def _start(**options: Any) -> None:
 
 def _connect(address: str, **options: Any) -> None:
     import ray
+    from ray._raylet import GcsClient
 
     try:
+        if address != "auto":
+            GcsClient(address=address)  # says at once what `init` would try again and again for 20 seconds
         ray.init(address=address, **options)
+    except ray.exceptions.AuthenticationError as error:
+        raise AtollError(
+            f"the Ray cluster at {address} wants its token, and this machine shows another one or none: copy "
+            "~/.ray/auth_token of its head to here, or put RAY_AUTH_TOKEN=... before the command, with what "
+            "`ray get-auth-token` prints there "
+            f"({_AUTH_MODE} is {os.environ.get(_AUTH_MODE, 'not set')} here)"
+        ) from error
     except (ConnectionError, RuntimeError, ValueError, SystemExit, ray.exceptions.RayError) as error:
         raise _no_cluster(f"at {address}", error) from error
+
+
+def _check_workers(address: str) -> None:
+    """Has one process of the cluster answer: where it cannot, every trial would only lose its worker.
+
+    Raises:
+        AtollError: it shows no token where this process takes calls with one alone, or Atoll is not there.
+    """
+    import ray
+
+    asked = ray.remote(num_cpus=0, max_retries=0)(_wants_token).remote()
+    try:
+        wants_token = ray.get(asked, timeout=_WORKER_STARTS_S)
+    except ray.exceptions.GetTimeoutError:
+        return  # a busy cluster is for Ray to wait for
+    except ray.exceptions.RayError as error:
+        last = str(error).strip().splitlines()[-1]
+        raise AtollError(
+            f"the Ray cluster at {address} cannot run Atoll ({last[:200]}): every machine of it needs the "
+            "same Python and the same wheel of Atoll as this one"
+        ) from error
+    if wants_token != _wants_token():
+        raise AtollError(
+            f"the Ray cluster at {address} runs without a token, and this machine has one, without which it "
+            f"takes no answers: put {_AUTH_MODE}=disabled before the command, or start the cluster anew with "
+            f"{_AUTH_MODE}=token and this token on every machine"
+        )
+
+
+def _wants_token() -> bool:
+    """Whether Ray takes calls with its token alone in the process that asks."""
+    from ray._private.authentication.authentication_utils import is_token_auth_enabled
+
+    return bool(is_token_auth_enabled())
 
 
 def _life_signs(address: str | None) -> Callable[[], bool]:
