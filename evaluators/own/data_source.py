@@ -8,7 +8,7 @@ from typing import Any
 from ...spaces.nearest import known_names
 from ..cache_dir import cache_dir
 from ..datasets.mapped_dataset import SPLITS, MappedDataset
-from ..sources.data_source import DataSource
+from ..sources.data_source import DataSource, SettingMistake
 from ..sources.decode import Progress
 from ..sources.find_reader import find_reader
 from ..sources.open_data import open_data, open_sample
@@ -18,6 +18,14 @@ from .task import Task
 
 #: what a mapping of data may say beside where they are
 WORDS = ("shares", "seed", "group", "label", "regression", "version", "at_most")
+
+#: settings of data that stand elsewhere in a task
+_SAID_AT = {
+    "size": ("input", "size"),
+    "channels": ("input", "channels"),
+    "classes": ("classes",),
+    "skip_bad": ("skip_bad",),
+}
 
 
 def open_task_data(
@@ -67,14 +75,18 @@ def _source(task: Task, folder: Path) -> tuple[DataSource, AbstractContextManage
     """Returns where data are, and the context in which they are read: a function's run its code."""
     code = UserCode(folder)
     where, words = _where(task)
-    source = DataSource(
-        where=_opened(where, code),
-        size=task.input.height_width,
-        channels=task.input.channels,
-        classes=task.classes,
-        skip_bad=task.skip_bad,
-        **words,
-    )
+    try:
+        source = DataSource(
+            where=_opened(where, code),
+            size=task.input.height_width,
+            channels=task.input.channels,
+            classes=task.classes,
+            skip_bad=task.skip_bad,
+            **words,
+        )
+    except SettingMistake as error:
+        place = _SAID_AT.get(error.setting, ("data", error.setting))
+        raise TaskMistake(str(error), place) from error
     return source, nullcontext() if isinstance(source.where, Path) else code.running("data")
 
 

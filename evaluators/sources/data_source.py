@@ -27,6 +27,14 @@ _KINDS = (
 )
 
 
+class SettingMistake(AtollError):
+    """A setting of a source that no data have; `setting` is its name."""
+
+    def __init__(self, message: str, setting: str) -> None:
+        super().__init__(message)
+        self.setting = setting
+
+
 @dataclass(frozen=True)
 class DataSource:
     """A user's data, as a study file names them.
@@ -47,7 +55,8 @@ class DataSource:
         at_most: decodes so many, evenly chosen; None: all.
 
     Raises:
-        AtollError: a value is out of its range.
+        SettingMistake: a value is out of its range.
+        AtollError: two exclude each other.
     """
 
     where: Path | Callable[[], Any]
@@ -137,8 +146,8 @@ class DataSource:
             raise AtollError(f"data: got {str(value)[:100]}, allowed are the keys {', '.join(sorted(known))}")
         return cls(**{**value, "where": value["where"] if function is None else function})
 
-    def _refused(self, name: str, allowed: str) -> AtollError:
-        return AtollError(f"data: {name} is {str(getattr(self, name))[:80]}, allowed: {allowed}")
+    def _refused(self, name: str, allowed: str) -> SettingMistake:
+        return SettingMistake(f"data: {name} is {str(getattr(self, name))[:80]}, allowed: {allowed}", name)
 
 
 def function_name(function: Callable[..., Any]) -> str:
