@@ -58,6 +58,8 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("doctor", doctor),
 )
 
+#: options by the names that they had, which are taken still and shown nowhere
+EARLIER_NAMES = {"--out": "--output"}
 PIPE_CLOSED = 128 + 13  # shell convention: 128 + SIGPIPE
 # Failures of the system that the user can mend: full disk, quota, missing file, no permission.
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -73,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         the exit status: 0 done, 1 internal error or Ray is gone, 2 wrong input, 129 hung up, 130 interrupted,
         141 reader went away, 143 terminated.
     """
-    words, debug = _take_debug(sys.argv[1:] if argv is None else argv)
+    words, debug = _take_debug(_renamed(sys.argv[1:] if argv is None else argv))
     speak_plainly(sys.stdout, sys.stderr)
     show_logs()
     with Endings() as endings:
@@ -141,6 +143,16 @@ def _run(words: list[str]) -> int:
     except typer.Exit as exit_request:
         return exit_request.exit_code
     return 0
+
+
+def _renamed(argv: Sequence[str]) -> list[str]:
+    """Returns the words with options, before a `--`, by the names that they have now."""
+    words = list(argv)
+    end = words.index("--") if "--" in words else len(words)
+    for place, word in enumerate(words[:end]):
+        name, equals, value = word.partition("=")
+        words[place] = EARLIER_NAMES.get(name, name) + equals + value
+    return words
 
 
 def _take_debug(argv: Sequence[str]) -> tuple[list[str], bool]:

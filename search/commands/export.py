@@ -17,8 +17,9 @@ def export(
     study: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which study; the newest if none.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where to; exports/STUDY-TRIAL if none.")
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Where to; exports/STUDY-TRIAL if none."),
     ] = None,
     profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which `best`; the study's profile if none.")
@@ -51,7 +52,7 @@ def export(
     exported = export_one(
         trial,
         store,
-        out,
+        output,
         study=study,
         profile=profile,
         any_agreement=any_agreement,

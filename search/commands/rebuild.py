@@ -16,7 +16,10 @@ DIFFERENT = 1  # exit status where another file comes out; 2 is wrong input
 def rebuild(
     folder: Annotated[Path, typer.Argument(help="What `atoll export` wrote.")],
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to write the .tflite file; nowhere if none.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Where to write the .tflite file; nowhere if none."
+        ),
     ] = None,
     format: FormatOption = "table",
 ) -> None:

@@ -14,8 +14,9 @@ def report(
     study: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which study; the newest if none.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where to; reports/STUDY if none.")
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Where to; reports/STUDY if none."),
     ] = None,
     commit: Annotated[
         str | None, typer.Option(metavar="TEXT", help="What was run, to be named in the report.")
@@ -29,5 +30,5 @@ def report(
 
     place = Store(store)
     chosen = choose_study(place, study)
-    for path in write_report(place, chosen, out or Path("reports") / file_name(chosen.name), commit):
+    for path in write_report(place, chosen, output or Path("reports") / file_name(chosen.name), commit):
         tell(path)

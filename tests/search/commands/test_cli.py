@@ -77,6 +77,22 @@ def test_debug_shows_the_traceback_wherever_it_stands(fail):
     assert err.endswith("atoll: rank 0 is below 1\n")
 
 
+def test_whatever_is_written_goes_where_output_says(monkeypatch):
+    """One name everywhere; the one that some commands had is taken still, and shown nowhere."""
+    commands = typer.main.get_command(cli.build_app()).commands
+    for name in ("init", "check", "export", "report", "rebuild", "schema"):
+        options = {option for parameter in commands[name].params for option in parameter.opts}
+        assert {"--output", "-o"} <= options and "--out" not in options, name
+    given = []
+    monkeypatch.setattr(cli, "_run", lambda words: given.append(words) or 0)
+    assert (
+        cli.main(["export", "best", "--out", "there"])
+        == cli.main(["export", "--out=a=b", "--", "--out"])
+        == 0
+    )
+    assert given == [["export", "best", "--output", "there"], ["export", "--output=a=b", "--", "--out"]]
+
+
 def test_after_two_dashes_debug_is_an_argument():
     assert cli._take_debug(["a", "--debug", "--", "--debug"]) == (["a", "--", "--debug"], True)
     assert cli._take_debug(["a", "--", "--debug"]) == (["a", "--", "--debug"], False)

@@ -432,7 +432,16 @@ def test_the_command_exports_the_best_below_the_current_folder(
 def test_the_command_prints_file_packed_and_payload_bytes_side_by_side(
     made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["export", ENSEMBLE, "--store", str(made.store.path), "--out", str(tmp_path), "--format", "json"]
+    words = [
+        "export",
+        ENSEMBLE,
+        "--store",
+        str(made.store.path),
+        "--output",
+        str(tmp_path),
+        "--format",
+        "json",
+    ]
     assert main([*words, "--pack", "--also", "c_array", "--c-array"]) == 0
     captured = capsys.readouterr()
     (row,) = json.loads(captured.out)
@@ -461,7 +470,7 @@ def test_the_command_prints_file_packed_and_payload_bytes_side_by_side(
 def test_wrong_input_ends_with_one_sentence(
     made: Made, words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["export", *words, "--store", str(made.store.path), "--out", str(tmp_path / "out")]) == 2
+    assert main(["export", *words, "--store", str(made.store.path), "--output", str(tmp_path / "out")]) == 2
     captured = capsys.readouterr()
     assert message in captured.err
     assert captured.err.count("\n") == 1

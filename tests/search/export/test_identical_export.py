@@ -66,7 +66,7 @@ def export(tiny_task: Task, tmp_path_factory: pytest.TempPathFactory) -> Export:
     torch.save([(s.images, s.labels) for s in (dataset.train, dataset.validation, dataset.test)], data)
 
     def run(folder: Path, **environment: str) -> dict[str, str]:
-        words = ["export", RECIPE, "--store", str(store.path), "--out", str(folder)]
+        words = ["export", RECIPE, "--store", str(store.path), "--output", str(folder)]
         subprocess.run(
             [sys.executable, "-c", SCRIPT, str(data), str(given.WEIGHTS_FOLDER), *words],
             env={**os.environ, "ATOLL_CACHE": str(cache_dir()), **environment},
