@@ -61,20 +61,20 @@ def tensor_arena(content: bytes) -> Arena:
     """Returns the arena for a file.
 
     Args:
-        content: of a `.tflite` file with one subgraph and static shapes.
+        content: of a `.tflite` file with static shapes; the graphs of its loops have a plan each.
     """
-    file = TfliteFile.parse(content)
-    rows, operators = rows_of(file), file.operators
-    scratch, channels = 0, 0
-    for operator in operators:
-        if operator.name in _WEIGHTED:
-            weight = rows[operator.inputs[1]]
-            scratch = max(scratch, _scratch_bytes(operator.name, weight))
-            quantized = rows[operator.outputs[0]].dtype == "int8"
-            channels += weight.shape[3 if operator.name == "DEPTHWISE_CONV_2D" else 0] if quantized else 0
-    kept = _FIXED_BYTES + _TENSOR_BYTES * len(rows) + _OPERATOR_BYTES * len(operators)
-    kept += _CHANNEL_BYTES * channels
-    return Arena(greedy_plan(lifetimes(content)), scratch, kept)
+    tensors, scratch, kept = 0, 0, _FIXED_BYTES
+    for graph in TfliteFile.parse(content).graphs:
+        rows, channels = rows_of(graph), 0
+        for operator in graph.operators:
+            if operator.name in _WEIGHTED:
+                weight = rows[operator.inputs[1]]
+                scratch = max(scratch, _scratch_bytes(operator.name, weight))
+                quantized = rows[operator.outputs[0]].dtype == "int8"
+                channels += weight.shape[3 if operator.name == "DEPTHWISE_CONV_2D" else 0] if quantized else 0
+        kept += _TENSOR_BYTES * len(rows) + _OPERATOR_BYTES * len(graph.operators) + _CHANNEL_BYTES * channels
+        tensors += greedy_plan(lifetimes(graph))
+    return Arena(tensors, scratch, kept)
 
 
 def _scratch_bytes(name: str, weight: TensorRow) -> int:
@@ -84,9 +84,8 @@ def _scratch_bytes(name: str, weight: TensorRow) -> int:
     return spread + columns
 
 
-def lifetimes(content: bytes) -> list[Lifetime]:
-    """Returns the computed tensors of a file: the input is there from step 0, operators are steps 1, 2, …"""
-    file = TfliteFile.parse(content)
+def lifetimes(file: TfliteFile) -> list[Lifetime]:
+    """Returns the computed tensors of a graph: the input is there from step 0, operators are steps 1, 2, …"""
     first = dict.fromkeys(file.inputs, 0)
     last = dict(first)
     for step, operator in enumerate(file.operators, 1):

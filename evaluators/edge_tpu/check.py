@@ -104,7 +104,7 @@ def check_edge_tpu(content: bytes, layers: Sequence[str] = ()) -> EdgeTpuReport:
         verdicts.append(OperatorVerdict(operator.name, operator.version, layer, mapped, reason))
         if not found.risk:
             stop = stop or f"behind the first {operator.name} that runs on the CPU"
-    parameters = sum(tensor.bytes for tensor in file.tensors if tensor.constant)
+    parameters = sum(tensor.bytes for graph in file.graphs for tensor in graph.tensors if tensor.constant)
     room = cache_bytes(peak_tensor_bytes(content))
     if parameters > room:
         advice.append(_STREAMED.format(bytes=parameters - room))

@@ -68,9 +68,15 @@ class OperatorEntry:
 
 @dataclass
 class FileModel:
-    """Tensors and operators in the order of execution, with the indices of the graph's inputs and outputs."""
+    """Tensors and operators in the order of execution, with the indices of the graph's inputs and outputs.
+
+    Args:
+        subgraphs: graphs that operators of this one run; they hold none themselves. The first one has the
+            number 1: the graph itself is 0.
+    """
 
     tensors: list[TensorEntry] = field(default_factory=list)
     operators: list[OperatorEntry] = field(default_factory=list)
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
+    subgraphs: "list[FileModel]" = field(default_factory=list)

@@ -10,6 +10,8 @@ a network without values, on the meta device, gives a file of exactly the size t
 """
 
 from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -38,55 +40,75 @@ DROPPED = (
 def pack(model: FileModel) -> bytes:
     """Bytes of the file for ``model``; equal models give equal bytes."""
     layout = FileLayout()
+    graphs = [model, *model.subgraphs]
+    # the commonest operator first: its index is the one that is left out of tables
+    versioned = [
+        [(op.code, version) for op, version in zip(graph.operators, versions_of(graph), strict=True)]
+        for graph in graphs
+    ]
+    codes = [code for code, _ in Counter(chain(*versioned)).most_common()]
     # The first buffer is empty by convention: it is the one of tensors that are computed.
-    buffers = [layout.table("Buffer")]
-    buffer_index: dict[bytes | int, int] = {b"": 0}
+    buffers: dict[bytes | int, tuple[int, Part]] = {b"": (0, layout.table("Buffer"))}
+    subgraphs = [
+        _subgraph(layout, graph, [codes.index(code) for code in found], buffers)
+        for graph, found in zip(graphs, versioned, strict=True)
+    ]
+    root = layout.table(
+        "Model",
+        Version=SCHEMA_VERSION,
+        OperatorCodes=layout.references([_operator_code(layout, *code) for code in codes]),
+        Subgraphs=layout.references(subgraphs),
+        Buffers=layout.references([buffer for _, buffer in buffers.values()]),
+    )
+    return layout.to_bytes(root, FILE_IDENTIFIER)
+
+
+def _subgraph(
+    layout: FileLayout, graph: FileModel, codes: Sequence[int], buffers: dict[bytes | int, tuple[int, Part]]
+) -> Part:
+    """One graph of the file; what its constants hold is added to the buffers.
+
+    Args:
+        layout: the file under construction.
+        graph: tensors and operators.
+        codes: of its operators, each the place in the file's list of them.
+        buffers: of the file, each with its place in the list of them.
+    """
     tensors = []
-    for tensor in model.tensors:
+    for tensor in graph.tensors:
         key = tensor.data if tensor.structural or not tensor.data else id(tensor)
-        if key not in buffer_index:
+        if key not in buffers:
             data = np.frombuffer(tensor.data, np.uint8)
-            buffer_index[key] = len(buffers)
-            buffers.append(layout.table("Buffer", Data=layout.vector(data, np.uint8, BUFFER_ALIGNMENT, key)))
+            buffer = layout.table("Buffer", Data=layout.vector(data, np.uint8, BUFFER_ALIGNMENT, key))
+            buffers[key] = (len(buffers), buffer)
         # Two computed tensors may look alike and still be two entries: entries may share one table.
         tensors.append(
             layout.table(
                 "Tensor",
                 Shape=layout.vector(tensor.shape, np.int32),
-                Buffer=buffer_index[key],
+                Buffer=buffers[key][0],
                 Name=None if tensor.name is None else layout.text(tensor.name),
                 Quantization=_quantization(layout, tensor),
                 Type=tensor.type_code,
             )
         )
-    # the commonest operator first: its index is the one that is left out of tables
-    versioned = [(op.code, version) for op, version in zip(model.operators, versions_of(model), strict=True)]
-    codes = [code for code, _ in Counter(versioned).most_common()]
     operators = [
         layout.table(
             "Operator",
-            OpcodeIndex=codes.index(code),
+            OpcodeIndex=code,
             Inputs=layout.vector(op.inputs, np.int32),
             Outputs=layout.vector(op.outputs, np.int32),
             **_options(layout, op.options, op.options_code, op.settings),
         )
-        for op, code in zip(model.operators, versioned, strict=True)
+        for op, code in zip(graph.operators, codes, strict=True)
     ]
-    subgraph = layout.table(
+    return layout.table(
         "SubGraph",
         Tensors=layout.references(tensors),
-        Inputs=layout.vector(model.inputs, np.int32),
-        Outputs=layout.vector(model.outputs, np.int32),
+        Inputs=layout.vector(graph.inputs, np.int32),
+        Outputs=layout.vector(graph.outputs, np.int32),
         Operators=layout.references(operators),
     )
-    root = layout.table(
-        "Model",
-        Version=SCHEMA_VERSION,
-        OperatorCodes=layout.references([_operator_code(layout, *code) for code in codes]),
-        Subgraphs=layout.references([subgraph]),
-        Buffers=layout.references(buffers),
-    )
-    return layout.to_bytes(root, FILE_IDENTIFIER)
 
 
 def _operator_code(layout: FileLayout, code: int, version: int) -> Part:

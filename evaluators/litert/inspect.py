@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 
+from ...hw_models.tables.file_loop import loop_of
 from ...hw_models.tables.tflite_file import TfliteFile
 
-# Operators whose second input only steers them: axes, target shape, paddings.
-_STEERED = ("RESHAPE", "TRANSPOSE", "PAD", "MEAN", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
+# Operators whose inputs from this one on only steer them: axes, target shape, paddings, where a loop begins.
+_STEERED = {
+    **dict.fromkeys(("RESHAPE", "TRANSPOSE", "PAD", "MEAN", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), 1),
+    **dict.fromkeys(("SPLIT", "WHILE"), 0),
+}
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,8 @@ def peak_tensor_bytes(content: bytes) -> int:
     """Largest number of bytes of computed tensors that are alive at once, without kernel scratch.
 
     A tensor lives from the operator that makes it to the last one that reads it; graph inputs from the start,
-    graph outputs to the end. The float copy of a constant behind DEQUANTIZE stays for good.
+    graph outputs to the end. The float copy of a constant behind DEQUANTIZE stays for good. A loop has what
+    its own graphs compute besides.
     """
     file = TfliteFile.parse(content)
     rows, count = file.tensors, len(file.operators)
@@ -94,7 +99,8 @@ def peak_tensor_bytes(content: bytes) -> int:
     dies.update(dict.fromkeys(file.outputs, count - 1))
     alive = [
         sum(rows[index].bytes for index, start in born.items() if start <= step <= dies[index])
-        for step in range(count)
+        + (0 if (loop := loop_of(file, operator)) is None else loop.inside_bytes)
+        for step, operator in enumerate(file.operators)
     ]
     return max(alive, default=sum(rows[index].bytes for index in born))
 
@@ -104,13 +110,14 @@ def overhead_bytes(content: bytes) -> int:
 
     What is shared in the file is counted once.
     """
-    file = TfliteFile.parse(content)
-    steering = {i for one in file.operators if one.name in _STEERED for i in one.inputs[1:]}
     payload: dict[int, int] = {}  # first byte -> bytes
-    for index, tensor in enumerate(file.tensors):
-        payload[tensor.scales[0]] = 4 * tensor.scales[1]
-        payload[tensor.zero_points[0]] = 8 * tensor.zero_points[1]
-        if index not in steering:
-            payload[tensor.data[0]] = tensor.data[1]
+    for graph in TfliteFile.parse(content).graphs:
+        steered = [one for one in graph.operators if one.name in _STEERED]
+        steering = {index for one in steered for index in one.inputs[_STEERED[one.name] :]}
+        for index, tensor in enumerate(graph.tensors):
+            payload[tensor.scales[0]] = 4 * tensor.scales[1]
+            payload[tensor.zero_points[0]] = 8 * tensor.zero_points[1]
+            if index not in steering:
+                payload[tensor.data[0]] = tensor.data[1]
     payload.pop(0, None)  # what is not there
     return len(content) - sum(payload.values())

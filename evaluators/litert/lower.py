@@ -16,7 +16,7 @@ from ...hw_models.tables.run_order import run_order
 from ...spaces.errors import AtollError
 from ...spaces.graph.advice import advice
 from ...spaces.graph.axis_order import laid_out, usual, wanted_orders
-from ...spaces.graph.fusion import activation_among, carried_out, written_grid
+from ...spaces.graph.fusion import activation_among, carried_out, keeps_all_steps, written_grid
 from ...spaces.graph.graph import Graph, Operation, trace
 from ...spaces.graph.non_negative import never_negative
 from ...spaces.graph.operation_kinds import MOVES
@@ -34,6 +34,7 @@ from .lower_functions import (
 from .lower_layers import lower_layer, lower_norm
 from .lower_moves import lower_moves
 from .lower_pooling import lower_pooling
+from .lower_recurrence import lower_recurrence
 from .lower_standardised import lower_standardised
 from .values import LoweredValue, Workbench
 from .writer import TfliteModel
@@ -137,6 +138,8 @@ def _lower_operation(
         value = lower_norm(bench, module, sources[0], activation, target)
     elif kind == "standardise":
         value = lower_standardised(bench, operation, sources[0])
+    elif kind == "recurrence":
+        value = lower_recurrence(bench, operation, sources[0], keeps_all_steps(covered))
     elif kind == "matmul":
         value = lower_product(bench, sources, target)
     elif kind == "concatenate":

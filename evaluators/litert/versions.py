@@ -142,6 +142,10 @@ LINES: dict[str, tuple[Line, ...]] = {
     **dict.fromkeys(("ADD", "SUB", "CONCATENATION"), (_INT8,)),
     **dict.fromkeys(("MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN"), (_INT8,)),
     **dict.fromkeys(("RELU", "RELU6", "LOGISTIC", "TANH", "SOFTMAX", "GELU"), (_INT8,)),
+    # in loops; counts are int32, which version 1 knows too
+    "WHILE": (),
+    "SPLIT": ((2, _weights("int8")),),
+    **dict.fromkeys(("LESS", "GATHER"), (_INT8,)),
     **dict.fromkeys(("GREATER_EQUAL", "RSQRT", "MAXIMUM", "MINIMUM"), (_INT8,)),
     # in float alone here
     **dict.fromkeys(("SQRT", "SQUARE", "EXP", "LOG", "ABS", "NEG", "DIV"), ()),

@@ -1,7 +1,7 @@
 """A small graph of tensors and operators that becomes a ``.tflite`` file.
 
 Trained integers, scales and zero points go into the file as they are; nothing is calibrated or re-derived.
-One subgraph, static shapes, channels last, batch 1.
+Static shapes, channels last, batch 1; one subgraph, and two more for every loop.
 """
 
 from collections.abc import Sequence
@@ -32,6 +32,10 @@ class TfliteModel(FileModel):
     def add_condition(self, shape: Sequence[int]) -> int:
         """Adds a computed tensor of truth values; returns its index."""
         return self._append(TensorEntry(tuple(int(size) for size in shape), "bool"))
+
+    def add_count(self) -> int:
+        """Adds a computed whole number; returns its index."""
+        return self._append(TensorEntry((1,), "int32"))
 
     def add_input(self, shape: Sequence[int], grid: TensorGrid | None = None) -> int:
         """Adds a graph input, float32 or int8 on ``grid``; returns its index."""

@@ -6,7 +6,9 @@ from pathlib import Path
 from ...spaces.errors import AtollError
 from ...spaces.layers.bits import FLOAT_BITS
 from ...spaces.layers.cost import Compute, OperationCost, OperationKind
+from .file_loop import loop_of
 from .layer_table import LayerTable, TracedValue, table_of_values
+from .loop_costs import loop_costs
 from .operator_table import OPERATORS, UNKNOWN
 from .tflite_file import FileOperator, FileTensor, TfliteFile
 
@@ -67,14 +69,28 @@ def _channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _values(file: TfliteFile, operator: FileOperator) -> list[TracedValue]:
-    """Returns an operator's outputs; the first one carries its cost."""
+    """Returns an operator's outputs; the first one carries its cost, of a loop what it holds does too."""
     sources = tuple(_name(index) for index in operator.inputs if index in file.computed)
+    loop = loop_of(file, operator)
+    if loop is None:
+        view = OPERATORS.get(operator.name, UNKNOWN).view
+        return _outputs(file, operator, sources, () if view else (_cost(file, operator),))
+    product, steps = loop_costs([_cost(loop.body, inner) for inner in loop.body.operators], loop.times)
+    held = f"{_name(operator.outputs[0])}.held"
+    filled = [i for i in operator.inputs if not (i in file.computed or file.tensors[i].constant)]
+    held_bytes = loop.inside_bytes + sum(file.tensors[i].bytes for i in (*operator.outputs[1:], *filled))
+    inside = TracedValue(held, operator.name, sources, (held_bytes,), 8, (product,))
+    return [inside, *_outputs(file, operator, (*sources, held), (steps,))]
+
+
+def _outputs(
+    file: TfliteFile, operator: FileOperator, sources: tuple[str, ...], costs: tuple[OperationCost, ...]
+) -> list[TracedValue]:
+    """Returns an operator's outputs, of which the first one carries the costs."""
     entry = OPERATORS.get(operator.name, UNKNOWN)
-    costs = () if entry.view else (_cost(file, operator),)
     values = []
     for position, index in enumerate(operator.outputs):
         tensor = file.tensors[index]
-        first = position == 0
         in_place = entry.in_place and tensor.shape == file.tensors[operator.inputs[0]].shape
         values.append(
             TracedValue(
@@ -83,7 +99,7 @@ def _values(file: TfliteFile, operator: FileOperator) -> list[TracedValue]:
                 inputs=sources,
                 shape=_channels_first(tensor.shape),
                 bits=tensor.bits,
-                costs=costs if first else (),
+                costs=costs if position == 0 else (),
                 in_place=in_place,
                 view=entry.view,
                 output=index in file.outputs,
@@ -97,14 +113,15 @@ def _cost(file: TfliteFile, operator: FileOperator) -> OperationCost:
         return _weighted_cost(file, operator)
     output = file.tensors[operator.outputs[0]]
     read = sum(file.tensors[index].elements for index in operator.inputs if index in file.computed)
+    made = sum(file.tensors[index].elements for index in operator.outputs)
     entry = OPERATORS.get(operator.name, UNKNOWN)
     weights = _constants(file, operator)
     return OperationCost(
         kind=entry.kind,
         weight_elements=sum(tensor.elements for tensor in weights),
         weight_bits=weights[0].bits if weights else FLOAT_BITS,
-        input_elements=read,
-        output_elements=sum(file.tensors[index].elements for index in operator.outputs),
+        input_elements=made if entry.picks else read,
+        output_elements=made,
         activation_bits=output.bits,
         compute="int8" if output.bits == 8 else "float32",
         moved_elements=output.elements if operator.name == "TRANSPOSE" else 0,

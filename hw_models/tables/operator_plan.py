@@ -104,7 +104,7 @@ class OperatorPlan:
             kind=entry.kind,
             weight_elements=sum(prod(source.shape) for source in constants),
             weight_bits=_bits(constants[0].grid) if constants else FLOAT_BITS,
-            input_elements=sum(prod(source.shape) for source in computed),
+            input_elements=prod(shape) if entry.picks else sum(prod(source.shape) for source in computed),
             output_elements=prod(shape),
             activation_bits=bits,
             compute="int8" if bits == 8 else "float32",
@@ -140,6 +140,27 @@ class OperatorPlan:
         )
         names = [source.name for source in sources]
         return self._add(name, names, shape, grid, _bits(grid), cost, in_place=False)
+
+    def loop(
+        self,
+        name: str,
+        source: Planned,
+        shape: Shape,
+        costs: tuple[OperationCost, OperationCost],
+        held_bytes: int,
+    ) -> Planned:
+        """Adds a loop: what it holds carries the cost of its product, what it makes that of all else.
+
+        Args:
+            name: of what it makes.
+            source: what it reads, float.
+            shape: of what it makes.
+            costs: of the product at every step, and of all else.
+            held_bytes: computed tensors of its own, besides what it reads and makes.
+        """
+        product, steps = costs
+        held = self._add(f"{name}.held", [source.name], (held_bytes,), None, 8, product, in_place=False)
+        return self._add(name, [source.name, held.name], shape, None, FLOAT_BITS, steps, in_place=False)
 
     def _add(
         self,

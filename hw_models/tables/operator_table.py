@@ -17,12 +17,14 @@ class OperatorEntry:
         in_place: whether it writes over its first input where that dies and is as large as the result.
         view: whether it is no work at all and shares its input's memory.
         calibrated: whether measurements hold a kernel like it.
+        picks: whether it reads no more than what it gives.
     """
 
     kind: OperationKind = "unknown"
     in_place: bool = False
     view: bool = False
     calibrated: bool = True
+    picks: bool = False
 
 
 _ELEMENTWISE = OperatorEntry("elementwise", in_place=True)
@@ -44,10 +46,11 @@ OPERATORS: dict[str, OperatorEntry] = {
     ), OperatorEntry("pool")),
     **dict.fromkeys((
         "CONCATENATION", "PACK", "UNPACK", "SPLIT", "SPLIT_V", "TILE", "PAD", "PADV2", "MIRROR_PAD", "SLICE",
-        "STRIDED_SLICE", "GATHER", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE",
+        "STRIDED_SLICE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE",
         "SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "BROADCAST_TO", "REVERSE_V2", "SPACE_TO_BATCH_ND",
         "BATCH_TO_SPACE_ND",
     ), OperatorEntry("move")),
+    "GATHER": OperatorEntry("move", picks=True),
 }  # fmt: skip
 UNKNOWN = OperatorEntry()
 
@@ -85,6 +88,7 @@ OPERATORS_OF: dict[str, tuple[str, ...]] = {
     "silu": ("LOGISTIC", "MUL"),  # x sigmoid(x)
     "hard_sigmoid": ("ADD", "MUL"),  # relu6(x + 3) / 6: there is no operator of that name
     "softmax": ("SOFTMAX",),
+    "recurrence": ("WHILE",),
     "matmul": ("BATCH_MATMUL",),
     # less the mean, by the root of the variance; then a scale and a shift where there are any
     "standardise": ("MEAN", "SUB", "MUL", "MEAN", "ADD", "RSQRT", "MUL", "MUL", "ADD"),

@@ -5,7 +5,7 @@ AtollError, and nothing is allocated because a file says so.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from math import prod
 from pathlib import Path
@@ -108,13 +108,14 @@ class FileOperator:
 
 @dataclass(frozen=True)
 class TfliteFile:
-    """The first subgraph of a file, operators in the order of execution.
+    """A subgraph of a file, operators in the order of execution; the first one unless another is asked for.
 
     Args:
         size_bytes: of the file.
         inputs, outputs: indices of the tensors that go in and come out.
         subgraphs: how many there are.
         content: the file itself.
+        others: of the first subgraph: those that its operators may run, from number 1 on.
     """
 
     size_bytes: int
@@ -124,6 +125,12 @@ class TfliteFile:
     outputs: tuple[int, ...]
     subgraphs: int = 1
     content: bytes = field(default=b"", repr=False, compare=False)
+    others: "tuple[TfliteFile, ...]" = field(default=(), repr=False)
+
+    @property
+    def graphs(self) -> "tuple[TfliteFile, ...]":
+        """Returns the subgraphs, itself first."""
+        return (self, *self.others)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -154,9 +161,21 @@ class TfliteFile:
         graphs = model.tables(2)
         if not graphs:
             raise AtollError("got a damaged .tflite file (no subgraph, allowed is one at least)")
-        graph, buffers = graphs[0], [_stored(buffer) for buffer in model.tables(4)]
-        tensors = tuple(_tensor(table, buffers, at) for at, table in enumerate(graph.tables(0)))
+        buffers = [_stored(buffer) for buffer in model.tables(4)]
         codes = [(_operator_name(code), code.number(2, "<i", 1)) for code in model.tables(1)]
+        first, *others = (cls._graph(content, graph, buffers, codes, len(graphs)) for graph in graphs)
+        return replace(first, others=tuple(others))
+
+    @classmethod
+    def _graph(
+        cls,
+        content: bytes,
+        graph: Table,
+        buffers: Sequence[tuple[tuple[int, int], bool]],
+        codes: Sequence[tuple[str, int]],
+        subgraphs: int,
+    ) -> Self:
+        tensors = tuple(_tensor(table, buffers, at) for at, table in enumerate(graph.tables(0)))
         operators = tuple(
             _operator(table, codes, len(tensors), at) for at, table in enumerate(graph.tables(3))
         )
@@ -166,7 +185,7 @@ class TfliteFile:
         for at, operator in enumerate(operators):
             _check_axes(tensors, operator, at)
         _check_order(tensors, operators, inputs)
-        return cls(len(content), tensors, operators, inputs, outputs, len(graphs), content)
+        return cls(len(content), tensors, operators, inputs, outputs, subgraphs, content)
 
     def values(self, index: int, dtype: type) -> np.ndarray:
         """Returns the stored values of a constant as they lie; none where they are computed."""

@@ -12,7 +12,7 @@ from torch import nn
 from ...spaces.errors import AtollError
 from ...spaces.graph.advice import advice
 from ...spaces.graph.axis_order import wanted_orders, without
-from ...spaces.graph.fusion import carried_out, written_grid
+from ...spaces.graph.fusion import carried_out, keeps_all_steps, written_grid
 from ...spaces.graph.graph import Graph, Operation, trace
 from ...spaces.graph.non_negative import never_negative
 from ...spaces.graph.operation_kinds import COMBINING, MOVES, averages, divides_by_number
@@ -24,6 +24,7 @@ from .operator_plan import AnyGrid, OperatorPlan, Planned
 from .operator_table import FLOAT_ALONE, OPERATORS_OF
 from .planned_layer import padded_maps, plan_layer, plan_norm
 from .planned_moves import plan_moves
+from .planned_recurrence import plan_recurrence
 from .planned_standardised import plan_standardised
 from .run_order import run_order
 
@@ -110,6 +111,9 @@ def _planned(
     if kind == "standardise":
         found = plan_standardised(plan, operation, plan.to_float(plan.in_torch_order(sources[0])))
         return replace(found, axes=sources[0].axes)
+    if kind == "recurrence":
+        source = plan.to_float(plan.in_torch_order(sources[0]))
+        return replace(plan_recurrence(plan, operation, source, keeps_all_steps(covered)), axes=source.axes)
     if kind == "identity":
         return sources[0]
     if kind == "channels_last_flatten":

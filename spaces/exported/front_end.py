@@ -10,8 +10,10 @@ module's own (`F.conv2d(x, self.kernel)`), the path is that of the parameter.
 
 - `nn.Conv1d`, `nn.Conv2d`, `nn.ConvTranspose1d`, `nn.ConvTranspose2d`, `nn.Linear`, `nn.BatchNorm1d`,
   `nn.BatchNorm2d`: adoption puts layers of ours in their place, where it has some.
-- `nn.LayerNorm`, `nn.GroupNorm`, `nn.InstanceNorm1d`, `nn.InstanceNorm2d`, `nn.PReLU`, `nn.LSTM`, `nn.GRU`,
-  `nn.RNN`: likewise, and with `affine=False` too. Recurrent ones give a tuple, read by `operator.getitem`.
+- `nn.LayerNorm`, `nn.GroupNorm`, `nn.InstanceNorm1d`, `nn.InstanceNorm2d`, `nn.PReLU`: likewise, and with
+  `affine=False` too.
+- `nn.LSTM`, `nn.GRU`, `nn.RNN` in parts: an `nn.Linear` that projects the input and a `Recurrence` behind it,
+  for every layer and direction, at `lstm.input_l0` and `lstm.state_l0`.
 
 **Everything else** is a `call_function` with its options as positional arguments, in the order of the
 function, all of them up to the last one that is not at its default:

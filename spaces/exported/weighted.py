@@ -1,13 +1,14 @@
 """Calls with weights, as modules of torch's own: which kind, with which options and tensors."""
 
-import operator
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import fx, nn
 
+from ..layers.recurrence import CELLS
 from .reading import Constant, Site
+from .recurrent import recurrent
 
 
 def tensors_of(**named: Any) -> dict[str, Constant]:
@@ -146,53 +147,6 @@ def prelu(site: Site) -> fx.Node:
     return site.module(nn.PReLU, options, {"weight": weight}, site["self"])
 
 
-def recurrent(kind: type[nn.RNNBase], gates: int) -> Callable[[Site], tuple[Any, ...]]:
-    """Returns what reads a recurrent layer of so many gates, which starts from zeros."""
-
-    def read(site: Site) -> tuple[Any, ...]:
-        states = site["hx"] if isinstance(site["hx"], tuple) else (site["hx"],)
-        if not all(isinstance(state, Constant) and not state.tensor.any() for state in states):
-            raise site.refused("starts from a state that it is given: allowed is to leave that out")
-        layers, directions = site["num_layers"], 2 if site["bidirectional"] else 1
-        params = site["params"]
-        of_one = len(params) // (layers * directions)
-        if of_one != (4 if site["has_biases"] else 2):
-            raise site.refused("has a projection (proj_size): allowed are recurrent layers without")
-        first = params[0].tensor
-        options = {
-            "input_size": first.shape[1],
-            "hidden_size": first.shape[0] // gates,
-            "num_layers": layers,
-            "bias": site["has_biases"],
-            "batch_first": site["batch_first"],
-            "dropout": site["dropout"],
-            "bidirectional": site["bidirectional"],
-        }
-        if kind is nn.RNN:
-            options["nonlinearity"] = site.operation.removeprefix("rnn_")
-        parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[:of_one]
-        ends = [f"_l{layer}{end}" for layer in range(layers) for end in ("", "_reverse")[:directions]]
-        names = [part + end for end in ends for part in parts]
-        run = site.module(kind, options, dict(zip(names, params, strict=True)), site["input"])
-        used = {at for at in range(len(states) + 1) if _is_read(site.node, at)}
-        output = site.call(operator.getitem, run, 0) if 0 in used else None
-        if not used - {0}:
-            return (output, *(None for _ in states))
-        state = site.call(operator.getitem, run, 1)
-        if kind is not nn.LSTM:
-            return (output, state)
-        return (
-            output,
-            *(site.call(operator.getitem, state, at - 1) if at in used else None for at in (1, 2)),
-        )
-
-    return read
-
-
-def _is_read(node: fx.Node, at: int) -> bool:
-    return any(user.args[1] == at and user.users for user in node.users if user.target is operator.getitem)
-
-
 #: ATen operation with weights of its own -> what reads it
 WEIGHTED: dict[str, Callable[[Site], Any]] = {
     "conv1d": convolution(nn.Conv1d, 1, transposed=False),
@@ -204,8 +158,5 @@ WEIGHTED: dict[str, Callable[[Site], Any]] = {
     "group_norm": group_norm,
     "instance_norm": instance_norm,
     "prelu": prelu,
-    "lstm": recurrent(nn.LSTM, 4),
-    "gru": recurrent(nn.GRU, 3),
-    "rnn_tanh": recurrent(nn.RNN, 1),
-    "rnn_relu": recurrent(nn.RNN, 1),
+    **dict.fromkeys(CELLS, recurrent),
 }

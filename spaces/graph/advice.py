@@ -3,8 +3,8 @@
 from torch import nn
 
 _RECURRENT = (
-    "a recurrent layer is not written: allowed in its place are convolutions over time (nn.Conv1d) and "
-    "attention from its parts"
+    "a recurrent layer is written where it runs over the steps of each image: allowed are nn.LSTM, nn.GRU "
+    "and nn.RNN on (images, steps, features) with batch_first=True, on (steps, images, features) without"
 )
 _WHOLE = (
     "attention is written from its parts: nn.Linear for queries, keys and values, torch.matmul, softmax over "

@@ -1,9 +1,10 @@
-"""What one kernel carries out: fused activations, folded normalisations, the grid that it writes to."""
+"""What one kernel carries out: what is fused or folded into it, and the grid that it writes to."""
 
 from ..layers.activation_grid import ActivationGrid
 from ..layers.layer import Layer
 from ..layers.norm import Norm
 from .graph import Graph, Operation
+from .moves import Parts
 from .operation_kinds import ACTIVATIONS, TAKES_ACTIVATION, hands_on
 
 
@@ -23,16 +24,31 @@ def fuses(graph: Graph, operation: Operation) -> bool:
 def carried_out(graph: Graph, operation: Operation) -> list[Operation]:
     """Returns the operations that one kernel carries out, from the given one on.
 
-    A normalisation is folded only where nothing is rounded between it and the layer.
+    A normalisation is folded only where nothing is rounded between it and the layer. A recurrence of which
+    only the last step is read keeps no other.
     """
     found = [operation]
     reader = graph.only_reader(operation)
+    if operation.kind == "recurrence":
+        return [*found, reader] if reader and _takes_last_step(operation, reader) else found
     if reader and isinstance(reader.module, Norm) and fuses(graph, reader) and not operation.grids:
         found.append(reader)
         reader = graph.only_reader(reader)
     if reader and reader.kind in ACTIVATIONS and fuses(graph, reader):
         found.append(reader)
     return found
+
+
+def keeps_all_steps(operations: list[Operation]) -> bool:
+    """Whether a kernel gives all steps of a recurrence, not the last one alone."""
+    return len(operations) == 1 and operations[0].shape[0] > 1
+
+
+def _takes_last_step(recurrence: Operation, reader: Operation) -> bool:
+    """Whether an operation takes of a recurrence the step that comes last as it runs."""
+    steps, units = recurrence.shape
+    last = 0 if getattr(recurrence.module, "backwards", False) else steps - 1
+    return reader.moves == (Parts(((last, 1, 1), (0, units, 1))),)
 
 
 def activation_among(operations: list[Operation]) -> str | None:

@@ -364,7 +364,7 @@ def _values(network: nn.Module, traced: fx.Graph, input_shape: tuple[int, ...]) 
     try:
         with torch.no_grad():
             interpreter.run(torch.empty(BATCH, *input_shape, device="meta"))
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise AtollError(
             f"the network does not take an input of {shape_said(input_shape)}: {error}"
         ) from error

@@ -15,6 +15,7 @@ from ..layers.flatten import ChannelsLastFlatten
 from ..layers.layer import Layer
 from ..layers.norm import Norm
 from ..layers.pooling import even_pooling
+from ..layers.recurrence import Recurrence
 from ..layers.same_padding import SameAvgPool2d, SameMaxPool2d
 from .call_options import unread_option
 from .moves import Move, Padded, Parts, Reshaped, Shape
@@ -71,6 +72,8 @@ _KINDS: dict[str, tuple[Any, ...]] = {
     "upsample": (nn.Upsample, nn.UpsamplingNearest2d, nn.UpsamplingBilinear2d, F.interpolate),
     # by an image's own mean and variance
     "standardise": (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d),
+    # step after step
+    "recurrence": (Recurrence,),
     # over channels
     "softmax": (nn.Softmax, F.softmax, torch.softmax, "softmax"),
     "concatenate": (Concatenate, torch.cat, torch.concat, torch.concatenate),

@@ -1,6 +1,6 @@
 """What one operation of a layer costs, in the terms that device models price."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from .bits import FLOAT_BITS
@@ -56,6 +56,16 @@ class OperationCost:
     def weight_bytes(self) -> int:
         """Bytes of weights and biases as the artifact stores them."""
         return (self.weight_elements * self.weight_bits + 7) // 8 + 4 * self.bias_elements
+
+    def repeated(self, times: int) -> "OperationCost":
+        """Returns what it costs in a loop, which no measurement holds: work as often, the weights once."""
+        return replace(
+            self,
+            macs=times * self.macs,
+            input_elements=times * self.input_elements,
+            output_elements=times * self.output_elements,
+            calibrated=False,
+        )
 
     def tiled_macs(self, tile: int) -> int:
         """Multiply-accumulates of an array that works on tile x tile weights at a time, filled or not."""

@@ -16,16 +16,12 @@ from ..layers.norm import Norm
 from ..layers.program import ValueGrids
 from ..layers.structure import from_spec
 
-_BEHIND: tuple[type[nn.Module], ...] = (nn.LSTM, nn.GRU, nn.RNN, nn.LayerNorm, nn.GroupNorm, nn.PReLU)
-#: torch's modules, and ours without weights, that may be written; those behind the kinds have no price yet
+#: torch's modules, and ours that are no layers, that may be written
 LEAVES: dict[str, type[nn.Module]] = {
-    kind.__name__: kind
-    for kind in {**MODULES, **dict.fromkeys(_BEHIND, "other")}
-    if not issubclass(kind, Layer | Norm)
+    kind.__name__: kind for kind in MODULES if not issubclass(kind, Layer | Norm)
 }
-_RECURRENT = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
 #: own choices, far above what networks have
-LARGEST_MODULES, LARGEST_TENSORS, LARGEST_OPTION, MOST_LAYERS = 2**15, 2**12, 2**24, 64
+LARGEST_MODULES, LARGEST_TENSORS, LARGEST_OPTION = 2**15, 2**12, 2**24
 _PATH = re.compile(r"[A-Za-z0-9_]{1,100}(\.[A-Za-z0-9_]{1,100}){0,31}")
 _TYPES = {
     str(dtype).removeprefix("torch."): dtype
@@ -93,8 +89,6 @@ def _leaf_json(path: str, module: nn.Module) -> dict[str, Any]:
 
 
 def _options(kind: type[nn.Module]) -> tuple[str, ...]:
-    if issubclass(kind, nn.RNNBase):
-        return (*_RECURRENT, "nonlinearity") if kind is nn.RNN else _RECURRENT
     names = tuple(inspect.signature(kind).parameters)
     return tuple(name for name in names if name not in ("device", "dtype", "args", "kwargs"))
 
@@ -177,8 +171,6 @@ def _module(root: nn.Module, path: str, written: dict[str, Any]) -> nn.Module:
     if set(options) - set(known):
         raise AtollError(f"{path}: got the options {sorted(options)!r:.80}, allowed are {', '.join(known)}")
     checked = {name: _option(path, one) for name, one in options.items()}
-    if type(layers := checked.get("num_layers", 1)) is not int or layers > MOST_LAYERS:
-        raise AtollError(f"{path}: got {layers!r} layers, allowed are {MOST_LAYERS} at most")
     with _META:
         return LEAVES[kind](**checked)
 

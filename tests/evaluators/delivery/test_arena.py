@@ -9,6 +9,7 @@ from atoll.evaluators.litert import operators
 from atoll.evaluators.litert.inspect import peak_tensor_bytes
 from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.writer import TfliteModel
+from atoll.hw_models.tables.tflite_file import TfliteFile
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,7 +80,8 @@ def chain(dtype: str = "int8") -> TfliteModel:
 
 def test_lifetimes_and_sizes_are_those_of_the_file() -> None:
     content = chain().to_bytes()
-    assert lifetimes(content) == [Lifetime(192, 0, 1), Lifetime(256, 1, 2), Lifetime(16, 2, 2)]
+    found = lifetimes(TfliteFile.parse(content))
+    assert found == [Lifetime(192, 0, 1), Lifetime(256, 1, 2), Lifetime(16, 2, 2)]
     arena = tensor_arena(content)
     assert arena.tensor_bytes == 192 + 256 == peak_tensor_bytes(content)
     assert arena.scratch_bytes == 2 * 2 * 27  # two columns of 3 x 3 x 3 in 16 bits

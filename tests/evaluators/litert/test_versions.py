@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from atoll.evaluators.litert import operators as op
+from atoll.evaluators.litert import operators_loop as looping
 from atoll.evaluators.litert import operators_moving as moving
 from atoll.evaluators.litert import operators_pooling as pooling
 from atoll.evaluators.litert.tensors import TensorGrid
@@ -104,6 +105,21 @@ def transposed(model: TfliteModel, x: int, grid: TensorGrid | None, activation: 
     return op.transpose_conv(model, x, weight, bias, (8, 8), grid, (2, 2), activation=activation)
 
 
+def counted(model: TfliteModel, x: int) -> int:
+    """A loop that counts up to four beside a value, which it hands on."""
+    condition, body = TfliteModel(), TfliteModel()
+    carried = [x, model.add_index([0])]
+    for graph in (condition, body):
+        graph.inputs = [looping.copy_of(graph, model, one) for one in carried]
+    condition.outputs = [looping.below(condition, condition.inputs[1], 4)]
+    body.outputs = [body.inputs[0], looping.counted_on(body, body.inputs[1])]
+    return looping.loop(model, condition, body, carried)[0]
+
+
+def row(model: TfliteModel, x: int) -> int:
+    return looping.row(model, op.reshape(model, x, (1, 4, 8)), model.add_index([2]))
+
+
 #: operator, how it is built -> version of float32, of int8
 OTHERS: list[tuple[str, Callable[[TfliteModel, int, TensorGrid | None], int], int, int]] = [
     ("MAX_POOL_2D", lambda m, x, g: pooling.pool_2d(m, x, "max", (2, 2)), 1, 2),
@@ -159,6 +175,10 @@ OTHERS: list[tuple[str, Callable[[TfliteModel, int, TensorGrid | None], int], in
     ("CONCATENATION", lambda m, x, g: moving.concatenation(m, (x, x), 3), 1, 2),
     ("GREATER_EQUAL", lambda m, x, g: op.sign(m, x, g), 1, 2),
     ("SELECT_V2", lambda m, x, g: op.sign(m, x, g), 1, 1),
+    ("WHILE", lambda m, x, g: counted(m, x), 1, 1),
+    ("LESS", lambda m, x, g: counted(m, x), 1, 1),  # of counts
+    ("GATHER", lambda m, x, g: row(m, x), 1, 2),
+    ("SPLIT", lambda m, x, g: looping.split(m, x, 2)[1], 1, 2),
     ("QUANTIZE", lambda m, x, g: op.quantize(m, x, TensorGrid(0.25)), 1, 1),
 ]  # fmt: skip
 

@@ -249,15 +249,17 @@ def test_groups_are_matrices_of_their_own():
 
 
 class Recurrent(nn.Module):
+    """Runs over the images of a batch."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.conv, self.rnn, self.head = nn.Conv2d(2, 4, 3), nn.GRU(36, 5, batch_first=True), nn.Linear(5, 3)
+        self.conv, self.rnn, self.head = nn.Conv2d(2, 4, 3), nn.GRU(36, 5), nn.Linear(5, 3)
 
     def forward(self, x):
         return self.head(self.rnn(self.conv(x).flatten(2))[0][:, -1])
 
 
 def test_what_to_change_is_said():
-    said = r"'GRU' at rnn.*; a recurrent layer is not written: .*nn\.Conv1d"
+    said = r"'GRU' at rnn.*; a recurrent layer is written where it runs over the steps of each image: .*batch"
     with pytest.raises(AtollError, match=said):
         layer_table(adopt(Recurrent().eval(), (2, 8, 8)), (2, 8, 8))

@@ -237,11 +237,9 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda w: w["modules"].update(other={"type": "ReLU", "options": {"device": "cuda"}}),
         r"got the options \['device'\], allowed are inplace",
     ),
-    "many layers": (
-        lambda w: w["modules"].update(
-            other={"type": "LSTM", "options": {"input_size": 1, "hidden_size": 1, "num_layers": 10**6}}
-        ),
-        "got 1000000 layers, allowed are 64 at most",
+    "a recurrence": (
+        lambda w: w["modules"].update(other={"type": "Recurrence", "options": {"cell": "lsm", "units": 4}}),
+        "unknown recurrence 'lsm'",
     ),
     "a layer": (
         lambda w: w["modules"].update(head={"layer": {"type": "dense"}}),
