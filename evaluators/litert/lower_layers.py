@@ -25,6 +25,7 @@ from .tensors import TensorGrid
 from .values import LoweredValue, Workbench, channels_first_order
 from .weights import Weights, to_numpy
 
+Shape = tuple[int, ...]
 #: -1 and +1 are -127 and 127 steps, exactly in float32 too; steps of 1 would round the layer's bias to whole
 #: weights
 SIGN_GRID = TensorGrid(float(np.float32(1 / 127)))
@@ -267,14 +268,17 @@ def _scale_and_shift(
 def _lower_tensor_train(
     bench: Workbench, layer: TTDense, source: LoweredValue, target: TensorGrid | None, activation: str | None
 ) -> LoweredValue:
-    """Writes a tensor train as dense stages; each multiplies [rows, m r] and moves its mode in front."""
+    """Writes a tensor train as dense stages; each multiplies [rows, m r] and moves its mode in front.
+
+    An input of more axes is several rows of features, each by itself: modes move within them alone.
+    """
     stages = layer.stages()
     bias = None if layer.bias is None else to_numpy(layer.bias).astype(np.float64)
     grids = [bench.grid(grid) for grid in layer.stage_grids if isinstance(grid, ActivationGrid)]
     if not grids and len(stages) > 1:
         grids = [None] * (len(stages) - 1)
     last = target if bias is None else _grid_before_shift(target, bias)
-    value, size = source, prod(source.shape)
+    value, each_by_itself = source, prod(source.shape[:-1])
     for position, ((factor, rank, mode), grid) in enumerate(zip(stages, [*grids, last], strict=True)):
         weights = Weights.of(factor, None)
         value, source_grid, kernel_grid = _kernel_grids(bench, weights, value, grid)
@@ -283,17 +287,25 @@ def _lower_tensor_train(
         y = operators.fully_connected(
             bench.model, value.index, *constants, grid=kernel_grid, activation=fused
         )
-        rows = bench.model.tensors[y].shape[0]
-        size = rows * rank * mode
+        rows = bench.model.tensors[y].shape[0] // each_by_itself
         if rows * rank > 1 and mode > 1:
-            shape, order = ((rows, mode), (1, 0)) if rank == 1 else ((rows, rank, mode), (2, 0, 1))
-            if rows == 1:
-                shape, order = (rank, mode), (1, 0)
+            shape, order = _mode_in_front(each_by_itself, rows, rank, mode)
             y = operators.transpose(bench.model, bench.shaped(LoweredValue(y, ()), shape), order)
-        value = bench.on_grid(LoweredValue(y, (size,)), grid)
+        value = bench.on_grid(LoweredValue(y, (rows * rank * mode,)), grid)
     if bias is not None:
+        rows_of_features = (each_by_itself, layer.outputs) if each_by_itself > 1 else (layer.outputs,)
+        value = replace(value, shape=rows_of_features)
         value = _scale_and_shift(bench, value, np.ones(layer.outputs), bias, target, activation)
-    return value
+    return replace(value, shape=(*source.shape[:-1], layer.outputs), axes=source.axes)
+
+
+def _mode_in_front(each_by_itself: int, rows: int, rank: int, mode: int) -> tuple[Shape, Shape]:
+    """Sizes of a stage's result, and the order of its axes that puts the mode before rows and rank."""
+    if each_by_itself > 1:
+        return (each_by_itself, rows, rank, mode), (0, 3, 1, 2)
+    if rows == 1 or rank == 1:
+        return (rows * rank, mode), (1, 0)
+    return (rows, rank, mode), (2, 0, 1)
 
 
 def _grid_before_shift(target: TensorGrid | None, shift: np.ndarray) -> TensorGrid | None:

@@ -85,7 +85,7 @@ def plan_layer(
             source = plan.run(f"{name}.transpose", "TRANSPOSE", [source], shape, source.grid)
         source = plan.on_grid(source, behind)
     if train and bias:
-        source = _scale_and_shift(plan, operation.name, source, _shift_cost(bias), grid)
+        source = _scale_and_shift(plan, operation.name, source, _shift_cost(bias, operation.shape), grid)
     return plan.on_grid(source, grid)
 
 
@@ -148,14 +148,14 @@ def padded_maps(plan: OperatorPlan, source: Planned, pads: tuple[Pair, ...], low
     return replace(found, axes=source.axes)
 
 
-def _shift_cost(features: int) -> OperationCost:
+def _shift_cost(features: int, shape: Shape) -> OperationCost:
     """Returns the cost of the bias behind a tensor train: a scale of ones and a shift."""
     return OperationCost(
         kind="norm",
-        macs=features,
+        macs=prod(shape),
         weight_elements=features,
         bias_elements=features,
-        output_elements=features,
+        output_elements=prod(shape),
     )
 
 

@@ -271,12 +271,13 @@ class TTDense(Layer):
             each = rows // batch
             # two dense layers follow each other as they are, and so does what is moved in front of nothing
             moves = not self.sliceable and mode > 1 and each * rank > 1
-            train = moves or each > 1
+            several = (each if self.sliceable else rows) > 1
+            train = moves or several
             compute, calibrated = kernel(factor, self.narrowest_bits, self.activation_bits, self.dynamic)
             last = position == len(self.in_modes) - 1
             found.append(
                 OperationCost(
-                    kind="contraction" if each > 1 else "dense",
+                    kind="contraction" if several else "dense",
                     macs=rows * inputs * outputs,
                     weight_elements=inputs * outputs,
                     weight_bits=storage_bits(factor, self.narrowest_bits),

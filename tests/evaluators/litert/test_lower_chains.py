@@ -11,6 +11,7 @@ from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.structure import to_meta
+from atoll.spaces.layers.tt_dense import TTDense
 from atoll.spaces.recipes.recipe import Recipe
 from torch import Tensor, nn
 
@@ -146,3 +147,27 @@ def test_an_integer_chain_by_itself_is_within_a_step() -> None:
         assert runner.output_grid is not None
         steps = np.abs(got.reshape(want.shape) - want) / runner.output_grid.scale
         assert np.quantile(steps, 0.99) <= 1.001
+
+
+class Rows(nn.Module):
+    """Dense layers at every position, with several modes or one of all inputs, and a bias or none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.patches = nn.Conv2d(3, 64, 4, 4)
+        self.wider, self.narrower = nn.Linear(64, 96), nn.Linear(96, 67, bias=False)
+        self.head = nn.Linear(67, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = self.patches(x).flatten(2).transpose(1, 2)
+        return self.head(self.narrower(torch.relu(self.wider(rows))).mean(1))
+
+
+@pytest.mark.parametrize("rank", [1, 4])
+@pytest.mark.parametrize("bits", ["", " -> quantize(bits=8)", " -> quantize(bits=8, activations=dynamic)"])
+def test_a_tensor_train_reads_every_row_by_itself(rank: int, bits: str, compressed, written) -> None:
+    network = compressed(Rows(), images()[:8], f"tensor_train(rank={rank}, fit_steps=0){bits}")
+    assert isinstance(network.get_submodule("wider"), TTDense)
+    content = written(network, images()[:8], steps=3.01, share=0.5, dynamic="dynamic" in bits)
+    assert operator_names(content).count("TRANSPOSE") >= 1
