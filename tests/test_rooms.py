@@ -36,8 +36,9 @@ ROOMS = {
         "tables": "",
         "host": "",
         "formulas": "tables",
+        "runtimes": "tables",
         "fitting": "tables formulas",
-        "devices": "tables formulas fitting",
+        "devices": "tables formulas fitting runtimes",  # a device names what runs its files
     },
     "evaluators": {
         "datasets": "",

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from ...hw_models.devices.device import Device
+from ...hw_models.runtimes.need import Need
 from ...hw_models.tables.layer_table import LayerTable
 from ...hw_models.tables.network_table import layer_table
+from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
 from ...spaces.layers.bits import FLOAT_BITS
 from ...spaces.layers.layer import Layer
@@ -30,6 +32,7 @@ class Price:
         macs: multiply-accumulates for one image.
         model_bytes: exact size of the artifact.
         edge_tpu_mappable: share of its operators that the Edge TPU takes, by the documented rules.
+        need: the oldest runtime that loads it.
         parameters: weights, biases and normalisation.
         latency_ms, peak_memory_bytes: predictions as (value, low, high, status).
     """
@@ -37,6 +40,7 @@ class Price:
     macs: int
     model_bytes: int
     edge_tpu_mappable: float
+    need: Need
     parameters: int
     latency_ms: tuple[float, float, float, str]
     peak_memory_bytes: tuple[float, float, float, str]
@@ -48,6 +52,7 @@ class Price:
             "model_bytes": self.model_bytes,
             "edge_tpu_mappable": self.edge_tpu_mappable,
             "parameters": self.parameters,
+            **self.need.to_metrics(),
         }
         for figure in METRICS:
             if figure.of_device:
@@ -73,6 +78,7 @@ def price(network: nn.Module, device: Device) -> Price:
         macs=table.macs,
         model_bytes=len(content),
         edge_tpu_mappable=mappable,
+        need=Need.of(TfliteFile.parse(content)),
         parameters=parameter_count(network),
         latency_ms=quad("latency_ms"),
         peak_memory_bytes=quad("peak_memory_bytes"),

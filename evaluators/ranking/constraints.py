@@ -86,6 +86,14 @@ class Constraint:
         """Whether only a trained candidate can be held against it."""
         return FIGURE[self.metric].needs_training
 
+    def is_priced(self, price: Figures) -> bool:
+        """Whether a price has the constrained figure, or what it follows from."""
+        try:
+            self.figure(price, {"model_bytes": 1.0, "quality": 1.0}, favourable=True)
+        except AtollError:
+            return False  # a figure that only training gives
+        return True
+
     def figure(self, metrics: Figures, baseline: Figures, favourable: bool = False) -> float:
         """Returns the constrained figure of a candidate.
 
@@ -149,13 +157,6 @@ def parse_constraints(texts: Iterable[str]) -> tuple[Constraint, ...]:
             raise AtollError(f"two constraints {constraints[key]} and {constraint}: give one of them")
         constraints[key] = constraint
     return tuple(constraints.values())
-
-
-def violations(
-    constraints: Iterable[Constraint], metrics: Figures, baseline: Figures, favourable: bool = False
-) -> dict[str, float]:
-    """Returns the violation of each constraint under its text form; all <= 0 means that all are met."""
-    return {str(one): one.violation(metrics, baseline, favourable) for one in constraints}
 
 
 def _end(metrics: Figures, name: str, end: str | None) -> float:

@@ -7,7 +7,8 @@ from typing import Any
 
 from ...spaces.errors import AtollError
 from .against_baseline import compression_ratio, figure_of, quality_drop
-from .constraints import DEFAULT_CONSTRAINTS, Constraint
+from .constraints import DEFAULT_CONSTRAINTS
+from .demands import Demand
 from .figures import FIGURE, METRICS
 from .quality_terms import QualityTerms
 from .ranking import OUR_METRICS, profile_weights, rank_models
@@ -21,7 +22,7 @@ def leaderboard(
     rows: Iterable[Mapping[str, Any]],
     baseline: Mapping[str, Any],
     profile: str | Mapping[str, float] = "balanced",
-    constraints: Sequence[Constraint] = DEFAULT_CONSTRAINTS,
+    constraints: Sequence[Demand] = DEFAULT_CONSTRAINTS,
     all: bool = False,
     scoring: str = "linear",
 ) -> list[Row]:
@@ -63,7 +64,7 @@ def leaderboard(
 def nearest_miss(
     rows: Iterable[Mapping[str, Any]],
     baseline: Mapping[str, Any],
-    constraints: Sequence[Constraint] = DEFAULT_CONSTRAINTS,
+    constraints: Sequence[Demand] = DEFAULT_CONSTRAINTS,
 ) -> Row | None:
     """Returns the recipe that misses the constraints by least, with `misses` in words.
 
@@ -113,7 +114,7 @@ def _mean(seeds: Sequence[Mapping[str, Any]]) -> Row:
     return row
 
 
-def _judged(row: Mapping[str, Any], baseline: Mapping[str, Any], constraints: Sequence[Constraint]) -> Row:
+def _judged(row: Mapping[str, Any], baseline: Mapping[str, Any], constraints: Sequence[Demand]) -> Row:
     """Adds what refers to the baseline and whether the constraints are met."""
     misses = [one.explain(row, baseline) for one in constraints if one.violation(row, baseline) > 0]
     ratio = compression_ratio(_figure(baseline, "model_bytes"), _figure(row, "model_bytes"))

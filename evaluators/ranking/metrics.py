@@ -36,6 +36,9 @@ class Metrics:
             None without a baseline, the second also where outputs are numbers.
         edge_tpu_mappable: share of the artifact's operators that the Edge TPU takes, by its documented rules
             (`evaluators.edge_tpu.check`), in [0, 1]; None where nobody asked.
+        minimum_runtime: oldest release of TensorFlow Lite that loads the artifact, `2.14.0`, by its operators
+            (`hw_models.runtimes.need`); None where nobody asked, or the table lacks one of them.
+        minimum_runtime_reason: the operator that needs it.
         train_epochs, train_seconds: spent on the candidate; 0 for an untrained one.
         quality_unit, quality_higher_is_better: how the quality is read (`QualityTerms`): "%" of a share.
 
@@ -65,6 +68,8 @@ class Metrics:
     label_loyalty: float | None = None
     probability_loyalty: float | None = None
     edge_tpu_mappable: float | None = None
+    minimum_runtime: str | None = None
+    minimum_runtime_reason: str | None = None
     train_epochs: float = 0.0
     train_seconds: float = 0.0
     quality_unit: str = "%"
@@ -82,6 +87,8 @@ class Metrics:
             raise AtollError(f"quality_higher_is_better is {got!r}: it must be true or false")
         for name in _TEXTS:
             value = getattr(self, name)
+            if value is None and name in _OPTIONAL:
+                continue
             if not isinstance(value, str) or not (value or name == "quality_unit"):
                 raise AtollError(f"{name} is {value!r}: it must be a text that is not empty")
         for name in _SHARES:
@@ -122,8 +129,10 @@ class Metrics:
             raise AtollError(f"{name} {value} lies outside its interval {low} to {high}")
 
 
-_TEXTS = tuple(field.name for field in fields(Metrics) if field.type is str)
-_NUMBERS = tuple(field.name for field in fields(Metrics) if field.type not in (str, bool))
+_TEXTS = tuple(field.name for field in fields(Metrics) if field.type in (str, str | None))
+_NUMBERS = tuple(
+    field.name for field in fields(Metrics) if field.name not in _TEXTS and field.type is not bool
+)
 _OPTIONAL = tuple(field.name for field in fields(Metrics) if field.default is None)
 _DEFAULTED = tuple(field.name for field in fields(Metrics) if field.default is not MISSING)
 

@@ -1,12 +1,14 @@
 """Evaluates one recipe: the function that a worker runs. It knows neither Ray nor DuckDB."""
 
 import time
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from ...hw_models.devices.device import Device
+from ...hw_models.runtimes.need import Need
 from ...spaces.layers.structure import to_meta
 from ...spaces.recipes.recipe import Recipe
 from ..cache_dir import cache_dir
@@ -55,9 +57,14 @@ _pipeline = lru_cache(maxsize=2)(Pipeline)
 def price_recipe(recipe: Recipe, task: str, device: str) -> Price:
     """Prices a recipe from its plan alone: no data, no training, milliseconds; prefixes are kept.
 
-    Where a plan is a lower bound, so is the price.
+    Where a plan is a lower bound, so is the price; which runtime the file needs is left open where a step
+    chooses widths by what it measures.
     """
-    return price(planned_for(recipe, task), Device.load(device))
+    found = price(planned_for(recipe, task), Device.load(device))
+    undecided = [step for step in recipe if step.stage == "numbers" and not step.plan_is_exact]
+    if not undecided:
+        return found
+    return replace(found, need=Need("", f"{undecided[0].name} chooses widths by what it measures"))
 
 
 @lru_cache(maxsize=1024)

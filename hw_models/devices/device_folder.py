@@ -14,6 +14,7 @@ from ...spaces.machine.processor import this_processor
 from ...spaces.nearest import known_names
 from ..formulas.cost_model import QUANTITIES
 from ..formulas.setup import Setup, quoted
+from ..runtimes.runtime import Runtime
 
 #: devices of the package: (name, folder below hw_models)
 DEVICES: tuple[tuple[str, str], ...] = (
@@ -25,6 +26,7 @@ DEVICES: tuple[tuple[str, str], ...] = (
 DEFAULT_DEVICE = DEVICES[0][0]
 _ROOT = Path(__file__).parents[1]
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_WORDS = ("base", "cpu", "processor", "runtime")
 
 
 def own_devices_dir() -> Path:
@@ -86,6 +88,8 @@ class About:
         cpu: the device that prices what was not measured on this one; empty for none.
         processor: that it was measured on, as `this_processor` says it, for a device that stands for whatever
             machine this is; empty for a board of its own.
+        runtime: what runs files there, as `Runtime.named` takes it: the oldest that is meant; empty where
+            nothing is known of it.
     """
 
     title: str
@@ -93,6 +97,7 @@ class About:
     base: str = ""
     cpu: str = ""
     processor: str = ""
+    runtime: str = ""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -112,7 +117,12 @@ class About:
             raise AtollError(f"{path}: needed is a table [setups.NAME] at least")
         quantities = tuple(QUANTITIES)
         setups = tuple(Setup.read(name, table, quantities, str(path)) for name, table in tables.items())
-        words = {key: str(stored[key]) for key in ("base", "cpu", "processor") if key in stored}
+        words = {key: str(stored[key]) for key in _WORDS if key in stored}
+        if "runtime" in words:
+            try:
+                Runtime.named(words["runtime"])
+            except AtollError as error:
+                raise AtollError(f"{path}: {error}") from error
         return cls(stored.get("title", folder.name), setups, **words)
 
     @property
@@ -150,7 +160,24 @@ class About:
 
     def to_toml(self) -> str:
         """Returns the text of a `device.toml`."""
-        words = {"title": self.title, "base": self.base, "cpu": self.cpu, "processor": self.processor}
+        words = {"title": self.title} | {word: getattr(self, word) for word in _WORDS}
         head = [f"{key} = {quoted(value)}" for key, value in words.items() if value]
         note = "# The first set-up is the one that predictions refer to."
         return "\n".join([*head, "", note, *(setup.to_toml() for setup in self.setups)])
+
+
+def runtime_of(device: str, runtime: str | None = None) -> Runtime | None:
+    """Returns what runs the files of a study.
+
+    Args:
+        device: NAME or NAME:SETUP.
+        runtime: that the study names; the device's when None.
+
+    Returns:
+        None where neither says.
+
+    Raises:
+        AtollError: there is no such device or runtime.
+    """
+    name = runtime or About.read(device_folder(device.partition(":")[0])).runtime
+    return Runtime.named(name) if name else None

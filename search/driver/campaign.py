@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ...evaluators.ranking.constraints import parse_constraints
 from ...evaluators.steps.work import Outcome, Work
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
@@ -124,7 +123,7 @@ class Campaign:
             outcome = Outcome.failed(f"killed its worker {trial.interruptions} times")
         trial.take(outcome)
         if trial.origin == "baseline" and trial.metrics is not None:
-            self.judge = Judge(parse_constraints(self.study.constraints), trial.metrics)
+            self.judge = Judge(self.study.demands, trial.metrics)
         if self.judge is not None:
             trial.be_judged(self.judge)
         self._journal.ended(trial)
@@ -162,7 +161,7 @@ class Campaign:
         baseline = self.trials.of(Recipe())
         if baseline is None or baseline.metrics is None:
             return
-        self.judge = Judge(parse_constraints(self.study.constraints), baseline.metrics)
+        self.judge = Judge(self.study.demands, baseline.metrics)
         if stored.objective:
             scales = Objective.from_json(stored.objective)
             self.judge = Judge(self.judge.constraints, baseline.metrics, scales)

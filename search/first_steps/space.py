@@ -7,7 +7,6 @@ from math import inf
 from random import Random
 from typing import Any
 
-from ...evaluators.ranking.constraints import parse_constraints
 from ...spaces.errors import AtollError
 from ...spaces.recipes.order import count_recipes, sample
 from ...spaces.recipes.recipe import Recipe
@@ -57,7 +56,7 @@ def ruled_out(study: Study, longest_s: float = inf) -> RuledOut:
         study: whose space and device.
         longest_s: after which no further recipe is priced.
     """
-    constraints = parse_constraints(study.constraints)
+    constraints = study.demands
     if all(one.needs_training for one in constraints):
         return RuledOut(0, 0, {})
     price = pricer_of(study)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...evaluators.ranking.against_baseline import Figures
-from ...evaluators.ranking.constraints import Constraint, violations
-from ...spaces.errors import AtollError
+from ...evaluators.ranking.demands import Demand, violations
 from .objective import Objective
 
 #: Violation with which a failed trial is told: as bad as twice the bound.
@@ -33,12 +32,12 @@ class Judge:
     """What a study demands.
 
     Args:
-        constraints: of the study.
+        constraints: of the study, and that its runtime loads the file.
         baseline: metrics of the baseline, to which drops and ratios refer.
         objective: None until the reference set is complete.
     """
 
-    constraints: tuple[Constraint, ...]
+    constraints: tuple[Demand, ...]
     baseline: Figures
     objective: Objective | None = None
 
@@ -60,7 +59,7 @@ class Judge:
 
     def rejection(self, price: Figures) -> Verdict | None:
         """Returns why a priced recipe cannot meet the constraints, even at the favourable end; else None."""
-        priced = [one for one in self.constraints if not one.needs_training and _has_price(one, price)]
+        priced = [one for one in self.constraints if not one.needs_training and one.is_priced(price)]
         broken = {str(one): one.violation(price, self.baseline, favourable=True) for one in priced}
         broken = {text: value for text, value in broken.items() if value > 0}
         if not broken:
@@ -72,11 +71,3 @@ class Judge:
 def total_violation(violation: Mapping[str, float] | None) -> float:
     """Returns the sum of what is broken; 0 where everything is met."""
     return math.fsum(max(0.0, value) for value in (violation or {}).values())
-
-
-def _has_price(constraint: Constraint, price: Figures) -> bool:
-    try:
-        constraint.figure(price, {"model_bytes": 1.0, "quality": 1.0}, favourable=True)
-    except AtollError:
-        return False  # a figure that only training gives
-    return True

@@ -10,7 +10,7 @@ import duckdb
 from ...spaces.errors import AtollError
 from .opening import MEMORY, STORAGE_VERSION, STORE
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 #: what rows are in; their columns are those of schema.sql
 TABLES = ("journal_state", "study_rows", "trial_rows", "step_rows", "test_look_rows")
 #: what views.sql makes: a table of such a name is somebody else's and has no place

@@ -74,6 +74,8 @@ CREATE TABLE trial_rows (
     label_loyalty DOUBLE,                   -- share of samples labelled as by the baseline, 0 to 1
     probability_loyalty DOUBLE,             -- 1 - sqrt(Jensen-Shannon divergence to the baseline), 0 to 1
     edge_tpu_mappable DOUBLE,               -- share of operators that the Edge TPU takes, by its documented rules
+    minimum_runtime VARCHAR,                -- oldest release of TensorFlow Lite that loads the artifact: 2.14.0
+    minimum_runtime_reason VARCHAR,         -- the operator that needs it
     train_epochs DOUBLE,
     train_seconds DOUBLE,
     metrics JSON,                           -- all metrics as reported

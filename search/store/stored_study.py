@@ -7,8 +7,10 @@ from shlex import quote
 from types import NoneType
 from typing import Any, Self
 
-from ...evaluators.ranking.constraints import Constraint, parse_constraints
+from ...evaluators.ranking.demands import Demand, demands
 from ...evaluators.ranking.leaderboard import leaderboard, nearest_miss
+from ...hw_models.devices.device_folder import runtime_of
+from ...hw_models.runtimes.runtime import Runtime
 from ...spaces.errors import AtollError
 from .rows import Row
 from .stored_json import brief
@@ -27,7 +29,7 @@ class StoredStudy:
         digest: of the definition as it began; None where nobody wrote it down.
         definition: what decides its outcome, as JSON; empty where it is lost.
         limits: when it ends, as JSON.
-        constraints: what a winner must meet.
+        constraints: what a winner must meet, that the study's runtime loads it too.
         profile: weight profile by name, or weights by role.
         baseline: figures of the baseline; empty before it ended.
         objective: the frozen scales, as `Objective.to_json` gives them; None before.
@@ -39,7 +41,7 @@ class StoredStudy:
     digest: str | None
     definition: Mapping[str, Any]
     limits: Mapping[str, Any]
-    constraints: tuple[Constraint, ...]
+    constraints: tuple[Demand, ...]
     profile: str | Mapping[str, float]
     baseline: Mapping[str, Any]
     objective: Mapping[str, Any] | None
@@ -61,7 +63,7 @@ class StoredStudy:
                     f"it has to be {wanted}"
                 )
         try:
-            constraints = parse_constraints(definition.get("constraints") or ())
+            constraints = demands(definition.get("constraints") or (), _runtime(definition))
         except AtollError as error:
             raise AtollError(f"the definition of study {name!r} of the store: {error}") from error
         objective = (row["reference"] or {}).get("objective")
@@ -151,6 +153,16 @@ class StoredStudy:
         return nearest_miss(trials, self.baseline_figures(trials), self.constraints)
 
 
+def _runtime(definition: Mapping[str, Any]) -> Runtime | None:
+    """Returns what runs the files of a study; None where it names nothing, and its device is not here."""
+    if definition.get("runtime"):
+        return Runtime.named(definition["runtime"])
+    try:
+        return runtime_of(definition.get("device") or "")
+    except AtollError:
+        return None
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -171,6 +183,7 @@ def _is_profile(value: Any) -> bool:
 _PARTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "task": ("a text", _is_text),
     "device": ("a text", _is_text),
+    "runtime": ("a text", _is_text),
     "seed": ("a number", _is_number),
     "epochs_per_step": ("a number", _is_number),
     "profile": ("a name or weights", _is_profile),

@@ -20,7 +20,7 @@ SELECT
     CASE WHEN t.recipe = 'baseline' THEN 0 ELSE len(string_split(t.recipe, ' -> ')) END AS step_count,
     t.epochs_per_step, t.violation,
     t.packed_bytes, t.parameters, t.nonzero_parameters, t.label_loyalty, t.probability_loyalty,
-    t.edge_tpu_mappable, t.train_epochs, t.train_seconds,
+    t.edge_tpu_mappable, t.minimum_runtime, t.minimum_runtime_reason, t.train_epochs, t.train_seconds,
     t.model_bytes_low, t.model_bytes_high, t.latency_ms_low, t.latency_ms_high,
     t.peak_memory_bytes_low, t.peak_memory_bytes_high,
     t.quality_name, t.quality_unit, t.quality_higher_is_better, t.latency_status, t.peak_memory_status,

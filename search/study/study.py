@@ -18,9 +18,12 @@ from pydantic import (
 )
 
 from ...evaluators.ranking.constraints import DEFAULT_CONSTRAINTS
+from ...evaluators.ranking.demands import Demand, demands
 from ...evaluators.ranking.ranking import check_weights, profile_weights
 from ...evaluators.steps.settings import Settings
 from ...evaluators.tasks import load_task
+from ...hw_models.devices.device_folder import runtime_of
+from ...hw_models.runtimes.runtime import Runtime
 from ...spaces.errors import AtollError
 from ...spaces.recipes.order import MAX_STEPS, check_order, searched_values
 from ...spaces.technique.technique import Technique
@@ -96,6 +99,8 @@ class Study(BaseModel):
         task: name of a task; or a user's own, as values or a `Task`, or by `file.py:NAME` or
             `package.module:NAME` of one: that is prepared, and the study has the name of what came of it.
         device: name of a device with a calibrated cost model.
+        runtime: what runs the file there, such as `tflite-2.14` or `litert-2`: recipes whose file it does not
+            load are rejected; the device's own when None.
         techniques: names of those that may be proposed; all when None.
         settings: values that the search tries, by technique and setting, where these are not the technique's
             own (`atoll techniques` lists both).
@@ -125,6 +130,7 @@ class Study(BaseModel):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] | None = None
     task: SkipValidation[str]
     device: str = DEFAULT_DEVICE
+    runtime: str | None = None
     techniques: tuple[str, ...] | None = None
     settings: dict[str, dict[str, tuple[Any, ...]]] = {}
     min_steps: Annotated[int, Field(ge=1, le=12, strict=True)] = MIN_STEPS
@@ -161,6 +167,8 @@ class Study(BaseModel):
                 load_task(self.task)
         with at("device"):
             check_device(self.device)
+        with at("runtime"):
+            runtime_of(self.device, self.runtime)
         with at("proposer"):
             check_proposer(self.proposer)
         with at("profile"):
@@ -207,6 +215,16 @@ class Study(BaseModel):
         return tuple(technique_named(name) for name in self.techniques or ())
 
     @property
+    def demands(self) -> tuple[Demand, ...]:
+        """What a winner must meet: the constraints, and that the runtime loads its file."""
+        return demands(self.constraints, self.runs_on)
+
+    @property
+    def runs_on(self) -> Runtime | None:
+        """What runs the file: of the study, else of the device; None where neither says."""
+        return runtime_of(self.device, self.runtime)
+
+    @property
     def budget_epochs(self) -> float:
         """Passes over the training split after every step: the budget in a trial's key."""
         if self.epochs_per_step is None:
@@ -227,11 +245,14 @@ class Study(BaseModel):
         """Returns what decides the outcome, in JSON's own types: everything but name, limits and resources.
 
         The space is spelt out: other versions or grids of a technique make another study. The usual
-        proposer is left out: studies that were stored before there was a choice stay the same.
+        proposer and a runtime that is not given are left out: studies that were stored before there was a
+        choice stay the same.
         """
         fields = self.model_dump(mode="json", exclude={"name", "limits", "resources"})
         if self.proposer == DEFAULT_PROPOSER:
             del fields["proposer"]
+        if self.runtime is None:
+            del fields["runtime"]
         space = {
             technique.name: {
                 "version": technique.version,

@@ -7,8 +7,8 @@ from atoll.evaluators.ranking.constraints import (
     KNOWN,
     Constraint,
     parse_constraints,
-    violations,
 )
+from atoll.evaluators.ranking.demands import violations
 from atoll.spaces.errors import AtollError
 from hypothesis import given
 from hypothesis import strategies as st

@@ -47,6 +47,8 @@ def test_every_metric_is_a_field_and_every_number_a_metric():
         "quality_higher_is_better",
         "latency_status",
         "peak_memory_status",
+        "minimum_runtime",
+        "minimum_runtime_reason",
     }
 
 

@@ -8,7 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from atoll.evaluators.ranking.constraints import DEFAULT_CONSTRAINTS, violations
+from atoll.evaluators.ranking.constraints import DEFAULT_CONSTRAINTS
+from atoll.evaluators.ranking.demands import violations
 from atoll.evaluators.ranking.figures import FIGURE
 from atoll.evaluators.ranking.ranking import OUR_METRICS, PROFILES, rank_models
 from atoll.search.proposer.objective import Objective, Scale

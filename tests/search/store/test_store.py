@@ -303,6 +303,8 @@ def test_metrics_come_back_as_they_were_reported(store):
         "quality_higher_is_better": False,
         "latency_status": "interpolated",
         "peak_memory_status": "extrapolated",
+        "minimum_runtime": "2.14.0",
+        "minimum_runtime_reason": "MUL of version 7",
     }
     shares = {
         "quality": 0.875,

@@ -1,0 +1,4 @@
+"""Runtimes: which release loads which version of an operator, so which files.
+
+Nothing here knows a network, a device or a price.
+"""

@@ -1,0 +1,95 @@
+"""Runtimes by name, with the release of TensorFlow whose operators the oldest that is meant has."""
+
+import re
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Self
+
+from ...spaces.errors import AtollError
+from .release import release, written
+
+#: ai-edge-litert -> the newest release of TensorFlow all of whose operators it has: by the versions of each
+#: that `Interpreter` of its wheel finds, and one file an operator run in it (27 November 2026; 2.3.0 was the
+#: newest). 2.1 has most of 2.21, but does not run 2-bit dense layers with float activations.
+LITERT: dict[str, str] = {
+    "1.0": "2.18",
+    "1.1": "2.19",
+    "1.2": "2.19",
+    "1.3": "2.19",
+    "1.4": "2.19",
+    "2.0": "2.20",
+    "2.1": "2.20",
+    "2.2": "2.23",
+    "2.3": "2.23",
+}
+#: what a name without a minor version means: litert-2 from where it runs whatever this Atoll writes
+_OLDEST_MEANT = {"litert-1": "1.1", "litert-2": "2.2"}
+#: the runtime of this machine, as `host` names it
+INSTALLED = "installed"
+PACKAGE = "ai-edge-litert"
+#: names to offer, the oldest first
+OFFERED = ("tflite-2.14", "litert-1", "litert-2")
+_TFLITE = re.compile(r"tflite-(\d\.\d{1,3}(?:\.\d{1,3})?)")
+_LITERT = re.compile(r"litert-(\d\.\d{1,3})(?:\.\d{1,3})?")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What runs a file on a device.
+
+    Args:
+        name: `tflite-2.14` for tflite-runtime or TensorFlow 2.14, `litert-2` or `litert-2.1` for
+            ai-edge-litert, `installed` for this machine's.
+        release: of TensorFlow, whose operators it has: `2.14.0`.
+    """
+
+    name: str
+    release: str
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """Returns a runtime by name.
+
+        Raises:
+            AtollError: there is no such runtime.
+
+        >>> Runtime.named("litert-2").loads("2.21.0"), Runtime.named("tflite-2.14").loads("2.18.0")
+        (True, False)
+        """
+        if name == INSTALLED:
+            return cls(name, _installed())
+        if found := _TFLITE.fullmatch(name):
+            return cls(name, written(release(found[1])))
+        short = _OLDEST_MEANT.get(name)
+        if found := _LITERT.fullmatch(name):
+            short = found[1]
+        if short not in LITERT:
+            raise AtollError(
+                f"unknown runtime {name!r:.60}; allowed are {', '.join(OFFERED)}, tflite-X.Y of "
+                f"tflite-runtime or TensorFlow, litert-X.Y of ai-edge-litert ({', '.join(LITERT)}) and "
+                f"{INSTALLED}"
+            )
+        return cls(name, written(release(LITERT[short])))
+
+    def loads(self, needed: str) -> bool:
+        """Whether it has what a file needs.
+
+        Args:
+            needed: `Need.release`.
+        """
+        return release(needed) <= release(self.release)
+
+
+def offered(needed: str) -> str | None:
+    """Returns the first name of those to offer whose runtime loads a file, None where none does."""
+    return next((name for name in OFFERED if Runtime.named(name).loads(needed)), None)
+
+
+def _installed() -> str:
+    try:
+        major, minor, *_ = (*version(PACKAGE).split("."), "0")
+    except PackageNotFoundError:
+        return written((0, 0, 0))
+    # a newer one than the table's has at least what the newest has
+    newest = list(LITERT)[-1]
+    return written(release(LITERT.get(f"{major}.{minor}", LITERT[newest])))
