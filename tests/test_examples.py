@@ -1,8 +1,12 @@
 """The examples run as they stand."""
 
+import csv
 import os
+import re
+import shlex
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -41,22 +45,22 @@ def test_a_technique_of_ones_own(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_network_and_an_image_folder_of_ones_own(tmp_path: Path) -> None:
-    """`make_parts.py` needs minutes for its characters; here the pictures are drawn."""
-    import numpy as np
-    import torch
-    from PIL import Image
-
-    (tmp_path / "nets.py").write_bytes((EXAMPLES / "own_network" / "nets.py").read_bytes())
-    draw = np.random.default_rng(0)
-    for label, name in enumerate("ABEHKR"):
-        (tmp_path / "parts" / name).mkdir(parents=True)
-        for number in range(20):
-            pixels = draw.integers(0, 60, (32, 32, 3)) + 30 * label
-            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "parts" / name / f"{number}.png")
-    code = "import torch, nets; torch.manual_seed(0); torch.save(nets.build().state_dict(), 'parts.pt')"
-    run(tmp_path, sys.executable, "-c", code)
-    assert len(torch.load(tmp_path / "parts.pt", weights_only=True)) > 20
+    """The README's way from nothing to a verified file, with few pictures and a search cut short."""
+    for name in ("nets.py", "make_parts.py"):
+        (tmp_path / name).write_bytes((EXAMPLES / "own_network" / name).read_bytes())
+    run(tmp_path, sys.executable, "make_parts.py", "--epochs", "1", "--images", "12")
+    assert [len(list((tmp_path / "data" / "parts" / name).glob("*.png"))) for name in "ABEHKR"] == [12] * 6
+    readme = (EXAMPLES.parent / "README.md").read_text()
+    block = readme.partition("## Your own network")[2].split("```")[1]
+    lines = re.findall(r"^atoll ([^#\n]*)", block, re.MULTILINE)
+    init, check, search, export, verify = map(shlex.split, lines)
     atoll = str(Path(sys.executable).parent / "atoll")
-    given = ("--network", "nets.py:build", "--weights", "parts.pt", "--data", "parts", "--normalize", "half")
-    run(tmp_path, atoll, "init", *given)
-    assert "nets.py:build" in run(tmp_path, atoll, "check", "study.yaml")
+    run(tmp_path, atoll, *init)
+    assert "nets.py:build" in run(tmp_path, atoll, *check)
+    run(tmp_path, atoll, *search, "--ensembles", "1", "--workers", "1")
+    run(tmp_path, atoll, *export)
+    (folder,) = (tmp_path / "exports").iterdir()
+    assert verify[1].startswith("exports/")
+    rows = csv.DictReader(run(tmp_path, atoll, "verify", str(folder), "--format", "csv").splitlines())
+    verdicts = Counter(row["verdict"] for row in rows)
+    assert verdicts["same"] > 50 and verdicts["differs"] == 0

@@ -1,13 +1,14 @@
 """Makes an image folder of six classes from the built-in characters, and a network trained on it.
 
-python make_parts.py        # writes data/parts/CLASS/NUMBER.png and parts.pt; a minute or two on two cores
+python make_parts.py        # writes data/parts/CLASS/NUMBER.png and parts.pt; a minute on two cores
 """
 
 import argparse
 from pathlib import Path
 
 import torch
-from atoll.evaluators.datasets.characters import load_characters
+from atoll.evaluators.datasets.characters import CLASSES as CHARACTERS
+from atoll.evaluators.datasets.characters import IMAGES_PER_CLASS, render_image
 from nets import build
 from PIL import Image
 from torch.nn import functional as F
@@ -17,14 +18,12 @@ CLASSES, SIDE = "ABEHKR", 32
 
 def write_pictures(folder: Path, at_most: int) -> None:
     """Writes a folder a class, as cameras and labelling tools leave them."""
-    characters = load_characters()
+    places = [(split, index) for split, count in IMAGES_PER_CLASS for index in range(count)]
     for name in CLASSES:
-        label, number = characters.class_names.index(name), 0
         (folder / name).mkdir(parents=True, exist_ok=True)
-        for split in (characters.train, characters.validation, characters.test):
-            for image in split.images[split.labels == label][: at_most - number]:
-                Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / name / f"{number:04}.png")
-                number += 1
+        for number, (split, index) in enumerate(places[:at_most]):
+            pixels = render_image(split, CHARACTERS.index(name), index)
+            Image.fromarray(pixels).save(folder / name / f"{number:04}.png")
 
 
 def trained(folder: Path, epochs: int) -> torch.nn.Module:
