@@ -102,9 +102,11 @@ def _facts(found: "Checked") -> Iterator[tuple[str, str]]:
         yield "one epoch", f"about {duration(costs.epoch_s)}"
         yield "baseline", f"about {duration(costs.baseline_s)}; everything else waits for it"
         yield "reference set", f"about {duration(costs.fixed_s)}"
-        yield "an ensemble", f"about {duration(costs.ensemble_s)} on average, by {costs.workers} worker(s)"
+        ensemble = duration(costs.ensemble_s)
+        yield "an ensemble", f"about {ensemble} of training on average, by {costs.workers} worker(s)"
+        yield "", "what techniques compute before it, such as fits of layers, comes on top"
         search_s = costs.search_s
-        yield "the search", "no limit" if search_s is None else f"about {duration(search_s)}"
+        yield "the search", "no limit" if search_s is None else f"at least {duration(search_s)}"
         yield "memory", f"about {size(costs.memory_bytes)}; {size(costs.free_memory_bytes)} are free"
         yield (
             "disk",

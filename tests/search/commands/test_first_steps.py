@@ -169,6 +169,9 @@ def test_tables_fit_eighty_columns(project: Path, atoll: Run) -> None:
     assert max(map(len, out.splitlines())) <= 80
     assert "svd reaches 0.0% of the weights" in err and "leave it out of `techniques`" in err
     assert "0: the network's first layer" in " ".join(out.split())
+    # an estimate from epochs alone is one of training
+    assert re.search(r"an ensemble +about .* of training on average", out)
+    assert re.search(r"the search +at least ", out)
 
 
 def test_scaling_is_named_first(project: Path, atoll: Run) -> None:
