@@ -1,7 +1,8 @@
 """The record of the speed claims: every figure of `make bench` several times, and what a new run is held to.
 
 `recorded.py record RUNS` measures and writes `results/bench/SUITE.jsonl`, a line a figure with the
-values of all runs; `recorded.py compare` measures once and names the figures that are worse. The spread
+values of all runs; names behind it are the figures that are written, all others stay as they were recorded.
+`recorded.py compare` measures once and names the figures that are worse. The spread
 of the recorded runs is what "no worse" means: a value within it is no difference.
 """
 
@@ -24,6 +25,11 @@ def measured(suite: str) -> list[dict[str, Any]]:
         [sys.executable, HERE / f"{suite}.py"], stdout=subprocess.PIPE, text=True, check=True
     )
     return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def recorded(suite: str) -> list[dict[str, Any]]:
+    """Return the lines of a suite's record."""
+    return [json.loads(text) for text in (RECORDS / f"{suite}.jsonl").read_text().splitlines()]
 
 
 def machine() -> str:
@@ -55,15 +61,31 @@ def worse(figure: dict[str, Any], line: dict[str, Any]) -> bool:
     return bool(figure["value"] < lowest - spread)
 
 
-def record(runs: int) -> None:
-    """Measure every suite `runs` times and write the record."""
+def renewed(
+    before: list[dict[str, Any]], lines: list[dict[str, Any]], names: list[str]
+) -> list[dict[str, Any]]:
+    """Return a record in which the named figures are the new ones, at their places."""
+    new = {line["name"]: line for line in lines}
+    return [new[line["name"]] if line["name"] in names else line for line in before]
+
+
+def record(runs: int, names: list[str]) -> None:
+    """Measure every suite, or those of the named figures, and write the record of all, or of these."""
+    known = {line["name"] for suite in SUITES if names for line in recorded(suite)}
+    if not known.issuperset(names):
+        sys.exit(f"got {sorted(set(names) - known)}, allowed are names of figures in {RECORDS}")
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True
     ).stdout.strip()
     RECORDS.mkdir(parents=True, exist_ok=True)
     for suite in SUITES:
+        mine = [name for name in names if name.startswith(f"{suite}/")]
+        if names and not mine:
+            continue
         found = [measured(suite) for _ in range(runs)]
         lines = record_of(found, commit, machine(), datetime.date.today().isoformat())
+        if names:
+            lines = renewed(recorded(suite), lines, mine)
         (RECORDS / f"{suite}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
@@ -71,7 +93,7 @@ def compare() -> int:
     """Measure every suite once, print what is worse than the record, and return how many figures are."""
     count = 0
     for suite in SUITES:
-        lines = [json.loads(text) for text in (RECORDS / f"{suite}.jsonl").read_text().splitlines()]
+        lines = recorded(suite)
         known = {line["name"]: line for line in lines}
         here = machine()
         if lines and lines[0]["machine"] != here:
@@ -89,9 +111,9 @@ def compare() -> int:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["record", runs]:
-            record(int(runs))
+        case ["record", runs, *names]:
+            record(int(runs), names)
         case ["compare"]:
             sys.exit(compare() > 0)
         case words:
-            sys.exit(f"got {words}, allowed are: record RUNS, compare")
+            sys.exit(f"got {words}, allowed are: record RUNS [NAME ...], compare")

@@ -34,3 +34,13 @@ def test_a_record_has_all_values_of_a_figure() -> None:
     assert found == [
         {**line("lower", 1.0, 2.0), "commit": "abc", "machine": "cpu", "date": "2026-01-31"},
     ]
+
+
+def test_only_the_named_figures_are_recorded_anew() -> None:
+    before, after = ([{"name": name, "values": [value]} for name in ("a/b", "a/c")] for value in (1.0, 2.0))
+    assert recorded.renewed(before, after, ["a/c"]) == [before[0], after[1]]
+
+
+def test_a_figure_that_is_not_in_the_record_is_not_measured() -> None:
+    with pytest.raises(SystemExit, match=r"got \['cost/none'\], allowed are names"):
+        recorded.record(1, ["cost/predict", "cost/none"])
