@@ -16,6 +16,7 @@ from atoll.spaces.layers.structure import input_shape_of
 from atoll.spaces.networks import build_network
 from atoll.spaces.recipes.recipe import Recipe
 from atoll.spaces.techniques import TECHNIQUES
+from atoll.testing.random_images import RandomImages
 from figures import median_seconds, report
 from torch import nn
 
@@ -29,25 +30,10 @@ EPOCHS = 0.5
 SHOWN = {"quantization_offset": "quantize(bits=4) -> quantization_offset"}
 
 
-class Images:
-    """Gives a technique random images: sizes and times do not depend on what was learnt."""
-
-    num_classes, teacher, epochs_left = 11, None, 0.0
-
-    def __init__(self, shape: tuple[int, int, int]) -> None:
-        self.input_shape, self.generator = shape, torch.Generator().manual_seed(0)
-
-    def images(self, count: int) -> torch.Tensor:
-        return torch.rand(min(count, 64), *self.input_shape, generator=self.generator) * 2 - 1
-
-    def fit(self, model: nn.Module, **_: object) -> None:
-        pass
-
-
 def compressed(text: str, network: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
     network = adopt(network, shape).eval()
     for step in Recipe.parse(text):
-        network, _ = step.apply(network, Images(shape))
+        network, _ = step.apply(network, RandomImages(shape, 11))
     return network.eval()
 
 

@@ -19,7 +19,7 @@ from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.structure import weight_factors
 from atoll.spaces.networks import build_network
 from atoll.spaces.recipes.recipe import Recipe
-from torch import nn
+from atoll.testing.random_images import RandomImages
 
 SHAPE = (3, 8, 8)
 RECIPES = [
@@ -33,26 +33,11 @@ RECIPES = [
 ]
 
 
-class Images:
-    """Gives a technique random images: what was learnt matters to no form."""
-
-    input_shape, num_classes, teacher, epochs_left = SHAPE, 7, None, 0.0
-
-    def __init__(self) -> None:
-        self.generator = torch.Generator().manual_seed(0)
-
-    def images(self, count: int) -> torch.Tensor:
-        return torch.rand(min(count, 64), *SHAPE, generator=self.generator) * 2 - 1
-
-    def fit(self, model: nn.Module, **_: object) -> None:
-        pass
-
-
 def source_of(text: str) -> Source:
     torch.manual_seed(0)
     network = adopt(build_network("compact_cnn", 7, SHAPE), SHAPE).eval()
     for step in Recipe.parse(text):
-        network, _ = step.apply(network, Images())
+        network, _ = step.apply(network, RandomImages(SHAPE, 7))
     images = (torch.rand(20, *SHAPE) * 255).to(torch.uint8)
     return Source("tiny_t0001", network.eval(), artifact_bytes(network, SHAPE), images)
 

@@ -16,6 +16,7 @@ from atoll.spaces.layers.norm import Norm
 from atoll.spaces.layers.structure import to_meta
 from atoll.spaces.networks import build_network
 from atoll.spaces.recipes.recipe import Recipe
+from atoll.testing.random_images import RandomImages
 from torch import nn
 
 SHAPE = (3, 16, 16)
@@ -68,21 +69,6 @@ def test_the_papers_network_normalises_a_quarter_of_its_elements():
     assert run == [32 * 32 * 32, 16 * 16 * 64, 16 * 16 * 64]
 
 
-class Images:
-    """Gives a technique random images, without training."""
-
-    input_shape, num_classes, teacher, epochs_left = SHAPE, 4, None, 0.0
-
-    def __init__(self):
-        self.generator = torch.Generator().manual_seed(0)
-
-    def images(self, count):
-        return torch.rand(min(count, 64), *SHAPE, generator=self.generator) * 2 - 1
-
-    def fit(self, model, **_):
-        pass
-
-
 @pytest.mark.parametrize("text", ["baseline", "quantize(bits=8)"])
 def test_a_file_gives_the_same_bits_in_either_order(text, monkeypatch):
     """A maximum commutes with what rises, rounding included: in float and on grids that were observed."""
@@ -93,7 +79,7 @@ def test_a_file_gives_the_same_bits_in_either_order(text, monkeypatch):
         model[2].running_var.uniform_(0.1, 2.0)
         model[2].bias.normal_()
     for step in Recipe.parse(text):
-        model, _ = step.apply(model, Images())
+        model, _ = step.apply(model, RandomImages(SHAPE, 4))
     images = np.random.default_rng(0).uniform(-1, 1, (20, 16, 16, 3)).astype(np.float32)
     run_first = lower(model.eval(), SHAPE)
     monkeypatch.setattr(lower_module, "run_order", lambda graph: graph)

@@ -18,25 +18,10 @@ from atoll.search.commands.cli import main
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.networks import build_network
 from atoll.spaces.recipes.recipe import Recipe
-from torch import nn
+from atoll.testing.random_images import RandomImages
 
 SHAPE = (3, 8, 8)
 TEXT = "prune_channels(ratio=0.25) -> tensor_train(rank=2, fit_steps=0) -> quantize(bits=4)"
-
-
-class Images:
-    """Gives a technique random images."""
-
-    input_shape, num_classes, teacher, epochs_left = SHAPE, 10, None, 0.0
-
-    def __init__(self) -> None:
-        self.generator = torch.Generator().manual_seed(0)
-
-    def images(self, count: int) -> torch.Tensor:
-        return torch.rand(min(count, 64), *SHAPE, generator=self.generator) * 2 - 1
-
-    def fit(self, model: nn.Module, **_: object) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +31,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export")
     network, decisions = adopt(build_network("compact_cnn", 10, SHAPE), SHAPE), []
     for step in Recipe.parse(TEXT):
-        network, decided = step.apply(network, Images())
+        network, decided = step.apply(network, RandomImages(SHAPE, 10))
         decisions.append(decided)
     task = Task("tiny", lambda: None, "compact_cnn", SHAPE, 10, Training(1e-3, 32), 0.5)  # type: ignore[arg-type,return-value]
     save_bundle(folder, network, task, Recipe.parse(TEXT), decisions)
