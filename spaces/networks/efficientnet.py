@@ -1,16 +1,15 @@
 """EfficientNet-B0 (Tan & Le 2019, table 1) and EfficientNet v2 S (Tan & Le 2021, table 4)."""
 
-from collections import OrderedDict
 from typing import NamedTuple
 
 from torch import nn
 
 from .arguments import check_arguments
 from .conv_norm import conv_norm
-from .inverted_residual import BATCH_NORM_EPS, Functions, Residual, inverted_residual
+from .inverted_residual import BATCH_NORM_EPS, Functions, Residual, around_blocks, inverted_residual
 
-#: channels of the last convolution; squeeze-excitations squeeze to a quarter of what their block reads
-HEAD_CHANNELS, SQUEEZE = 1280, 4
+#: squeeze-excitations squeeze to a quarter of what their block reads
+SQUEEZE = 4
 #: functions of the squeeze-excitations
 EXCITING: Functions = (nn.SiLU, nn.Sigmoid)
 
@@ -69,16 +68,7 @@ def _efficientnet(
         for position in range(stage.blocks):
             blocks.append(_block(stage, channels, stage.stride if position == 0 else 1))
             channels = stage.channels
-    return nn.Sequential(
-        OrderedDict(
-            stem=conv_norm(input_shape[0], stem_channels, 3, 2, "same", nn.SiLU, BATCH_NORM_EPS),
-            blocks=blocks,
-            head=conv_norm(channels, HEAD_CHANNELS, 1, activation=nn.SiLU, eps=BATCH_NORM_EPS),
-            mean=nn.AdaptiveAvgPool2d(1),
-            flatten=nn.Flatten(),
-            classifier=nn.Linear(HEAD_CHANNELS, num_classes),
-        )
-    )
+    return around_blocks(input_shape[0], stem_channels, blocks, channels, num_classes, nn.SiLU)
 
 
 def _block(stage: Stage, inputs: int, stride: int) -> nn.Module:

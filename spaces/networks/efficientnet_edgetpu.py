@@ -1,15 +1,12 @@
 """EfficientNet-EdgeTPU (Gupta & Akin 2020, "Accelerator-aware neural network design using AutoML")."""
 
-from collections import OrderedDict
-
 from torch import nn
 
 from .arguments import check_arguments
-from .conv_norm import conv_norm
-from .inverted_residual import BATCH_NORM_EPS, inverted_residual
+from .inverted_residual import around_blocks, inverted_residual
 
-#: channels of the first convolution and of the last one
-STEM_CHANNELS, HEAD_CHANNELS = 32, 1280
+#: channels of the first convolution
+STEM_CHANNELS = 32
 #: (blocks, window, stride of the first, expansion, channels that it multiplies, channels, fused, residuals):
 #: efficientnet_edgetpu_builder.py in the repository tensorflow/tpu. The first one multiplies 24 channels,
 #: although it reads 32.
@@ -50,13 +47,4 @@ def efficientnet_edgetpu_s(num_classes: int, input_shape: tuple[int, ...] = (3, 
                 inverted_residual(channels, expanded, outputs, size, step, nn.ReLU, fused=fused, skip=skip)
             )
             channels = outputs
-    return nn.Sequential(
-        OrderedDict(
-            stem=conv_norm(input_shape[0], STEM_CHANNELS, 3, 2, "same", eps=BATCH_NORM_EPS),
-            blocks=blocks,
-            head=conv_norm(channels, HEAD_CHANNELS, 1, eps=BATCH_NORM_EPS),
-            mean=nn.AdaptiveAvgPool2d(1),
-            flatten=nn.Flatten(),
-            classifier=nn.Linear(HEAD_CHANNELS, num_classes),
-        )
-    )
+    return around_blocks(input_shape[0], STEM_CHANNELS, blocks, channels, num_classes, nn.ReLU)

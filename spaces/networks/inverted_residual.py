@@ -9,6 +9,8 @@ from .conv_norm import conv_norm
 
 #: of the normalisations (Keras' MobileNet, MobileNetV2 and MobileNetV3; TensorFlow's EfficientNet-EdgeTPU)
 BATCH_NORM_EPS = 1e-3
+#: channels of the last convolution (Sandler et al. 2018, table 2; EfficientNets have as many)
+HEAD_CHANNELS = 1280
 #: the two functions of a squeeze-excitation, and those of MobileNet v3 (Howard et al. 2019, section 5.3)
 Functions = tuple[type[nn.Module], type[nn.Module]]
 EXCITING: Functions = (nn.ReLU, nn.Hardsigmoid)
@@ -98,6 +100,36 @@ def inverted_residual(
     parts["project"] = conv_norm(expanded, outputs, 1, activation=None, eps=BATCH_NORM_EPS)
     body = nn.Sequential(parts)
     return Residual(body) if skip and stride == 1 and inputs == outputs else body
+
+
+def around_blocks(
+    inputs: int,
+    stem: int,
+    blocks: nn.Sequential,
+    channels: int,
+    num_classes: int,
+    activation: type[nn.Module] = nn.ReLU6,
+) -> nn.Sequential:
+    """Returns `stem`, `blocks`, `head`, `mean`, `flatten` and `classifier`: a network of such blocks.
+
+    Args:
+        inputs: channels of an image.
+        stem: channels that the blocks read.
+        blocks: of the network.
+        channels: that they make.
+        num_classes: number of logits.
+        activation: behind the convolutions of stem and head.
+    """
+    return nn.Sequential(
+        OrderedDict(
+            stem=conv_norm(inputs, stem, 3, 2, "same", activation, BATCH_NORM_EPS),
+            blocks=blocks,
+            head=conv_norm(channels, HEAD_CHANNELS, 1, activation=activation, eps=BATCH_NORM_EPS),
+            mean=nn.AdaptiveAvgPool2d(1),
+            flatten=nn.Flatten(),
+            classifier=nn.Linear(HEAD_CHANNELS, num_classes),
+        )
+    )
 
 
 def divisible(channels: float, by: int = 8) -> int:

@@ -1,15 +1,12 @@
 """MobileNet v2 of width 1.0 (Sandler et al. 2018, table 2), as Keras builds it."""
 
-from collections import OrderedDict
-
 from torch import nn
 
 from .arguments import check_arguments
-from .conv_norm import conv_norm
-from .inverted_residual import BATCH_NORM_EPS, inverted_residual
+from .inverted_residual import around_blocks, inverted_residual
 
-#: channels of the first convolution and of the last one
-STEM_CHANNELS, HEAD_CHANNELS = 32, 1280
+#: channels of the first convolution
+STEM_CHANNELS = 32
 #: (expansion, channels, blocks, stride of the first of them): t, c, n and s of the paper
 STAGES = (
     (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
@@ -37,13 +34,4 @@ def mobilenet_v2(num_classes: int, input_shape: tuple[int, ...] = (3, 224, 224))
             step = stride if position == 0 else 1
             blocks.append(inverted_residual(channels, expansion * channels, outputs, stride=step))
             channels = outputs
-    return nn.Sequential(
-        OrderedDict(
-            stem=conv_norm(input_shape[0], STEM_CHANNELS, 3, 2, "same", nn.ReLU6, BATCH_NORM_EPS),
-            blocks=blocks,
-            head=conv_norm(channels, HEAD_CHANNELS, 1, activation=nn.ReLU6, eps=BATCH_NORM_EPS),
-            mean=nn.AdaptiveAvgPool2d(1),
-            flatten=nn.Flatten(),
-            classifier=nn.Linear(HEAD_CHANNELS, num_classes),
-        )
-    )
+    return around_blocks(input_shape[0], STEM_CHANNELS, blocks, channels, num_classes)

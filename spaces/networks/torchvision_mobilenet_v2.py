@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ..layers.combine import Add
 from .arguments import check_arguments
-from .mobilenet_v2 import HEAD_CHANNELS, STAGES, STEM_CHANNELS
+from .inverted_residual import HEAD_CHANNELS
+from .mobilenet_v2 import STAGES, STEM_CHANNELS
 
 #: what is left out before the classifier in training (torchvision)
 DROPOUT = 0.2
