@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ...hw_models.tables.file_loop import loop_of
+from ...hw_models.tables.file_table import loop_of
 from ...hw_models.tables.tflite_file import TfliteFile
 
 # Operators whose inputs from this one on only steer them: axes, target shape, paddings, where a loop begins.

@@ -19,9 +19,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from ..tables.kernel_shape import KernelShape
 from ..tables.layer_table import LayerTable, TableRow
 from .edge_tpu_rules import operator_of
+from .kernel_shape import KernelShape
 from .memory import MIB
 from .setup import Setup
 from .term import Term, setup_name

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import hypot
 
-from ..tables.kernel_shape import KernelShape
 from ..tables.layer_table import LayerTable, TableRow
 from .delegate_latency import is_plain
+from .kernel_shape import KernelShape
 from .memory import FILE_OVERHEAD_BYTES, MIB
 from .setup import Setup
 from .term import Term, setup_name

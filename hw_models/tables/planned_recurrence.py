@@ -5,9 +5,8 @@ from dataclasses import replace
 from math import prod
 
 from ...spaces.graph.graph import Operation
-from ...spaces.layers.cost import OperationCost
+from ...spaces.layers.cost import OperationCost, loop_costs
 from ...spaces.layers.recurrence import CELLS, Recurrence
-from .loop_costs import loop_costs
 from .operator_plan import OperatorPlan, Planned, Shape
 
 

@@ -1,5 +1,6 @@
 """What one operation of a layer costs, in the terms that device models price."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -83,6 +84,24 @@ class OperationCost:
     def kernel_weight_bytes(self) -> int:
         """Bytes of weights and biases as the kernel reads them, widened to its arithmetic."""
         return self.weight_elements * self.kernel_bytes + 4 * self.bias_elements
+
+
+def loop_costs(inside: Sequence[OperationCost], times: int) -> tuple[OperationCost, OperationCost]:
+    """Returns what a loop costs: the matrix product of its steps, and all else that they do together.
+
+    Args:
+        inside: of the operators of one step, of which one is the product.
+        times: how often they run.
+    """
+    (product,) = (cost for cost in inside if cost.kind == "dense")
+    others = [cost for cost in inside if cost is not product]
+    step = OperationCost(
+        kind="elementwise",
+        input_elements=sum(cost.input_elements for cost in others),
+        output_elements=sum(cost.output_elements for cost in others),
+        operation="WHILE",
+    )
+    return product.repeated(times), step.repeated(times)
 
 
 def _rounded(size: int, tile: int) -> int:

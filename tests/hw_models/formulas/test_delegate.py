@@ -7,7 +7,7 @@ from atoll.evaluators.measuring.artifact import artifact_bytes
 from atoll.hw_models.devices.device import Device
 from atoll.hw_models.formulas import delegate_latency, delegate_memory
 from atoll.hw_models.formulas.cost_model import cost_model
-from atoll.hw_models.tables.kernel_shape import KernelShape
+from atoll.hw_models.formulas.kernel_shape import KernelShape
 from atoll.hw_models.tables.layer_table import LayerTable, TableRow
 from atoll.hw_models.tables.network_table import layer_table
 from atoll.hw_models.tables.planned import planned

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .layer_table import TableRow
+from ..tables.layer_table import TableRow
 
 
 @dataclass(frozen=True)
