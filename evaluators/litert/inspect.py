@@ -83,8 +83,8 @@ def peak_tensor_bytes(content: bytes) -> int:
     """Largest number of bytes of computed tensors that are alive at once, without kernel scratch.
 
     A tensor lives from the operator that makes it to the last one that reads it; graph inputs from the start,
-    graph outputs to the end. The float copy of a constant behind DEQUANTIZE stays for good. A loop has what
-    its own graphs compute besides.
+    graph outputs to the end. The float copy of a constant behind DEQUANTIZE stays for good, in a loop too. A
+    loop has what its own graphs compute besides.
     """
     file = TfliteFile.parse(content)
     rows, count = file.tensors, len(file.operators)
@@ -97,12 +97,19 @@ def peak_tensor_bytes(content: bytes) -> int:
             born[index] = 0 if from_constant else step
             dies[index] = count - 1 if from_constant else step
     dies.update(dict.fromkeys(file.outputs, count - 1))
+    widened = sum(
+        graph.tensors[index].bytes
+        for graph in file.others
+        for operator in graph.operators
+        for index in operator.outputs
+        if index not in graph.computed
+    )
     alive = [
         sum(rows[index].bytes for index, start in born.items() if start <= step <= dies[index])
         + (0 if (loop := loop_of(file, operator)) is None else loop.inside_bytes)
         for step, operator in enumerate(file.operators)
     ]
-    return max(alive, default=sum(rows[index].bytes for index in born))
+    return widened + max(alive, default=sum(rows[index].bytes for index in born))
 
 
 def overhead_bytes(content: bytes) -> int:

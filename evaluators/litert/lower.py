@@ -131,15 +131,15 @@ def _lower_operation(
     sources = [bench.in_order(source, order) for source, order in zip(sources, orders, strict=True)]
     covered = carried_out(graph, operation)
     activation, target = activation_among(covered), bench.grid(written_grid(graph, covered))
-    if isinstance(module, Layer):
+    if kind == "recurrence":
+        value = lower_recurrence(bench, operation, sources[0], keeps_all_steps(covered))
+    elif isinstance(module, Layer):
         norm = next((other.module for other in covered if isinstance(other.module, Norm)), None)
         value = lower_layer(bench, module, sources[0], norm, activation, target)
     elif isinstance(module, Norm):
         value = lower_norm(bench, module, sources[0], activation, target)
     elif kind == "standardise":
         value = lower_standardised(bench, operation, sources[0])
-    elif kind == "recurrence":
-        value = lower_recurrence(bench, operation, sources[0], keeps_all_steps(covered))
     elif kind == "matmul":
         value = lower_product(bench, sources, target)
     elif kind == "concatenate":

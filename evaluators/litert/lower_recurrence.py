@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...spaces.graph.graph import Operation
-from ...spaces.layers.recurrence import CELLS, Recurrence
+from ...spaces.layers.recurrence import CELLS
+from ...spaces.layers.recurrent import Recurrent
 from . import operators, operators_loop, operators_moving
 from .values import LoweredValue, Workbench
-from .weights import to_numpy
+from .weights import Weights
 from .writer import TfliteModel
 
 
@@ -29,7 +30,7 @@ def lower_recurrence(
         whole: whether all steps are kept, or the last one alone.
     """
     source, model, module = bench.to_float(bench.in_torch_order(source)), bench.model, operation.module
-    assert isinstance(module, Recurrence)
+    assert isinstance(module, Recurrent)
     steps, units = operation.shape
     rows = bench.shaped(source, (1, *source.shape))
     zeros = model.add_constant(np.zeros((1, 1, units)), "float32", structural=True)
@@ -48,18 +49,15 @@ def lower_recurrence(
     return LoweredValue(found, (steps if whole else 1, units), axes=source.axes)
 
 
-def _step(model: TfliteModel, module: Recurrence, steps: int, state: Sequence[int], whole: bool) -> list[int]:
+def _step(model: TfliteModel, module: Recurrent, steps: int, state: Sequence[int], whole: bool) -> list[int]:
     """Writes one step; returns the state behind it."""
     cell = CELLS[module.cell]
     *before, rows, count = state
     known = dict(zip(cell.states, before[whole:], strict=True))
     at = operators_loop.counted_back(model, steps - 1, count) if module.backwards else count
     projected = operators_loop.row(model, rows, at)
-    weights = [model.add_constant(to_numpy(module.weight), "float32")]
-    if module.bias is not None:
-        weights.append(model.add_constant(to_numpy(module.bias), "float32"))
-    first = known[cell.states[0]]
-    product = operators.fully_connected(model, first, *weights, keep_num_dims=True)
+    weights = Weights.of(module.weight, module.bias).add_to(model, "dense", None)
+    product = operators.fully_connected(model, known[cell.states[0]], *weights, keep_num_dims=True)
 
     def call(operator: str, values: Sequence[int], made: int) -> Sequence[int]:
         if operator == "SPLIT":

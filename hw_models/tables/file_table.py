@@ -76,7 +76,7 @@ def _values(file: TfliteFile, operator: FileOperator) -> list[TracedValue]:
     if loop is None:
         view = OPERATORS.get(operator.name, UNKNOWN).view
         return _outputs(file, operator, sources, () if view else (_cost(file, operator),))
-    product, steps = loop_costs([_cost(loop.body, inner) for inner in loop.body.operators], loop.times)
+    product, steps = loop_costs([_cost(loop.body, one) for one in _running(loop.body)], loop.times)
     held = f"{_name(operator.outputs[0])}.held"
     filled = [i for i in operator.inputs if not (i in file.computed or file.tensors[i].constant)]
     held_bytes = loop.inside_bytes + sum(file.tensors[i].bytes for i in (*operator.outputs[1:], *filled))
@@ -283,15 +283,21 @@ def loop_of(file: TfliteFile, operator: FileOperator) -> Loop | None:
     states = (operator.inputs, operator.outputs, condition.inputs, body.inputs, body.outputs)
     alike = len({len(state) for state in states}) == 1
     times = _times(file, operator, condition, body) if alike else 0
-    kinds = [OPERATORS.get(one.name, UNKNOWN).kind for one in body.operators if one.name != _DENSE]
-    if times < 1 or len(kinds) != len(body.operators) - 1 or not {*kinds} <= {"elementwise", "move"}:
+    running = _running(body)
+    kinds = [OPERATORS.get(one.name, UNKNOWN).kind for one in running if one.name != _DENSE]
+    if times < 1 or len(kinds) != len(running) - 1 or not {*kinds} <= {"elementwise", "move"}:
         return None
     return Loop(condition, body, times)
 
 
 def _computed_bytes(graph: TfliteFile) -> int:
-    made = {*graph.inputs, *(index for operator in graph.operators for index in operator.outputs)}
+    made = {*graph.inputs, *(index for operator in _running(graph) for index in operator.outputs)}
     return sum(graph.tensors[index].bytes for index in made)
+
+
+def _running(graph: TfliteFile) -> list[FileOperator]:
+    """Returns the operators that run each time; those that read constants alone run once."""
+    return [operator for operator in graph.operators if graph.computed.intersection(operator.inputs)]
 
 
 def _times(file: TfliteFile, operator: FileOperator, condition: TfliteFile, body: TfliteFile) -> int:

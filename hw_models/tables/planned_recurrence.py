@@ -5,8 +5,9 @@ from dataclasses import replace
 from math import prod
 
 from ...spaces.graph.graph import Operation
-from ...spaces.layers.cost import OperationCost, loop_costs
-from ...spaces.layers.recurrence import CELLS, Recurrence
+from ...spaces.layers.cost import loop_costs
+from ...spaces.layers.recurrence import CELLS
+from ...spaces.layers.recurrent import Recurrent
 from .operator_plan import OperatorPlan, Planned, Shape
 
 
@@ -20,7 +21,7 @@ def plan_recurrence(plan: OperatorPlan, operation: Operation, source: Planned, w
         whole: whether it keeps all steps, or the last one alone.
     """
     module = operation.module
-    assert isinstance(module, Recurrence)
+    assert isinstance(module, Recurrent)
     steps, units = operation.shape
     states = [(1, units) for _ in CELLS[module.cell].states]
     kept = [(steps, units)] if whole else []
@@ -34,9 +35,7 @@ def plan_recurrence(plan: OperatorPlan, operation: Operation, source: Planned, w
     return plan.loop(operation.name, source, first, costs, held)
 
 
-def _body(
-    module: Recurrence, source: Planned, states: Sequence[Shape], kept: Sequence[Shape]
-) -> OperatorPlan:
+def _body(module: Recurrent, source: Planned, states: Sequence[Shape], kept: Sequence[Shape]) -> OperatorPlan:
     """Returns the operators of one step."""
     cell, units = CELLS[module.cell], module.units
     body = OperatorPlan()
@@ -52,15 +51,7 @@ def _body(
     index = body.run("from_behind", "SUB", [count], (1,), None) if module.backwards else count
     gates = cell.gates * units
     projected = body.run("projected", "GATHER", [rows, index], (1, gates), None)
-    cost = OperationCost(
-        kind="dense",
-        macs=gates * units,
-        weight_elements=gates * units,
-        bias_elements=0 if module.bias is None else gates,
-        output_elements=gates,
-        reduction=units,
-        columns=gates,
-    )
+    (cost,) = module.costs(source.shape, (source.shape[0], units))
     product = body.weigh("product", known[cell.states[0]], (1, gates), None, cost)
     given, *_ = cell.run({**known, "projected": projected, "product": product}, call)
     body.run("next", "ADD", [count], (1,), None)

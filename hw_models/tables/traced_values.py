@@ -101,6 +101,9 @@ def _planned(
     shapes = [() if source.constant else source.shape for source in sources]
     orders = wanted_orders(operation, shapes, [source.order for source in sources])
     sources = [plan.in_order(source, order) for source, order in zip(sources, orders, strict=True)]
+    if kind == "recurrence":
+        source = plan.to_float(plan.in_torch_order(sources[0]))
+        return replace(plan_recurrence(plan, operation, source, keeps_all_steps(covered)), axes=source.axes)
     if isinstance(module, Layer):
         folded = any(isinstance(other.module, Norm) for other in covered)
         found = plan_layer(plan, operation, module, sources[0], folded, grid)
@@ -111,9 +114,6 @@ def _planned(
     if kind == "standardise":
         found = plan_standardised(plan, operation, plan.to_float(plan.in_torch_order(sources[0])))
         return replace(found, axes=sources[0].axes)
-    if kind == "recurrence":
-        source = plan.to_float(plan.in_torch_order(sources[0]))
-        return replace(plan_recurrence(plan, operation, source, keeps_all_steps(covered)), axes=source.axes)
     if kind == "identity":
         return sources[0]
     if kind == "channels_last_flatten":

@@ -8,6 +8,7 @@ from torch import nn
 from ..errors import AtollError
 from ..layers.conv import Conv
 from ..layers.dense import Dense
+from ..layers.recurrent import Recurrent
 from ..layers.structure import input_shape_of, named_layers
 from .groups import ChannelGroup, channel_groups, keep_channels
 
@@ -30,7 +31,7 @@ def widened(network: nn.Module, noise: float = 0.0, generator: torch.Generator |
     """
     wide = deepcopy(network)
     for name, layer in named_layers(wide):
-        if not isinstance(layer, Dense | Conv) or layer.weight.constraints:
+        if not isinstance(layer, Dense | Conv | Recurrent) or layer.weight.constraints:
             raise AtollError(
                 f"widen: got {name}, a layer of type {layer.type_name} that is compressed already; "
                 "allowed are dense layers and convolutions without constraints"

@@ -18,6 +18,8 @@ from ..layers.conv import Conv
 from ..layers.dense import Dense
 from ..layers.layer import Layer
 from ..layers.norm import Norm
+from ..layers.recurrence import Recurrence
+from ..layers.recurrent import Recurrent
 from ..layers.same_padding import SameConv2d
 from ..layers.scaling import PIXELS, Scaling
 from ..layers.shape import InputShape, is_image, shape_said
@@ -39,6 +41,7 @@ _ADOPTED: dict[type[nn.Module], tuple[Any, tuple[str, ...], tuple[str, ...]]] = 
     SameConv2d: (Conv, _CONVOLVES, ()),
     nn.ConvTranspose1d: (TransposedConv, _TRANSPOSED, ()),
     nn.ConvTranspose2d: (TransposedConv, _TRANSPOSED, ()),
+    Recurrence: (Recurrent, ("cell", "units", "bias", "backwards"), ()),
     nn.BatchNorm1d: (Norm, _NORMALISES, ("weight",)),
     nn.BatchNorm2d: (Norm, _NORMALISES, ("weight",)),
 }

@@ -114,8 +114,6 @@ def wanted_orders(operation: Operation, shapes: Sequence[Shape], orders: Sequenc
         return [with_last(first, rank - 1)]
     if kind == "norm":
         return [with_last(first, 0)]
-    if kind == "recurrence":
-        return [with_last(first, 1)]
     if kind == "softmax":
         return [with_last(first, getattr(module, "dim", 1) % (rank + 1) - 1)]
     if kind in (*COMBINING, "prelu", "concatenate"):

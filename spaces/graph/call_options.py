@@ -23,7 +23,6 @@ _READ: dict[str, tuple[str, ...]] = {
         "normalized_shape", "elementwise_affine", "num_groups", "num_channels", "num_features", "affine",
         "bias", "eps", "momentum",
     ),
-    "recurrence": ("cell", "units", "bias", "backwards"),
     "softmax": ("dim",),
     "concatenate": ("dim",),
     "leaky_relu": ("negative_slope",),

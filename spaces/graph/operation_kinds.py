@@ -15,7 +15,7 @@ from ..layers.flatten import ChannelsLastFlatten
 from ..layers.layer import Layer
 from ..layers.norm import Norm
 from ..layers.pooling import even_pooling
-from ..layers.recurrence import Recurrence
+from ..layers.recurrent import Recurrent
 from ..layers.same_padding import SameAvgPool2d, SameMaxPool2d
 from .call_options import unread_option
 from .moves import Move, Padded, Parts, Reshaped, Shape
@@ -73,7 +73,7 @@ _KINDS: dict[str, tuple[Any, ...]] = {
     # by an image's own mean and variance
     "standardise": (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d),
     # step after step
-    "recurrence": (Recurrence,),
+    "recurrence": (Recurrent,),
     # over channels
     "softmax": (nn.Softmax, F.softmax, torch.softmax, "softmax"),
     "concatenate": (Concatenate, torch.cat, torch.concat, torch.concatenate),
@@ -151,7 +151,7 @@ def meant(node: fx.Node, module: nn.Module | None) -> str:
         module: the module that it calls, None for functions and methods.
     """
     if module is not None:
-        return "layer" if isinstance(module, Layer) else MODULES.get(type(module), "other")
+        return MODULES.get(type(module), "layer" if isinstance(module, Layer) else "other")
     return CALLS.get(node.target, "other")
 
 

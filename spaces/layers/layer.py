@@ -25,6 +25,8 @@ class Layer(nn.Module):
     features_last: ClassVar[bool] = False
     #: fewest bits in which the artifact stores its weights (see `storage_bits`)
     narrowest_bits: ClassVar[int] = 4
+    #: whether the runtime computes it in float whatever its weights are
+    float_alone: ClassVar[bool] = False
     bias: nn.Parameter | None
 
     def __init__(self) -> None:

@@ -109,6 +109,8 @@ _TORCH: dict[str, Callable[..., Tensor]] = {
 class Recurrence(nn.Module):
     """Step after step over a sequence, from a state of zeros; a dense layer before it projects the input.
 
+    Adoption puts the layer `Recurrent` in its place.
+
     Args:
         cell: in `CELLS`.
         units: of the state, >= 1.
@@ -118,28 +120,51 @@ class Recurrence(nn.Module):
 
     def __init__(self, cell: str, units: int, bias: bool = True, backwards: bool = False) -> None:
         super().__init__()
-        if cell not in CELLS:
-            raise AtollError(f"unknown recurrence {cell!r}; {known_names(cell, CELLS)}")
-        if units < 1:
-            raise AtollError(f"got a recurrence of {units} units, allowed is one or more")
         self.cell, self.units, self.backwards = cell, units, backwards
-        rows = CELLS[cell].gates * units
+        rows = cell_of(cell, units).gates * units
         self.weight = nn.Parameter(torch.zeros(rows, units))
         self.bias = nn.Parameter(torch.zeros(rows)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns [N, steps, units] for the projected input [N, steps, gates x units]."""
-        if x.is_meta:  # a hundred steps there take longer than all the rest of a plan
-            return x.new_empty(*x.shape[:2], self.units)
-        cell = CELLS[self.cell]
-        states = [x.new_zeros(len(x), self.units) for _ in cell.states]
-        found: list[Any] = [None] * x.shape[1]
-        for at in reversed(range(x.shape[1])) if self.backwards else range(x.shape[1]):
-            values = dict(zip(cell.states, states, strict=True))
-            product = F.linear(states[0], self.weight, self.bias)
-            states = cell.run({**values, "projected": x[:, at], "product": product}, _call)
-            found[at] = states[0]
-        return torch.stack(found, 1)
+        return recur(self.cell, x, self.weight, self.bias, self.backwards)
+
+
+def cell_of(name: str, units: int) -> Cell:
+    """Returns the cell of that name.
+
+    Raises:
+        AtollError: there is none, or none of so many units.
+    """
+    if name not in CELLS:
+        raise AtollError(f"unknown recurrence {name!r}; {known_names(name, CELLS)}")
+    if units < 1:
+        raise AtollError(f"got a recurrence of {units} units, allowed is one or more")
+    return CELLS[name]
+
+
+def recur(name: str, x: Tensor, weight: Tensor, bias: Tensor | None, backwards: bool) -> Tensor:
+    """Returns what each step gives, [N, steps, units].
+
+    Args:
+        name: of the cell, in `CELLS`.
+        x: [N, steps, gates x units], projected.
+        weight: [gates x units, units], of the state.
+        bias: [gates x units], or None.
+        backwards: whether the last step comes first.
+    """
+    count, steps, _ = x.shape
+    if x.is_meta:  # a hundred steps there take longer than all the rest of a plan
+        return x.new_empty(count, steps, weight.shape[1])
+    cell = CELLS[name]
+    states = [x.new_zeros(count, weight.shape[1]) for _ in cell.states]
+    found: list[Any] = [None] * steps
+    for at in reversed(range(steps)) if backwards else range(steps):
+        values = dict(zip(cell.states, states, strict=True))
+        product = F.linear(states[0], weight, bias)
+        states = cell.run({**values, "projected": x[:, at], "product": product}, _call)
+        found[at] = states[0]
+    return torch.stack(found, 1)
 
 
 def _call(operator: str, values: Sequence[Tensor], made: int) -> Sequence[Tensor]:

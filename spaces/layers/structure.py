@@ -15,12 +15,13 @@ from .factor import Factor
 from .layer import Layer
 from .norm import Norm
 from .program import ValueGrids
+from .recurrent import Recurrent
 from .scaling import PIXELS, Scaling
 from .shape import InputShape
 from .transposed_conv import TransposedConv
 from .tt_dense import TTDense
 
-LAYERS: tuple[type[Layer], ...] = (Dense, Conv, TTDense, ConvChain, TransposedConv)
+LAYERS: tuple[type[Layer], ...] = (Dense, Conv, TTDense, ConvChain, TransposedConv, Recurrent)
 
 
 def input_shape_of(network: nn.Module) -> InputShape:

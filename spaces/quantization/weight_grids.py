@@ -17,6 +17,7 @@ from .activation_grids import place_grids
 
 #: width of integer activations (THESIS §2.1.1; PUB-III: what Edge TPU and the integer kernels take)
 ACTIVATION_BITS = 8
+_FLOAT_ALONE = "its activations stay float: the runtime has no integer kernel for a recurrence"
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,10 @@ def quantize_layers(
         grids.impose(layer, widths[name])
     if activations == "int8":
         method = "min_max" if grids.calibration == "auto" else grids.calibration
-        integers = [layer for name, layer in layers.items() if widths[name] < HALF_BITS]
+        narrow = {name: layer for name, layer in layers.items() if widths[name] < HALF_BITS}
+        integers = [layer for layer in narrow.values() if not layer.float_alone]
         stays_float = place_grids(network, integers, ACTIVATION_BITS, method)
+        stays_float |= {name: _FLOAT_ALONE for name, layer in narrow.items() if layer.float_alone}
         return {"stays_float": stays_float} if stays_float else {}
     refused = {}
     for name, layer in layers.items():

@@ -12,6 +12,7 @@ from ..graph.non_negative import layers_with_unsigned_inputs
 from ..layers.binary import Binary
 from ..layers.codebook import Codebook
 from ..layers.factor import Factor
+from ..layers.layer import Layer
 from ..layers.sign import InputSign
 from ..layers.statistics import reestimate
 from ..layers.structure import settle, to_meta
@@ -98,7 +99,7 @@ class Binarize(Technique):
                     factor.impose(self._signs(factor))
             if self.activations == "keep":
                 continue
-            reason = _needs_its_input(ends.get(name) == "first", id(layer) in rectified)
+            reason = _needs_its_input(layer, ends.get(name) == "first", id(layer) in rectified)
             if reason is None:
                 layer.input_sign = InputSign(self.threshold)
             elif self.weights == "binary":
@@ -118,8 +119,10 @@ class Binarize(Technique):
         return Binary.fit(factor.effective(), per_channel, self.threshold)
 
 
-def _needs_its_input(first: bool, behind_relu: bool) -> str | None:
+def _needs_its_input(layer: Layer, first: bool, behind_relu: bool) -> str | None:
     """Returns why a layer cannot compute on the signs of its input, None where it can."""
+    if layer.float_alone:
+        return "a recurrence adds to what it reads: it multiplies its state alone"
     if first:
         return "the network's input stays as it is"
     return "its input is never negative, as behind a ReLU: its sign says nothing" if behind_relu else None

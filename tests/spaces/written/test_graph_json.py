@@ -238,7 +238,11 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         r"got the options \['device'\], allowed are inplace",
     ),
     "a recurrence": (
-        lambda w: w["modules"].update(other={"type": "Recurrence", "options": {"cell": "lsm", "units": 4}}),
+        lambda w: w["modules"].update(
+            other={
+                "layer": {"type": "recurrent", "cell": "lsm", "units": 4, "bias": True, "backwards": False}
+            }
+        ),
         "unknown recurrence 'lsm'",
     ),
     "a layer": (
