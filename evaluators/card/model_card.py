@@ -35,8 +35,6 @@ WATERFALL = "waterfall.svg"
 
 #: channels whose scaling a line of code says
 _SAID_CHANNELS = 4
-_CHOSE_LABEL, _GAVE_NUMBERS = "chose the network's label", "gave the network's numbers"
-
 #: a few lines for a board, where the runtime's small package is enough
 _LOAD = """```python
 import numpy as np; from ai_edge_litert.interpreter import Interpreter
@@ -220,10 +218,15 @@ def _agreement(card: Card) -> str:
     difference = f"{file.largest_difference:.4g}"
     if file.largest_difference_lsb is not None:
         difference += f" ({file.largest_difference_lsb:.1f} steps of the output's grid)"
+    share = f"{100 * file.agreement:.2f} %"
+    agreed = (
+        f"gave {share} of the network's numbers"
+        if card.numbers
+        else f"chose the network's label on {share} of them"
+    )
     return (
-        f"Run by LiteRT over {file.images:,} validation {_inputs(card)}, the file "
-        f"{_GAVE_NUMBERS if card.numbers else _CHOSE_LABEL} on "
-        f"{100 * file.agreement:.2f} % of them; the largest difference of an output was {difference}."
+        f"Run by LiteRT over {file.images:,} validation {_inputs(card)}, the file {agreed}; the largest "
+        f"difference of an output was {difference}."
     )
 
 
@@ -259,10 +262,13 @@ def _run_beside(card: Card, form: Delivery) -> str:
     figures = form.figures
     if "agreement" not in figures:
         return "holds the bytes of model.tflite"
-    return (
-        f"the same {'numbers' if card.numbers else 'label'} on {100 * figures['agreement']:.2f} % of "
-        f"{figures['images']:,} {_inputs(card)}, largest difference {figures['largest_difference']:.4g}"
+    share, images = f"{100 * figures['agreement']:.2f} %", f"{figures['images']:,} {_inputs(card)}"
+    agreed = (
+        f"{share} of the numbers alike on {images}"
+        if card.numbers
+        else f"the same label on {share} of {images}"
     )
+    return f"{agreed}, largest difference {figures['largest_difference']:.4g}"
 
 
 def _provenance(card: Card) -> str:

@@ -62,8 +62,8 @@ class Verification:
 
     Args:
         count: images that both saw.
-        agreement: share of images on which both say the same, in [0, 1]; of positions, where the network
-            chooses a class for each.
+        agreement: share of what both say alike, in [0, 1]: of images, of positions where the network chooses
+            a class for each, of numbers where outputs are numbers.
         largest_difference: between two logits, absolute.
         largest_difference_lsb: the same in steps of the artifact's int8 output; None for a float output.
         quality: of the artifact on these images; None without labels.

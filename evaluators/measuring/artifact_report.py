@@ -26,7 +26,7 @@ class ArtifactReport:
         structure_bytes: of the file beside weights, biases, scales and zero points.
         peak_tensor_bytes: tensors alive at once, by the file's own graph.
         images: how many validation images file and network were compared on.
-        agreement: share of them, or of their positions, on which both say the same.
+        agreement: share of them, of their positions or of their numbers, on which both say the same.
         largest_difference: of any output, in the output's unit; `largest_difference_lsb` in steps of the
             file's output grid, None for a float output.
         quality: of the file on those images.

@@ -31,9 +31,9 @@ class Metrics:
         payload_bytes: exactly what must be stored.
         model_bytes, model_bytes_low, model_bytes_high: the artifact, predicted; an interval where it has one.
         packed_bytes: the artifact after zstd level 19; None where it was not computed.
-        label_loyalty, probability_loyalty: agreement with the baseline, in [0, 1]: the share of samples on
-            which both say the same by the task's quality, and how alike the probabilities of classes are;
-            None without a baseline, the second also where outputs are numbers.
+        label_loyalty, probability_loyalty: agreement with the baseline, in [0, 1]: the share of choices
+            or of numbers on which both say the same by the task's quality, and how alike the probabilities
+            of classes are; None without a baseline, the second also where outputs are numbers.
         edge_tpu_mappable: share of the artifact's operators that the Edge TPU takes, by its documented rules
             (`evaluators.edge_tpu.check`), in [0, 1]; None where nobody asked.
         minimum_runtime: oldest release of TensorFlow Lite that loads the artifact, `2.14.0`, by its operators

@@ -18,6 +18,8 @@ from .step_cache import FORMAT
 
 #: raised when the pipeline itself changes what a step gives
 PIPELINE_VERSION = 1
+#: how numbers are counted as alike, in the keys of tasks of numbers: until 2 all of a sample's had to be
+NUMBERS_VERSION = 2
 
 
 class StudyBasis:
@@ -82,5 +84,6 @@ class StudyBasis:
             "seed": self.settings.seed,
             "threads": self.settings.threads,
             "libraries": library_versions(),
+            **({} if self.task.judged_by.of_classes else {"numbers": NUMBERS_VERSION}),
             **({} if accelerator_name() is None else {"accelerator": accelerator_name()}),
         }

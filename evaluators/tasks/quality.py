@@ -49,7 +49,7 @@ class Quality(Protocol):
         """
 
     def agreement(self, outputs: Tensor, others: Tensor) -> float:
-        """Returns the share of samples, in [0, 1], on which two networks say the same.
+        """Returns how much of what two networks say is the same: a share of choices or numbers, in [0, 1].
 
         Args:
             outputs, others: of two networks, both (N, ...), for the same N samples.

@@ -83,13 +83,24 @@ def test_numbers_agree_within_a_hundredth_of_the_span_of_both() -> None:
     assert numbers_agree(outputs, outputs + 0.5, tolerance=0.25) == 0.0
 
 
-def test_a_sample_agrees_where_all_its_numbers_do_and_a_map_by_position() -> None:
-    outputs = torch.zeros(2, 3, 2, 2)
-    outputs[0, 0, 0, 0] = 100.0  # the span
+@pytest.mark.parametrize("tolerance", [None, 0.3])
+def test_numbers_agree_one_by_one_whatever_their_shape(tolerance: float | None) -> None:
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(5, 3, 2, 2, generator=generator)
+    others = outputs + 0.2 * torch.randn(outputs.shape, generator=generator)
+    first, second = outputs.flatten().tolist(), others.flatten().tolist()
+    reach = 0.01 * (max(first + second) - min(first + second)) if tolerance is None else tolerance
+    near = sum(abs(a - b) <= reach for a, b in zip(first, second, strict=True))
+    assert 0 < near < 60
+    for shape in ((5, 3, 2, 2), (5, 12), (60,)):
+        assert numbers_agree(outputs.reshape(shape), others.reshape(shape), tolerance) == near / 60
+
+
+def test_one_number_far_off_costs_its_own_share() -> None:
+    outputs = torch.linspace(0, 1, 640).repeat(10, 1)
     others = outputs.clone()
-    others[1, 1, 0, 1] = 5.0
-    assert numbers_agree(outputs, others) == 7 / 8
-    assert numbers_agree(outputs.flatten(1), others.flatten(1)) == 1 / 2
+    others[:, 7] += 0.5  # of every sample
+    assert numbers_agree(outputs, others) == pytest.approx(639 / 640)
 
 
 @pytest.mark.parametrize("name", ["mean_absolute_error", "root_mean_squared_error", "r2"])
