@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..spaces.errors import AtollError
-from ..spaces.graph.heads import single_head
+from ..spaces.graph.heads import heads, single_head
 from ..spaces.technique.context import AfterStep, Batch, Loss
 
 #: of the images of bars
@@ -81,6 +81,9 @@ class World:
 
     def examples(self, count: int) -> tuple[Tensor, Tensor]:
         return self._images[:count], self._labels[:count]
+
+    def judged(self, returned: Any) -> tuple[Tensor, ...]:
+        return heads(returned)
 
     def bigger_teacher(self) -> nn.Module:
         return self._teacher()

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
+from ...spaces.graph.heads import as_outputs, mapped
 from ...spaces.layers.structure import scaling_of
+from ..measuring.artifact import largest_differences
 from ..tasks.quality import ACCURACY, Quality
 from ..training.prediction import predict_logits
 from .quiet import hushed
@@ -95,12 +97,12 @@ class Delivery:
         return cls(form.name, form.file, list(form.beside), size, holds, figures, versions)
 
 
-def compare(form: str, run: Callable[[Tensor], Tensor], source: Source) -> dict[str, Any]:
+def compare(form: str, run: Callable[[Tensor], Any], source: Source) -> dict[str, Any]:
     """Runs a form beside the network on real images.
 
     Args:
         form: named where they disagree.
-        run: logits (1, K) for one image (1, C, H, W) as the network takes it.
+        run: logits (1, K) for one image (1, C, H, W) as the network takes it; several outputs in their order.
         source: network and images; the first `IMAGES` are used.
 
     Returns:
@@ -112,14 +114,15 @@ def compare(form: str, run: Callable[[Tensor], Tensor], source: Source) -> dict[
     images = source.images[:IMAGES]
     expected, scaling = predict_logits(source.network, images), scaling_of(source.network)
     with torch.no_grad():
-        found = torch.cat([run(scaling.to_network(image)) for image in images.split(1)])
+        said = [as_outputs(run(scaling.to_network(image))) for image in images.split(1)]
+    found = mapped(lambda *parts: torch.cat(parts), *said)
     agreement = source.quality.agreement(found, expected)
     if agreement < LEAST_AGREEMENT:
         raise AtollError(
             f"{form}: the file agrees with the network on {100 * agreement:.1f} % of {len(images)} "
             f"validation images, allowed are {100 * LEAST_AGREEMENT:.0f} % at least"
         )
-    difference = float((found - expected).abs().max())
+    difference = max(largest_differences(found, expected))
     return {"images": len(images), "agreement": agreement, "largest_difference": difference}
 
 

@@ -58,8 +58,8 @@ class ExecutorchFile:
             _register_kernels()
             method = Runtime.get().load_program(folder / self.file).load_method("forward")
 
-            def run(image: Tensor) -> Tensor:
-                return method.execute([image])[0].clone()
+            def run(image: Tensor) -> tuple[Tensor, ...]:
+                return tuple(output.clone() for output in method.execute([image]))
 
             return compare(self.file, run, source)
 

@@ -33,8 +33,10 @@ class OnnxFile:
         """Writes the ONNX file."""
         with quiet(_WHAT):
             exported = carried_on(plain_network(source.network, "pairs"), example_of(source))
+            count = len(exported.graph_signature.user_outputs)
+            names = ["logits"] if count == 1 else [f"output_{position}" for position in range(count)]
             program: Any = torch.onnx.export(
-                exported, (), dynamo=True, verbose=False, input_names=["image"], output_names=["logits"]
+                exported, (), dynamo=True, verbose=False, input_names=["image"], output_names=names
             )
             _forget_origin(program.model)
             content = io.BytesIO()
@@ -56,9 +58,8 @@ class OnnxFile:
                 folder / self.file, options, providers=["CPUExecutionProvider"]
             )
 
-            def run(image: Tensor) -> Tensor:
-                (logits,) = session.run(None, {"image": image.numpy()})
-                return torch.from_numpy(logits)
+            def run(image: Tensor) -> tuple[Tensor, ...]:
+                return tuple(map(torch.from_numpy, session.run(None, {"image": image.numpy()})))
 
             return compare(self.file, run, source)
 

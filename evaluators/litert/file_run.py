@@ -15,7 +15,8 @@ from ...spaces.errors import AtollError
 from ...spaces.machine.scratch import scratch_folder
 from .runtime import LiteRtRunner
 
-_MODEL, _IMAGES, _LOGITS, _ANSWER, _STAGE = "model.tflite", "images.npy", "logits.npy", "answer.json", "stage"
+_MODEL, _IMAGES, _OUTPUT = "model.tflite", "images.npy", "output-{}.npy"
+_ANSWER, _STAGE = "answer.json", "stage"
 #: lines of the dead process's own words that a message repeats
 _LAST_WORDS = 3
 #: seconds that the process may take to start and load, and for one run: 20 times what vgg19, the largest
@@ -32,13 +33,13 @@ class FileRun:
     """What a file gave.
 
     Args:
-        logits: [count, *output shape without batch], float32; maps channels last.
-        output_step: step of the file's int8 output, None for a float output.
+        outputs: [count, *output shape without batch] of each, float32; maps channels last.
+        steps: of each output that is int8, None of a float one.
         latency_ms: median time of one run on this machine, one thread; None where it was not asked for.
     """
 
-    logits: np.ndarray
-    output_step: float | None
+    outputs: tuple[np.ndarray, ...]
+    steps: tuple[float | None, ...]
     latency_ms: float | None
 
 
@@ -74,7 +75,9 @@ def run_file(
         answer = json.loads((folder / _ANSWER).read_text())
         if "error" in answer:
             raise AtollError(answer["error"])
-        return FileRun(np.load(folder / _LOGITS), **answer)
+        steps = tuple(answer["steps"])
+        outputs = tuple(np.load(folder / _OUTPUT.format(position)) for position in range(len(steps)))
+        return FileRun(outputs, steps, answer["latency_ms"])
 
 
 def _write_images(path: Path, count: int, batches: Iterable[np.ndarray]) -> None:
@@ -108,13 +111,15 @@ def _carry_out(folder: Path, timed_runs: int, threads: int) -> dict[str, Any]:
     (folder / _STAGE).write_text("running")
     images = np.load(folder / _IMAGES, mmap_mode="r")
     try:
-        np.save(folder / _LOGITS, np.concatenate([runner.run(images[i : i + 1]) for i in range(len(images))]))
+        for position, rows in enumerate(zip(*(runner.run_heads(image) for image in images), strict=True)):
+            joined = np.concatenate(rows) if runner.outputs[position]["shape"][0] == 1 else np.stack(rows)
+            np.save(folder / _OUTPUT.format(position), joined)
     except (ValueError, RuntimeError) as error:
         raise AtollError(f"LiteRT stops in the model: {error}") from error
     (folder / _STAGE).write_text("timing")
     latency_ms = runner.time_ms(timed_runs) if timed_runs else None
-    grid = runner.output_grid
-    return {"output_step": None if grid is None else grid.scale, "latency_ms": latency_ms}
+    steps = [None if grid is None else grid.scale for grid in runner.output_grids]
+    return {"steps": steps, "latency_ms": latency_ms}
 
 
 def main() -> None:

@@ -74,6 +74,11 @@ class LiteRtRunner:
         """The int8 grid of the output, None where it is float."""
         return _grid(self.output)
 
+    @property
+    def output_grids(self) -> list[TensorGrid | None]:
+        """The int8 grid of each output, None where it is float."""
+        return [_grid(output) for output in self.outputs]
+
     def run_raw(self, images: np.ndarray) -> np.ndarray:
         """Outputs as the file gives them (int8 for an int8 file), for inputs in the file's own type.
 

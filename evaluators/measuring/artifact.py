@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
+from ...spaces.graph.heads import Outputs, as_outputs, heads
 from ...spaces.layers.scaling import PIXELS, Scaling
 from ...spaces.layers.structure import input_shape_of, scaling_of
 from ..tasks.quality import ACCURACY, Quality
@@ -64,8 +65,8 @@ class Verification:
         count: images that both saw.
         agreement: share of what both say alike, in [0, 1]: of images, of positions where the network chooses
             a class for each, of numbers where outputs are numbers.
-        largest_difference: between two logits, absolute.
-        largest_difference_lsb: the same in steps of the artifact's int8 output; None for a float output.
+        largest_difference: between two logits of any output, absolute.
+        largest_difference_lsb: the same in steps of the artifact's int8 outputs; None where one is float.
         quality: of the artifact on these images; None without labels.
         network_quality: the same for the network.
         latency_ms: median time of one run of the artifact here, one thread; None where it was not timed.
@@ -100,7 +101,18 @@ def run_artifact(content: bytes, images: Tensor, timed_runs: int = 0, scaling: S
         raise AtollError("an artifact is run on at least one image, got none")
     batches = (_channels_last(scaling.to_network(part)).numpy() for part in images.split(BATCH))
     run = run_file(content, len(images), batches, timed_runs)
-    return replace(run, logits=np.moveaxis(run.logits, -1, 1))
+    return replace(run, outputs=tuple(np.moveaxis(output, -1, 1) for output in run.outputs))
+
+
+def largest_differences(outputs: Outputs, others: Outputs) -> list[float]:
+    """Returns the largest absolute difference of each output of two networks."""
+    pairs = zip(heads(outputs, Tensor), heads(others, Tensor), strict=True)
+    return [float((ours - theirs).abs().max()) for ours, theirs in pairs]
+
+
+def outputs_of(run: "FileRun") -> Outputs:
+    """Returns what an artifact gave as its network gives it."""
+    return as_outputs(tuple(map(torch.from_numpy, run.outputs)))
 
 
 def verify_artifact(
@@ -131,18 +143,18 @@ def verify_artifact(
         run = run_artifact(content, images, timed_runs, scaling_of(network))
     except AtollError as error:
         raise AtollError(f"{error}{_place(error, content, network)}") from error
-    found, step = torch.from_numpy(run.logits), run.output_step
-    expected = predict_logits(network, images)
-    if found.shape != expected.shape:
+    found, expected = outputs_of(run), predict_logits(network, images)
+    if _sizes(found) != _sizes(expected):
         raise AtollError(
             f"the file gives {_sizes(found)}, allowed is what its network gives, {_sizes(expected)}"
         )
-    difference = float((found - expected).abs().max())
+    differences = largest_differences(found, expected)
+    in_steps = [off / step for off, step in zip(differences, run.steps, strict=True) if step is not None]
     return Verification(
         count=len(images),
         agreement=quality.agreement(found, expected),
-        largest_difference=difference,
-        largest_difference_lsb=None if step is None else difference / step,
+        largest_difference=max(differences),
+        largest_difference_lsb=None if None in run.steps else max(in_steps),
         quality=None if labels is None else quality.measure(found, labels),
         network_quality=None if labels is None else quality.measure(expected, labels),
         latency_ms=run.latency_ms,
@@ -153,8 +165,8 @@ def _channels_last(images: Tensor) -> Tensor:
     return images.movedim(1, -1).contiguous()
 
 
-def _sizes(values: Tensor) -> str:
-    return "x".join(str(size) for size in values.shape)
+def _sizes(outputs: Outputs) -> str:
+    return " and ".join("x".join(map(str, head.shape)) for head in heads(outputs, Tensor))
 
 
 def _place(error: AtollError, content: bytes, network: nn.Module) -> str:

@@ -3,14 +3,13 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from ...spaces.layers.scaling import PIXELS, Scaling
 from ..datasets.dataset import Split
 from ..litert.inspect import overhead_bytes, peak_tensor_bytes
 from ..tasks.quality import ACCURACY, Quality
-from .artifact import packed_bytes, run_artifact, verify_artifact
+from .artifact import outputs_of, packed_bytes, run_artifact, verify_artifact
 
 #: runs of one file for its median time
 RUNS = 50
@@ -27,8 +26,8 @@ class ArtifactReport:
         peak_tensor_bytes: tensors alive at once, by the file's own graph.
         images: how many validation images file and network were compared on.
         agreement: share of them, of their positions or of their numbers, on which both say the same.
-        largest_difference: of any output, in the output's unit; `largest_difference_lsb` in steps of the
-            file's output grid, None for a float output.
+        largest_difference: of any output, in the output's unit; `largest_difference_lsb` in steps of that
+            output's grid, None where an output is float.
         quality: of the file on those images.
         latency_host_ms: median of one run on this machine, one thread.
     """
@@ -103,5 +102,4 @@ def file_quality(
     Raises:
         AtollError: the runtime refuses the file or crashes, or what it gives does not fit the labels.
     """
-    found = run_artifact(content, split.images, scaling=scaling).logits
-    return quality.measure(torch.from_numpy(found), split.labels)
+    return quality.measure(outputs_of(run_artifact(content, split.images, scaling=scaling)), split.labels)

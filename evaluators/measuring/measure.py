@@ -12,6 +12,7 @@ from ...hw_models.tables.layer_table import LayerTable
 from ...hw_models.tables.network_table import layer_table
 from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
+from ...spaces.graph.heads import Outputs
 from ...spaces.layers.bits import FLOAT_BITS
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
@@ -140,10 +141,10 @@ def measure(
     images: Tensor,
     labels: Tensor,
     device: Device,
-    baseline_logits: Tensor | None,
+    baseline_logits: Outputs | None,
     epochs: float,
     seconds: float,
-) -> tuple[Metrics, Tensor]:
+) -> tuple[Metrics, Outputs]:
     """Measures a trained network on the validation split.
 
     Args:
@@ -151,18 +152,22 @@ def measure(
         task: says what is right.
         images, labels: [N, ...], as they are stored, and what is known of them.
         device: predicts latency and memory.
-        baseline_logits: [N, ...], None for the baseline itself.
+        baseline_logits: [N, ...], of several outputs a tuple; None for the baseline itself.
         epochs, seconds: what was spent on it.
 
     Returns:
-        the metrics and the network's outputs [N, ...].
+        the metrics and the network's outputs, [N, ...] or a tuple.
 
     Raises:
         AtollError: labels or the baseline's logits do not fit the network's, or an output is not finite.
     """
     logits = predict_logits(network, images)
     reference = logits if baseline_logits is None else baseline_logits
-    terms, of_classes = task.quality_terms, task.judged_by.of_classes
+    terms = task.quality_terms
+    judged, known = task.judged(logits), task.judged(reference)
+    alike = None
+    if task.judged_by.of_classes and len(judged) == 1:
+        alike = probability_loyalty(judged[0].numpy(), known[0].numpy())
     metrics = Metrics(
         quality=task.judged_by.measure(logits, labels),
         quality_name=terms.name,
@@ -172,7 +177,7 @@ def measure(
         payload_bytes=payload_bytes(network),
         packed_bytes=packed_bytes(artifact_bytes(network, input_shape_of(network))),
         label_loyalty=task.judged_by.agreement(logits, reference),
-        probability_loyalty=probability_loyalty(logits.numpy(), reference.numpy()) if of_classes else None,
+        probability_loyalty=alike,
         train_epochs=epochs,
         train_seconds=seconds,
         **price(network, device).to_metrics(),

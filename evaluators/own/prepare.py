@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ from torch import nn
 
 from ...spaces.errors import AtollError
 from ...spaces.graph.adopt import adopt
-from ...spaces.graph.heads import heads
+from ...spaces.graph.heads import heads, mapped, named_heads
 from ...spaces.layers.scaling import PIXELS, Scaling
-from ...spaces.layers.structure import to_meta
+from ...spaces.layers.structure import input_shape_of, to_meta
 from ...spaces.networks import NETWORKS
 from ...spaces.technique.context import Criterion
 from ...spaces.written.graph_json import graph_json
@@ -22,11 +23,12 @@ from ..datasets.mapped_dataset import MappedDataset
 from ..tasks import load_task
 from ..tasks.prepared import keep_task
 from ..tasks.qualities import quality_named
-from ..tasks.quality import Quality
+from ..tasks.quality import OfOutputs, Quality
 from ..tasks.task import Task as PreparedTask
 from ..tasks.trusted import trust
 from ..tasks.user_code import UserCode, code_digest
 from ..training.augmentation import Views
+from ..training.judged_outputs import JudgedOutputs, position_of
 from ..training.losses import LOSS_OF_CLASSES, LOSS_OF_NUMBERS, loss_named
 from ..training.prediction import predict_logits
 from .data_source import open_task_data
@@ -81,8 +83,11 @@ def prepare(
     with told_at("augment"):
         Views(1, dataset.input_shape, task.training.augment)  # refuses what such inputs cannot be seen by
     network, head = _network(task, folder, dataset, scaling)
+    outputs = _judged_outputs(network, task)
+    if outputs is not None:
+        judged_by, criterion = OfOutputs(judged_by, outputs), partial(outputs.loss, criterion)
     with told_at("classes"):
-        classes = _classes(network, dataset)
+        classes = _classes(network, dataset, outputs)
     if head is not None:
         with told_at("head"):
             say(f"head: {head} is trained for the {classes} classes of the data, then all of the network")
@@ -102,6 +107,7 @@ def prepare(
             "epochs_per_step": task.epochs_per_step,
             "quality": quality,
             "loss": loss,
+            **({} if outputs is None else {"outputs": outputs.to_json()}),
         },
         whole_state(network),
         code,
@@ -128,11 +134,18 @@ def _quality(task: Task, code: OwnFunctions) -> tuple[dict[str, Any], Quality]:
     if words.function is not None:
         told["function"], what = code.take("quality", words.function)
         told["name"] = words.name or str(getattr(what, "__name__", told["function"]))
+    if not isinstance(words.of_classes, bool):  # of several outputs some: the others are numbers
+        told["of_classes"] = False
     return told, quality_named(what, **{name: told[name] for name in told if name != "function"})
 
 
+def _is_own(loss: Any) -> bool:
+    """Says whether a task's loss is a function of its user's."""
+    return callable(loss) or ":" in str(loss)
+
+
 def _loss(task: Task, code: OwnFunctions, quality: Quality) -> tuple[str | None, Criterion]:
-    if callable(task.loss) or ":" in str(task.loss):
+    if _is_own(task.loss):
         reference, function = code.take("loss", task.loss)
         return reference, loss_named(function)
     return task.loss, loss_named(task.loss or (LOSS_OF_CLASSES if quality.of_classes else LOSS_OF_NUMBERS))
@@ -194,15 +207,39 @@ def _network(task: Task, folder: Path, dataset: Dataset, scaling: Scaling) -> tu
         return adopt(made.float(), shape, scaling).eval(), head
 
 
-def _classes(network: nn.Module, dataset: Dataset) -> int:
-    """Returns how many classes network and data have, which must be the same."""
-    with torch.no_grad():
-        found: tuple[torch.Tensor, ...] = heads(
-            to_meta(network)(torch.empty(1, *dataset.input_shape, device="meta"))
+def _judged_outputs(network: nn.Module, task: Task) -> JudgedOutputs | None:
+    """Returns which of several outputs are judged; None where the network has one."""
+    returned = _returned(network)
+    names, functions = tuple(named_heads(returned)), task.quality.function is not None and _is_own(task.loss)
+    if len(names) == 1:
+        if task.output is not None:
+            with told_at("output"):
+                position_of(names, task.output)
+        return None
+    if task.output is None and not functions:
+        raise TaskMistake(
+            f"the network has {len(names)} outputs, {', '.join(names)}: say which one is judged (`output: "
+            f"{names[0]}`), or let quality and loss be functions of your own, which get all of them",
+            ("output",) if "output" in task.model_fields_set else ("network",),
         )
-    if len(found) != 1:
-        raise TaskMistake(f"the network has {len(found)} outputs, allowed is one", ("network",))
-    outputs, classes = found[0].shape[1], len(dataset.class_names)
+    choosing = task.quality.of_classes
+    with told_at("output"):
+        return JudgedOutputs.of(returned, task.output, () if isinstance(choosing, bool) else choosing)
+
+
+def _returned(network: nn.Module) -> Any:
+    """Returns what a network gives for one input, without data."""
+    with torch.no_grad():
+        return to_meta(network)(torch.empty(1, *input_shape_of(network), device="meta"))
+
+
+def _classes(network: nn.Module, dataset: Dataset, several: JudgedOutputs | None) -> int:
+    """Returns how many classes network and data have, which must be the same."""
+    found: tuple[torch.Tensor, ...] = heads(_returned(network))
+    judged, classes = found if several is None else several.judged(found), len(dataset.class_names)
+    outputs = judged[0].shape[1]
+    if len(judged) > 1:  # the functions that judge them know what targets mean
+        return classes or outputs
     if dataset.train.labels.dtype == torch.int64 and outputs != classes:
         raise AtollError(
             f"the network tells {outputs} classes apart, the data have {classes}; allowed are equal "
@@ -215,14 +252,15 @@ def _try_out(network: nn.Module, dataset: Dataset, quality: Quality, loss: Crite
     """Runs network, quality and loss on a few samples, so that a mistake ends the command and no trial."""
     few = dataset.validation.first(_TRIED)
     outputs = predict_logits(network, few.images)
-    if not bool(outputs.isfinite().all()):
+    if not all(bool(head.isfinite().all()) for head in heads(outputs, torch.Tensor)):
         raise TaskMistake("the network's outputs are not finite on the validation data", ("network",))
     with told_at("quality"):
         quality.measure(outputs, few.labels)
     with told_at("loss"):
-        leaf = outputs.clone().requires_grad_()
-        gradient = torch.autograd.grad(loss(leaf, few.labels.clone()), leaf)[0]
-        if not bool(gradient.isfinite().all()):
+        leaves = mapped(lambda head: head.clone().requires_grad_(), outputs)
+        value = loss(leaves, few.labels.clone())
+        gradients = torch.autograd.grad(value, heads(leaves, torch.Tensor), allow_unused=True)
+        if not all(bool(gradient.isfinite().all()) for gradient in gradients if gradient is not None):
             raise AtollError("the loss has no finite gradient, allowed is one to train by")
 
 

@@ -98,7 +98,8 @@ class QualityWords(BaseModel):
         name: what reports call it; of the package's, which one.
         unit: what it is measured in; "%" of a share in [0, 1].
         higher_is_better: which way is better; a function has to say it.
-        of_classes: whether outputs are logits of classes, where a function judges them.
+        of_classes: whether outputs are logits of classes, where a function judges them; of several outputs
+            that it judges together, names or positions of those that are.
         tolerance: how far two networks' numbers may lie apart and still be the same.
     """
 
@@ -108,7 +109,7 @@ class QualityWords(BaseModel):
     name: str = ""
     unit: str | None = None
     higher_is_better: Annotated[bool, Field(strict=True)] | None = None
-    of_classes: Annotated[bool, Field(strict=True)] = True
+    of_classes: Annotated[bool, Field(strict=True)] | tuple[str | int, ...] = True
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
@@ -127,6 +128,8 @@ class Task(BaseModel):
         head: `new` trains a last layer for classes that the weights do not know.
         quality: by name, or a function with its direction and unit.
         loss: by name, or a function of outputs and targets; the usual one of the quality when None.
+        output: name or position of the one output that quality and loss judge, where the network has several;
+            when None both have to be functions, and get all.
         epochs_per_step: passes over the training split after every step of a recipe.
         batch_size: inputs a step of training.
         learning_rate: peak of a fine-tuning run.
@@ -155,6 +158,7 @@ class Task(BaseModel):
     head: Literal["new"] | None = None
     quality: Any = QualityWords(name="accuracy")
     loss: Any = None
+    output: Annotated[int, Field(ge=0, le=1000, strict=True)] | str | None = None
     epochs_per_step: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] = 1.0
     batch_size: Annotated[int, Field(le=2**20, strict=True)] = 64
     learning_rate: Annotated[float, Field(le=100, allow_inf_nan=False)] = 1e-3

@@ -5,8 +5,8 @@ from functools import cache
 
 from torch import Tensor, nn
 
-from ...spaces.kernels.distillation import response_loss
-from ...spaces.technique.context import Batch, Criterion, Loss
+from ...spaces.kernels.distillation import responses_loss
+from ...spaces.technique.context import Batch, Context, Loss
 from ..datasets.dataset import Dataset
 from ..digests import derived_seed
 from ..tasks.task import Task
@@ -20,12 +20,14 @@ TEMPERATURE, ALPHA = 4.0, 0.3
 RUNS = 2
 
 
-def self_distillation(criterion: Criterion) -> Loss:
+def self_distillation(context: Context) -> Loss:
     """Returns the objective of a network that learns from labels and from what it came from."""
 
     def objective(network: nn.Module, batch: Batch) -> Tensor:
         learnt, taught = network(batch.images), batch.teacher_logits()
-        return response_loss(learnt, taught, batch.labels, TEMPERATURE, ALPHA, criterion)
+        pairs = list(zip(context.judged(learnt), context.judged(taught), strict=True))
+        hard = context.criterion(learnt, batch.labels)
+        return responses_loss(hard, pairs, batch.labels.is_floating_point(), TEMPERATURE, ALPHA)
 
     return objective
 
@@ -53,7 +55,7 @@ def make_baseline(
         network = deepcopy(given)
         seed_of_run = derived_seed(seed, "baseline", name)
         context = TrainingContext(task, dataset, given, seed_of_run, epochs, answers)
-        context.fit(network, objective=None if name == "plain" else self_distillation(context.criterion))
+        context.fit(network, objective=None if name == "plain" else self_distillation(context))
         networks[name] = network
     qualities = {name: task.quality(network, dataset.validation) for name, network in networks.items()}
     return networks[task.quality_terms.best(qualities)], qualities

@@ -1,9 +1,10 @@
 """A teacher bigger than the network itself: the baseline with twice the channels, trained on."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ...spaces.channels.widen import widened
+from ...spaces.graph.heads import Outputs
 from ..datasets.dataset import Dataset
 from ..digests import derived_seed
 from ..tasks.task import Task
@@ -16,7 +17,7 @@ NOISE = 0.05
 
 
 def make_bigger_teacher(
-    baseline: nn.Module, task: Task, dataset: Dataset, epochs: float, seed: int, answers: Tensor | None
+    baseline: nn.Module, task: Task, dataset: Dataset, epochs: float, seed: int, answers: Outputs | None
 ) -> nn.Module:
     """Doubles the channels of the baseline (Chen et al. 2016) and trains it as the baseline was trained.
 
@@ -42,5 +43,5 @@ def make_bigger_teacher(
     context = TrainingContext(
         task, dataset, baseline, own_seed, epochs, None if answers is None else lambda: answers
     )
-    context.fit(network, objective=self_distillation(context.criterion))
+    context.fit(network, objective=self_distillation(context))
     return network.eval()

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
+from ...spaces.graph.heads import Outputs
 from ...spaces.technique.context import AfterStep, Criterion, Loss
 from ..datasets.class_weights import class_weights
 from ..datasets.dataset import Dataset
@@ -37,7 +39,7 @@ class TrainingContext:
         teacher: nn.Module | None,
         seed: int,
         epochs: float,
-        teacher_logits: Callable[[], Tensor | None] | None = None,
+        teacher_logits: Callable[[], Outputs | None] | None = None,
         bigger_teacher: Callable[[], nn.Module] | None = None,
     ) -> None:
         self.generator = torch.Generator().manual_seed(seed)
@@ -117,14 +119,24 @@ class TrainingContext:
         self.epochs_left = max(0.0, self.epochs_left - epochs)
         self.epochs_spent += record.epochs * networks
 
-    def _answering(self) -> nn.Module | Tensor | None:
+    def _answering(self) -> nn.Module | Outputs | None:
         """Returns what answers for the teacher: its logits, known beforehand, or itself."""
         known = self._teacher_logits() if self._teacher_logits is not None else None
         return self.teacher if known is None else known
 
+    def judged(self, returned: Any) -> tuple[Tensor, ...]:
+        """Returns the outputs that the task judges."""
+        return self._task.judged(returned)
+
     @cached_property
     def criterion(self) -> Criterion:
         """What the task minimises of outputs against labels, with what its training says about classes."""
+        outputs = self._task.outputs
+        return self._of_judged if outputs is None else partial(outputs.loss, self._of_judged)
+
+    @cached_property
+    def _of_judged(self) -> Criterion:
+        """The same of the outputs that are judged."""
         task, training = self._task, self._task.training
         if task.loss_or_default != "cross_entropy":
             return loss_named(task.loss_or_default)

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
-from torch import Tensor
-
+from ...spaces.graph.heads import Outputs
 from ...spaces.recipes.order import check_order
 from ...spaces.recipes.recipe import Recipe
 from ..datasets.dataset import Dataset
@@ -154,6 +153,6 @@ class Pipeline:
         )
 
     @cached_property
-    def _baseline_logits(self) -> Tensor:
+    def _baseline_logits(self) -> Outputs:
         """The baseline's outputs on the validation split."""
         return predict_logits(self.baseline.network, self.dataset.validation.images)

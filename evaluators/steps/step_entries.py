@@ -4,8 +4,9 @@ import os
 from dataclasses import asdict
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
+from ...spaces.graph.heads import Outputs
 from ...spaces.layers.structure import to_meta
 from ...spaces.recipes.recipe import Recipe
 from ...spaces.technique.technique import Decisions, Technique
@@ -42,7 +43,7 @@ class StepEntries:
         before: Entry | None,
         epochs: float,
         seconds: float,
-        baseline_logits: Tensor,
+        baseline_logits: Outputs,
     ) -> Entry:
         """Returns the entry of a step.
 
@@ -67,7 +68,7 @@ class StepEntries:
         seconds: float,
         decisions: list[Decisions],
         earlier: list[dict[str, Any]],
-        baseline_logits: Tensor | None,
+        baseline_logits: Outputs | None,
     ) -> Entry:
         basis, validation = self._basis, self._basis.dataset.validation
         metrics, _ = measure(

@@ -5,6 +5,7 @@ from functools import cached_property
 from torch import Tensor, nn
 
 from ...spaces.channels.widen import widened
+from ...spaces.graph.heads import Outputs, heads
 from ..training.augmentation import Views
 from ..training.prediction import keeps_answers, predict_views
 from .bigger_teacher import make_bigger_teacher
@@ -26,15 +27,16 @@ class Teachers:
         self._basis, self._cache, self._baseline = basis, cache, baseline
 
     @cached_property
-    def logits(self) -> Tensor | None:
-        """The baseline's answers to all views of the training inputs, float32 [views, N, ...].
+    def logits(self) -> Outputs | None:
+        """The baseline's answers to all views of the training inputs, float32 [views, N, ...] an output.
 
         None where they are too many to be kept: the baseline itself has to be asked.
         """
         if not keeps_answers(self._baseline.network, self._images, self._views):
             return None
         key = self._basis.key(teacher_logits_of=self._baseline.digest)
-        return self._cache.get_or_make(key, self._answer)[0].tensors["logits"]
+        found = self._cache.get_or_make(key, self._answer)[0].tensors
+        return found["logits"] if len(found) == 1 else tuple(found[f"logits.{n}"] for n in range(len(found)))
 
     @cached_property
     def bigger(self) -> nn.Module:
@@ -46,7 +48,9 @@ class Teachers:
         return network.eval()
 
     def _answer(self) -> Entry:
-        return Entry({"logits": predict_views(self._baseline.network, self._images, self._views)}, {})
+        said: tuple[Tensor, ...] = heads(predict_views(self._baseline.network, self._images, self._views))
+        several = {f"logits.{position}": head for position, head in enumerate(said)}
+        return Entry(several if len(said) > 1 else {"logits": said[0]}, {})
 
     @property
     def _images(self) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from ...spaces.errors import AtollError
-from ...spaces.graph.heads import as_outputs
+from ...spaces.graph.heads import heads, mapped, shaped_targets
 from .number_qualities import check_tolerance, numbers_agree
 from .quality import ACCURACY
 
@@ -22,7 +22,8 @@ class OwnQuality:
     What the function prints goes to stderr: stdout is for results. It gets copies that it may change.
 
     Args:
-        function: of outputs and targets as `Quality.measure` gets them; returns a number, or a tensor of one.
+        function: of outputs and targets as `Quality.measure` gets them, several outputs in a tuple or by
+            name; returns a number, or a tensor of one.
         name: what reports call the figure.
         unit: "%" of a share in [0, 1]; else that of the figure, "" for none.
         higher_is_better: which way is better.
@@ -44,20 +45,21 @@ class OwnQuality:
     def __post_init__(self) -> None:
         check_tolerance(self.tolerance)
 
-    def measure(self, outputs: Tensor, targets: Tensor) -> float:
+    def measure(self, outputs: Any, targets: Tensor) -> float:
         """Returns what the function gives.
 
         Raises:
             AtollError: it raises, gives no finite number, or a share outside [0, 1].
         """
-        if not len(outputs) or len(outputs) != len(targets):
+        count = len(heads(outputs)[0])
+        if not count or count != len(targets):
             raise AtollError(
-                f"quality {self.name!r}: got labels of {len(targets)} samples for outputs of {len(outputs)}, "
+                f"quality {self.name!r}: got labels of {len(targets)} samples for outputs of {count}, "
                 "allowed is as many of each, one at least"
             )
         try:
             with redirect_stdout(sys.stderr):
-                given = self.function(outputs.clone(), as_outputs(outputs, targets).clone())
+                given = self.function(_copied(outputs), shaped_targets(outputs, targets).clone())
         except AtollError:
             raise
         except (Exception, SystemExit) as error:  # the user's own code, which may raise anything
@@ -83,3 +85,10 @@ class OwnQuality:
         if self.of_classes:
             return ACCURACY.agreement(outputs, others)
         return numbers_agree(outputs, others, self.tolerance)
+
+
+def _copied(outputs: Any) -> Any:
+    """Returns a copy of a tensor, or of several in a tuple or by name."""
+    if isinstance(outputs, dict):
+        return {name: _copied(output) for name, output in outputs.items()}
+    return mapped(Tensor.clone, outputs)

@@ -26,8 +26,10 @@ from ..cache_dir import cache_dir
 from ..datasets.dataset import Dataset
 from ..datasets.mapped_dataset import open_decoded
 from ..digests import digest_json, digest_tensors
+from ..training.judged_outputs import JudgedOutputs
 from ..training.settings import Training
 from .own_functions import OwnCode, loss_of, quality_of
+from .quality import OfOutputs
 from .task import Task
 from .trusted import check_trusted, trust
 from .user_code import code_digest
@@ -170,6 +172,8 @@ def prepared_task(name: str) -> Task:
 
 def _task(name: str, folder: Path, about: Mapping[str, Any]) -> Task:
     code = OwnCode(folder / CODE, about["code"], tuple(about["code_files"]))
+    outputs = JudgedOutputs.from_json(about["outputs"]) if "outputs" in about else None
+    quality = quality_of(about["quality"], code)
     return Task(
         name=name,
         load_dataset=cache(lambda: _dataset(name, about["data"])),
@@ -179,13 +183,14 @@ def _task(name: str, folder: Path, about: Mapping[str, Any]) -> Task:
         training=Training(**about["training"]),
         epochs_per_step=about["epochs_per_step"],
         scaling=Scaling.from_json(about["graph"]["scaling"]),
-        judged_by=quality_of(about["quality"], code),
+        judged_by=quality if outputs is None else OfOutputs(quality, outputs),
         loss=loss_of(about["loss"], code),
         check_data=lambda: _check(name, about),
         given=_given(folder, about),
         graph=about["graph"],
         code=about["code"],
         code_files=code.files,
+        outputs=outputs,
     )
 
 

@@ -1,11 +1,13 @@
 """What is right: how a task's outputs are judged, against what is known and against another network's."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from ...spaces.errors import AtollError
+from ...spaces.graph.heads import Outputs, heads
+from ..training.judged_outputs import JudgedOutputs
 
 
 class Quality(Protocol):
@@ -37,22 +39,22 @@ class Quality(Protocol):
     def of_classes(self) -> bool:
         """Whether outputs are logits of classes, (N, K, ...); else they are numbers, as the targets are."""
 
-    def measure(self, outputs: Tensor, targets: Tensor) -> float:
+    def measure(self, outputs: Any, targets: Tensor) -> float:
         """Returns what outputs are worth.
 
         Args:
-            outputs: of a network, (N, ...).
+            outputs: of a network, (N, ...); a tuple where it has several.
             targets: what is known of the same N samples.
 
         Raises:
             AtollError: they do not fit together, or there are none.
         """
 
-    def agreement(self, outputs: Tensor, others: Tensor) -> float:
+    def agreement(self, outputs: Any, others: Any) -> float:
         """Returns how much of what two networks say is the same: a share of choices or numbers, in [0, 1].
 
         Args:
-            outputs, others: of two networks, both (N, ...), for the same N samples.
+            outputs, others: of two networks, both (N, ...) or as many, for the same N samples.
 
         Raises:
             AtollError: they do not fit together, or there are none.
@@ -89,6 +91,63 @@ class Accuracy(OfClasses):
 
 #: The quality of a task that names no other.
 ACCURACY = Accuracy()
+
+
+@dataclass(frozen=True)
+class OfOutputs:
+    """A quality where a network has several outputs: of one of them, or a user's function of all.
+
+    Args:
+        quality: of what it is shown.
+        outputs: which are judged.
+    """
+
+    quality: Quality
+    outputs: JudgedOutputs
+
+    @property
+    def name(self) -> str:
+        """The quality's."""
+        return self.quality.name
+
+    @property
+    def unit(self) -> str:
+        """The quality's."""
+        return self.quality.unit
+
+    @property
+    def higher_is_better(self) -> bool:
+        """The quality's."""
+        return self.quality.higher_is_better
+
+    @property
+    def of_classes(self) -> bool:
+        """The quality's."""
+        return self.quality.of_classes
+
+    def measure(self, outputs: Outputs, targets: Tensor) -> float:
+        """Returns what the outputs that are judged are worth."""
+        return self.quality.measure(self.outputs.shown(outputs), targets)
+
+    def agreement(self, outputs: Outputs, others: Outputs) -> float:
+        """Returns the agreement on the output that is judged; of several the least: a bound holds for each.
+
+        Raises:
+            AtollError: the networks have not as many outputs.
+        """
+        ours: tuple[Tensor, ...] = heads(outputs)
+        theirs: tuple[Tensor, ...] = heads(others)
+        if not len(ours) == len(theirs) == len(self.outputs.names):
+            raise AtollError(
+                f"got {len(ours)} and {len(theirs)} outputs to compare, allowed of each are "
+                f"{len(self.outputs.names)}"
+            )
+        pairs = zip(self.outputs.judged(ours), self.outputs.judged(theirs), strict=True)
+        return min(self._agreement(position, *pair) for position, pair in enumerate(pairs))
+
+    def _agreement(self, position: int, output: Tensor, other: Tensor) -> float:
+        chooses = self.outputs.chosen is None and position in self.outputs.choosing
+        return (ACCURACY if chooses else self.quality).agreement(output, other)
 
 
 def choices(outputs: Tensor) -> Tensor:

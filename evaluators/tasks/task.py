@@ -4,15 +4,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
+from ...spaces.graph.heads import heads
 from ...spaces.layers.scaling import PIXELS, Scaling
 from ...spaces.layers.shape import InputShape
 from ...spaces.networks import build_network
 from ...spaces.technique.context import Criterion
 from ..datasets.dataset import Dataset, Split
 from ..ranking.quality_terms import QualityTerms
+from ..training.judged_outputs import JudgedOutputs
 from ..training.losses import LOSS_OF_CLASSES, LOSS_OF_NUMBERS
 from ..training.prediction import predict_logits
 from ..training.settings import Training
@@ -41,6 +43,7 @@ class Task:
         graph: of a prepared task, the structure of that network as JSON.
         code: SHA-256 of the user's code that it needs, None where it needs none.
         code_files: that code's files.
+        outputs: which outputs of the network are judged, where it has several; `judged_by` reads them.
 
     Raises:
         AtollError: training is to smooth or balance classes, and the loss is not of classes.
@@ -61,6 +64,7 @@ class Task:
     graph: Mapping[str, Any] | None = None
     code: str | None = None
     code_files: tuple[str, ...] = ()
+    outputs: JudgedOutputs | None = None
 
     def __post_init__(self) -> None:
         balance, smoothing = self.training.balance, self.training.label_smoothing
@@ -104,6 +108,11 @@ class Task:
     def quality(self, model: nn.Module, split: Split) -> float:
         """Judges a network on a split."""
         return self.judged_by.measure(predict_logits(model, split.images), split.labels)
+
+    def judged(self, returned: Any) -> tuple[Tensor, ...]:
+        """Returns the outputs that are judged of what a network returned."""
+        found: tuple[Tensor, ...] = heads(returned)
+        return found if self.outputs is None else self.outputs.judged(found)
 
     @property
     def quality_name(self) -> str:

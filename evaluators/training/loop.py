@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
-from ...spaces.graph.heads import single_head
+from ...spaces.graph.heads import Outputs, as_outputs, heads, mapped
 from ...spaces.layers.scaling import Scaling
 from ...spaces.layers.structure import scaling_of
 from ...spaces.technique.context import AfterStep, Batch, Loss
@@ -27,7 +27,7 @@ START_DIVISOR = 25.0
 LOSS_WINDOW = 20
 
 #: Who answers an objective's questions.
-Teacher = nn.Module | Tensor | Callable[[], nn.Module | Tensor | None]
+Teacher = nn.Module | Tensor | tuple[Tensor, ...] | Callable[[], nn.Module | Outputs | None]
 #: told the number of the epoch just ended, from 1, and its mean loss; whether training ends here
 OnEpoch = Callable[[int, float], bool | None]
 
@@ -101,7 +101,7 @@ def fit(
     """
     _check_settings(len(labels), epochs)
     views = Views(len(labels), tuple(images.shape[1:]), training.augment)
-    if isinstance(teacher, Tensor):
+    if isinstance(teacher, Tensor | tuple):
         _check_answers(teacher, views.count, len(labels))
     batch_size = min(training.batch_size, len(labels))
     steps_per_epoch = len(labels) // batch_size
@@ -260,25 +260,26 @@ class _Batches:
             return values
         return values.pin_memory().to(self.device, non_blocking=True)
 
-    def _teach(self, batch: Tensor, view: Tensor, picked: Tensor) -> Tensor:
+    def _teach(self, batch: Tensor, view: Tensor, picked: Tensor) -> Outputs:
         """Returns the teacher's logits on a batch, asked or looked up."""
         told = self.teacher
-        teacher = told() if told is not None and not isinstance(told, nn.Module | Tensor) else told
+        teacher = told() if told is not None and not isinstance(told, nn.Module | Tensor | tuple) else told
         if teacher is None:
             raise AtollError("training: the objective asks for a teacher and there is none")
-        if isinstance(teacher, Tensor):
-            return self._moved(teacher[view, picked])
+        if isinstance(teacher, Tensor | tuple):
+            return mapped(lambda answers: self._moved(answers[view, picked]), teacher)
         with torch.no_grad():
-            return single_head(teacher(batch), "teaching")
+            return as_outputs(teacher(batch))
 
 
-def _check_answers(answers: Tensor, views: int, count: int) -> None:
+def _check_answers(answers: Outputs, views: int, count: int) -> None:
     """Refuses logits that were made from other inputs."""
-    if answers.shape[:2] != (views, count):
-        raise AtollError(
-            f"teacher logits have shape {tuple(answers.shape)}; needed: ({views}, {count}, classes), "
-            "made by predict_views from the very images to train on"
-        )
+    for head in heads(answers, Tensor):
+        if head.shape[:2] != (views, count):
+            raise AtollError(
+                f"teacher logits have shape {tuple(head.shape)}; needed: ({views}, {count}, classes), "
+                "made by predict_views from the very images to train on"
+            )
 
 
 def _check_settings(count: int, epochs: float) -> None:

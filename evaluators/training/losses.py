@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
-from ...spaces.graph.heads import as_outputs, matched_targets, single_head
+from ...spaces.graph.heads import matched_targets, shaped_targets, single_head
 from ...spaces.nearest import known_names
 from ...spaces.technique.context import Batch, Criterion, Loss
 
@@ -80,7 +80,7 @@ def _own(function: Callable[[Any, Tensor], Any], returned: Any, labels: Tensor) 
     """
     name = getattr(function, "__name__", type(function).__name__)
     try:
-        value = function(returned, as_outputs(returned, labels))
+        value = function(returned, shaped_targets(returned, labels))
     except AtollError:
         raise
     except (Exception, SystemExit) as error:  # the user's own code, which may raise anything

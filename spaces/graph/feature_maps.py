@@ -7,19 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from ..layers.structure import input_shape_of, named_layers, to_meta
-from .heads import single_head
+from .heads import Outputs, as_outputs, heads
 
 #: layer -> its output for a batch, [B, ...]; of a layer that runs twice the last one
 FeatureMaps = dict[str, Tensor]
 
 
-def with_features(network: nn.Module, names: Iterable[str], images: Tensor) -> tuple[Tensor, FeatureMaps]:
-    """Runs a network and returns its output together with the outputs of these layers.
+def with_features(network: nn.Module, names: Iterable[str], images: Tensor) -> tuple[Outputs, FeatureMaps]:
+    """Runs a network and returns what it says together with the outputs of these layers.
 
     The hooks are there for this pass alone, so that the network stays as it was.
-
-    Raises:
-        AtollError: the network has several heads.
     """
     seen: FeatureMaps = {}
 
@@ -28,7 +25,7 @@ def with_features(network: nn.Module, names: Iterable[str], images: Tensor) -> t
 
     handles = [network.get_submodule(name).register_forward_hook(keep(name)) for name in names]
     try:
-        return single_head(network(images), "distillation"), seen
+        return as_outputs(network(images)), seen
     finally:
         for handle in handles:
             handle.remove()
@@ -38,7 +35,7 @@ def comparable_layers(student: nn.Module, teacher: nn.Module) -> tuple[list[str]
     """Returns the layers of one name whose outputs can be compared, and by layer why the others cannot.
 
     Maps compare where height and width agree and are more than one position; vectors where they have as
-    many features. The layer that makes the network's output is left out: the response compares it.
+    many features. Layers that make an output of the network are left out: the response compares it.
 
     Args:
         student, teacher: adopted networks, on any device.
@@ -54,8 +51,12 @@ def _shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
     names = [name for name, _ in named_layers(structure)]
     images = torch.empty(1, *input_shape_of(network), device="meta")
     with torch.no_grad():
-        output, seen = with_features(structure, names, images)
-    return {name: () if value is output else tuple(value.shape[1:]) for name, value in seen.items()}
+        said, seen = with_features(structure, names, images)
+    outputs: tuple[Tensor, ...] = heads(said)
+    return {
+        name: () if any(value is output for output in outputs) else tuple(value.shape[1:])
+        for name, value in seen.items()
+    }
 
 
 def _why_not(ours: tuple[int, ...], theirs: tuple[int, ...] | None) -> str:

@@ -1,5 +1,6 @@
 """What a network returns: one tensor, or several heads in a fixed order."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -7,6 +8,8 @@ from torch import Tensor
 from ..errors import AtollError
 
 T = TypeVar("T")
+#: what a network says: a tensor, or a tuple of several, its heads in their order
+Outputs = Any
 
 
 def heads(returned: Any, kind: type[T] = Tensor) -> tuple[T, ...]:  # type: ignore[assignment]
@@ -31,6 +34,45 @@ def heads(returned: Any, kind: type[T] = Tensor) -> tuple[T, ...]:  # type: igno
     )
 
 
+def as_outputs(returned: Any) -> Outputs:
+    """Returns the one tensor that a network returned, or its heads as a tuple.
+
+    Raises:
+        AtollError: as `heads`.
+    """
+    found: tuple[Tensor, ...] = heads(returned)
+    return found[0] if len(found) == 1 else found
+
+
+def mapped(function: Callable[..., Tensor], *outputs: Outputs) -> Outputs:
+    """Returns a function of what networks say, head by head.
+
+    Args:
+        function: of as many tensors as there are outputs.
+        outputs: of one or several networks with as many heads.
+    """
+    if isinstance(outputs[0], Tensor):
+        return function(*outputs)
+    return tuple(function(*parts) for parts in zip(*outputs, strict=True))
+
+
+def named_heads(returned: Any, place: str = "") -> dict[str, Any]:
+    """Returns the heads by name: keys of dictionaries, positions in tuples; `0.boxes` of what lies inside.
+
+    Args:
+        returned: as `heads` takes it.
+        place: that it lies at.
+    """
+    if not isinstance(returned, dict | tuple | list):
+        return {place: returned}
+    parts = returned.items() if isinstance(returned, dict) else enumerate(returned)
+    return {
+        name: head
+        for key, part in parts
+        for name, head in named_heads(part, f"{place}.{key}" if place else str(key)).items()
+    }
+
+
 def matched_targets(outputs: Tensor, labels: Tensor, asker: str) -> Tensor:
     """Returns the targets of a regression in the shape of the outputs.
 
@@ -50,7 +92,7 @@ def matched_targets(outputs: Tensor, labels: Tensor, asker: str) -> Tensor:
     return labels.reshape(outputs.shape)
 
 
-def as_outputs(outputs: Any, labels: Tensor) -> Tensor:
+def shaped_targets(outputs: Any, labels: Tensor) -> Tensor:
     """Returns numbers to come near to in the shape of the outputs, where there are as many of both.
 
     A single number a sample is stored without an axis, [N], and a network gives [N, 1]: element by element

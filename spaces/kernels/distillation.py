@@ -1,7 +1,8 @@
 """Distillation losses: what a network is told to copy of another one's response, features and relations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -35,10 +36,34 @@ def response_loss(
         criterion: the loss against labels, in place of H(y, p_s).
     """
     hard = criterion(student, labels)
-    if labels.is_floating_point():
-        return alpha * hard + (1 - alpha) * F.mse_loss(student, teacher)
-    soft = F.cross_entropy(student / temperature, F.softmax(teacher / temperature, dim=1))
-    return alpha * hard + (1 - alpha) * temperature**2 * soft
+    return responses_loss(hard, [(student, teacher)], labels.is_floating_point(), temperature, alpha)
+
+
+def responses_loss(
+    hard: Tensor, pairs: Sequence[tuple[Tensor, Tensor]], numbers: bool, temperature: float, alpha: float
+) -> Tensor:
+    """Returns the `response_loss` of several outputs: the mean of their second terms beside one loss of all.
+
+    Args:
+        hard: the loss against labels.
+        pairs: what student and teacher say, output by output.
+        numbers: whether labels are numbers.
+        temperature, alpha: as of `response_loss`.
+    """
+    several = len(pairs) > 1
+    soft = [
+        # one number among several outputs has no probabilities
+        _taught(*pair, numbers or (several and pair[0].shape[1:] == (1,)), temperature, 1 - alpha)
+        for pair in pairs
+    ]
+    return alpha * hard + torch.stack(soft).mean()
+
+
+def _taught(student: Tensor, teacher: Tensor, numbers: bool, temperature: float, weight: float) -> Tensor:
+    if numbers:
+        return weight * F.mse_loss(student, teacher)
+    wanted = F.softmax(teacher / temperature, dim=1)
+    return weight * temperature**2 * F.cross_entropy(student / temperature, wanted)
 
 
 def feature_loss(student: Tensor, teacher: Tensor) -> Tensor:

@@ -20,13 +20,13 @@ class Batch:
     Args:
         images: float32 [B, ...], as the network takes them.
         labels: [B, ...], int64 classes or float targets of a regression.
-        teacher_logits: asks the teacher for its outputs [B, ...] on these very images; raises an AtollError
-            where there is no teacher.
+        teacher_logits: asks the teacher for its outputs [B, ...] on these very images, all of several; raises
+            an AtollError where there is no teacher.
     """
 
     images: Tensor
     labels: Tensor
-    teacher_logits: Callable[[], Tensor]
+    teacher_logits: Callable[[], Any]
 
 
 #: (what a network returned, the labels of the same samples) -> scalar: the task's own loss, a mean over them
@@ -52,6 +52,9 @@ class Context(Protocol):
     @property
     def criterion(self) -> Criterion:
         """What the task minimises of outputs against labels."""
+
+    def judged(self, returned: Any) -> tuple[Tensor, ...]:
+        """Returns the outputs that the task judges of what a network returned: one, or all of several."""
 
     def images(self, count: int) -> Tensor:
         """Returns up to `count` training images as the network takes them, float32 [N, ...].

@@ -12,12 +12,12 @@ from ..channels.student import cut_student
 from ..errors import AtollError
 from ..graph.adopt import adopt
 from ..graph.feature_maps import FeatureMaps, comparable_layers, with_features
-from ..graph.heads import single_head
-from ..kernels.distillation import feature_loss, relation_loss, response_loss
+from ..graph.heads import Outputs, as_outputs, mapped, single_head
+from ..kernels.distillation import feature_loss, relation_loss, responses_loss
 from ..layers.statistics import BATCH, reestimate
 from ..layers.structure import input_shape_of, scaling_of, to_meta
 from ..networks import NETWORKS, build_network
-from ..technique.context import Batch, Context, Criterion
+from ..technique.context import Batch, Context
 from ..technique.domains import Choice, Float
 from ..technique.technique import Decisions, Technique, setting
 
@@ -29,9 +29,9 @@ PERTURBATION = 0.05
 
 
 class Answers(NamedTuple):
-    """What a network says of a batch: logits [B, K] and the outputs of the layers that are compared."""
+    """What a network says of a batch, [B, ...], and the outputs of the layers that are compared."""
 
-    logits: Tensor
+    outputs: Outputs
     features: FeatureMaps
 
 
@@ -44,7 +44,8 @@ class Distill(Technique):
 
     L = alpha H(y, p_s) + (1 - alpha) T^2 H(p_t^T, p_s^T) (THESIS eq. 5 with beta = 1 - alpha; the factor T^2
     is Hinton's, without it the second term would fade as 1/T^2) is the loss of `kind=response`; H(y, p_s) is
-    the task's own loss, and where outputs are numbers their squared difference is the second term. `feature`
+    the task's own loss, and where outputs are numbers their squared difference is the second term; of
+    several outputs that are judged it is the mean over them. `feature`
     adds `weight` times how much the layers of the same names differ in where they look, averaged over them
     (attention transfer), `relation` adds `weight` times how much the distances between a batch's logits and
     the angles that they make differ; `alpha=1` leaves these papers' losses alone.
@@ -109,10 +110,9 @@ class Distill(Technique):
             notes["training_losses"] = losses
         else:
             asked = self._asked(teacher, layers)
-            criterion = context.criterion
             context.fit(
                 learner,
-                objective=lambda network, batch: self._loss(network, asked, layers, batch, criterion),
+                objective=lambda network, batch: self._loss(network, asked, layers, batch, context),
                 beside=(teacher,),
             )
         return learner, {"structure": {}, "left_alone": {}, "cut_from_given_network": cut, **notes}
@@ -184,20 +184,23 @@ class Distill(Technique):
         return layers, {"compared": layers, "not_compared": others}
 
     def _loss(
-        self, network: nn.Module, asked: Asked, layers: list[str], batch: Batch, criterion: Criterion
+        self, network: nn.Module, asked: Asked, layers: list[str], batch: Batch, context: Context
     ) -> Tensor:
         taught = asked(batch)
         learnt = Answers(*with_features(network, layers, batch.images))
-        return self._distance(learnt, taught, batch.labels, criterion)
+        return self._distance(learnt, taught, batch.labels, context)
 
-    def _distance(self, learnt: Answers, taught: Answers, labels: Tensor, criterion: Criterion) -> Tensor:
+    def _distance(self, learnt: Answers, taught: Answers, labels: Tensor, context: Context) -> Tensor:
         """Returns the loss of one network's answers against another's, which get no gradient."""
-        loss = response_loss(learnt.logits, taught.logits, labels, self.temperature, self.alpha, criterion)
+        hard = context.criterion(learnt.outputs, labels)
+        ours, theirs = context.judged(learnt.outputs), context.judged(taught.outputs)
+        pairs = list(zip(ours, theirs, strict=True))
+        loss = responses_loss(hard, pairs, labels.is_floating_point(), self.temperature, self.alpha)
         if self.kind == "feature":
             losses = [feature_loss(learnt.features[name], taught.features[name]) for name in learnt.features]
             loss = loss + self.weight * torch.stack(losses).mean()
         elif self.kind == "relation":
-            loss = loss + self.weight * relation_loss(learnt.logits.flatten(1), taught.logits.flatten(1))
+            loss = loss + self.weight * relation_loss(_in_one(ours), _in_one(theirs))
         return loss
 
     # Mutual learning --------------------------------------------------------------------------------
@@ -214,7 +217,7 @@ class Distill(Technique):
             answers = [Answers(*with_features(one, layers, batch.images)) for one in both.children()]
             first, second = answers
             pairs = ((first, _detached(second)), (second, _detached(first)))
-            one, other = (self._distance(*pair, batch.labels, context.criterion) for pair in pairs)
+            one, other = (self._distance(*pair, batch.labels, context) for pair in pairs)
             return one + other
 
         both = nn.ModuleList([learner, _perturbed(learner, context.generator)])
@@ -225,7 +228,12 @@ class Distill(Technique):
 
 def _detached(answers: Answers) -> Answers:
     features = {name: value.detach() for name, value in answers.features.items()}
-    return Answers(answers.logits.detach(), features)
+    return Answers(mapped(Tensor.detach, answers.outputs), features)
+
+
+def _in_one(outputs: tuple[Tensor, ...]) -> Tensor:
+    """Returns all outputs side by side, [B, K]."""
+    return torch.cat([output.flatten(1) for output in outputs], dim=1)
 
 
 @torch.no_grad()
@@ -244,12 +252,12 @@ def _training_loss(network: nn.Module, context: Context) -> float:
     """Returns the task's loss over training images, in evaluation."""
     images, labels = context.examples(IMAGES)
     network.eval()
-    logits = torch.cat([network(part) for part in images.split(BATCH)])
-    return float(context.criterion(logits, labels))
+    said = [as_outputs(network(part)) for part in images.split(BATCH)]
+    return float(context.criterion(mapped(lambda *parts: torch.cat(parts), *said), labels))
 
 
 def _outputs(model: nn.Module) -> int:
     """Returns the number of logits of a network, from its structure alone."""
     images = torch.empty(1, *input_shape_of(model), device="meta")
     with torch.no_grad():
-        return single_head(to_meta(model).eval()(images), "distillation").shape[1]
+        return single_head(to_meta(model).eval()(images), "distill(student=…)").shape[1]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import AtollError
-from ..graph.heads import matched_targets, single_head
+from ..graph.heads import matched_targets
 from ..layers.statistics import BATCH
 from ..layers.structure import to_meta
 from ..technique.context import Batch, Context
@@ -33,7 +33,8 @@ class QuantizationOffset(Technique):
     At the optimum the loss is then the squared error plus `strength` times the squared mean error.
 
     Targets are the labels where these are numbers, else the baseline's logits: a classifier is fine-tuned
-    by regression of its logits then (Ba & Caruana 2014).
+    by regression of its logits then (Ba & Caruana 2014). So it is where several outputs are judged, whose
+    labels only the task's loss can tell apart; the loss is then the mean over the outputs.
     """
 
     name: ClassVar[str] = "quantization_offset"
@@ -55,10 +56,9 @@ class QuantizationOffset(Technique):
         before = _measured_error(learner, context)
 
         def objective(network: nn.Module, batch: Batch) -> Tensor:
-            outputs = single_head(network(batch.images), self.name)
-            targets = _targets(outputs, batch)
-            offset = -self.strength * _mean_error(outputs.detach(), targets)
-            return nn.functional.mse_loss(outputs, targets + offset)
+            outputs = context.judged(network(batch.images))
+            pairs = zip(outputs, _targets(outputs, batch, context), strict=True)
+            return torch.stack([self._loss(*pair) for pair in pairs]).mean()
 
         context.fit(learner, objective=objective)
         left = _measured_error(learner, context)
@@ -67,43 +67,52 @@ class QuantizationOffset(Technique):
             learner,
             error_before=_told(before),
             error_left=_told(left),
-            first_offset=_told(-self.strength * before),
-            last_offset=_told(-self.strength * left),
+            first_offset=_told([-self.strength * error for error in before]),
+            last_offset=_told([-self.strength * error for error in left]),
         )
+
+    def _loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        offset = -self.strength * _mean_error(outputs.detach(), targets)
+        return nn.functional.mse_loss(outputs, targets + offset)
 
 
 @torch.no_grad()
-def _measured_error(network: nn.Module, context: Context) -> Tensor:
-    """Returns the mean error of each output over training images, in evaluation: [K], or [C, 1, 1] of maps.
+def _measured_error(network: nn.Module, context: Context) -> list[Tensor]:
+    """Returns the mean error over training images, in evaluation, of each output: [K], or [C, 1, 1] of maps.
 
     Raises:
-        AtollError: labels are classes and there is no teacher.
+        AtollError: labels are classes, or of several outputs, and there is no teacher.
     """
     images, labels = context.examples(IMAGES)
     network.eval()
-    teacher = context.teacher
-    if teacher is None and not labels.is_floating_point():
-        raise AtollError(
-            "quantization_offset: there is no teacher, and the labels are classes; needed are labels that "
-            "are numbers, or the baseline, whose logits are the targets then"
-        )
-    errors = []
+    teacher, errors = context.teacher, []
     for part, truth in zip(images.split(BATCH), labels.split(BATCH), strict=True):
+        outputs = context.judged(network(part))
+        if teacher is None and not _labels_tell(outputs, truth):
+            raise AtollError(
+                "quantization_offset: there is no teacher, and the labels are classes or of several outputs; "
+                "needed are labels that are numbers, or the baseline, whose outputs are the targets then"
+            )
         batch = Batch(part, truth, lambda part=part: teacher(part))  # type: ignore[misc]
-        outputs = single_head(network(part), QuantizationOffset.name)
-        errors.append(_mean_error(outputs, _targets(outputs, batch)) * len(part))
-    return torch.stack(errors).sum(dim=0) / len(images)
+        targets = _targets(outputs, batch, context)
+        errors.append([_mean_error(*pair) * len(part) for pair in zip(outputs, targets, strict=True)])
+    return [torch.stack(parts).sum(dim=0) / len(images) for parts in zip(*errors, strict=True)]
 
 
-def _targets(outputs: Tensor, batch: Batch) -> Tensor:
-    """Returns what the outputs should be, in their shape.
+def _labels_tell(outputs: tuple[Tensor, ...], labels: Tensor) -> bool:
+    """Says whether labels are what the outputs should be."""
+    return len(outputs) == 1 and labels.is_floating_point()
+
+
+def _targets(outputs: tuple[Tensor, ...], batch: Batch, context: Context) -> tuple[Tensor, ...]:
+    """Returns what the outputs should be, in their shapes.
 
     Raises:
         AtollError: labels have another shape.
     """
-    if not batch.labels.is_floating_point():
-        return batch.teacher_logits()
-    return matched_targets(outputs, batch.labels, QuantizationOffset.name)
+    if not _labels_tell(outputs, batch.labels):
+        return context.judged(batch.teacher_logits())
+    return (matched_targets(outputs[0], batch.labels, QuantizationOffset.name),)
 
 
 def _mean_error(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -112,9 +121,11 @@ def _mean_error(outputs: Tensor, targets: Tensor) -> Tensor:
     return error.mean(dim=tuple(range(1, error.dim())), keepdim=True) if error.dim() > 1 else error
 
 
-def _told(errors: Tensor) -> Any:
-    """Returns the numbers as plain JSON: all where they are few, else their mean and spread."""
-    flat = errors.flatten()
+def _told(errors: list[Tensor]) -> Any:
+    """Returns the numbers as plain JSON: all where they are few, else mean and spread; a list of outputs."""
+    if len(errors) > 1:
+        return [_told([error]) for error in errors]
+    flat = errors[0].flatten()
     if flat.numel() <= LISTED_OUTPUTS:
         return [round(float(value), 6) for value in flat]
     return {"mean": round(float(flat.mean()), 6), "spread": round(float(flat.std()), 6)}

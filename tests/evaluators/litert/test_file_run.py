@@ -38,8 +38,8 @@ def one_operator(name: str, *others: int) -> bytes:
 def test_it_gives_what_the_runtime_gives_here(grid: TensorGrid | None) -> None:
     content = pooled(grid)
     found = run_file(content, len(IMAGES), [IMAGES[:2], IMAGES[2:]])
-    np.testing.assert_array_equal(found.logits, LiteRtRunner(content).run(IMAGES))
-    assert found.output_step == (None if grid is None else pytest.approx(grid.scale))
+    np.testing.assert_array_equal(found.outputs[0], LiteRtRunner(content).run(IMAGES))
+    assert found.steps == ((None if grid is None else pytest.approx(grid.scale)),)
     assert found.latency_ms is None
 
 

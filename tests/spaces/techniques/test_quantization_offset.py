@@ -41,6 +41,9 @@ class Regression:
     def examples(self, count: int) -> tuple[Tensor, Tensor]:
         return self._images[:count], self._labels[:count]
 
+    def judged(self, returned: Tensor) -> tuple[Tensor, ...]:
+        return (returned,)
+
     def fit(
         self,
         model: nn.Module,
