@@ -17,6 +17,7 @@ from ...spaces.outside.shown import shown
 from ..delivery.delivery import Delivery
 from ..digests import digest_json
 from ..measuring.artifact_report import ArtifactReport
+from ..measuring.file_outputs import FileOutput
 from ..ranking.figures import FIGURE
 from .bundle import LARGEST_STEPS
 
@@ -101,6 +102,7 @@ class Card:
         predictions: of the finished network.
         fit_digests: SHA-256 of what predicted, by device, None for a device without; missing in older cards.
         artifact: read off the file.
+        outputs: of the file, where it has several.
         test_looks, baseline_test_looks: the first one first.
         test_images: of the test split; missing in older cards.
         weights_digest: SHA-256 over names, types, shapes and bytes.
@@ -139,6 +141,7 @@ class Card:
     predictions: Annotated[list[PredictedFigure], Field(max_length=_MANY)]
     fit_digests: Annotated[dict[str, str | None], Field(max_length=_MANY)] | None = None
     artifact: ArtifactReport
+    outputs: Annotated[list[FileOutput], Field(max_length=_MANY)] | None = None
     test_looks: Annotated[list[TestLook], Field(max_length=_MANY)]
     baseline_test_looks: Annotated[list[TestLook], Field(max_length=_MANY)]
     test_images: int | None = None

@@ -50,6 +50,12 @@ _NUMBERS_OF_GRID = """y = model.get_output_details()[0]; scale, zero = y["quanti
 print((model.get_tensor(y["index"]) - np.float32(zero)) * np.float32(scale))"""
 
 
+#: every output of a file that has several
+_OUTPUTS = """for y in model.get_output_details():
+    (scale, zero), found = y["quantization"], model.get_tensor(y["index"])
+    print((found - np.float32(zero)) * np.float32(scale) if scale else found)"""
+
+
 def card_markdown(card: Card | Mapping[str, Any]) -> str:
     """Returns the card of an exported trial.
 
@@ -77,6 +83,7 @@ def card_markdown(card: Card | Mapping[str, Any]) -> str:
         _predictions(card.predictions),
         "## The file beside the network",
         _agreement(card),
+        _outputs(card),
         _structure(card),
         *_deliveries(card),
         "## Use",
@@ -230,6 +237,21 @@ def _agreement(card: Card) -> str:
     )
 
 
+def _outputs(card: Card) -> str:
+    """Returns the outputs of the file where there are several."""
+    rows = [
+        (
+            markdown(one.name),
+            "x".join(map(str, one.shape)),
+            markdown(one.type),
+            "" if one.scale is None else f"{one.scale:.6g}",
+            "" if one.zero_point is None else str(one.zero_point),
+        )
+        for one in card.outputs or []
+    ]
+    return _table(("output", "shape", "type", "scale", "zero point"), rows) if rows else ""
+
+
 def _structure(card: Card) -> str:
     return (
         f"Of the file, {card.artifact.structure_bytes:,} bytes are structure: all but weights, biases, "
@@ -312,6 +334,8 @@ def _use(card: Card) -> str:
             f'np.round({name} / x["quantization"][0] + x["quantization"][1]).clip(-128, 127).astype(np.int8)'
         )
         shown = _NUMBERS_OF_GRID if card.numbers else _LABEL
+    if card.outputs:
+        shown = _OUTPUTS
     return _LOAD.format(
         name=name,
         example=f"np.zeros({(1, *others, first)}, np.float32)",

@@ -10,10 +10,13 @@ from typing import Any
 from ...evaluators.card.card import Card, PredictedFigure, TestLook
 from ...evaluators.card.waterfall import card_devices, fit_digest, predictions, waterfall
 from ...evaluators.litert.flatbuffer import DROPPED
+from ...evaluators.measuring.artifact import artifact_bytes
 from ...evaluators.measuring.artifact_report import ArtifactReport
+from ...evaluators.measuring.file_outputs import FileOutput, file_outputs
 from ...evaluators.steps.pipeline import Pipeline
 from ...evaluators.steps.pipeline_result import PipelineResult
 from ...spaces.layers.scaling import PIXELS
+from ...spaces.layers.structure import input_shape_of
 from ...spaces.outside.foreign_file import inside, sha256_of
 from ..store.rows import Row
 from ..store.store import Store
@@ -75,6 +78,7 @@ def make_card(
         predictions=[PredictedFigure(**row) for row in predictions(about, devices)],
         fit_digests={device: fit_digest(device) for device in devices},
         artifact=report,
+        outputs=_outputs(pipeline, result),
         test_looks=_looks(store, name, trial["trial"]),
         baseline_test_looks=_looks(store, name, base_trial),
         test_images=len(pipeline.dataset.test),
@@ -92,6 +96,14 @@ def make_card(
         deliveries=[],
         files={},
     )
+
+
+def _outputs(pipeline: Pipeline, result: PipelineResult) -> list[FileOutput] | None:
+    """Returns the outputs of the file where there are several."""
+    several = pipeline.task.outputs
+    if several is None:
+        return None
+    return file_outputs(artifact_bytes(result.network, input_shape_of(result.network)), several.names)
 
 
 def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from ...evaluators.card.waterfall_figure import draw_waterfall
 from ...evaluators.delivery.forms import measure_again
 from ...evaluators.measuring.artifact import artifact_bytes
 from ...evaluators.measuring.artifact_report import report_artifact
+from ...evaluators.measuring.file_outputs import file_outputs
 from ...evaluators.measuring.measure import nonzero_parameter_count, payload_bytes
 from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.tasks import load_task
@@ -33,7 +34,7 @@ Verdict = Literal["same", "differs", "not compared"]
 TOLERANCE = 1e-4
 #: parts of a card that hold figures
 _SECTIONS = (
-    "metrics", "baseline", "waterfall", "predictions", "artifact", "deliveries", "test_looks",
+    "metrics", "baseline", "waterfall", "predictions", "artifact", "outputs", "deliveries", "test_looks",
     "baseline_test_looks",
 )  # fmt: skip
 #: figures of these sections, by how their names begin, are predicted for the study's device
@@ -232,7 +233,7 @@ def _figures(
     now = dict(_flat(recomputed | {"deliveries": delivered}))
     told = card.to_json()
     told["predictions"] = _by_device(told["predictions"])
-    for figure, value in _flat({name: told[name] for name in _SECTIONS}):
+    for figure, value in _flat({name: told[name] for name in _SECTIONS if name in told}):
         if why := other.get(_device_of(figure, card), ""):
             yield Checked(figure, value, None, "not compared", why)
         elif figure in now and figure not in _TIMES:
@@ -334,7 +335,14 @@ def _recomputed(
         "waterfall": rows,
         "predictions": _by_device(predictions(about, list(devices))),
         "artifact": report,
+        "outputs": _outputs(card, artifact),
     }
+
+
+def _outputs(card: Card, artifact: bytes) -> list[dict[str, Any]]:
+    """Returns what the file says of its outputs, where the card lists them."""
+    names = [output.name for output in card.outputs or []]
+    return [asdict(output) for output in file_outputs(artifact, names)] if names else []
 
 
 def _flat(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
