@@ -19,6 +19,7 @@ from ..hw_models.tables.network_table import layer_table
 from ..spaces.errors import AtollError
 from ..spaces.graph.adopt import adopt
 from ..spaces.graph.heads import heads
+from ..spaces.layers.parts import as_row, row_shape
 from ..spaces.layers.structure import structure_changes, to_meta
 from ..spaces.recipes.recipe import Recipe
 from .file_answers import file_answers
@@ -129,22 +130,20 @@ class Trial:
 
     def __init__(self, build: Callable[[], nn.Module], shapes: Shapes) -> None:
         self.given, self.shapes = settled(build, shapes), shapes
-        self.shape: Any = shapes[0] if len(shapes) == 1 else shapes
+        self.shape = row_shape(shapes)
         self.adopted: nn.Module | None = None
         self.after: dict[str, nn.Module] = {}
         self.left_alone: dict[str, dict[str, str]] = {}
         self.priced, self.written = False, False
 
     def world(self, epochs: int = 0) -> Any:
-        """Returns a `World` of such inputs, whose shapes need not be those of images."""
+        """Returns a `World` of such inputs, which need not be images, and of several their rows."""
         seen = inputs(self.shapes, SEEN, 2)
-        if len(seen) > 1:
-            raise Failed("no technique knows examples of several inputs")
         labels = targets(seen[0], answers(self.given, seen)[0], 2)
-        return World(seen[0], labels, self.adopted, epochs=epochs, objective=loss)
+        return World(as_row(seen), labels, self.adopted, epochs=epochs, objective=loss)
 
     def adopted_exactly(self) -> float:
-        network = adopt(self.given, self.shape).eval()
+        network = adopt(self.given, self.shapes).eval()
         given = inputs(self.shapes, 4, 3)
         off = off_by(answers(network, given), answers(self.given, given))
         if off > 1e-5:

@@ -122,7 +122,9 @@ def _lower_operation(
     kind, module = operation.kind, operation.module
     if kind == "input":
         shape = laid_out(operation.shape, usual(len(operation.shape)))
-        index = bench.model.add_input((1, *shape), bench.grid(written_grid(graph, [operation])))
+        several = sum(other.kind == "input" for other in graph.operations) > 1
+        name = operation.name if several else None  # whoever feeds the file must tell them apart
+        index = bench.model.add_input((1, *shape), bench.grid(written_grid(graph, [operation])), name)
         return LoweredValue(index, shape), operation
     if not sources:
         raise AtollError(f"{operation.described} cannot be written for LiteRT")

@@ -37,9 +37,9 @@ class TfliteModel(FileModel):
         """Adds a computed whole number; returns its index."""
         return self._append(TensorEntry((1,), "int32"))
 
-    def add_input(self, shape: Sequence[int], grid: TensorGrid | None = None) -> int:
-        """Adds a graph input, float32 or int8 on ``grid``; returns its index."""
-        self.inputs.append(self.add_activation(shape, grid))
+    def add_input(self, shape: Sequence[int], grid: TensorGrid | None = None, name: str | None = None) -> int:
+        """Adds a graph input, float32 or int8 on ``grid``, named only if asked; returns its index."""
+        self.inputs.append(self.add_activation(shape, grid, name))
         return self.inputs[-1]
 
     def add_constant(

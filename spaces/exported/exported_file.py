@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from ..errors import AtollError
+from ..layers.parts import Parts
 from ..layers.program import Program
 from .front_end import quiet
 from .reading import Constant, Reading, Site
@@ -17,8 +18,8 @@ _PASS_ON = ("lift_fresh", "lift_fresh_copy", "detach", "detach_", "alias", "clon
 _HOW = "torch.export.export(network, (images,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))"
 
 
-def load_exported(path: Path) -> tuple[Program, tuple[int, ...]]:
-    """Returns the network of a `.pt2` file, as its calls, and the shape of its input without the batch.
+def load_exported(path: Path) -> tuple[Program, Parts]:
+    """Returns the network of a `.pt2` file, as its calls, and the shapes of its inputs without the batch.
 
     **This runs code that the file brings along**: torch unpickles parts of it. Call it with a path that the
     user named for this purpose, never with one that a store, a card or another file names.
@@ -27,7 +28,7 @@ def load_exported(path: Path) -> tuple[Program, tuple[int, ...]]:
         path: written by `torch.export.save`, with a batch of any size.
 
     Raises:
-        AtollError: it is no such file, or takes one size of the batch only, or more than one tensor.
+        AtollError: it is no such file, or takes one size of the batch only.
     """
     try:
         with quiet():
@@ -36,7 +37,7 @@ def load_exported(path: Path) -> tuple[Program, tuple[int, ...]]:
         said = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise AtollError(f"{path} is no file of torch.export.save that this torch reads: {said}") from error
     program = Reading(found, nn.Module(), batch=0).program(_as_it_is)
-    return program, _input_shape(found, path)
+    return program, _shapes(found, path)
 
 
 def _as_it_is(site: Site) -> Any:
@@ -49,15 +50,16 @@ def _as_it_is(site: Site) -> Any:
     return site.reading.calls.call_function(site.node.target, args, kwargs)  # type: ignore[arg-type]
 
 
-def _input_shape(found: ExportedProgram, path: Path) -> tuple[int, ...]:
+def _shapes(found: ExportedProgram, path: Path) -> Parts:
     inputs = set(found.graph_signature.user_inputs)
-    shapes = [tuple(node.meta["val"].shape) for node in found.graph.nodes if node.name in inputs]
-    if len(shapes) != 1:
-        raise AtollError(f"{path}: got a network of {len(shapes)} inputs, allowed is one tensor")
-    (batch, *sizes), fixed = shapes[0], [size for size in shapes[0] if isinstance(size, int)]
-    if isinstance(batch, int) or len(fixed) != len(sizes):
-        raise AtollError(
-            f"{path}: got inputs of {tuple(map(str, shapes[0]))}, allowed is any number of images of one "
-            f"size; export it with {_HOW}"
-        )
-    return tuple(sizes)
+    values = [node.meta["val"] for node in found.graph.nodes if node.name in inputs]
+    shapes = [tuple(value.shape) for value in values if isinstance(value, Tensor)]
+    for batch, *sizes in shapes:
+        if isinstance(batch, int) or not all(isinstance(size, int) for size in sizes):
+            raise AtollError(
+                f"{path}: got inputs of {(str(batch), *map(str, sizes))}, allowed is any number of images of "
+                f"one size; export it with {_HOW}"
+            )
+    if not shapes:
+        raise AtollError(f"{path}: got a network without an input, allowed is one tensor or more")
+    return tuple(tuple(sizes) for _, *sizes in shapes)

@@ -66,7 +66,9 @@ from torch.export import ExportedProgram, default_decompositions, export
 from torch.utils import _pytree as pytree
 
 from ..errors import AtollError
+from ..layers.parts import Parts, shapes_of
 from ..layers.program import Program
+from ..layers.shape import InputShape
 from ..layers.structure import to_meta
 from .attention import attends
 from .plain_calls import PLAIN
@@ -89,12 +91,12 @@ class ExportError(AtollError):
     """The network's own code raises where torch exports it."""
 
 
-def exported(network: nn.Module, input_shape: tuple[int, ...]) -> Program:
+def exported(network: nn.Module, input_shape: InputShape | Parts) -> Program:
     """Returns a network as modules of torch's own and plain calls, in evaluation mode; it shares no tensor.
 
     Args:
         network: any that gives tensors, and tuples, lists and dictionaries of them.
-        input_shape: of its input without the batch.
+        input_shape: of its input without the batch; of several inputs a tuple of such.
 
     Raises:
         ExportError: its own code raises.
@@ -103,7 +105,7 @@ def exported(network: nn.Module, input_shape: tuple[int, ...]) -> Program:
     """
     planned = any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers()))
     copy = to_meta(network).to_empty(device="cpu") if planned else deepcopy(network)
-    program = read_exported(_exported(copy.eval(), input_shape), copy, BATCH)
+    program = read_exported(_exported(copy.eval(), shapes_of(input_shape)), copy, BATCH)
     return to_meta(program) if planned else program  # type: ignore[return-value]
 
 
@@ -134,7 +136,7 @@ def _name(target: Any) -> str:
     return str(target._schema.name).split("::")[1]
 
 
-def _exported(network: nn.Module, input_shape: tuple[int, ...]) -> ExportedProgram:
+def _exported(network: nn.Module, shapes: Parts) -> ExportedProgram:
     """Runs torch's export on stand-ins for a batch of images."""
     running: list[str] = []  # paths of the modules whose forward is running
 
@@ -155,9 +157,9 @@ def _exported(network: nn.Module, input_shape: tuple[int, ...]) -> ExportedProgr
     torch.backends.mha.set_fastpath_enabled(False)  # one call that nobody can look into
     try:
         with FakeTensorMode(allow_non_fake_inputs=True), quiet():
-            images = torch.empty(BATCH, *input_shape, device=device)
+            images = tuple(torch.empty(BATCH, *shape, device=device) for shape in shapes)
         with quiet():
-            return export(network, (images,), strict=False)
+            return export(network, images, strict=False)
     except Exception as error:  # the network's own code, and torch's guards, which raise of every kind
         where = called(network, running[-1] if running else "")
         if "data-dependent" in str(error) or "DataDependent" in type(error).__name__:

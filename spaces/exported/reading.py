@@ -16,7 +16,7 @@ from .functions import FUNCTIONS
 from .nodes import bound, is_tensor, module_path
 
 #: names that a program has for itself
-_TAKEN = ("calls", "value_grids", "input_shape", "input_scaling", "never_called")
+_TAKEN = ("calls", "value_grids", "input_shape", "input_parts", "input_scaling", "never_called")
 
 
 @dataclass(frozen=True, eq=False)

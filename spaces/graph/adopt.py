@@ -18,12 +18,14 @@ from ..layers.conv import Conv
 from ..layers.dense import Dense
 from ..layers.layer import Layer
 from ..layers.norm import Norm
+from ..layers.parts import Parts, row_shape, shapes_of
+from ..layers.program import Program
 from ..layers.recurrence import Recurrence
 from ..layers.recurrent import Recurrent
 from ..layers.same_padding import SameConv2d
 from ..layers.scaling import PIXELS, Scaling
 from ..layers.shape import InputShape, is_image, shape_said
-from ..layers.structure import replace, to_meta
+from ..layers.structure import input_shape_of, replace, to_meta
 from ..layers.transposed_conv import TransposedConv
 from .carried_over import check_own_behaviour, check_replaceable, check_same_outputs
 from .graph import trace
@@ -49,7 +51,7 @@ _ADOPTED: dict[type[nn.Module], tuple[Any, tuple[str, ...], tuple[str, ...]]] = 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
-def adopt(network: nn.Module, input_shape: InputShape, scaling: Scaling = PIXELS) -> nn.Module:
+def adopt(network: nn.Module, input_shape: InputShape | Parts, scaling: Scaling = PIXELS) -> nn.Module:
     """Returns a copy of a torch network in which linear, convolution and BatchNorm layers are ours.
 
     Names stay. Where every call of the network's own forward is understood, other modules (activations,
@@ -58,9 +60,10 @@ def adopt(network: nn.Module, input_shape: InputShape, scaling: Scaling = PIXELS
     own, conditions on sizes, parts of values), the copy is the program that `spaces.exported` reads.
 
     Args:
-        network: any network on (N, C, H, W) images.
+        network: any network on (N, C, H, W) images, or on several inputs.
         input_shape: (channels, height, width), (channels, length) or (features,); the copy remembers it
-            (`input_shape_of`).
+            (`input_shape_of`). Of several inputs a tuple of such, in the order of the forward's arguments: the
+            copy is a `Program` that takes them as one row too, whose shape it remembers (`parts`).
         scaling: what makes of stored inputs what the network takes; remembered too (`scaling_of`).
 
     Raises:
@@ -70,15 +73,16 @@ def adopt(network: nn.Module, input_shape: InputShape, scaling: Scaling = PIXELS
             tensor.
     """
     check_own_behaviour(network)
+    shapes = shapes_of(input_shape)
     in_parts = attention_in_parts(network)
     try:
-        copy = _understood(in_parts, input_shape)
+        copy = _understood(in_parts, shapes)
     except AtollError:  # a mask, or code that reads what is inside of an attention
         if in_parts is network:
             raise
-        copy = _understood(network, input_shape)
+        copy = _understood(network, shapes)
     copy.input_scaling = scaling  # type: ignore[assignment]
-    check_same_outputs(network, copy, input_shape)
+    check_same_outputs(network, copy, shapes)
     return copy
 
 
@@ -99,28 +103,28 @@ class _DoesNotRun(AtollError):
     """The network's code raises on the meta device, or with layers of ours."""
 
 
-def _understood(network: nn.Module, input_shape: InputShape) -> nn.Module:
+def _understood(network: nn.Module, shapes: Parts) -> nn.Module:
     """Returns the copy by the network's own calls where each of them is known, by its export elsewhere."""
     copy, reason = None, None
     try:
-        copy = _with_our_layers(network, input_shape)
-        if not _unknown(copy, input_shape):
+        copy = _with_our_layers(network, shapes)
+        if not _unknown(copy):
             return copy
     except _DoesNotRun as error:  # it may make tensors elsewhere, ask for values, read what layers hold
         reason = error
     try:
-        program = exported(network, input_shape)
+        program = exported(network, shapes)
     except ExportError:
         if copy is None:
             raise reason from None  # type: ignore[misc]
         return copy
-    found = _with_our_layers(program.train(network.training), input_shape)
-    if copy is not None and _unknown(copy, input_shape) <= _unknown(found, input_shape):
+    found = _with_our_layers(program.train(network.training), shapes)
+    if copy is not None and _unknown(copy) <= _unknown(found):
         return copy  # its modules say better what has no meaning
     return found
 
 
-def _with_our_layers(network: nn.Module, input_shape: InputShape) -> nn.Module:
+def _with_our_layers(network: nn.Module, shapes: Parts) -> nn.Module:
     found = {name: module for name, module in _adoptable(network) if type(module) in _ADOPTED}
     for name, module in found.items():
         check_replaceable(name, module, *_ADOPTED[type(module)][1:])
@@ -129,22 +133,30 @@ def _with_our_layers(network: nn.Module, input_shape: InputShape) -> nn.Module:
         copy = deepcopy(network)
     except (RuntimeError, TypeError) as error:
         raise AtollError(f"{type(network).__name__} cannot be copied: {error}") from error
-    kind = "images" if is_image(input_shape) else "inputs"
-    _check_forward(copy, input_shape, f"does not run on {kind} of {shape_said(input_shape)}")
+    kind = "images" if all(map(is_image, shapes)) else "inputs"
+    sizes = " and ".join(map(shape_said, shapes))
+    _check_forward(copy, shapes, f"does not run on {kind} of {sizes}")
     for name, module in found.items():
         replace(copy, name, _ADOPTED[type(module)][0].adopt(module))
     sentence = "does not run with layers of ours: its code reads what is inside them"
-    never_called = _check_forward(copy, input_shape, sentence)
-    copy = wired(copy)
+    never_called = _check_forward(copy, shapes, sentence)
+    copy = wired(copy, len(shapes))
+    if len(shapes) > 1:
+        if not isinstance(copy, Program):
+            raise _DoesNotRun(
+                f"{type(network).__name__} has {len(shapes)} inputs and more than a plain forward of so many "
+                "tensors: allowed are networks whose calls can be read"
+            )
+        copy.input_parts = shapes
     copy.never_called = never_called  # type: ignore[assignment]
-    copy.input_shape = tuple(input_shape)  # type: ignore[assignment]
+    copy.input_shape = row_shape(shapes)  # type: ignore[assignment]
     return copy
 
 
-def _unknown(network: nn.Module, input_shape: InputShape) -> float:
+def _unknown(network: nn.Module) -> float:
     """Returns how many calls of a network's forward have no meaning, infinity where they cannot be read."""
     try:
-        graph = trace(network, input_shape)
+        graph = trace(network, input_shape_of(network))
     except AtollError:
         return inf
     return sum(operation.kind == "other" for operation in graph.operations)
@@ -183,7 +195,7 @@ def _check_own_weights(network: nn.Module, names: list[str]) -> None:
                 )
 
 
-def _check_forward(network: nn.Module, input_shape: InputShape, sentence: str) -> frozenset[str]:
+def _check_forward(network: nn.Module, shapes: Parts, sentence: str) -> frozenset[str]:
     """Runs the structure once: one image batch in, tensors out, or an AtollError says what else it is.
 
     Returns:
@@ -197,7 +209,7 @@ def _check_forward(network: nn.Module, input_shape: InputShape, sentence: str) -
         part.forward = partial(_noting, never_called, path, part.forward)  # type: ignore[method-assign]
     try:
         with torch.no_grad():
-            output = structure(torch.empty(2, *input_shape, device="meta"))
+            output = structure(*(torch.empty(2, *shape, device="meta") for shape in shapes))
     except Exception as error:  # the user's own code, which may raise anything
         said = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise _DoesNotRun(f"{name} {sentence}: {said}") from error

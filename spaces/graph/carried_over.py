@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
 from ..errors import AtollError
+from ..layers.parts import Parts
 from .heads import heads
 
 #: largest difference between the outputs before and after, of the largest output (own measurement, 2026: none
@@ -152,7 +153,7 @@ def _called(path: str, module: nn.Module) -> str:
     return f"{path or 'the network'} ({type(module).__name__})"
 
 
-def check_same_outputs(network: nn.Module, adopted: nn.Module, input_shape: tuple[int, ...]) -> None:
+def check_same_outputs(network: nn.Module, adopted: nn.Module, shapes: Parts) -> None:
     """Runs both in evaluation on two made-up images; on the meta device there is nothing to compare.
 
     Raises:
@@ -162,9 +163,10 @@ def check_same_outputs(network: nn.Module, adopted: nn.Module, input_shape: tupl
     if any(tensor.is_meta for tensor in tensors):
         return
     device = tensors[0].device if tensors else torch.device("cpu")
-    images = torch.rand(2, *input_shape, generator=torch.Generator().manual_seed(0)).to(device) * 2 - 1
+    generator = torch.Generator().manual_seed(0)
+    images = [torch.rand(2, *shape, generator=generator).to(device) * 2 - 1 for shape in shapes]
     with torch.no_grad():  # copies: a forward may change what it belongs to
-        both: list[tuple[Tensor, ...]] = [heads(deepcopy(one).eval()(images)) for one in (network, adopted)]
+        both: list[tuple[Tensor, ...]] = [heads(deepcopy(one).eval()(*images)) for one in (network, adopted)]
     for one, other in zip(*both, strict=True):
         bound = TOLERANCE * float(one.nan_to_num(0.0, 0.0, 0.0).abs().max()) if one.numel() else 0.0
         if not torch.allclose(one.float(), other.float(), rtol=0.0, atol=bound, equal_nan=True):

@@ -21,7 +21,7 @@ from ..layers.norm import Norm
 from ..layers.pooling import even_pooling
 from ..layers.program import Program, run_call
 from ..layers.shape import shape_said
-from ..layers.structure import to_meta
+from ..layers.structure import input_parts_of, to_meta
 from .heads import heads
 from .moves import BATCH, Move, Shape, moves_of, padded_by, shuffled_by
 from .operation_kinds import (
@@ -133,7 +133,8 @@ def trace(network: nn.Module, input_shape: tuple[int, ...]) -> Graph:
 
     Args:
         network: adopted (`spaces.graph.adopt.adopt`) or compressed; any device.
-        input_shape: (channels, height, width), (channels, length) or (features,).
+        input_shape: (channels, height, width), (channels, length) or (features,); of a network with several
+            inputs, that of the row (`spaces.layers.parts`).
 
     Raises:
         AtollError: where the network's forward depends on its data, or the input does not fit.
@@ -360,12 +361,13 @@ class _Values(fx.Interpreter):
 def _values(network: nn.Module, traced: fx.Graph, input_shape: tuple[int, ...]) -> dict[str, Any]:
     planned = next(network.parameters(), torch.empty(0)).is_meta
     structure = network if planned else to_meta(network)
+    shapes = input_parts_of(network) or (input_shape,)
     interpreter = _Values(fx.GraphModule(structure, traced))
     try:
         with torch.no_grad():
-            interpreter.run(torch.empty(BATCH, *input_shape, device="meta"))
+            interpreter.run(*(torch.empty(BATCH, *shape, device="meta") for shape in shapes))
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise AtollError(
-            f"the network does not take an input of {shape_said(input_shape)}: {error}"
+            f"the network does not take an input of {' and '.join(map(shape_said, shapes))}: {error}"
         ) from error
     return interpreter.found

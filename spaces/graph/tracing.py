@@ -45,11 +45,15 @@ class _Tracer(fx.Tracer):
         return has_kind(module) or super().is_leaf_module(module, path)
 
 
-def trace_calls(network: nn.Module) -> fx.Graph:
+def trace_calls(network: nn.Module, inputs: int = 1) -> fx.Graph:
     """Returns the calls of a network's forward, in the mode (training or evaluation) that it is in.
 
+    Args:
+        network: any; traced by symbols.
+        inputs: how many tensors it takes.
+
     Raises:
-        AtollError: where the forward depends on its data, or takes other than one tensor.
+        AtollError: where the forward depends on its data, or takes another number of tensors.
     """
     try:
         traced = _Tracer().trace(network)
@@ -59,8 +63,9 @@ def trace_calls(network: nn.Module) -> fx.Graph:
             "allowed is a forward without control flow over tensors"
         ) from error
     placeholders = sum(node.op == "placeholder" for node in traced.nodes)
-    if placeholders != 1:
-        raise AtollError(f"got a network with {placeholders} inputs, allowed is one image tensor in")
+    if placeholders != inputs:
+        allowed = "one image tensor in" if inputs == 1 else f"the {inputs} that shapes are given of"
+        raise AtollError(f"got a network with {placeholders} inputs, allowed is {allowed}")
     return traced
 
 

@@ -19,7 +19,7 @@ _OWN_GRID = {
 } - {"relu"}  # fmt: skip
 
 
-def wired(network: nn.Module) -> nn.Module:
+def wired(network: nn.Module, inputs: int = 1) -> nn.Module:
     """Returns the network as a program where that is of use and possible, the network itself elsewhere.
 
     A program computes the same and has the same modules under the same names. Nothing is written over in it,
@@ -30,6 +30,7 @@ def wired(network: nn.Module) -> nn.Module:
 
     Args:
         network: its layers are ours; its modules' `inplace` is cleared where it becomes a program.
+        inputs: how many tensors it takes; with several, a program is always of use.
     """
     if isinstance(network, Program):
         _without_silu(network.calls, dict(network.named_modules()))
@@ -37,10 +38,10 @@ def wired(network: nn.Module) -> nn.Module:
     if _more_than_forward(type(network)):
         return network
     try:
-        calls, modules = _both_modes(network), dict(network.named_modules())
+        calls, modules = _both_modes(network, inputs), dict(network.named_modules())
     except AtollError:
         return network
-    if calls is None or not _of_use(calls, modules):
+    if calls is None or (inputs == 1 and not _of_use(calls, modules)):
         return network
     _without_overwriting(calls, modules)
     _without_silu(calls, modules)
@@ -74,11 +75,11 @@ def _kind(node: fx.Node, modules: dict[str, nn.Module]) -> str:
 # One graph for both modes ----------------------------------------------------------------------------
 
 
-def _both_modes(network: nn.Module) -> fx.Graph | None:
+def _both_modes(network: nn.Module, inputs: int) -> fx.Graph | None:
     """Returns the calls with the mode left open, None where they differ in more than flags for it."""
     were = {module: module.training for module in network.modules()}
     try:
-        trained, evaluated = trace_calls(network.train()), trace_calls(network.eval())
+        trained, evaluated = trace_calls(network.train(), inputs), trace_calls(network.eval(), inputs)
     finally:
         for module, training in were.items():
             module.training = training

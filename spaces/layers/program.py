@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from .activation_grid import ActivationGrid
+from .parts import Parts, split_row
 
 #: `followed`: the grid's range follows the value; `constant`: the same, of a value that is no batch; `kept`:
 #: the value takes a grid whose range follows another one; `averaged`: the same, and halves are rounded away
@@ -91,7 +92,12 @@ class Program(nn.Module):
     Args:
         network: gives the modules, parameters and buffers.
         calls: in the order of execution; every module that they call is run as a whole.
+
+    With several inputs it takes them one by one, or as one row (`parts`).
     """
+
+    #: shapes of its inputs where it has several
+    input_parts: Parts = ()
 
     def __init__(self, network: nn.Module, calls: fx.Graph) -> None:
         super().__init__()
@@ -103,14 +109,15 @@ class Program(nn.Module):
         self.calls = calls
         self.value_grids = ValueGrids()
 
-    def forward(self, images: Tensor) -> Any:
+    def forward(self, *images: Tensor) -> Any:
+        inputs = iter(split_row(*images, self.input_parts) if len(images) == 1 else images)
         values: dict[fx.Node, Any] = {}
         left = {node: len(node.users) for node in self.calls.nodes}  # readers that have not run yet
         for node in self.calls.nodes:
             args, kwargs = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
             if node.op == "output":
                 return args[0]
-            value = images if node.op == "placeholder" else run_call(self, node, args, kwargs)
+            value = next(inputs) if node.op == "placeholder" else run_call(self, node, args, kwargs)
             values[node] = self.value_grids(node.name, value)
             for source in node.all_input_nodes:
                 left[source] -= 1

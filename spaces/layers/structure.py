@@ -14,7 +14,8 @@ from .dense import Dense
 from .factor import Factor
 from .layer import Layer
 from .norm import Norm
-from .program import ValueGrids
+from .parts import Parts
+from .program import Program, ValueGrids
 from .recurrent import Recurrent
 from .scaling import PIXELS, Scaling
 from .shape import InputShape
@@ -25,7 +26,7 @@ LAYERS: tuple[type[Layer], ...] = (Dense, Conv, TTDense, ConvChain, TransposedCo
 
 
 def input_shape_of(network: nn.Module) -> InputShape:
-    """Returns the shape of one input that an adopted network takes.
+    """Returns the shape of one sample that an adopted network takes; of several inputs, that of their row.
 
     Raises:
         AtollError: for a network that was not adopted.
@@ -34,6 +35,11 @@ def input_shape_of(network: nn.Module) -> InputShape:
     if not isinstance(shape, tuple):
         raise AtollError(f"{type(network).__name__} was not adopted: call adopt(network, input_shape) first")
     return shape
+
+
+def input_parts_of(network: nn.Module) -> Parts:
+    """Returns the shapes of its inputs where an adopted network has several, none where it has one."""
+    return network.input_parts if isinstance(network, Program) else ()
 
 
 def scaling_of(network: nn.Module) -> Scaling:

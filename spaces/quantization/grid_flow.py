@@ -1,5 +1,7 @@
 """Which values of a network are integers, and on which value's grid each of them is."""
 
+from collections.abc import Collection
+
 from ..graph.fusion import fuses
 from ..graph.graph import Graph, Operation
 from ..graph.operation_kinds import hands_on, has_integer_kernel
@@ -28,23 +30,24 @@ class GridFlow:
         self.carrier: dict[str, str] = {}
         self.maker: dict[str, Operation] = {}
         self._needed: set[str] = set()
-        if functions:
-            self._follow(image=True)
-        if not functions or not self._all_integer(graph.operations[0]):
-            self._follow(image=False)
+        images = {one.name for one in graph.operations if functions and one.kind == "input"}
+        self._follow(images)
+        while mixed := {name for name in images if not self._all_integer(graph[name])}:
+            images -= mixed
+            self._follow(images)
 
-    def _follow(self, image: bool) -> None:
+    def _follow(self, images: Collection[str]) -> None:
         self.carrier, self.maker = {}, {}
         for operation in self.graph.operations:
-            self._visit(operation, image)
+            self._visit(operation, images)
         self._needed = self._read_as_integers()
         unread = {name for name, maker in self.maker.items() if not self._stays(name, maker)}
         self.maker = {name: maker for name, maker in self.maker.items() if name not in unread}
         self.carrier = {name: own for name, own in self.carrier.items() if own not in unread}
 
-    def _visit(self, operation: Operation, image: bool) -> None:
+    def _visit(self, operation: Operation, images: Collection[str]) -> None:
         name, module = operation.name, operation.module
-        if operation.kind == "input" and image:
+        if name in images:
             self._carries(name, operation)
         elif isinstance(module, Layer):
             if module.activation_bits < FLOAT_BITS:

@@ -15,7 +15,7 @@ from ..graph.feature_maps import FeatureMaps, comparable_layers, with_features
 from ..graph.heads import Outputs, as_outputs, mapped, single_head
 from ..kernels.distillation import feature_loss, relation_loss, responses_loss
 from ..layers.statistics import BATCH, reestimate
-from ..layers.structure import input_shape_of, scaling_of, to_meta
+from ..layers.structure import input_parts_of, input_shape_of, scaling_of, to_meta
 from ..networks import NETWORKS, build_network
 from ..technique.context import Batch, Context
 from ..technique.domains import Choice, Float
@@ -135,7 +135,12 @@ class Distill(Technique):
         return learner, cut
 
     def _student(self, model: nn.Module, generator: torch.Generator) -> nn.Module:
-        shape = input_shape_of(model)
+        shape, parts = input_shape_of(model), input_parts_of(model)
+        if parts:
+            raise AtollError(
+                f"distill: student: got {self.student!r} for a network of {len(parts)} inputs, allowed is none: "
+                "networks of the zoo take one"
+            )
         network = build_network(self.student, _outputs(model), shape, generator)
         return adopt(network, shape, scaling_of(model))
 

@@ -7,9 +7,11 @@ from torch import fx, nn
 
 from ..errors import AtollError
 from ..graph.tracing import trace_calls
+from ..layers.parts import row_shape
 from ..layers.program import Program, ValueGrids
 from ..layers.scaling import Scaling
-from ..layers.structure import input_shape_of, never_called, scaling_of
+from ..layers.shape import InputShape
+from ..layers.structure import input_parts_of, input_shape_of, never_called, scaling_of
 from ..outside.foreign_file import damage_told
 from .calls import calls_json, calls_of_json
 from .modules import is_leaf, modules_json, modules_of_json
@@ -30,9 +32,11 @@ def graph_json(network: nn.Module) -> dict[str, Any]:
         AtollError: it makes a call that has no name here (it has no price either).
     """
     modules, tensors = modules_json(network)
+    parts = input_parts_of(network)
     written = {
         "format": GRAPH_FORMAT,
         "input_shape": list(input_shape_of(network)),
+        **({"input_parts": [list(shape) for shape in parts]} if parts else {}),
         "scaling": scaling_of(network).to_json(),
         "modules": modules,
         "tensors": tensors,
@@ -80,16 +84,26 @@ def _network(written: dict[str, Any]) -> Program:
     network = Program(root, calls_of_json(written["calls"], leaves, frozenset(path for path, _ in held)))
     if "value_grids" in written:
         network.value_grids = ValueGrids.from_spec(written["value_grids"], torch.device("meta"))
-    shape = written["input_shape"]
-    whole = isinstance(shape, list) and all(type(size) is int and 1 <= size <= LARGEST_SIDE for size in shape)
-    if not whole or not 1 <= len(shape) <= 3:
-        raise AtollError(
-            f"got inputs of {shape!r:.80}, allowed are one to three sizes up to {LARGEST_SIDE:,}"
-        )
+    shape, parts = _shape(written["input_shape"]), tuple(map(_shape, written.get("input_parts", [])))
+    inputs = sum(node.op == "placeholder" for node in network.calls.nodes)
+    if inputs != max(1, len(parts)) or (parts and row_shape(parts) != shape):
+        raise AtollError(f"got calls of {inputs} inputs and {parts!r:.80} as their shapes, in {shape}")
     idle = written["never_called"]
     if not isinstance(idle, list) or not set(idle) <= leaves:
         raise AtollError(f"got {idle!r:.80} as what is never called, allowed are paths of layers")
-    network.input_shape = tuple(shape)  # type: ignore[assignment]
+    network.input_shape = shape  # type: ignore[assignment]
     network.input_scaling = Scaling.from_json(written["scaling"])  # type: ignore[assignment]
     network.never_called = frozenset(idle)  # type: ignore[assignment]
+    if parts:
+        network.input_parts = parts
     return network.eval()
+
+
+def _shape(written: Any) -> InputShape:
+    """Returns the shape of one input, or of the row of several."""
+    sizes = written if isinstance(written, list) else []
+    if not 1 <= len(sizes) <= 3 or any(type(one) is not int or not 1 <= one <= LARGEST_SIDE for one in sizes):
+        raise AtollError(
+            f"got inputs of {written!r:.80}, allowed are one to three sizes up to {LARGEST_SIDE:,}"
+        )
+    return tuple(sizes)

@@ -12,7 +12,7 @@ from torch import nn
 @pytest.mark.parametrize(
     "name",
     [
-        "two_outputs", "shared_module", "branches_on_shapes", "asymmetric_padding", "means_over_axes",
+        "two_inputs", "two_outputs", "shared_module", "branches_on_shapes", "asymmetric_padding", "means_over_axes",
         "prelu", "group_norm", "layer_scale", "norm_subclass", "channel_shuffle", "pool_ceil_mode",
         "transposed_convolution",
     ],
