@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ...hw_models.tables.network_table import layer_table
 from ...spaces.errors import AtollError
 from ...spaces.graph.adopt import adopt
+from ...spaces.layers.parts import LARGEST_ROW
 from ...spaces.layers.scaling import PIXELS, Scaling
 from ...spaces.layers.structure import input_shape_of, scaling_of
 from ...spaces.networks import build_network
@@ -147,10 +148,11 @@ def structures(about: Mapping[str, Any]) -> Iterator[nn.Module]:
     classes, sizes = about["num_classes"], tuple(about["input_shape"])
     whole = [size for size in (classes, *sizes) if type(size) is int]
     fits = 1 <= len(sizes) <= LARGEST_RANK and len(whole) == 1 + len(sizes)
-    if not fits or not 1 <= min(whole) <= max(sizes) <= LARGEST_SIDE or classes > LARGEST_CLASSES:
+    most = LARGEST_SIDE if len(sizes) > 1 else LARGEST_ROW  # features, or the row of several inputs
+    if not fits or not 1 <= min(whole) <= max(sizes) <= most or classes > LARGEST_CLASSES:
         raise AtollError(
             f"{RECIPE}: got {classes!r:.80} classes and inputs of {sizes!r:.80}, allowed are a whole number "
-            f"up to {LARGEST_CLASSES:,}, and one to three up to {LARGEST_SIDE:,}"
+            f"up to {LARGEST_CLASSES:,}, and one to three up to {most:,}"
         )
     if len(about["steps"]) > LARGEST_STEPS:
         raise AtollError(f"{RECIPE}: got {len(about['steps'])} steps, allowed are {LARGEST_STEPS} at most")

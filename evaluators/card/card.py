@@ -17,6 +17,7 @@ from ...spaces.outside.shown import shown
 from ..delivery.delivery import Delivery
 from ..digests import digest_json
 from ..measuring.artifact_report import ArtifactReport
+from ..measuring.file_inputs import FileInput
 from ..measuring.file_outputs import FileOutput
 from ..ranking.figures import FIGURE
 from .bundle import LARGEST_STEPS
@@ -94,6 +95,7 @@ class Card:
         study, trial, task, network, device: names.
         input_shape: (channels, height, width), (channels, length) or (features,).
         scaling: what makes of stored inputs what the network takes; missing where that is `PIXELS`.
+        inputs: of the file where it has several, of which `input_shape` is the row; missing where it has one.
         numbers: whether outputs are numbers; missing where they choose among classes.
         recipe: text form.
         seed, epochs_per_step, threads: that it was made with.
@@ -128,7 +130,8 @@ class Card:
     task: str
     network: str
     input_shape: Annotated[list[_Side], Field(min_length=1, max_length=3)]
-    scaling: dict[str, list[float]] | None = None
+    scaling: dict[str, list[int | float]] | None = None
+    inputs: Annotated[list[FileInput], Field(min_length=2, max_length=_MANY)] | None = None
     numbers: bool | None = None
     recipe: str
     seed: int

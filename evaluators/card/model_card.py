@@ -10,6 +10,7 @@ from ...spaces.layers.scaling import PIXELS, Scaling
 from ...spaces.layers.shape import axes_said, is_image
 from ...spaces.outside.shown import markdown, markdown_code, shown
 from ..delivery.delivery import Delivery
+from ..measuring.file_inputs import FileInput
 from ..ranking.against_baseline import compression_ratio
 from ..ranking.figure import PERCENT, Figure, Form
 from ..ranking.figures import FIGURE
@@ -41,6 +42,19 @@ import numpy as np; from ai_edge_litert.interpreter import Interpreter
 {name} = {example}  # yours: {axes}, {scaled}
 model = Interpreter("model.tflite"); model.allocate_tensors(); x = model.get_input_details()[0]
 model.set_tensor(x["index"], {fed}); model.invoke()
+{shown}
+```"""
+#: the same for several inputs
+_INPUTS = """| input | name | shape, channels last | type | scale | zero point | of what is stored |
+| --- | --- | --- | --- | --- | --- | --- |"""
+_LOAD_SEVERAL = """```python
+import numpy as np; from ai_edge_litert.interpreter import Interpreter
+model = Interpreter("model.tflite"); model.allocate_tensors()
+for x, values in zip(model.get_input_details(), ({zeros})):  # yours
+    scale, zero = x["quantization"]
+    fed = np.round(values / scale + zero).clip(-128, 127).astype(np.int8) if scale else values
+    model.set_tensor(x["index"], fed)
+model.invoke()
 {shown}
 ```"""
 _LABEL = 'print(model.get_tensor(model.get_output_details()[0]["index"]).argmax())'
@@ -326,6 +340,8 @@ def _looks(terms: QualityTerms, looks: Sequence[TestLook]) -> str:
 
 def _use(card: Card) -> str:
     """Returns the code that runs the file on one input of zeros."""
+    if card.inputs:
+        return _use_of_several(card, card.inputs)
     first, *others = card.input_shape
     name = "image" if is_image(card.input_shape) else "values"
     fed, shown = name, _NUMBERS if card.numbers else _LABEL
@@ -344,6 +360,41 @@ def _use(card: Card) -> str:
         fed=fed,
         shown=shown,
     )
+
+
+def _use_of_several(card: Card, inputs: Sequence[FileInput]) -> str:
+    """Returns what the inputs are, and the code that runs the file on zeros for each."""
+    rows = []
+    for number, (one, scaled) in enumerate(zip(inputs, _scaled_each(card, inputs), strict=True)):
+        size = "x".join(map(str, one.shape[1:]))
+        grid = ["" if part is None else str(part) for part in (one.scale, one.zero_point)]
+        cells = [str(number), markdown_code(one.name), size, markdown(one.type), *grid, scaled]
+        rows.append(f"| {' | '.join(cells)} |")
+    zeros = ", ".join(f"np.zeros({tuple(one.shape)}, np.float32)" for one in inputs)
+    shown = _NUMBERS if card.numbers else _LABEL
+    if card.numbers and card.artifact.largest_difference_lsb is not None:
+        shown = _NUMBERS_OF_GRID
+    return "\n".join((_INPUTS, *rows, "", _LOAD_SEVERAL.format(zeros=zeros, shown=shown)))
+
+
+def _scaled_each(card: Card, inputs: Sequence[FileInput]) -> list[str]:
+    """Returns what a stored value of each input is made before the file takes it."""
+    scaling = PIXELS if card.scaling is None else Scaling.from_json(card.scaling)
+    if scaling.channels is None:
+        return [_scaled(card)] * len(inputs)
+    found, start = [], 0
+    for one in inputs:
+        end = start + one.shape[-1]
+        mean, std = (_numbers(two[start:end]) for two in (scaling.mean, scaling.std))
+        found.append(f"(value - mean) / std of every channel, mean {mean}, std {std}")
+        start = end
+    return found
+
+
+def _numbers(values: Sequence[float]) -> str:
+    told = ", ".join(f"{one:.6g}" for one in values[:_SAID_CHANNELS])
+    more = f", … ({len(values)}, as `scaling` in recipe.json says)" if len(values) > _SAID_CHANNELS else ""
+    return told + more
 
 
 def _scaled(card: Card) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+from ...spaces.layers.parts import Parts
 from ...spaces.layers.scaling import Scaling
 from ...spaces.outside.shown import shown
 
@@ -30,6 +31,7 @@ class DataReport:
         decoded_bytes: of the Arrow files.
         seconds: that decoding took.
         remarks: sentences, e.g. how splits were made and which pictures were converted.
+        parts: shapes of the inputs of a sample where it has several, in the order of its row.
     """
 
     images: dict[str, int]
@@ -46,6 +48,7 @@ class DataReport:
     decoded_bytes: int
     seconds: float
     remarks: tuple[str, ...]
+    parts: Parts = ()
 
     def lines(self) -> list[str]:
         """Returns it as sentences for a terminal, what needs attention last."""
@@ -72,16 +75,18 @@ class DataReport:
 
     def to_json(self) -> dict[str, Any]:
         """Returns it in JSON's own types."""
-        return {**asdict(self), "scaling": self.scaling.to_json()}
+        told = {**asdict(self), "scaling": self.scaling.to_json()}
+        return told if self.parts else {name: one for name, one in told.items() if name != "parts"}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Builds what `to_json` gave, after a round through JSON."""
-        given = {field.name: value[field.name] for field in fields(cls)}
+        given = {field.name: value[field.name] for field in fields(cls) if field.name != "parts"}
         given["scaling"] = Scaling.from_json(given["scaling"])
         given["per_class"] = {name: tuple(counts) for name, counts in given["per_class"].items()}
         for name in ("skipped_names", "across_names"):
             given[name] = tuple((str(first), str(second)) for first, second in given[name])
+        given["parts"] = tuple(tuple(map(int, shape)) for shape in value.get("parts", ()))
         for name in ("empty_classes", "remarks"):
             given[name] = tuple(given[name])
         return cls(**given)

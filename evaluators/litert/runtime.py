@@ -35,7 +35,9 @@ def _grid(details: dict) -> TensorGrid | None:
 
 
 class LiteRtRunner:
-    """A loaded file with one input; with one output, but for `run_heads`.
+    """A loaded file; with one input, but for `run` and `run_heads`, with one output, but for `run_heads`.
+
+    Several inputs are given as a network takes them: as one row, channels first (`spaces.layers.parts`).
 
     Args:
         model: the bytes of the file, or its path.
@@ -60,7 +62,8 @@ class LiteRtRunner:
                 self.interpreter.allocate_tensors()
             except (ValueError, RuntimeError) as error:
                 raise AtollError(f"LiteRT does not load the model: {error}") from error
-        self.input = self.interpreter.get_input_details()[0]
+        self.inputs = self.interpreter.get_input_details()
+        self.input = self.inputs[0]
         self.outputs = self.interpreter.get_output_details()
         self.output = self.outputs[0]
 
@@ -93,6 +96,8 @@ class LiteRtRunner:
         """
         if len(self.outputs) != 1:
             raise AtollError(f"got a file with {len(self.outputs)} outputs, allowed is one: see run_heads")
+        if len(self.inputs) != 1:
+            raise AtollError(f"got a file with {len(self.inputs)} inputs, allowed is one: see run")
         rows = []
         for image in images:
             self.interpreter.set_tensor(self.input["index"], image.reshape(self.input["shape"]))
@@ -106,6 +111,8 @@ class LiteRtRunner:
         Args:
             images: [count, *input shape without batch], float; quantized with the file's own input grid.
         """
+        if len(self.inputs) > 1:
+            return np.concatenate([self.run_heads(image)[0] for image in images])
         grid_in, grid_out = self.input_grid, self.output_grid
         images = np.asarray(images, np.float32)
         raw = self.run_raw(images if grid_in is None else grid_in.quantize(images))
@@ -117,17 +124,29 @@ class LiteRtRunner:
         Args:
             image: [*input shape without batch], float; quantized with the file's own input grid.
         """
-        grid = self.input_grid
-        image = np.asarray(image, np.float32).reshape(self.input["shape"])
-        self.interpreter.set_tensor(self.input["index"], image if grid is None else grid.quantize(image))
+        for value, place in zip(self._parts(np.asarray(image, np.float32)), self.inputs, strict=True):
+            grid = _grid(place)
+            self.interpreter.set_tensor(place["index"], value if grid is None else grid.quantize(value))
         self.interpreter.invoke()
         found = [(self.interpreter.get_tensor(head["index"]), _grid(head)) for head in self.outputs]
         return [raw if grid is None else grid.dequantize(raw) for raw, grid in found]
 
+    def _parts(self, image: np.ndarray) -> list[np.ndarray]:
+        """Returns the values of each input, channels last, with the batch."""
+        shapes = [tuple(place["shape"]) for place in self.inputs]
+        if len(shapes) == 1:
+            return [image.reshape(shapes[0])]
+        pieces = np.split(image, np.cumsum([np.prod(shape) for shape in shapes])[:-1])
+        return [
+            np.moveaxis(piece.reshape(shape[-1], *shape[1:-1]), 0, -1)[None]
+            for piece, shape in zip(pieces, shapes, strict=True)
+        ]
+
     def time_ms(self, runs: int = 20, warm_up: int = 3) -> float:
         """Median time of one invocation in ms, measured here, over ``runs`` runs after ``warm_up`` others."""
         seconds = []
-        self.interpreter.set_tensor(self.input["index"], np.zeros(self.input["shape"], self.input["dtype"]))
+        for place in self.inputs:
+            self.interpreter.set_tensor(place["index"], np.zeros(place["shape"], place["dtype"]))
         for run in range(warm_up + runs):
             start = time.perf_counter()
             self.interpreter.invoke()

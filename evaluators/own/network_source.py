@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from ...spaces.errors import AtollError
 from ...spaces.exported.front_end import exported, read_exported
 from ...spaces.graph.heads import heads
+from ...spaces.layers.parts import Parts, shapes_of
+from ...spaces.layers.shape import InputShape
 from ...spaces.nearest import known_names
 from ...spaces.networks import NETWORKS, build_network
 from ..tasks.user_code import UserCode
@@ -34,7 +36,7 @@ class Logits(nn.Module):
 
 
 def build(
-    source: str, arguments: Mapping[str, Any], code: UserCode, classes: int, input_shape: tuple[int, ...]
+    source: str, arguments: Mapping[str, Any], code: UserCode, classes: int, input_shape: InputShape | Parts
 ) -> nn.Module:
     """Builds the network that a task names.
 
@@ -44,7 +46,7 @@ def build(
         arguments: for the function, or the configuration.
         code: imports what the user named.
         classes: how many the data have, or numbers a target; for whatever builds its head to measure.
-        input_shape: of one input.
+        input_shape: of one input; of several, a tuple of such.
 
     Raises:
         AtollError: there is no such thing, its code raises, or gives something else than a module.
@@ -57,11 +59,11 @@ def build(
                     code.folder, name, classes, arguments
                 )  # fmt: skip
         elif source.endswith(".pt2"):
-            made = _of_program(code.folder / source, input_shape)
+            made = _of_program(code.folder / source, shapes_of(input_shape))
         elif ":" in source:
             made = code.function(source)(**arguments)
         else:
-            made = _of_zoo(source, classes, input_shape)
+            made = _of_zoo(source, classes, shapes_of(input_shape))
     if not isinstance(made, nn.Module):
         raise AtollError(f"{source} gave a {type(made).__name__}, allowed is a torch.nn.Module")
     return made
@@ -83,7 +85,7 @@ def _of_transformers(folder: Path, name: str, classes: int, arguments: Mapping[s
     return Logits(transformers.AutoModelForImageClassification.from_config(config))
 
 
-def _of_program(path: Path, input_shape: tuple[int, ...]) -> nn.Module:
+def _of_program(path: Path, shapes: Parts) -> nn.Module:
     if not path.is_file():
         raise AtollError(f"there is no file {path}")
     try:
@@ -96,9 +98,11 @@ def _of_program(path: Path, input_shape: tuple[int, ...]) -> nn.Module:
     module._forward_pre_hooks.clear()  # checks of its inputs, which adoption would lose
     module._forward_hooks.clear()
     if not isinstance(batch, int):  # it takes any
-        return exported(module, input_shape)
+        return exported(module, shapes)
     found = read_exported(program, module, batch)
-    _check_any_batch(path.name, found, program.module(), torch.rand(2 * batch, *input_shape), batch)
+    _check_any_batch(
+        path.name, found, program.module(), [torch.rand(2 * batch, *shape) for shape in shapes], batch
+    )
     return found
 
 
@@ -106,15 +110,18 @@ def _inputs(program: torch.export.ExportedProgram) -> tuple[str, ...]:
     return tuple(str(name) for name in program.graph_signature.user_inputs)
 
 
-def _check_any_batch(name: str, found: nn.Module, given: nn.Module, images: Tensor, batch: int) -> None:
+def _check_any_batch(name: str, found: nn.Module, given: nn.Module, inputs: list[Tensor], batch: int) -> None:
     """Compares what was read of a program for so many images at once with the program, image by image."""
     try:
         with torch.no_grad():
-            halves: list[tuple[Tensor, ...]] = [heads(given(half)) for half in images.split(batch)]
-            whole: tuple[Tensor, ...] = heads(found(images))
+            halves: list[tuple[Tensor, ...]] = [
+                heads(given(*half)) for half in zip(*(one.split(batch) for one in inputs), strict=True)
+            ]
+            whole: tuple[Tensor, ...] = heads(found(*inputs))
     except Exception as error:  # the program's own checks
         said = " ".join(str(error).split())[:200]
-        raise AtollError(f"{name} does not run on inputs of {tuple(images.shape[1:])}: {said}") from error
+        sizes = " and ".join(str(tuple(one.shape[1:])) for one in inputs)
+        raise AtollError(f"{name} does not run on inputs of {sizes}: {said}") from error
     for one, *parts in zip(whole, *halves, strict=True):
         if not torch.allclose(one, torch.cat(parts), rtol=1e-4, atol=1e-5):
             raise AtollError(
@@ -123,14 +130,16 @@ def _check_any_batch(name: str, found: nn.Module, given: nn.Module, images: Tens
             )
 
 
-def _of_zoo(name: str, classes: int, input_shape: tuple[int, ...]) -> Any:
+def _of_zoo(name: str, classes: int, shapes: Parts) -> Any:
     known = [known for known, _ in NETWORKS]
     if name not in known:
         raise AtollError(
             f"unknown network {name!r}; allowed is file.py:NAME, package.module:NAME, timm:NAME, "
             f"transformers:CONFIG, a .pt2 file or one of the zoo. {known_names(name, known)}"
         )
-    return build_network(name, classes, input_shape)
+    if len(shapes) > 1:
+        raise AtollError(f"got {name} for data of {len(shapes)} inputs, allowed is a network that takes them")
+    return build_network(name, classes, shapes[0])
 
 
 def _package(name: str) -> Any:

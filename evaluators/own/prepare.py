@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import nn
 from ...spaces.errors import AtollError
 from ...spaces.graph.adopt import adopt
 from ...spaces.graph.heads import heads, mapped, named_heads
+from ...spaces.layers.parts import runs_of
 from ...spaces.layers.scaling import PIXELS, Scaling
 from ...spaces.layers.structure import input_shape_of, to_meta
 from ...spaces.networks import NETWORKS
@@ -153,14 +155,13 @@ def _loss(task: Task, code: OwnFunctions, quality: Quality) -> tuple[str | None,
 
 def _scaling(task: Task, dataset: MappedDataset, say: Say) -> Scaling:
     """Returns the stated scaling; for the zoo its own, else what is measured in training data, and said."""
-    images = dataset.train.images
+    images, runs = dataset.train.images, runs_of(dataset.report.parts)
     found = task.input.scaling(images.dtype == torch.uint8)
     if found is not None:
-        if found.channels not in (None, images.shape[1]):
-            raise AtollError(
-                f"got {found.channels} means, allowed is one, or {images.shape[1]}, one a channel"
-            )
-        return found
+        channels = len(runs) or images.shape[1]
+        if found.channels not in (None, channels):
+            raise AtollError(f"got {found.channels} means, allowed is one, or {channels}, one a channel")
+        return found if found.channels is None else replace(found, runs=runs)
     if task.network in [name for name, _ in NETWORKS] and images.dtype == torch.uint8:
         return PIXELS
     measured = dataset.report.scaling
@@ -170,7 +171,8 @@ def _scaling(task: Task, dataset: MappedDataset, say: Say) -> Scaling:
         f"input: mean {_few(mean)} and std {_few(std)} were measured on the training data, since the task "
         "states none; a network that was trained otherwise needs its own (input.mean and input.std)"
     )
-    return Scaling.pixels(mean, std) if scale > 1 else Scaling(tuple(mean), tuple(std))
+    found = Scaling.pixels(mean, std) if scale > 1 else Scaling(tuple(mean), tuple(std))
+    return replace(found, runs=runs)
 
 
 def _few(values: list[float]) -> str:
@@ -183,9 +185,11 @@ def _rounded(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def _network(task: Task, folder: Path, dataset: Dataset, scaling: Scaling) -> tuple[nn.Module, str | None]:
+def _network(
+    task: Task, folder: Path, dataset: MappedDataset, scaling: Scaling
+) -> tuple[nn.Module, str | None]:
     """Returns the network with its weights, adopted, in evaluation mode; and its head where that is new."""
-    shape, targets = dataset.input_shape, dataset.train.labels
+    shape, targets = dataset.report.parts or dataset.input_shape, dataset.train.labels
     # of numbers (N, one each) as many outputs are needed; other targets do not tell
     numbers = targets.shape[1] if targets.is_floating_point() and targets.ndim == 2 else 0
     classes = len(dataset.class_names) or numbers

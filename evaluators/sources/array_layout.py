@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...spaces.errors import AtollError
+from ...spaces.layers.parts import Parts
 from .picture import resized_pixels
 from .reader import Unreadable
 
@@ -46,6 +48,24 @@ class ArrayLayout:
         if arranged is None:
             raise Unreadable(f"has the shape {given.shape}, {self._allowed()}")
         return np.ascontiguousarray(arranged)
+
+    def row(self, given: tuple[np.ndarray, ...]) -> tuple[np.ndarray, Parts]:
+        """Returns several inputs as one row, of their common type or else float32, and the shape of each.
+
+        Raises:
+            AtollError: one size or number of channels is asked for.
+            Unreadable: as `stored`.
+        """
+        if (self.size, self.channels) != (None, None):
+            raise AtollError(
+                "data: got several inputs an item, allowed without input.size and input.channels: each is as "
+                "the data have it"
+            )
+        held = [self.stored(one) for one in given]
+        types = {one.dtype for one in held}
+        stored = held[0].dtype if len(types) == 1 else np.float32
+        row = np.concatenate([one.reshape(-1).astype(stored, copy=False) for one in held])
+        return row, tuple(one.shape for one in held)
 
     def _picture(self, pixels: np.ndarray) -> np.ndarray | None:
         if pixels.ndim == 2:

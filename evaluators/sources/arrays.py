@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,8 +15,31 @@ class Rows(Protocol):
 
     def __len__(self) -> int: ...
 
-    def rows(self, wanted: np.ndarray) -> Iterator[np.ndarray]:
-        """Gives single rows."""
+    def rows(self, wanted: np.ndarray) -> Iterator[Any]:
+        """Gives single rows: an array each, or one for every of several inputs."""
+
+
+@dataclass(frozen=True)
+class Together:
+    """Arrays of several inputs as `Rows` of tuples.
+
+    Raises:
+        AtollError: they are not as long as each other.
+    """
+
+    parts: tuple[Rows, ...]
+
+    def __post_init__(self) -> None:
+        lengths = [len(part) for part in self.parts]
+        if len(set(lengths)) != 1:
+            raise AtollError(f"data: got inputs of {lengths} items, allowed are as many of each")
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+    def rows(self, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+        """Gives single rows of all."""
+        return zip(*(part.rows(wanted) for part in self.parts), strict=True)
 
 
 @dataclass(frozen=True)

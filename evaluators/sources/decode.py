@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ...spaces.errors import AtollError, MachineError
+from ...spaces.layers.parts import Parts
 from ...spaces.machine.resources import cores
 from ...spaces.outside.shown import shown
 from ..datasets.data_report import EXAMPLES
@@ -58,6 +59,7 @@ class _Ready:
     values: np.ndarray | Unreadable
     came_as: tuple[int, int] | None = None
     remark: str = ""
+    parts: Parts = ()
 
 
 class RawColumn:
@@ -105,6 +107,7 @@ class Decoded:
 
     Args:
         images, labels: as they are stored; names of classes as numbers in the order they were met.
+        parts: shapes of the inputs of an item where it has several.
         label_names: those names.
         splits: index into SPLITS.
         groups: numbers of groups; empty where there are none.
@@ -117,6 +120,7 @@ class Decoded:
 
     images: RawColumn
     labels: RawColumn
+    parts: Parts = ()
     label_names: dict[str, int] = field(default_factory=dict)
     splits: array = field(default_factory=lambda: array("b"))
     groups: array = field(default_factory=lambda: array("q"))
@@ -189,6 +193,10 @@ def _take(
         if isinstance(ready.values, Unreadable):
             raise ready.values
         label = _label(item.label, found.label_names, source.regression)
+        if found.images.rows and ready.parts != found.parts:
+            raise Unreadable(
+                f"has inputs of {ready.parts or 'one shape'}, the first one {found.parts or 'one'}"
+            )
         found.images.check(ready.values)
         found.labels.check(label)
     except Unreadable as why:
@@ -201,6 +209,7 @@ def _take(
         if len(found.skipped_names) < EXAMPLES:
             found.skipped_names.append((reader.name(row), str(why)))
         return
+    found.parts = ready.parts
     found.images.append(ready.values)
     found.labels.append(label)
     found.splits.append(SPLITS.index(item.split))
@@ -226,6 +235,9 @@ def _ready(items: Iterator[Item], source: DataSource, pool: ThreadPoolExecutor) 
                 return _Ready(item, item.payload)
             if isinstance(item.payload, np.ndarray):
                 return _Ready(item, layout.stored(item.payload))
+            if isinstance(item.payload, tuple):
+                row, parts = layout.row(item.payload)
+                return _Ready(item, row, parts=parts)
             channels = source.channels or colour
             picture = decode_picture(item.payload, picture_size, channels)
             return _Ready(item, picture.pixels, picture.came_as, picture.remark)
@@ -240,7 +252,9 @@ def _ready(items: Iterator[Item], source: DataSource, pool: ThreadPoolExecutor) 
             colour = 3 if first.came_as is not None and len(first.values) == 3 else None
             break
     while some := list(itertools.islice(items, cores() * _AT_ONCE)):
-        is_array = isinstance(some[0].payload, np.ndarray)  # what is decoded already is not worth a thread
+        is_array = isinstance(
+            some[0].payload, np.ndarray | tuple
+        )  # what is decoded already is not worth a thread
         yield from map(ready, some) if is_array else pool.map(ready, some)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from ...spaces.errors import AtollError
 from ...spaces.outside.shown import shown
 from ..datasets.dataset import Split
-from .arrays import ArraysReader, InMemory, Part
+from .arrays import ArraysReader, InMemory, Part, Rows, Together
 from .data_source import DataSource
 from .reader import SPLIT_NAMES, Item, Reader, Unreadable
 
@@ -21,7 +21,7 @@ from .reader import SPLIT_NAMES, Item, Reader, Unreadable
 SAMPLED = 1_000
 _ALLOWED = (
     "allowed are (inputs, targets) as arrays or tensors, a map-style data set of such pairs, "
-    "or a dictionary of one of these for each of train, validation and test"
+    "or a dictionary of one of these for each of train, validation and test; several inputs are a tuple"
 )
 
 
@@ -96,7 +96,7 @@ class MapStyle:
                 got = f"{type(pair).__name__}{f' of {len(pair)}' if hasattr(pair, '__len__') else ''}"
                 yield Item(Unreadable(f"is {got}, allowed is (input, target)"), 0, split)
                 continue
-            yield Item(_numbers(pair[0]), _target(pair[1]), split)
+            yield Item(_payload(pair[0]), _target(pair[1]), split)
         lengths = self._lengths()
         if lengths != np.diff(self._starts).tolist():
             raise AtollError(
@@ -143,11 +143,12 @@ class _Stamped:
 def _digest(item: Item) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
     for values in (item.payload, item.label):
-        if isinstance(values, np.ndarray):
-            digest.update(f"{values.dtype.str} {values.shape}".encode())
-            digest.update(np.ascontiguousarray(values).tobytes())
-        else:
-            digest.update(str(values).encode())
+        for one in values if isinstance(values, tuple) else (values,):
+            if isinstance(one, np.ndarray):
+                digest.update(f"{one.dtype.str} {one.shape}".encode())
+                digest.update(np.ascontiguousarray(one).tobytes())
+            else:
+                digest.update(str(one).encode())
     digest.update(item.split.encode())
     return digest.digest()
 
@@ -171,11 +172,27 @@ def _arrays(split: str, part: Any) -> Part | None:
         part = (part.images, part.labels)
     if not isinstance(part, tuple) or len(part) not in (2, 3):
         return None
-    held = [_numbers(one) for one in part]
-    arrays = [one for one in held if isinstance(one, np.ndarray) and one.ndim]
-    if len(arrays) != len(part):
+    inputs, (targets, *groups) = _payload(part[0]), [_numbers(one) for one in part[1:]]
+    first = inputs if isinstance(inputs, tuple) else (inputs,)
+    arrays = [one for one in (*first, targets, *groups) if isinstance(one, np.ndarray) and one.ndim]
+    if len(arrays) != len(first) + len(part) - 1:
         return None
-    return Part(split, InMemory(arrays[0]), arrays[1], arrays[2] if len(arrays) > 2 else None)
+    held = tuple(map(InMemory, arrays[: len(first)]))
+    rows: Rows = Together(held) if len(held) > 1 else held[0]
+    return Part(split, rows, *arrays[len(first) :])
+
+
+def _payload(given: Any) -> np.ndarray | tuple[np.ndarray, ...] | Unreadable:
+    """Returns the numbers of one input, or of several in a tuple."""
+    several = isinstance(given, tuple) and len(given) > 1
+    if not several or all(isinstance(one, int | float) for one in given):
+        return _numbers(given)
+    found = []
+    for one in map(_numbers, given):
+        if isinstance(one, Unreadable):
+            return one
+        found.append(one)
+    return tuple(found)
 
 
 def _numbers(given: Any) -> np.ndarray | Unreadable:

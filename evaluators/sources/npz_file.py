@@ -3,7 +3,7 @@
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,7 +12,7 @@ from numpy.lib import format as npy
 
 from ...spaces.errors import AtollError
 from ...spaces.outside.shown import shown
-from .arrays import ArraysReader, Part, Rows
+from .arrays import ArraysReader, Part, Rows, Together
 from .reader import DAMAGE, SPLIT_NAMES, file_stamp
 
 #: words for what an array holds, after Keras, MedMNIST and scikit-learn
@@ -23,7 +23,8 @@ _ROLES = {
     **dict.fromkeys(("classes", "names"), "classes"),
 }
 _ALLOWED = (
-    "allowed are x and y, or x_train, y_train, x_test and so on (also images and labels), groups, classes"
+    "allowed are x and y, or x_train, y_train, x_test and so on (also images and labels), groups, classes; "
+    "of several inputs x_0, x_1, …"
 )
 _DAMAGE = (zipfile.BadZipFile, zlib.error, *DAMAGE)
 #: rows that are read at once
@@ -35,6 +36,8 @@ _LARGEST_WHOLE = 2**32
 
 def read_npz(path: Path) -> ArraysReader:
     """Opens an `.npz` file: arrays `x` and `y`, or of splits, `x_train`, `train_y`, `val_images`, ….
+
+    Several inputs are numbered, `x_0`, `x_1` or `x_train_0`, in the order of the network's arguments.
 
     Inputs may be compressed: they are read row by row. Arrays of Python objects are refused, as they would
     have to be unpickled.
@@ -54,13 +57,14 @@ def read_npz(path: Path) -> ArraysReader:
         members = {key: NpyMember(archive, name, where) for key, name in found.items()}
         parts = []
         for split in ("train", "validation", "test"):
-            if (split, "inputs") not in members and (split, "targets") not in members:
+            has_inputs = any(part == split and role.startswith("inputs") for part, role in members)
+            if not has_inputs and (split, "targets") not in members:
                 continue
-            if (split, "inputs") not in members or (split, "targets") not in members:
+            if not has_inputs or (split, "targets") not in members:
                 raise AtollError(f"{where} has not both inputs and targets for {split}, {_ALLOWED}")
             groups = members.get((split, "groups"))
             targets = members[split, "targets"].whole()
-            inputs: Rows = members[split, "inputs"]
+            inputs = _inputs(members, split, where)
             parts.append(Part(split, inputs, targets, None if groups is None else groups.whole()))
         if not parts:
             raise AtollError(f"{where} has no inputs, {_ALLOWED}")
@@ -70,6 +74,19 @@ def read_npz(path: Path) -> ArraysReader:
         )
     except _DAMAGE as error:
         raise AtollError(f"{where} is no .npz file that can be read ({str(error)[:200]})") from error
+
+
+def _inputs(members: Mapping[tuple[str, str], "NpyMember"], split: str, where: str) -> Rows:
+    """Returns the inputs of a split: one array, or those that are numbered, together."""
+    found = {
+        role: one for (part, role), one in members.items() if part == split and role.startswith("inputs")
+    }
+    if set(found) == {"inputs"}:
+        return found["inputs"]
+    numbers = sorted(int(role.removeprefix("inputs") or -1) for role in found)
+    if numbers not in ([*range(len(found))], [*range(1, len(found) + 1)]) or len(found) < 2:
+        raise AtollError(f"{where} has inputs for {split} that are numbered otherwise, {_ALLOWED}")
+    return Together(tuple(found[f"inputs{number}"] for number in numbers))
 
 
 class NpyMember:
@@ -149,11 +166,14 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 
 def _meaning(name: str, where: str) -> tuple[str, str]:
-    """Returns split and role of an array by its name."""
+    """Returns split and role of an array by its name; the role of one of several inputs with its number."""
     words = re.split(r"[_.\-/ ]+", name.lower())
     splits = [SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES]
     roles = [_ROLES[word] for word in words if word in _ROLES]
     rest = [word for word in words if word not in SPLIT_NAMES and word not in _ROLES and word != "class"]
+    number = ""
+    if roles == ["inputs"] and len(rest) == 1 and re.fullmatch("0|[1-9][0-9]?", rest[0]):
+        number = rest.pop()
     if rest or len(splits) > 1 or len(roles) != 1:
         raise AtollError(f"{where} has an array {shown(name)[:60]}, {_ALLOWED}")
-    return (splits or ["train"])[0], roles[0]
+    return (splits or ["train"])[0], roles[0] + number

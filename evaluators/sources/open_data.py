@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ...spaces.errors import AtollError, MachineError
+from ...spaces.layers.parts import Parts, runs_of
 from ...spaces.layers.scaling import Scaling
 from ...spaces.outside.file_names import file_name
 from ...spaces.outside.shown import shown
@@ -147,7 +148,8 @@ def _cut(
     by_class = stored if stored is not None and stored.ndim == 1 else None
     splits = make_splits(given, by_class, groups, twins, source.shares, source.seed)
     order = np.random.default_rng(source.seed).permutation(len(splits))
-    total = hashlib.sha256(json.dumps(classes.names).encode())
+    named = json.dumps([classes.names, found.parts] if found.parts else classes.names)
+    total = hashlib.sha256(named.encode())
     per_class, size = {}, 0
     for number, split in enumerate(SPLITS):
         # in a drawn order: the first hundred of a split are then a sample of it, not one class
@@ -168,7 +170,7 @@ def _cut(
     contradicting = 0
     if by_class is not None:
         contradicting = int(np.count_nonzero(by_class[copies] != by_class[twins[copies]]))
-    scaling, remark = _measured(draft / "train.arrow")
+    scaling, remark = _measured(draft / "train.arrow", found.parts)
     return total.hexdigest(), DataReport(
         images={split: int((splits == number).sum()) for number, split in enumerate(SPLITS)},
         per_class=per_class,
@@ -193,6 +195,7 @@ def _cut(
             *_splits_said(given, splits, source, groups, by_class is not None),
             *remark,
         ),
+        parts=found.parts,
     )
 
 
@@ -212,8 +215,8 @@ def _splits_said(
         yield f"{' and '.join(made)} cut out of train ({shares} %, seed {source.seed}, {how})"
 
 
-def _measured(path: Path) -> tuple[Scaling, tuple[str, ...]]:
-    """Returns mean and deviation of every channel over evenly chosen images."""
+def _measured(path: Path, parts: Parts) -> tuple[Scaling, tuple[str, ...]]:
+    """Returns mean and deviation of every channel, of every input, over evenly chosen images."""
     images = map_split(path).images.numpy()
     rows = np.linspace(0, len(images) - 1, min(len(images), MEASURED_IMAGES)).astype(np.int64)
     axes = (0, *range(2, images.ndim))
@@ -226,11 +229,18 @@ def _measured(path: Path) -> tuple[Scaling, tuple[str, ...]]:
         count += values.size // len(total)
         total += values.sum(axes)
         squares += (values**2).sum(axes)
-    deviation = np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0))
+    mean, variance, runs = middle + total / count, squares / count - (total / count) ** 2, runs_of(parts)
+    if parts:
+        starts = np.cumsum((0, *runs[:-1]))
+        of_each, of_squares = (
+            np.add.reduceat(values, starts) / runs for values in (mean, variance + mean**2)
+        )
+        mean, variance = of_each, of_squares - of_each**2
+    deviation = np.sqrt(np.maximum(variance, 0))
     constant = np.flatnonzero(deviation == 0)
     remark = (f"{len(constant):,} channels hold one value only",) if len(constant) else ()
     deviation[constant] = 1.0
-    return Scaling(tuple(middle + total / count), tuple(deviation)), remark
+    return Scaling(tuple(mean), tuple(deviation), runs), remark
 
 
 def _key(source: DataSource, reader: Reader) -> str:

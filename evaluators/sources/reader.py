@@ -31,13 +31,14 @@ class Item:
     """One input with its label, not decoded yet.
 
     Args:
-        payload: a picture's file or bytes, numbers as they are, or why there is none.
+        payload: a picture's file or bytes, numbers as they are, those of several inputs, or why there is
+            none.
         label: index or name of its class, a target of a regression, or one a position.
         split: train, validation or test, as the data have it; train where they do not say.
         group: what stays in one split; None where the data have none.
     """
 
-    payload: Path | bytes | np.ndarray | Unreadable
+    payload: Path | bytes | np.ndarray | tuple[np.ndarray, ...] | Unreadable
     label: int | float | str | np.ndarray
     split: str = "train"
     group: Hashable = None

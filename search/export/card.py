@@ -12,6 +12,7 @@ from ...evaluators.card.waterfall import card_devices, fit_digest, predictions, 
 from ...evaluators.litert.flatbuffer import DROPPED
 from ...evaluators.measuring.artifact import artifact_bytes
 from ...evaluators.measuring.artifact_report import ArtifactReport
+from ...evaluators.measuring.file_inputs import FileInput
 from ...evaluators.measuring.file_outputs import FileOutput, file_outputs
 from ...evaluators.steps.pipeline import Pipeline
 from ...evaluators.steps.pipeline_result import PipelineResult
@@ -43,6 +44,7 @@ def make_card(
     result: PipelineResult,
     report: ArtifactReport,
     about: Mapping[str, Any],
+    inputs: list[FileInput] | None = None,
 ) -> Card:
     """Returns the card of an export, with no `deliveries` and `files` as yet, not sealed.
 
@@ -51,6 +53,7 @@ def make_card(
         pipeline, result: what made it, and the network.
         report: of its file.
         about: what its `recipe.json` holds.
+        inputs: of its file, where it has several.
     """
     name = study.study_name
     trials = store.trials(name)
@@ -66,6 +69,7 @@ def make_card(
         network=pipeline.task.network,
         input_shape=list(pipeline.task.input_shape),
         scaling=None if pipeline.task.scaling == PIXELS else pipeline.task.scaling.to_json(),
+        inputs=inputs,
         numbers=None if pipeline.task.judged_by.of_classes else True,
         recipe=trial["recipe"],
         seed=trial["seed"],

@@ -16,6 +16,7 @@ from ...evaluators.card.waterfall_figure import draw_waterfall
 from ...evaluators.delivery.forms import measure_again
 from ...evaluators.measuring.artifact import artifact_bytes
 from ...evaluators.measuring.artifact_report import report_artifact
+from ...evaluators.measuring.file_inputs import file_inputs
 from ...evaluators.measuring.file_outputs import file_outputs
 from ...evaluators.measuring.measure import nonzero_parameter_count, payload_bytes
 from ...evaluators.ranking.quality_terms import QualityTerms
@@ -152,6 +153,10 @@ def _computed(folder: Path, card: Card, trust: bool) -> Iterator[Checked]:
     artifact = artifact_bytes(network, input_shape_of(network))
     anew = Checked.of(f"{ARTIFACT} written anew from the weights", card.files[ARTIFACT], _digest(artifact))
     yield anew
+    inputs = file_inputs(artifact)
+    if inputs or card.inputs:
+        held = (_digest(str(one).encode()) for one in (card.inputs, inputs))
+        yield Checked.of(f"inputs of {ARTIFACT}", *held)
     yield _drawn_anew(card)
     if trust:
         artifact = read_bytes(inside(folder, ARTIFACT))

@@ -106,6 +106,8 @@ def _shape(item: Item) -> tuple[tuple[int, ...], bool]:
     if isinstance(item.payload, np.ndarray):
         stored = ArrayLayout().stored(item.payload)
         return stored.shape, stored.dtype == np.uint8 and stored.ndim == 3
+    if isinstance(item.payload, tuple):
+        return ArrayLayout().row(item.payload)[0].shape, False
     return decode_picture(item.payload, None, None).pixels.shape, True
 
 

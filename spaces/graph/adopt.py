@@ -18,7 +18,7 @@ from ..layers.conv import Conv
 from ..layers.dense import Dense
 from ..layers.layer import Layer
 from ..layers.norm import Norm
-from ..layers.parts import Parts, row_shape, shapes_of
+from ..layers.parts import LARGEST_ROW, Parts, row_shape, shapes_of
 from ..layers.program import Program
 from ..layers.recurrence import Recurrence
 from ..layers.recurrent import Recurrent
@@ -62,8 +62,8 @@ def adopt(network: nn.Module, input_shape: InputShape | Parts, scaling: Scaling 
     Args:
         network: any network on (N, C, H, W) images, or on several inputs.
         input_shape: (channels, height, width), (channels, length) or (features,); the copy remembers it
-            (`input_shape_of`). Of several inputs a tuple of such, in the order of the forward's arguments: the
-            copy is a `Program` that takes them as one row too, whose shape it remembers (`parts`).
+            (`input_shape_of`). Of several inputs a tuple of such, in the order of the forward's arguments:
+            the copy is a `Program` that takes them as one row too, whose shape it remembers (`parts`).
         scaling: what makes of stored inputs what the network takes; remembered too (`scaling_of`).
 
     Raises:
@@ -146,6 +146,10 @@ def _with_our_layers(network: nn.Module, shapes: Parts) -> nn.Module:
             raise _DoesNotRun(
                 f"{type(network).__name__} has {len(shapes)} inputs and more than a plain forward of so many "
                 "tensors: allowed are networks whose calls can be read"
+            )
+        if row_shape(shapes) > (LARGEST_ROW,):
+            raise AtollError(
+                f"got inputs of {row_shape(shapes)[0]:,} values together, allowed are {LARGEST_ROW:,}"
             )
         copy.input_parts = shapes
     copy.never_called = never_called  # type: ignore[assignment]

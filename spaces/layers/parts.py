@@ -12,6 +12,9 @@ from torch import Tensor
 
 from .shape import InputShape
 
+#: values of all inputs of a sample together: five colour pictures of a megapixel, more than any small device
+#: holds at once
+LARGEST_ROW = 2**24
 #: shapes of several inputs, in the order of the arguments of the network's forward
 Parts = tuple[InputShape, ...]
 
@@ -29,7 +32,7 @@ def parts_of(given: InputShape | Parts) -> Parts:
 def shapes_of(given: InputShape | Parts) -> Parts:
     """Returns the shape of every input."""
     if any(isinstance(one, int) for one in given):
-        return (tuple(given),)  # type: ignore[return-value]
+        return (tuple(given),)  # type: ignore[arg-type]
     return tuple(tuple(one) for one in given)  # type: ignore[arg-type]
 
 
@@ -41,6 +44,15 @@ def row_shape(given: InputShape | Parts) -> InputShape:
     """
     first, *others = shapes_of(given)
     return (sum(map(prod, (first, *others))),) if others else first
+
+
+def runs_of(parts: Parts) -> tuple[int, ...]:
+    """Returns how many values of a row belong to each channel of each input, one after the other.
+
+    >>> runs_of(((3, 8, 8), (2,)))
+    (64, 64, 64, 1, 1)
+    """
+    return tuple(prod(shape[1:]) for shape in parts for _ in range(shape[0]))
 
 
 def as_row(inputs: Sequence[Tensor]) -> Tensor:

@@ -20,6 +20,7 @@ class Scaling:
 
     Args:
         mean, std: in the units of what is stored, one for every channel or one for all.
+        runs: of several inputs in one row (`parts`), for how many neighbouring values each of them is.
 
     Raises:
         AtollError: they are not as many as each other, not finite, or a std is not positive.
@@ -30,6 +31,7 @@ class Scaling:
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    runs: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("mean", "std"):
@@ -38,6 +40,11 @@ class Scaling:
             raise AtollError(
                 f"scaling: got {len(self.mean)} means and {len(self.std)} standard deviations, allowed is "
                 "one of each, or one of each a channel"
+            )
+        if self.runs and (len(self.runs) != len(self.mean) or min(self.runs) < 1):
+            raise AtollError(
+                f"scaling: got {str(self.runs)[:80]} as the runs of {len(self.mean)} means, allowed are as "
+                "many whole numbers, 1 or more"
             )
         if not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std) <= 0:
             raise AtollError(
@@ -53,7 +60,7 @@ class Scaling:
     @property
     def channels(self) -> int | None:
         """How many channels it is for, None where any number."""
-        return None if len(self.mean) == 1 else len(self.mean)
+        return sum(self.runs) or (None if len(self.mean) == 1 else len(self.mean))
 
     def to_network(self, stored: Tensor) -> Tensor:
         """Returns stored inputs as a network takes them.
@@ -65,13 +72,17 @@ class Scaling:
             float32, same shape and memory format.
         """
         sizes = (-1,) + (1,) * (stored.dim() - 2)
-        std = torch.tensor(self.std, device=stored.device).view(sizes)
+        std = torch.tensor(self.std, device=stored.device)
         shift = torch.tensor([m / s for m, s in zip(self.mean, self.std, strict=True)], device=stored.device)
-        return stored.to(torch.float32, copy=True).div_(std).sub_(shift.view(sizes))
+        if self.runs:
+            runs = torch.tensor(self.runs, device=stored.device)
+            std, shift = std.repeat_interleave(runs), shift.repeat_interleave(runs)
+        return stored.to(torch.float32, copy=True).div_(std.view(sizes)).sub_(shift.view(sizes))
 
     def to_json(self) -> dict[str, Any]:
         """Returns it in JSON's own types."""
-        return {"mean": list(self.mean), "std": list(self.std)}
+        runs = {"runs": list(self.runs)} if self.runs else {}
+        return {"mean": list(self.mean), "std": list(self.std), **runs}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -80,14 +91,14 @@ class Scaling:
         Raises:
             AtollError: it is not what that gives.
         """
-        mean, std = value.get("mean"), value.get("std")
+        mean, std, runs = value.get("mean"), value.get("std"), value.get("runs", [])
         numbers = all(
             isinstance(given, list) and all(type(number) in (int, float) for number in given)
             for given in (mean, std)
         )
-        if not numbers:
+        if not numbers or not isinstance(runs, list) or any(type(run) is not int for run in runs):
             raise AtollError(f"scaling: got {str(value)[:80]}, allowed are lists of numbers, mean and std")
-        return cls(tuple(mean or ()), tuple(std or ()))
+        return cls(tuple(mean or ()), tuple(std or ()), tuple(runs))
 
 
 #: bytes to [-1, 1]: x / 127.5 - 1, what a network takes where nothing else is said

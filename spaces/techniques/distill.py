@@ -138,8 +138,8 @@ class Distill(Technique):
         shape, parts = input_shape_of(model), input_parts_of(model)
         if parts:
             raise AtollError(
-                f"distill: student: got {self.student!r} for a network of {len(parts)} inputs, allowed is none: "
-                "networks of the zoo take one"
+                f"distill: student: got {self.student!r} for a network of {len(parts)} inputs, allowed is "
+                "none: networks of the zoo take one"
             )
         network = build_network(self.student, _outputs(model), shape, generator)
         return adopt(network, shape, scaling_of(model))

@@ -7,7 +7,7 @@ from torch import fx, nn
 
 from ..errors import AtollError
 from ..graph.tracing import trace_calls
-from ..layers.parts import row_shape
+from ..layers.parts import LARGEST_ROW, row_shape
 from ..layers.program import Program, ValueGrids
 from ..layers.scaling import Scaling
 from ..layers.shape import InputShape
@@ -84,7 +84,8 @@ def _network(written: dict[str, Any]) -> Program:
     network = Program(root, calls_of_json(written["calls"], leaves, frozenset(path for path, _ in held)))
     if "value_grids" in written:
         network.value_grids = ValueGrids.from_spec(written["value_grids"], torch.device("meta"))
-    shape, parts = _shape(written["input_shape"]), tuple(map(_shape, written.get("input_parts", [])))
+    parts = tuple(map(_shape, written.get("input_parts", [])))
+    shape = _shape(written["input_shape"], LARGEST_ROW if parts else LARGEST_SIDE)
     inputs = sum(node.op == "placeholder" for node in network.calls.nodes)
     if inputs != max(1, len(parts)) or (parts and row_shape(parts) != shape):
         raise AtollError(f"got calls of {inputs} inputs and {parts!r:.80} as their shapes, in {shape}")
@@ -99,11 +100,9 @@ def _network(written: dict[str, Any]) -> Program:
     return network.eval()
 
 
-def _shape(written: Any) -> InputShape:
+def _shape(written: Any, most: int = LARGEST_SIDE) -> InputShape:
     """Returns the shape of one input, or of the row of several."""
     sizes = written if isinstance(written, list) else []
-    if not 1 <= len(sizes) <= 3 or any(type(one) is not int or not 1 <= one <= LARGEST_SIDE for one in sizes):
-        raise AtollError(
-            f"got inputs of {written!r:.80}, allowed are one to three sizes up to {LARGEST_SIDE:,}"
-        )
+    if not 1 <= len(sizes) <= 3 or any(type(one) is not int or not 1 <= one <= most for one in sizes):
+        raise AtollError(f"got inputs of {written!r:.80}, allowed are one to three sizes up to {most:,}")
     return tuple(sizes)

@@ -12,9 +12,9 @@ from torch import nn
 @pytest.mark.parametrize(
     "name",
     [
-        "two_inputs", "two_outputs", "shared_module", "branches_on_shapes", "asymmetric_padding", "means_over_axes",
-        "prelu", "group_norm", "layer_scale", "norm_subclass", "channel_shuffle", "pool_ceil_mode",
-        "transposed_convolution",
+        "two_inputs", "two_outputs", "shared_module", "branches_on_shapes", "asymmetric_padding",
+        "means_over_axes", "prelu", "group_norm", "layer_scale", "norm_subclass", "channel_shuffle",
+        "pool_ceil_mode", "transposed_convolution",
     ],
 )  # fmt: skip
 def test_what_users_write_is_adopted_priced_and_written(name: str) -> None:

@@ -67,3 +67,16 @@ def test_an_adopted_network_keeps_it_through_every_step() -> None:
     for step in recipe:
         network = step.plan(network)
     assert scaling_of(network) == scaling_of(deepcopy(network)) == scaling_of(to_meta(network)) == IMAGENET
+
+
+def test_runs_spread_each_over_neighbouring_values() -> None:
+    stored = torch.tensor([[10.0, 12.0, 20.0, 28.0, 1.0]])
+    scaling = Scaling((10.0, 20.0, 0.0), (2.0, 4.0, 1.0), (2, 2, 1))
+    assert scaling.to_network(stored).tolist() == [[0.0, 1.0, 0.0, 2.0, 1.0]]
+    assert scaling.channels == 5 and Scaling.from_json(scaling.to_json()) == scaling
+
+
+@pytest.mark.parametrize("runs", [(2,), (2, 0), (1, 1, 1)])
+def test_runs_are_as_many_as_means(runs: tuple[int, ...]) -> None:
+    with pytest.raises(AtollError, match="runs of 2 means"):
+        Scaling((0.0, 0.0), (1.0, 1.0), runs)
