@@ -97,8 +97,6 @@ def _settings(operation: Operation) -> dict[str, Any]:
         return {"alpha": getattr(module, "negative_slope", 0.01)}
     if kind == "gelu":
         return {"approximate": getattr(module, "approximate", "none") == "tanh"}
-    if kind == "elu" and getattr(module, "alpha", 1.0) != 1.0:
-        raise AtollError("an ELU with another alpha than 1 cannot be written for LiteRT")
     if kind == "softmax":
         return {"beta": 1.0}
     return {}

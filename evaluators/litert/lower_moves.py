@@ -37,7 +37,13 @@ def _moved(bench: Workbench, move: Move, value: LoweredValue) -> LoweredValue:
         if isinstance(move, Parts):
             index = operators.part(bench.model, x, [(0, 1, 1), *(move.parts[axis] for axis in order)])
         else:
-            index = operators.pad(bench.model, x, [(0, 0), *(move.pads[axis] for axis in order)], move.value)
+            pads = [(0, 0), *(move.pads[axis] for axis in order)]
+            mirrors = move.mirrors
+            index = (
+                operators.mirror_pad(bench.model, x, pads)
+                if mirrors
+                else operators.pad(bench.model, x, pads, move.value)
+            )
         return replace(value, index=index, shape=laid_out(shape, order))
     needed, made = reshaped(value.torch_shape, order, shape)
     return replace(bench.in_order(value, needed), shape=laid_out(shape, made), axes=made)

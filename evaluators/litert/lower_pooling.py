@@ -74,6 +74,7 @@ def _mean(
 
 def _pool(bench: Workbench, operation: Operation, source: LoweredValue) -> LoweredValue:
     windows = pooling(operation.module, source.torch_shape[1:], operation.shape[1:])  # type: ignore[arg-type]
+    assert windows is not None  # others are no poolings
     maps, mode = bench.maps(source), "same" if windows.pads is None else "valid"
     if windows.pads and any(pad for pair in windows.pads for pad in pair):
         positive = operation.inputs[0] in bench.positive

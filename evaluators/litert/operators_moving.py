@@ -51,6 +51,16 @@ def pad(model: TfliteModel, x: int, pads: Sequence[tuple[int, int]], value: floa
     return y
 
 
+def mirror_pad(model: TfliteModel, x: int, pads: Sequence[tuple[int, int]]) -> int:
+    """``x`` with (before, behind) values around every axis: those inside of it, mirrored at its edges."""
+    entry = model.tensors[x]
+    shape = [size + sum(pair) for size, pair in zip(entry.shape, pads, strict=True)]
+    y = model.add_activation(shape, entry.grid)
+    index = model.add_index(np.array(pads))
+    model.add_operator("MIRROR_PAD", (x, index), (y,), options="MirrorPad", mode=0)  # MirrorPadMode: REFLECT
+    return y
+
+
 def broadcast(model: TfliteModel, x: int, shape: Sequence[int]) -> int:
     """``x`` repeated along its axes of size 1 until it has a shape."""
     y = model.add_activation(shape, model.tensors[x].grid)

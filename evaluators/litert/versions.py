@@ -139,7 +139,7 @@ LINES: dict[str, tuple[Line, ...]] = {
     "SLICE": (_INT8, (5, _axes_over(4))),
     "BROADCAST_TO": ((2, lambda one: True), (3, _reads("int8"))),
     **dict.fromkeys(("PAD", "PADV2", "STRIDED_SLICE"), (_INT8, (4, _axes_over(4)))),
-    **dict.fromkeys(("ADD", "SUB", "CONCATENATION"), (_INT8,)),
+    **dict.fromkeys(("ADD", "SUB", "CONCATENATION", "MIRROR_PAD"), (_INT8,)),
     **dict.fromkeys(("MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN"), (_INT8,)),
     **dict.fromkeys(("RELU", "RELU6", "LOGISTIC", "TANH", "SOFTMAX", "GELU"), (_INT8,)),
     # in loops; counts are int32, which version 1 knows too

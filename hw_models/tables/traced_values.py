@@ -176,6 +176,7 @@ def _run(
 def _padded(plan: OperatorPlan, operation: Operation, source: Planned, positive: bool) -> Planned:
     """Maps with zeros or lowest values around them where a pooling reads other ones than SAME has there."""
     windows = pooling(operation.module, source.shape[1:], operation.shape[1:])  # type: ignore[arg-type]
+    assert windows is not None  # others are no poolings
     if windows.pads is None:
         return source
     return padded_maps(plan, source, windows.pads, windows.largest and not positive)

@@ -60,11 +60,38 @@ def gelu(site: Site) -> fx.Node:
 
 
 def elu(site: Site) -> fx.Node:
-    if site["scale"] != 1 or site["input_scale"] != 1:
-        if site["input_scale"] == 1:  # torch writes SELU as an ELU
-            return site.call(operator.mul, site.call(F.elu, site["self"], site["alpha"]), site["scale"])
-        raise site.refused("calls elu with a scale: allowed is to leave it out")
-    return site.call(F.elu, site["self"], *trimmed(site["alpha"], defaults=(1.0,)))
+    """Reads an ELU, or a CELU, which is one of a scaled value; torch writes SELU as one that is scaled."""
+    value, alpha, scale = site["self"], site["alpha"], site.given.get("scale", 1)
+    slope = site.given.get("input_scale", 1 / alpha)
+    if (alpha, slope) == (1, 1):
+        found = site.call(F.elu, value)
+    else:  # what is above zero and what is below, which the runtime has for a factor of 1 alone
+        above = site.call(F.relu, value)
+        below = site.call(torch.neg, site.call(F.relu, site.call(torch.neg, value)))
+        below = site.call(F.elu, below if slope == 1 else site.call(operator.mul, below, slope))
+        found = site.call(operator.add, above, site.call(operator.mul, below, alpha))
+    return found if scale == 1 else site.call(operator.mul, found, scale)
+
+
+def softplus(site: Site) -> fx.Node:
+    """Reads log(1 + exp(b x)) / b, as max(x, 0) + log(1 + exp(-|b x|)) / b: nothing in it can overflow.
+
+    From a threshold on torch gives x itself, which this is there to float's precision.
+    """
+    return _soft(site, site["self"], site["beta"])
+
+
+def mish(site: Site) -> fx.Node:
+    """Reads x tanh(softplus(x)) (Misra 2020, eq. 1)."""
+    return site.call(operator.mul, site["self"], site.call(torch.tanh, _soft(site, site["self"], 1)))
+
+
+def _soft(site: Site, value: Any, beta: float) -> fx.Node:
+    far = site.call(torch.neg, site.call(torch.abs, value))
+    far = far if beta == 1 else site.call(operator.mul, far, beta)
+    bend = site.call(torch.log, site.call(operator.add, site.call(torch.exp, far), 1.0))
+    bend = bend if beta == 1 else site.call(operator.truediv, bend, beta)
+    return site.call(operator.add, site.call(F.relu, value), bend)
 
 
 def glu(site: Site) -> fx.Node:

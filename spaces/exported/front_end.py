@@ -18,16 +18,18 @@ module's own (`F.conv2d(x, self.kernel)`), the path is that of the parameter.
 **Everything else** is a `call_function` with its options as positional arguments, in the order of the
 function, all of them up to the last one that is not at its default:
 
-- one value: `F.relu`, `F.relu6`, `F.leaky_relu(x, slope)`, `F.elu(x, alpha)`, `F.gelu(x)` with
+- one value: `F.relu`, `F.relu6`, `F.leaky_relu(x, slope)`, `F.elu(x)`, `F.gelu(x)` with
   `approximate=` as keyword, `torch.sigmoid`, `F.hardsigmoid`, `F.silu`, `F.hardswish`, `torch.tanh`,
-  `F.hardtanh(x, low, high)` (0 and 6 are `F.relu6`), `F.softplus`, `F.mish`, `F.selu`, `torch.exp`,
-  `torch.log`, `torch.sqrt`, `torch.rsqrt`, `torch.abs`, `torch.neg`, `torch.pow(x, n)`,
-  `torch.clamp(x, low, high)`, `torch.erf`
+  `F.hardtanh(x, low, high)` (0 and 6 are `F.relu6`), `torch.exp`, `torch.log`, `torch.sqrt`, `torch.rsqrt`,
+  `torch.abs`, `torch.neg`, `torch.pow(x, n)`, `torch.clamp(x, low, high)`, `torch.erf`; a softplus and a mish
+  are made of these
 - two values, or a value and a number: `operator.add`, `operator.sub`, `operator.mul`, `operator.truediv`,
   `torch.maximum`, `torch.minimum`; `torch.matmul` for products of two values without weights
 - windows: `F.max_pool2d(x, kernel, stride, padding, dilation, ceil_mode)`, `F.avg_pool2d(x, kernel, stride,
-  padding, ceil_mode, count_include_pad, divisor_override)`, `F.adaptive_avg_pool2d(x, (height, width))`,
-  `F.adaptive_max_pool2d` (the same), and their `1d` kin; sizes are pairs
+  padding, ceil_mode, count_include_pad)`, `F.adaptive_avg_pool2d(x, (height, width))`,
+  `F.adaptive_max_pool2d` (the same), and their `1d` kin; sizes are pairs. Adaptive windows of several sizes
+  are a pooling each, along one axis and then the other; a window with holes is the larger of whole parts;
+  averages of another number of values than the runtime's are a product of its own with shares
 - over axes: `torch.mean(x, dims, keepdim)`, `torch.amax`, `torch.amin` (the same),
   `F.softmax(x, dim)`, `F.log_softmax(x, dim)`
 - sizes: `F.interpolate(x, size, mode=, align_corners=)`, with `scale_factor=` in place of the size only

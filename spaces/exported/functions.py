@@ -8,7 +8,7 @@ import torch.nn.functional as F
 FUNCTIONS = (
     # one value
     F.relu, F.relu6, F.leaky_relu, F.elu, F.gelu, torch.sigmoid, F.hardsigmoid, F.silu, F.hardswish,
-    torch.tanh, F.hardtanh, F.softplus, F.mish, torch.exp, torch.log, torch.sqrt, torch.rsqrt, torch.abs,
+    torch.tanh, F.hardtanh, torch.exp, torch.log, torch.sqrt, torch.rsqrt, torch.abs,
     torch.neg, torch.pow, torch.clamp, torch.erf,
     # two values
     operator.add, operator.sub, operator.mul, operator.truediv, torch.maximum, torch.minimum, torch.matmul,

@@ -4,6 +4,7 @@ import operator
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from .arithmetic import (
     COMBINED,
@@ -17,8 +18,10 @@ from .arithmetic import (
     gelu,
     glu,
     matmul,
+    mish,
     passed_on,
     same,
+    softplus,
     where,
 )
 from .options import Read
@@ -60,15 +63,15 @@ PLAIN: dict[str, Read] = {
     "relu": same(F.relu),
     "relu6": same(F.relu6),
     "leaky_relu": same(F.leaky_relu, ("negative_slope", 0.01)),
-    "elu": elu,
+    **dict.fromkeys(("elu", "celu"), elu),
     "gelu": gelu,
     "sigmoid": same(torch.sigmoid),
     "hardsigmoid": same(F.hardsigmoid),
     "silu": same(F.silu),
     "hardswish": same(F.hardswish),
     "tanh": same(torch.tanh),
-    "softplus": same(F.softplus, ("beta", 1), ("threshold", 20)),
-    "mish": same(F.mish),
+    "softplus": softplus,
+    "mish": mish,
     "exp": same(torch.exp),
     "log": same(torch.log),
     "sqrt": same(torch.sqrt),
@@ -89,12 +92,12 @@ PLAIN: dict[str, Read] = {
     "scaled_dot_product_attention": attention,
     **dict.fromkeys(("max_pool2d", "max_pool2d_with_indices"), max_pool(F.max_pool2d, 2)),
     **dict.fromkeys(("max_pool1d", "max_pool1d_with_indices"), max_pool(F.max_pool1d, 1)),
-    "avg_pool2d": avg_pool(F.avg_pool2d, 2),
-    "avg_pool1d": avg_pool(F.avg_pool1d, 1),
-    "adaptive_avg_pool2d": adaptive(F.adaptive_avg_pool2d, 2),
-    "adaptive_avg_pool1d": adaptive(F.adaptive_avg_pool1d, 1),
-    "adaptive_max_pool2d": adaptive(F.adaptive_max_pool2d, 2),
-    "adaptive_max_pool1d": adaptive(F.adaptive_max_pool1d, 1),
+    "avg_pool2d": avg_pool(F.avg_pool2d, nn.AvgPool2d, 2),
+    "avg_pool1d": avg_pool(F.avg_pool1d, nn.AvgPool1d, 1),
+    "adaptive_avg_pool2d": adaptive(F.adaptive_avg_pool2d, F.avg_pool2d, 2),
+    "adaptive_avg_pool1d": adaptive(F.adaptive_avg_pool1d, F.avg_pool1d, 1),
+    "adaptive_max_pool2d": adaptive(F.adaptive_max_pool2d, F.max_pool2d, 2),
+    "adaptive_max_pool1d": adaptive(F.adaptive_max_pool1d, F.max_pool1d, 1),
     "mean": over_axes(torch.mean),
     "sum": summed,
     "amax": over_axes(torch.amax),

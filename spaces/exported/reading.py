@@ -79,8 +79,8 @@ class Site:
 
     @property
     def result(self) -> tuple[int, ...]:
-        """Shape of the tensor made."""
-        return tuple(self.node.meta["val"].shape)
+        """Shape of the tensor made, of the first where there are several."""
+        return tuple(next(iter(pytree.tree_leaves(self.node.meta["val"]))).shape)
 
     def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> fx.Node:
         """Adds a call of one of `FUNCTIONS`."""

@@ -127,6 +127,8 @@ def _understood(network: nn.Module, shapes: Parts) -> nn.Module:
 def _with_our_layers(network: nn.Module, shapes: Parts) -> nn.Module:
     found = {name: module for name, module in _adoptable(network) if type(module) in _ADOPTED}
     for name, module in found.items():
+        if getattr(module, "padding_mode", "zeros") != "zeros":  # a padding and a convolution, where exported
+            raise _DoesNotRun(f"{name} ({type(module).__name__}) pads with mode {module.padding_mode!r}")
         check_replaceable(name, module, *_ADOPTED[type(module)][1:])
     _check_own_weights(network, list(found))
     try:

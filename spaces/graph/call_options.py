@@ -26,12 +26,11 @@ _READ: dict[str, tuple[str, ...]] = {
     "softmax": ("dim",),
     "concatenate": ("dim",),
     "leaky_relu": ("negative_slope",),
-    "elu": ("alpha",),
     "hardtanh": ("min_val", "max_val", "min", "max"),
     "prelu": ("num_parameters", "init"),
     "gelu": ("approximate",),
     "shuffle": ("groups", "upscale_factor", "downscale_factor"),
-    "pad": ("pad", "padding", "value"),
+    "pad": ("pad", "padding", "mode", "value"),
     # strides say the rest
     "view": ("start_dim", "end_dim", "dim", "unflattened_size"),
 }  # fmt: skip

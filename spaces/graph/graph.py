@@ -18,7 +18,7 @@ from ..errors import AtollError
 from ..layers.activation_grid import ActivationGrid
 from ..layers.layer import Layer
 from ..layers.norm import Norm
-from ..layers.pooling import even_pooling
+from ..layers.pooling import even_pooling, pooling
 from ..layers.program import Program, run_call
 from ..layers.shape import shape_said
 from ..layers.structure import input_parts_of, to_meta
@@ -222,14 +222,16 @@ class _Reading:
         if kind in ("max_pool", "avg_pool") and meant(node, own).startswith("global"):
             sizes = self._shape(inputs[0])[1:], self._shape(node.name)[1:]
             module = even_pooling(kind == "max_pool", *sizes)
+        elif kind in ("max_pool", "avg_pool") and not self._has_windows(module, inputs[0], node.name):
+            kind = "other"
         return Operation(
             name=node.name,
-            kind="other" if kind == "uneven" else kind,
+            kind=kind,
             path=str(node.target) if own is not None else "",
             module=module,
             inputs=inputs,
             shape=self._shape(node.name),
-            described=_described(node, own) + (" over windows of several sizes" if kind == "uneven" else ""),
+            described=_described(node, own),
             rigid=kind in ("flatten", "reshape") and names_sizes(node),
             numbers=bounds_of(node, own)
             if kind == "clamp"
@@ -241,6 +243,10 @@ class _Reading:
             moves=moves or (),
             axes=axes_of(node, kind, len(self._shape(inputs[0]))) if inputs else (),
         )
+
+    def _has_windows(self, module: Any, before: str, after: str) -> bool:
+        """Whether the runtime has the windows of a pooling."""
+        return pooling(module, self._shape(before)[1:], self._shape(after)[1:]) is not None
 
     @torch.no_grad()
     def _evaluate(self, node: fx.Node) -> None:

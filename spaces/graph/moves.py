@@ -54,15 +54,16 @@ class Reshaped:
 
 @dataclass(frozen=True)
 class Padded:
-    """Values of one number around: (before, behind) of every axis."""
+    """Values of one number around, or those inside mirrored at the edges: (before, behind) of every axis."""
 
     pads: tuple[tuple[int, int], ...]
     value: float = 0.0
+    mirrors: bool = False
 
     @property
     def operator(self) -> str:
         """The runtime's."""
-        return "PADV2" if self.value else "PAD"
+        return "MIRROR_PAD" if self.mirrors else "PADV2" if self.value else "PAD"
 
     def shape(self, before: Shape) -> Shape:
         """Returns the shape behind it."""
@@ -177,7 +178,9 @@ def shuffled_by(module: nn.Module | None, shape: Shape) -> tuple[Move, ...] | No
 
 
 def padded_by(node: fx.Node, module: nn.Module | None, shape: Shape) -> tuple[Move, ...] | None:
-    """Returns the moves of a padding with one number, None where it cuts off or pads the batch.
+    """Returns the moves of a padding with one number or with what is inside mirrored at the edges.
+
+    None for other ways of padding, and where it cuts off or pads the batch.
 
     Args:
         node: the call.
@@ -187,17 +190,19 @@ def padded_by(node: fx.Node, module: nn.Module | None, shape: Shape) -> tuple[Mo
     pads: Any
     if module is None:
         pads = node.args[1] if len(node.args) > 1 else node.kwargs["pad"]
+        mode = node.args[2] if len(node.args) > 2 else node.kwargs.get("mode", "constant")
         value = node.args[3] if len(node.args) > 3 else node.kwargs.get("value")
     else:
+        mirrors = isinstance(module, nn.ReflectionPad1d | nn.ReflectionPad2d)
+        mode = "reflect" if mirrors else "constant"
         pads, value = module.padding, getattr(module, "value", 0.0)
     rank = len(pads) // 2
     if rank > len(shape) or not all(isinstance(pad, int) and pad >= 0 for pad in pads):
         return None
+    if mode not in ("constant", "reflect"):
+        return None
     if not any(pads):
         return ()
     around = tuple((pads[2 * at], pads[2 * at + 1]) for at in reversed(range(rank)))  # the last axis first
-    return (
-        Padded(
-            ((0, 0),) * (len(shape) - rank) + around, float(value) if isinstance(value, int | float) else 0.0
-        ),
-    )
+    number = float(value) if isinstance(value, int | float) else 0.0
+    return (Padded(((0, 0),) * (len(shape) - rank) + around, number, mirrors=mode == "reflect"),)

@@ -92,7 +92,10 @@ _KINDS: dict[str, tuple[Any, ...]] = {
         nn.ChannelShuffle, nn.PixelShuffle, nn.PixelUnshuffle, F.channel_shuffle, F.pixel_shuffle,
         F.pixel_unshuffle,
     ),
-    "pad": (nn.ZeroPad1d, nn.ZeroPad2d, nn.ConstantPad1d, nn.ConstantPad2d, F.pad),
+    "pad": (
+        nn.ZeroPad1d, nn.ZeroPad2d, nn.ConstantPad1d, nn.ConstantPad2d, nn.ReflectionPad1d,
+        nn.ReflectionPad2d, F.pad,
+    ),
     "expand": ("expand_as", "expand"),
 }  # fmt: skip
 #: functions of one value, the same for every element
@@ -102,7 +105,7 @@ POINTWISE = (
     "clamp",
 )  # fmt: skip
 #: the same values in other places: what `Operation.moves` says
-MOVES = ("flatten", "reshape", "permute", "slice", "shuffle", "pad", "constant_pad")
+MOVES = ("flatten", "reshape", "permute", "slice", "shuffle", "pad", "mirror_pad", "constant_pad")
 #: element by element from two values, or one value and a number
 COMBINING = ("add", "subtract", "multiply", "divide", "maximum", "minimum")
 
@@ -212,7 +215,7 @@ def _moving(moves: tuple[Move, ...] | None) -> str:
     if not moves:
         return "other" if moves is None else "identity"
     if isinstance(moves[0], Padded):
-        return "pad" if moves[0].value == 0 else "constant_pad"
+        return "mirror_pad" if moves[0].mirrors else "pad" if moves[0].value == 0 else "constant_pad"
     if isinstance(moves[0], Parts):
         return "slice"
     if not isinstance(moves[0], Reshaped):
@@ -294,7 +297,7 @@ def _adapting(of_windows: str, node: fx.Node, shapes: list[Shape], shape: Shape)
     if before == shape:
         return "identity"
     even = even_pooling(of_windows == "max_pool", before[1:], shape[1:])
-    return "uneven" if even is None else of_windows
+    return "other" if even is None else of_windows
 
 
 def _concatenating(node: fx.Node, shapes: list[Shape], shape: Shape) -> str:

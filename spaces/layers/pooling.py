@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import nn
 
-from ..errors import AtollError
 from .same_padding import Pair, SameAvgPool2d, SameMaxPool2d, same_padding
 
 Pool = nn.MaxPool2d | nn.AvgPool2d | nn.MaxPool1d | nn.AvgPool1d
@@ -30,25 +29,20 @@ class Pooling:
     pads: tuple[Pair, Pair] | None
 
 
-def pooling(module: Pool, before: tuple[int, ...], after: tuple[int, ...]) -> Pooling:
-    """Returns the windows of a pooling.
+def pooling(module: Pool, before: tuple[int, ...], after: tuple[int, ...]) -> Pooling | None:
+    """Returns the windows of a pooling, None where the runtime has no such windows.
 
     Args:
         module: torch's, or ours with TensorFlow's windows.
         before, after: sizes of its maps without channels: (height, width), or (length,).
-
-    Raises:
-        AtollError: the runtime has no such windows.
     """
     largest = isinstance(module, nn.MaxPool2d | nn.MaxPool1d)
     flat = len(before) == 1
     window, strides = _pair(module.kernel_size, flat, 1), _pair(module.stride, flat, 1)
     if isinstance(module, SameMaxPool2d | SameAvgPool2d):
         return Pooling(largest, window, strides, None)
-    if _pair(getattr(module, "dilation", 1), flat, 1) != (1, 1):
-        raise AtollError("pooling with dilation cannot be written for LiteRT")
-    if getattr(module, "divisor_override", None):
-        raise AtollError("average pooling with a divisor_override cannot be written for LiteRT")
+    if _pair(getattr(module, "dilation", 1), flat, 1) != (1, 1) or getattr(module, "divisor_override", None):
+        return None
     padding = _pair(module.padding, flat, 0)
     sizes, made = (1,) * (2 - len(before)) + before, (1,) * (2 - len(after)) + after
     axes = list(zip(sizes, made, window, strides, padding, strict=True))
@@ -63,19 +57,11 @@ def pooling(module: Pool, before: tuple[int, ...], after: tuple[int, ...]) -> Po
     if largest:
         return Pooling(True, window, strides, None if same else pads)  # type: ignore[arg-type]  # two axes
     if any(padding) and module.count_include_pad:
-        if any(behind > zeros for zeros, behind in pads):
-            raise AtollError(
-                "average pooling with ceil_mode and windows that reach beyond its padding cannot be written "
-                "for LiteRT; allowed is ceil_mode=False, or count_include_pad=False"
-            )
+        if any(behind > zeros for zeros, behind in pads):  # windows beyond the padding are of fewer values
+            return None
         whole = tuple((zeros, zeros) for zeros in padding)
         return Pooling(False, window, strides, whole if same else pads)  # type: ignore[arg-type]  # two axes
-    if not same:
-        raise AtollError(
-            "average pooling that leaves its padding out of the averages cannot be written for LiteRT; "
-            "allowed are windows as TensorFlow's SAME puts them, and count_include_pad=True"
-        )
-    return Pooling(False, window, strides, None)
+    return Pooling(False, window, strides, None) if same else None
 
 
 def even_pooling(largest: bool, before: tuple[int, ...], after: tuple[int, ...]) -> Pool | None:

@@ -139,8 +139,6 @@ def drawn(draw: random.Random, options: dict[str, tuple[Any, ...]]) -> dict[str,
 def module(draw: random.Random) -> nn.Module:
     kind = draw.choice(list(MODULES))
     options = drawn(draw, MODULES[kind])
-    if options.get("padding_mode") == "reflect":
-        options["padding"] = 0
     given = {"Conv2d": (4, 4), "BatchNorm2d": (4,), "InstanceNorm2d": (4,)}
     return kind(*given.get(getattr(kind, "__name__", ""), ()), **options)
 

@@ -136,6 +136,7 @@ OTHERS: list[tuple[str, Callable[[TfliteModel, int, TensorGrid | None], int], in
     ("TRANSPOSE", lambda m, x, g: op.transpose(m, x, (0, 3, 1, 2)), 1, 2),
     ("PAD", lambda m, x, g: moving.pad(m, x, [(0, 0), (1, 1), (1, 1), (0, 0)]), 1, 2),
     ("PADV2", lambda m, x, g: moving.pad(m, x, [(0, 0), (1, 1), (1, 1), (0, 0)], moving.LOWEST), 1, 2),
+    ("MIRROR_PAD", lambda m, x, g: moving.mirror_pad(m, x, [(0, 0), (1, 1), (1, 1), (0, 0)]), 1, 2),
     ("PAD", lambda m, x, g: moving.pad(m, op.reshape(m, x, (1, 4, 2, 2, 2)), [(0, 1)] * 5), 4, 4),
     ("TRANSPOSE", lambda m, x, g: op.transpose(m, op.reshape(m, x, (4, 2, 2, 1, 2)), (4, 3, 2, 1, 0)), 4, 4),
     ("TRANSPOSE",

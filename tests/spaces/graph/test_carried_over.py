@@ -145,7 +145,6 @@ LOST: dict[str, tuple[Callable[[Wrapped], object], str]] = {
         lambda n: setattr(n, "scale", torch.ones(4, 1, 1)),
         r"^the network \(Wrapped\) has a tensor scale that is neither parameter nor buffer",
     ),
-    "padding": (lambda n: setattr(n.conv, "padding_mode", "circular"), r"padding_mode 'circular': allowed"),
     "statistics": (
         lambda n: setattr(n, "norm", nn.BatchNorm2d(4, track_running_stats=False)),
         r"^norm \(BatchNorm2d\) with track_running_stats False: allowed is True$",
