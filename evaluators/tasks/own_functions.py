@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ...spaces.errors import AtollError
+from ...spaces.errors import AtollError, MachineError
 from .functions_by_value import BY_VALUE, by_value
 from .qualities import quality_named
 from .quality import Quality
@@ -46,6 +46,7 @@ class OwnFunction:
 
         Raises:
             AtollError: nobody let this code run on this machine, it does not load, or the function raises.
+        MachineError: its files are gone.
         """
         return _loaded(self.code, self.reference)(*args)
 
@@ -59,6 +60,12 @@ def _loaded(code: OwnCode, reference: str) -> Callable[..., Any]:
     if code.digest is None:
         raise AtollError(f"the task names {reference} and has no code")
     check_trusted(code.digest, code.files)
+    for name in code.files:
+        if not (code.folder / name).is_file():
+            raise MachineError(
+                f"{name} of the task is gone from {code.folder}: search its study file again, which "
+                "prepares it"
+            )
     modules = UserCode(code.folder)
     if not reference.startswith(f"{BY_VALUE}:"):
         return modules.function(reference)

@@ -2,7 +2,8 @@
 
 `task.json` says everything that decides a result: the adopted graph, digests of weights, data and code, how
 networks are trained and judged. The digest of that is the folder's name, and stands behind the task's own:
-`parts@5f0c…`. Another network, other weights, data or settings are another task.
+`parts@5f0c…`. Another network, other weights, data or settings are another task. What of it is gone is the
+machine's fault (`MachineError`): a search that runs stops, and no trial fails for it.
 """
 
 import json
@@ -82,19 +83,20 @@ def keep_task(
     }
     name = f"{about['name']}@{_digest(about)}"
     folder = prepared_folder(name)
+    files = {WEIGHTS: save(state), **{f"{CODE}/{path}": content for path, content in code.items()}}
     try:
-        if (folder / ABOUT).exists():
+        if _holds(folder, files):
             _write_place(folder, data)
             return name
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
         try:
-            (draft / WEIGHTS).write_bytes(save(state))
-            for path, content in code.items():
-                (draft / CODE / path).parent.mkdir(parents=True, exist_ok=True)
-                (draft / CODE / path).write_bytes(content)
+            for path, content in files.items():
+                (draft / path).parent.mkdir(parents=True, exist_ok=True)
+                (draft / path).write_bytes(content)
             _write_place(draft, data)
             (draft / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+            shutil.rmtree(folder, ignore_errors=True)  # what was damaged
             os.rename(draft, folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -105,6 +107,15 @@ def keep_task(
                 "another folder"
             ) from error
     return name
+
+
+def _holds(folder: Path, files: Mapping[str, bytes]) -> bool:
+    """Whether a task lies in its folder, whole."""
+    try:
+        is_there = (folder / ABOUT).is_file()
+        return is_there and all((folder / path).read_bytes() == content for path, content in files.items())
+    except OSError:
+        return False
 
 
 def _write_place(folder: Path, data: Path) -> None:
@@ -118,13 +129,17 @@ def data_folder(name: str) -> Path:
     """Returns the folder of a prepared task's decoded data; it may be gone.
 
     Raises:
-        AtollError: the task does not say.
+        MachineError: the task does not say.
+        AtollError: it names what is no folder of data.
     """
     folder = prepared_folder(name)
     try:
         place = (folder / DATA).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise AtollError(f"cannot read {folder / DATA}: {error}") from error
+        raise MachineError(
+            f"the task {name!r} does not say where its data are ({folder / DATA}: {error}): search its study "
+            "file again, which prepares it"
+        ) from error
     if not place or Path(place).name != place:
         raise AtollError(f"{folder / DATA} holds {place!r:.80}, allowed is the name of a folder")
     return cache_dir() / "data" / place
@@ -133,12 +148,15 @@ def data_folder(name: str) -> Path:
 def _dataset(name: str, version: str) -> Dataset:
     folder = data_folder(name)
     if not folder.is_dir():
-        raise AtollError(
+        raise MachineError(
             f"the data of task {name!r} are gone: search its study file again, which decodes them"
         )
-    found = open_decoded(folder)
+    try:
+        found = open_decoded(folder)
+    except AtollError as error:
+        raise MachineError(f"task {name!r}: {error}") from error
     if found.version != version:
-        raise AtollError(
+        raise MachineError(
             f"the data in {folder} are others than those of task {name!r}: search its study again"
         )
     return found
@@ -149,17 +167,18 @@ def prepared_task(name: str) -> Task:
     """Returns a prepared task; none of its code is run before a network is judged or trained by it.
 
     Raises:
-        AtollError: it is not on this machine, or damaged.
+        MachineError: it is not on this machine, or cannot be read.
+        AtollError: it is damaged.
     """
     folder = prepared_folder(name)
     try:
         about = read_json(folder / ABOUT)
     except FileNotFoundError as error:
-        raise AtollError(
+        raise MachineError(
             f"task {name!r} is not on this machine: search its study file here, which prepares it"
         ) from error
     except (OSError, ValueError) as error:
-        raise AtollError(f"cannot read the task in {folder}: {error}") from error
+        raise MachineError(f"cannot read the task in {folder}: {error}") from error
     with damage_told(
         f"{folder / ABOUT} holds no task", "what a search wrote; delete the folder and search again"
     ):
@@ -216,9 +235,15 @@ def _given(folder: Path, about: Mapping[str, Any]) -> Callable[[], nn.Module]:
         try:
             state = load(read_bytes(folder / WEIGHTS))
         except (OSError, SafetensorError) as error:
-            raise AtollError(f"cannot read the weights in {folder}: {error}") from error
+            raise MachineError(
+                f"cannot read the weights in {folder} ({error}): search its study file again, which "
+                "prepares it"
+            ) from error
         if digest_tensors(state) != about["weights"]:
-            raise AtollError(f"{folder / WEIGHTS} holds other weights than {ABOUT} names: delete the folder")
+            raise MachineError(
+                f"{folder / WEIGHTS} holds other weights than {ABOUT} names: search its study file again, "
+                "which prepares it"
+            )
         network = network_of_json(about["graph"])
         network.load_state_dict(state, assign=True)
         return network.eval()
