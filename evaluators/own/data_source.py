@@ -1,5 +1,6 @@
 """The data of a user's task, as `evaluators/sources` reads them: decoded once, mapped by everybody."""
 
+import functools
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -12,7 +13,7 @@ from ..sources.data_source import DataSource, SettingMistake
 from ..sources.decode import Progress
 from ..sources.find_reader import find_reader
 from ..sources.open_data import open_data, open_sample
-from ..tasks.user_code import UserCode
+from ..tasks.user_code import UserCode, told_if_slow
 from .mistake import TaskMistake
 from .task import Task
 
@@ -98,11 +99,7 @@ def _where(task: Task) -> tuple[Any, dict[str, Any]]:
     if not isinstance(data, Mapping):
         return data, {}
     if any(name in SPLITS for name in data) and not any(isinstance(one, str) for one in data.values()):
-
-        def given() -> Any:
-            return data
-
-        return given, {}
+        return _given(data), {}
     unknown = [name for name in data if name not in ("path", *WORDS)]
     if unknown:
         message = f"data: unknown key {unknown[0]!r}; {known_names(str(unknown[0]), ('path', *WORDS))}"
@@ -117,12 +114,25 @@ def _opened(where: Any, code: UserCode) -> Path | Callable[[], Any]:
     if callable(where):
         return where  # type: ignore[no-any-return]
     if not isinstance(where, str | Path):
-
-        def given() -> Any:
-            return where
-
-        return given
+        return _given(where)
     place, _, name = str(where).rpartition(":")
     if place and name.isidentifier() and not (code.folder / where).exists():
-        return code.function(str(where))
+        function = code.function(str(where))
+
+        @functools.wraps(function)
+        def asked() -> Any:
+            with told_if_slow(f"calling {where} for the data"):
+                return function()
+
+        return asked
     return code.folder / where
+
+
+def _given(data: Any) -> Callable[[], Any]:
+    """Returns a function that gives data which are there; messages call them `task:data`."""
+
+    def given() -> Any:
+        return data
+
+    given.__module__, given.__qualname__ = "task", "data"
+    return given

@@ -18,7 +18,7 @@ from ...spaces.layers.parts import Parts, shapes_of
 from ...spaces.layers.shape import InputShape
 from ...spaces.nearest import known_names
 from ...spaces.networks import NETWORKS, build_network
-from ..tasks.user_code import UserCode
+from ..tasks.user_code import UserCode, told_if_slow
 
 #: draws the weights of a network that comes without any, and of a new head
 SEED = 0
@@ -61,7 +61,9 @@ def build(
         elif source.endswith(".pt2"):
             made = _of_program(code.folder / source, shapes_of(input_shape))
         elif ":" in source:
-            made = code.function(source)(**arguments)
+            function = code.function(source)
+            with told_if_slow(f"building the network by {source}"):
+                made = function(**arguments)
         else:
             made = _of_zoo(source, classes, shapes_of(input_shape))
     if not isinstance(made, nn.Module):

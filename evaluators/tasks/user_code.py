@@ -3,8 +3,10 @@
 import functools
 import importlib
 import importlib.util
+import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from hashlib import sha256
@@ -14,6 +16,9 @@ from typing import Any
 
 from ...spaces.errors import AtollError
 
+_LOG = logging.getLogger(__name__)
+#: seconds until one hears what is waited for: importing torch with a large network's package takes less
+SLOW_S = 15.0
 #: folders of installed packages, which are not the user's code wherever they lie
 INSTALLED = ("site-packages", "dist-packages")
 
@@ -119,7 +124,7 @@ class UserCode:
 
     def _module(self, place: str, reference: str) -> ModuleType:
         if not place.endswith(".py"):
-            with self.running(reference):
+            with self.running(reference), told_if_slow(f"importing {place}"):
                 return importlib.import_module(place)
         path = (self.folder / place).resolve()
         if not path.is_file():
@@ -137,7 +142,8 @@ class UserCode:
             module = importlib.util.module_from_spec(spec)
             sys.modules[name] = self._modules[name] = module
             try:
-                spec.loader.exec_module(module)
+                with told_if_slow(f"importing {place}"):
+                    spec.loader.exec_module(module)
             except BaseException:
                 del self._modules[name]
                 sys.modules.pop(name, None)
@@ -154,6 +160,23 @@ class UserCode:
         for name in found:
             del sys.modules[name]
         return found
+
+
+@contextmanager
+def told_if_slow(what: str) -> Iterator[None]:
+    """Logs once what is being waited for, should the block take long: a user's code may hang.
+
+    Args:
+        what: is done in it.
+    """
+    words = (f"atoll: {what} has taken %.0f s so far; Ctrl-C ends it", SLOW_S)
+    timer = threading.Timer(SLOW_S, _LOG.warning, words)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def code_digest(files: Mapping[str, bytes]) -> str:

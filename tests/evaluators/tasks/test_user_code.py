@@ -80,3 +80,14 @@ def test_mistakes_are_sentences(reference: str, message: str, tmp_path: Path) ->
         code.function("nets.py:raises")()
     with pytest.raises(AtollError, match=r"nets.py:leaves raised SystemExit \(nets.py, line 4\): 3"):
         code.function("nets.py:leaves")()
+
+
+def test_code_that_takes_long_is_named_while_it_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("atoll.evaluators.tasks.user_code.SLOW_S", 0.05)
+    code = written(tmp_path, nets="import time\ntime.sleep(0.5)\ndef f(): pass", quick="def f(): pass")
+    code.function("quick.py:f")
+    assert not caplog.messages
+    code.function("nets.py:f")
+    assert caplog.messages == ["atoll: importing nets.py has taken 0 s so far; Ctrl-C ends it"]
