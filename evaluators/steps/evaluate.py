@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from ..cache_dir import cache_dir
 from ..measuring.measure import Price, price
 from ..tasks import load_task
 from ..tasks.given import adopted_network
+from .idle import check_plan
 from .pipeline import Pipeline
 from .settings import Settings
 from .work import Outcome, Work
@@ -59,7 +61,12 @@ def price_recipe(recipe: Recipe, task: str, device: str) -> Price:
 
     Where a plan is a lower bound, so is the price; which runtime the file needs is left open where a step
     chooses widths by what it measures.
+
+    Raises:
+        AtollError: a step cannot be planned, or touches no layer.
     """
+    for before, after in pairwise(recipe.prefixes()):
+        check_plan(after, planned_for(before, task), planned_for(after, task))
     found = price(planned_for(recipe, task), Device.load(device))
     undecided = [step for step in recipe if step.stage == "numbers" and not step.plan_is_exact]
     if not undecided:

@@ -15,6 +15,7 @@ from ..training.prediction import predict_logits
 from .baseline import make_baseline
 from .cache_backend import CacheBackend, Entry
 from .context import TrainingContext
+from .idle import check_applied
 from .pace import time_batches
 from .pipeline_result import PipelineResult
 from .settings import Settings
@@ -87,7 +88,8 @@ class Pipeline:
             keep: whether the result is pinned in the cache.
 
         Raises:
-            AtollError: the order is refused, a step cannot be applied, or training diverged.
+            AtollError: the order is refused, a step cannot be applied or touches no layer, or training
+                diverged.
         """
         check_order(recipe)
         if not recipe.steps:
@@ -145,6 +147,7 @@ class Pipeline:
             lambda: self.teachers.bigger,
         )
         compressed, decided = step.apply(network, context)
+        check_applied(prefix, decided)
         if step.fine_tuned and context.epochs_left > 0:
             context.fit(compressed)
         seconds = time.perf_counter() - started

@@ -1,8 +1,9 @@
 """Runs a study: Ray Tune carries out what the campaign says, the store keeps it."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
+from typing import Any
 
 from ...evaluators.steps.work import Evaluator
 from ...spaces.errors import AtollError
@@ -160,7 +161,7 @@ def _run_by_ray(
             searcher = RecipeSearcher(campaign, workers, tick, check)
             luggage = None if address is None else packed(campaign.study.task)
             trainable = tune.with_parameters(TrialTrainable, evaluator=evaluator, luggage=luggage)
-            share = _given_gpu(campaign.study, workers, ray.cluster_resources())
+            share = _given_gpu(campaign.study, workers, threads, ray.nodes())
             tuner = Tuner(
                 tune.with_resources(trainable, {"cpu": threads} | ({"gpu": share} if share else {})),
                 tune_config=TuneConfig(
@@ -180,17 +181,26 @@ def _run_by_ray(
             raise searcher.error
 
 
-def _given_gpu(study: Study, workers: int, cluster_resources: Mapping[str, float]) -> float:
+def _given_gpu(study: Study, workers: int, threads: int, nodes: Sequence[Mapping[str, Any]]) -> float:
     """Returns what a trial is given of a GPU.
+
+    Args:
+        study: may say.
+        workers: trials at a time.
+        threads: cores of a trial.
+        nodes: as Ray describes them.
 
     Raises:
         AtollError: no machine of the cluster has so much; Ray would wait for one for ever.
     """
-    gpus = cluster_resources.get("GPU", 0.0)
-    share = gpu_share(study, workers, gpus)
-    if share > gpus:
-        raise AtollError(
-            f"resources.gpu: got {share:g} a trial, allowed are the {gpus:g} GPUs that Ray sees here; "
-            "leave it out to train on the CPU"
-        )
+    machines = [node["Resources"] for node in nodes if node["Alive"]]
+    share = gpu_share(study, workers, sum(machine.get("GPU", 0.0) for machine in machines))
+    for what, got, name in (("gpu", share, "GPU"), ("cpu", threads, "CPU")):
+        most = max((machine.get(name, 0.0) for machine in machines), default=0.0)
+        if got > most:
+            hint = "; leave it out to train on the CPU" if what == "gpu" else ""
+            raise AtollError(
+                f"resources.{what}: got {got:g} a trial, allowed are the {most:g} {name}s that Ray sees on "
+                f"one machine{hint}"
+            )
     return share

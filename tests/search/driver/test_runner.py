@@ -16,7 +16,15 @@ from typing import Any
 import psutil
 import pytest
 from atoll.evaluators.steps.work import Outcome, Work
-from atoll.search.driver.runner import drive_here, gpu_share, run_here, run_study, threads_of, workers_of
+from atoll.search.driver.runner import (
+    _given_gpu,
+    drive_here,
+    gpu_share,
+    run_here,
+    run_study,
+    threads_of,
+    workers_of,
+)
 from atoll.search.proposer.guided import GuidedProposer
 from atoll.search.store.events import Ended
 from atoll.search.store.store import Store
@@ -82,6 +90,27 @@ def test_a_trial_is_given_what_the_study_says() -> None:
     assert gpu_share(study, 2, 1.0) == 0.5 == gpu_share(study, 2, 0.0)
     again = Study.from_stored(study.study_name, study.definition(), study.given_limits())
     assert again.resources == study.resources and again.digest == Study(task="digits").digest
+
+
+def test_what_no_machine_of_a_cluster_has_is_told_instead_of_waited_for() -> None:
+    def nodes(*gpus: int, cpus: int = 4) -> list[dict[str, Any]]:
+        return [{"Alive": True, "Resources": {"CPU": cpus, "GPU": count}} for count in gpus] + [
+            {"Alive": False, "Resources": {"CPU": 64, "GPU": 8}}
+        ]
+
+    half, two = (Study(task="digits", resources={"gpu": share}) for share in (0.5, 2))
+    assert _given_gpu(half, 2, 1, nodes(1)) == 0.5 and _given_gpu(two, 1, 4, nodes(0, 2)) == 2
+    for study, found, most in (
+        (half, nodes(0), "0 GPUs"),
+        (half, [], "0 GPUs"),
+        (two, nodes(1, 1), "1 GPUs"),
+    ):
+        with pytest.raises(
+            AtollError, match=f"resources.gpu: got .* allowed are the {most} that Ray sees on one"
+        ):
+            _given_gpu(study, 2, 1, found)
+    with pytest.raises(AtollError, match=r"resources.cpu: got 8 a trial, allowed are the 4 CPUs"):
+        _given_gpu(Study(task="digits"), 1, 8, nodes(1))
 
 
 @pytest.mark.parametrize(("workers", "gpus", "share"), [(2, 0, 0), (2, 1, 0.5), (16, 1, 0.25), (2, 4, 1)])
