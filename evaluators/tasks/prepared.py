@@ -175,7 +175,8 @@ def prepared_task(name: str) -> Task:
         about = read_json(folder / ABOUT)
     except FileNotFoundError as error:
         raise MachineError(
-            f"task {name!r} is not on this machine: search its study file here, which prepares it"
+            f"task {name!r} is not on this machine: search its study file here, which prepares it, or name "
+            "that file (`atoll export --study study.yaml`)"
         ) from error
     except (OSError, ValueError) as error:
         raise MachineError(f"cannot read the task in {folder}: {error}") from error

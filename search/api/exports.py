@@ -13,11 +13,12 @@ from ...spaces.outside.file_names import file_name
 from ..export.export import ARTIFACT, export_trial
 from ..export.quality_on_test import look_again
 from ..export.verification import Checked, other_versions, verify_export
-from ..store.selection import choose_study, choose_trial
+from ..store.selection import choose_trial
 from ..store.stored_study import StoredStudy
 from ..study.study import Study
 from ..terminal.said import say
 from .default_store import Place, store_at
+from .searches import stored_study
 
 #: below the current folder, where no folder is given
 EXPORTS = Path("exports")
@@ -79,7 +80,7 @@ def export(
     store: Place = None,
     out: Path | str | None = None,
     *,
-    study: str | None = None,
+    study: Path | str | None = None,
     profile: str | None = None,
     any_agreement: bool = False,
     any_float: bool = False,
@@ -92,7 +93,8 @@ def export(
         trial: its name, its recipe, or `best`.
         store: where it is; `ATOLL_STORE`, else `./atoll.duckdb`, when None.
         out: the folder; `exports/STUDY-TRIAL` when None. An earlier export there is replaced as a whole.
-        study: which; the newest when None.
+        study: which, by its name or its file; the newest when None. A file prepares a task of one's own that
+            is not on this machine.
         profile: which `best`; by the study's own weights when None.
         any_agreement: write also a file that disagrees with its network.
         any_float: write also a file that computes in float though integers were asked for.
@@ -107,7 +109,7 @@ def export(
             the file is not what the network is.
     """
     place = store_at(store)
-    stored = choose_study(place, study)
+    stored = stored_study(study, place)
     chosen = choose_trial(place, stored, trial, profile)
     if trust:
         trust_task(_task_of(stored))

@@ -12,6 +12,7 @@ from ..driver.launch import launch
 from ..store.rows import Row
 from ..store.selection import choose_study, ranked_trials
 from ..store.store import Store
+from ..store.stored_study import StoredStudy
 from ..study import study_file
 from ..study.study import Study
 from .default_store import Place, store_at
@@ -79,6 +80,39 @@ def study_of(
     return study_file.read_study(study_file.find_study_file(None if study is None else str(study)), values)
 
 
+def is_study_file(given: Path | str) -> bool:
+    """Whether a study is named by its file; else it is the name of one in the store."""
+    return Path(given).is_file() or Path(given).suffix in (".yaml", ".yml")
+
+
+def stored_study(given: Path | str | None, store: Store) -> StoredStudy:
+    """Returns a study of the store; where its file is named, its task is prepared on this machine again.
+
+    Args:
+        given: a name, or a YAML file that was searched before, on another machine perhaps; the newest when
+            None.
+        store: that knows it.
+
+    Raises:
+        AtollError: the store knows no such study, or what the file makes is another task than those there.
+    """
+    if given is None or not is_study_file(given):
+        return choose_study(store, None if given is None else str(given))
+    chosen = study_named(given, store)
+    known = [StoredStudy.from_row(row) for row in reversed(store.studies()) if row["definition"]]
+    for study in known:
+        if study.digest == chosen.digest:
+            return study
+    for study in known:
+        if study.task.rpartition("@")[2] == chosen.task.rpartition("@")[2]:
+            return study
+    raise AtollError(
+        f"{given} makes the task {chosen.task} here, and no study in {store.path} has it: there are "
+        f"{', '.join(dict.fromkeys(study.task for study in known)) or 'none'}; network, weights, data, "
+        "settings and code of quality and loss have to be those that were searched"
+    )
+
+
 def study_named(
     given: Path | str, store: Store, overrides: Mapping[str, Any] | None = None, images: int | None = None
 ) -> Study:
@@ -94,7 +128,7 @@ def study_named(
         AtollError: there is neither, the file says something that is not allowed, or a study of the store
             would be changed.
     """
-    if Path(given).is_file() or Path(given).suffix in (".yaml", ".yml"):
+    if is_study_file(given):
         return study_file.read_study(study_file.find_study_file(str(given)), dict(overrides or {}), images)
     if overrides:
         raise AtollError(

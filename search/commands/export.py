@@ -15,7 +15,8 @@ from .search import TrustOption
 def export(
     trial: Annotated[str, typer.Argument(help="Name of a trial, its recipe, or `best`.")] = "best",
     study: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Which study; the newest if none.")
+        str | None,
+        typer.Option(metavar="STUDY", help="Which study, by its name or file; the newest if none."),
     ] = None,
     output: Annotated[
         Path | None,

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from atoll.evaluators.cache_dir import cache_dir
+from atoll.evaluators.tasks import load_task
 from atoll.evaluators.tasks.prepared import prepared_task
 from atoll.search.commands.cli import main
 from atoll.search.store.store import Store
+from atoll.search.store.stored_study import StoredStudy
+from atoll.spaces.errors import AtollError
 
 NETS = """
 from torch import nn
@@ -102,3 +105,28 @@ def test_predict_prices_the_studys_network_on_its_device(
         assert status == 2 and "a study has its own network" in said
     status, _, said = run(capsys, "predict", "--artifact", "x.tflite", *file)
     assert status == 2 and "--study goes with a RECIPE or --trial" in said
+
+
+def test_a_study_file_brings_its_task_to_another_machine(
+    capsys: pytest.CaptureFixture[str], replayed: None, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = run(capsys, "evaluate", RECIPE, "--study", "project/parts.yaml")[1][0]["study"]
+    exported: list[str] = []
+
+    def export_trial(_store: Store, stored: StoredStudy, trial: Any, _out: Path, **_: Any) -> Any:
+        exported.append(f"{stored.name} {trial['trial']} {load_task(stored.task).num_classes}")
+        raise AtollError("far enough")
+
+    monkeypatch.setattr("atoll.search.api.exports.export_trial", export_trial)
+    monkeypatch.setenv("ATOLL_CACHE", str(project.parent / "elsewhere"))
+    prepared_task.cache_clear()
+    for words in ([], ["--study", study], ["--study", study, "--trust"]):
+        status, _, said = run(capsys, "export", "t0002", *words)
+        assert status == 2 and "is not on this machine" in said
+        assert "name that file (`atoll export --study study.yaml`)" in said
+    (project / "parts.yaml").rename(project / "renamed.yaml")  # its name decides nothing
+    assert "far enough" in run(capsys, "export", "t0002", "--study", "project/renamed.yaml")[2]
+    assert exported == [f"{study} t0002 4"]
+    (project / "metrics.py").write_text(METRICS.replace("mean()", "mean() / 2"))
+    status, _, said = run(capsys, "export", "t0002", "--study", "project/renamed.yaml")
+    assert status == 2 and "makes the task renamed@" in said and "there are parts@" in said

@@ -127,8 +127,15 @@ def test_a_cluster_without_the_users_files_gets_them(project: Path, tmp_path: Pa
     store = Store(tmp_path / "store.duckdb")
     study = choose_study(store, None)
     trials = store.trials(study.name)
-    assert len(trials) == 8 and {trial["status"] for trial in trials} == {"finished"}
-    assert {trial["quality_name"] for trial in trials} == {"recall"}
+    # of two layers binarize keeps first and last, and neither is large enough for a tensor train
+    idle = {
+        trial["recipe"].partition("(")[0]: trial["reason"]
+        for trial in trials
+        if trial["status"] != "finished"
+    }
+    assert len(trials) == 8 and set(idle) == {"binarize", "tensor_train"}
+    assert all("touches no layer of this network" in reason for reason in idle.values())
+    assert {trial["quality_name"] for trial in trials if trial["status"] == "finished"} == {"recall"}
     there, here = tmp_path / "there", tmp_path / "here"
     assert (there / "tasks" / study.task.partition("@")[2] / "code" / "helper.py").is_file()
     assert list(there.glob("data/*/train.arrow")) and list(there.glob("??/*/entry.json"))
