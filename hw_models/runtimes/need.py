@@ -10,12 +10,12 @@ from .release import release, written
 #: Where a runtime of the published release refuses the operator, or computes something else with it: the
 #: first release that was right. One file an operator was run in the wheels of tensorflow-cpu 2.12 to 2.21,
 #: tflite-runtime 2.14.0 and ai-edge-litert 1.0 to 2.3 (x86-64, 27 November 2026; docs/devices.md).
-#: (operator, type of its input, type of its weights) -> release
-LATER: dict[tuple[str, str, str], str] = {
+#: (operator, type of its input, type of its weights, whether these have several scales) -> release
+LATER: dict[tuple[str, str, str, bool], str] = {
     # 2.13 to 2.18 do not prepare it: filter->type == kTfLiteInt8 was not true
-    ("FULLY_CONNECTED", "INT8", "INT4"): "2.19",
+    ("FULLY_CONNECTED", "INT8", "INT4", True): "2.19",
     # 2.12 to 2.18 load it and compute NaN, or numbers up to 4e36
-    ("CONV_2D", "FLOAT32", "INT4"): "2.19",
+    ("CONV_2D", "FLOAT32", "INT4", True): "2.19",
 }
 _NARROW = ("INT4", "INT2")
 
@@ -28,12 +28,10 @@ class Need:
         release: of TensorFlow, as `operator_releases.py` has it: `2.14.0`; empty where the table does not
             know an operator of the file.
         reason: the operator that needs it.
-        instead: which weights or activations an older release takes there; empty where there are none.
     """
 
     release: str
     reason: str
-    instead: str = ""
 
     @classmethod
     def of(cls, file: TfliteFile) -> Self:
@@ -47,14 +45,12 @@ class Need:
         '2.10.0'
         """
         most, found = (0, 0, 0), cls(written((0, 0, 0)), "no operator")
-        for key, operator in _kinds(file).items():
-            oldest = _oldest(*key)
+        for kind in dict.fromkeys(_kind(file, operator) for operator in file.operators):
+            oldest = kind.oldest
             if oldest is None:
-                what = f"{operator.name} of version {operator.version}, which the table of releases lacks"
-                return cls("", what)
+                return cls("", f"{kind.name} of version {kind.version}, which the table of releases lacks")
             if oldest > most:
-                most = oldest
-                found = cls(written(oldest), _said(*key), _instead(*key))
+                most, found = oldest, cls(written(oldest), str(kind))
         return found
 
     def to_metrics(self) -> dict[str, str | None]:
@@ -62,37 +58,54 @@ class Need:
         return {"minimum_runtime": self.release or None, "minimum_runtime_reason": self.reason}
 
 
-_Kind = tuple[str, int, str, str]
+@dataclass(frozen=True)
+class _Kind:
+    """What tells one operator of a file from another here.
+
+    Args:
+        name, version: as the file has them.
+        source, weights: types of its first input and of its second where that is constant; empty for none.
+        scales: whether the weights have several.
+    """
+
+    name: str
+    version: int
+    source: str
+    weights: str
+    scales: bool
+
+    @property
+    def oldest(self) -> tuple[int, int, int] | None:
+        """The release that it needs, None where the table lacks it."""
+        # of products trained scales decide between two versions, and what is needed is known before
+        version = 3 if (self.name, self.version) == ("MUL", 2) else self.version
+        brought = brought_in(self.name, version)
+        if brought is None:
+            return None
+        later = LATER.get((self.name, self.source, self.weights, self.scales), "0")
+        return max(release(brought), release(later))
+
+    def __str__(self) -> str:
+        if self.weights in _NARROW or (self.source, self.weights) == ("FLOAT32", "INT8"):
+            scales = "a scale a channel" if self.scales else "one scale"
+            return (
+                f"{self.name} with {self.weights.lower()} weights of {scales} and {self.source.lower()} "
+                "activations"
+            )
+        return f"{self.name} of version {self.version}" + (
+            f" for {self.source.lower()}" if self.source in _NARROW else ""
+        )
 
 
-def _kinds(file: TfliteFile) -> dict[_Kind, FileOperator]:
-    """Returns the operators that differ: by name, version, type of input and type of constant weights."""
-    found: dict[_Kind, FileOperator] = {}
-    for operator in file.operators:
-        types = ["", ""]
-        for place, index in enumerate(operator.places[:2]):
-            if index >= 0 and (place == 0 or file.tensors[index].constant):
-                types[place] = file.tensors[index].dtype
-        found.setdefault((operator.name, operator.version, *types), operator)  # type: ignore[arg-type]
-    return found
-
-
-def _oldest(name: str, version: int, source: str, weights: str) -> tuple[int, int, int] | None:
-    if name == "MUL" and version == 2:
-        version = 3  # trained scales decide between the two, and what is needed is known before
-    brought = brought_in(name, version)
-    if brought is None:
-        return None
-    return max(release(brought), release(LATER.get((name, source, weights), "0")))
-
-
-def _said(name: str, version: int, source: str, weights: str) -> str:
-    if weights in _NARROW or (source, weights) == ("FLOAT32", "INT8"):
-        return f"{name} with {weights.lower()} weights and {source.lower()} activations"
-    return f"{name} of version {version}" + (f" for {source.lower()}" if source in _NARROW else "")
-
-
-def _instead(name: str, version: int, source: str, weights: str) -> str:
-    if weights in _NARROW or source in _NARROW:
-        return "weights of 8 bits"
-    return "activations of 8 bits" if (source, weights) == ("FLOAT32", "INT8") else ""
+def _kind(file: TfliteFile, operator: FileOperator) -> _Kind:
+    source, weights = (
+        file.tensors[index] if index >= 0 else None for index in (*operator.places, -1, -1)[:2]
+    )
+    weights = weights if weights is not None and weights.constant else None
+    return _Kind(
+        operator.name,
+        operator.version,
+        "" if source is None else source.dtype,
+        "" if weights is None else weights.dtype,
+        weights is not None and weights.scales[1] > 1,
+    )

@@ -55,7 +55,7 @@ def test_what_was_found_by_running_is_later_than_the_published_rule() -> None:
     for (name, version), found in FOUND.items():
         assert release(found) > release(RELEASES[name].split()[version - 1])
     versions = {"FULLY_CONNECTED": 10, "CONV_2D": 7}  # that int4 weights ask for
-    for (name, _, weights), found in LATER.items():
+    for (name, _, weights, _), found in LATER.items():
         assert weights == "INT4" and release(found) > release(brought_in(name, versions[name]) or "")
 
 
@@ -73,8 +73,13 @@ def test_a_file_needs_what_its_neediest_operator_needs() -> None:
     assert need(dense(GRID, "int8")).release == "2.1.0"
     found = need(dense(GRID, "int2", np.array([0.5, 0.25, 0.5, 0.25])))
     assert found.release == "2.21.0"  # version 14
-    assert found.reason == "FULLY_CONNECTED with int2 weights and int8 activations"
-    assert found.instead == "weights of 8 bits"
+    assert found.reason == "FULLY_CONNECTED with int2 weights of a scale a channel and int8 activations"
+
+
+def test_dense_layers_of_4_bits_need_more_with_a_scale_a_channel() -> None:
+    """Run: 2.14 loads the one and does not prepare the other."""
+    assert need(dense(GRID, "int4")).release == "2.13.0"
+    assert need(dense(GRID, "int4", np.array([0.5, 0.25, 0.5, 0.25]))).release == "2.19.0"
 
 
 def test_an_operator_that_the_table_lacks_is_not_guessed() -> None:
@@ -105,6 +110,7 @@ RECIPES = (
     "quantize(bits=8, activations=dynamic)",
     "quantize(bits=4, activations=dynamic)",
     "binarize(activations=binary)",
+    "quantize(bits=4, granularity=per_tensor)",
     "tucker(rank=0.5) -> quantize(bits=4)",
 )
 
