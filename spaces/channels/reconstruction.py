@@ -31,16 +31,13 @@ def reconstruct(layer: Layer, inputs: Tensor, outputs: Tensor, generator: torch.
         None; or why it was not done, in words: layers under constraints, on integers, grouped or decomposed
         stay as they are.
     """
-    if layer.input_sign is not None:
-        return "it computes on the signs of its inputs"
-    if layer.activation_bits < FLOAT_BITS:
-        return f"it computes on activations of {layer.activation_bits} bits"
+    reason = refusal(layer)
+    if reason is not None:
+        return reason
     chosen = None
-    if isinstance(layer, Conv) and layer.groups == 1:
+    if isinstance(layer, Conv):
         # also where it is not fitted: constraints on one layer change no draw for the others
         chosen = _positions(inputs, outputs, generator)
-    elif not isinstance(layer, Dense):
-        return "it convolves groups by themselves" if isinstance(layer, Conv) else "it has no closed form"
     if layer.weight.constraints:
         return f"its weights are under constraints: {', '.join(layer.weight.constraints)}"
     if isinstance(layer, Conv) and chosen is not None:
@@ -52,6 +49,17 @@ def reconstruct(layer: Layer, inputs: Tensor, outputs: Tensor, generator: torch.
     weight = layer.weight.effective()
     layer.weight.set(least_squares(weight.flatten(1), rows, wanted).reshape(weight.shape))
     return None
+
+
+def refusal(layer: Layer) -> str | None:
+    """Returns in words why a layer stays as it is whatever it reads, None where it may be fitted."""
+    if layer.input_sign is not None:
+        return "it computes on the signs of its inputs"
+    if layer.activation_bits < FLOAT_BITS:
+        return f"it computes on activations of {layer.activation_bits} bits"
+    if isinstance(layer, Conv):
+        return None if layer.groups == 1 else "it convolves groups by themselves"
+    return None if isinstance(layer, Dense) else "it has no closed form"
 
 
 def _positions(inputs: Tensor, outputs: Tensor, generator: torch.Generator) -> Tensor:

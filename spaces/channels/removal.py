@@ -11,7 +11,7 @@ from ..layers.layer import Layer
 from ..layers.statistics import layer_inputs, reestimate
 from ..layers.structure import input_shape_of
 from .groups import ChannelGroup, keep_channels
-from .reconstruction import reconstruct
+from .reconstruction import reconstruct, refusal
 
 #: Adam steps of the fit of a decomposed layer that lost inputs or outputs
 FIT_STEPS = 150
@@ -55,14 +55,19 @@ def remove_channels(
     for path in _in_order(after, changed):
         layer, outputs = after.get_submodule(path), changed[path]
         if isinstance(layer, Layer) and (not layer.sliceable or (mend and path in readers)):
+            reason = None if layer.decomposed else refusal(layer)
+            if reason is not None:  # before passes are made for what it reads and gives
+                not_refitted[path] = reason
+                continue
             _, wanted = layer_inputs(before, before.get_submodule(path), images)
             inputs, _ = layer_inputs(after, layer, images)
             axis = -1 if layer.features_last else 1
             wanted = wanted if outputs is None else wanted.index_select(axis, outputs)
             reason = _mend(layer, inputs, wanted, generator)
-            if reason is not None:
+            if reason is None:
+                reestimate(after, images)
+            else:
                 not_refitted[path] = reason
-            reestimate(after, images)
     return not_refitted
 
 

@@ -86,3 +86,21 @@ def test_layers_that_cannot_be_refitted_are_told(
     }
     for step, model in ((unfitted, network), (prune, trained["sequential"])):
         assert "not_refitted" not in step.apply(model, new_context(model))[1]
+
+
+def test_layers_that_cannot_be_refitted_cost_no_passes(
+    trained: dict[str, nn.Module], new_context: Callable[..., Any]
+) -> None:
+    quantize, prune, unfitted = Recipe.parse("quantize -> prune_channels -> prune_channels(refit=none)")
+    network, _ = quantize.apply(trained["sequential"], new_context(trained["sequential"]))
+    passes: list[int] = []
+
+    def count(step: Any) -> int:
+        passes.clear()
+        _, decisions = step.apply(network, new_context(network))
+        assert ("not_refitted" in decisions) == (step is prune)
+        return len(passes)
+
+    # a copy of the network keeps its hooks
+    network.register_forward_hook(lambda *_: passes.append(1))
+    assert count(prune) == count(unfitted) > 0
