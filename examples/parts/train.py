@@ -28,7 +28,8 @@ def read(split: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 torch.manual_seed(0)
 (inputs, labels), (unseen, right) = read("train"), read("val")
-network = resnet18(6, (3, SIDE, SIDE), WIDTH).to(memory_format=torch.channels_last)
+network = resnet18(6, (3, SIDE, SIDE), WIDTH)
+network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 optimizer = torch.optim.Adam(network.parameters(), 1e-3)
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
 for epoch in range(EPOCHS):

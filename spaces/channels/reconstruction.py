@@ -32,7 +32,7 @@ def reconstruct(layer: Layer, inputs: Tensor, outputs: Tensor, generator: torch.
         stay as they are.
     """
     reason = refusal(layer)
-    if reason is not None:
+    if reason is not None or not isinstance(layer, (Conv, Dense)):
         return reason
     chosen = None
     if isinstance(layer, Conv):
