@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from .cost import OperationCost, OperationKind, kernel, storage_bits
 from .factor import Factor
-from .layer import Layer, keep_bias, new_bias, round_as_it_runs
+from .layer import new_bias, round_as_it_runs
+from .one_weight import OneWeight
 from .same_padding import same_padding
 
 #: of a convolution's weights in a file: int2 ones do not load or give NaN (own measurements of LiteRT, 2026)
@@ -129,7 +130,7 @@ def as_map(sizes: tuple[int, ...]) -> tuple[int, int]:
     return (1, sizes[0]) if len(sizes) == 1 else (sizes[0], sizes[1])
 
 
-class Conv(Layer):
+class Conv(OneWeight):
     """Convolution with weight [out, in / groups, kh, kw] and zero padding; over sequences kh is 1."""
 
     type_name = "conv"
@@ -157,16 +158,9 @@ class Conv(Layer):
         return self.weight.shape[1] * self.groups
 
     @property
-    def outputs(self) -> int:
-        return self.weight.shape[0]
-
-    @property
     def depthwise(self) -> bool:
         """Whether every channel is convolved by itself."""
         return self.groups > 1 and self.groups == self.inputs == self.outputs
-
-    def factors(self) -> dict[str, Factor]:
-        return {"weight": self.weight}
 
     @property
     def window(self) -> Window:
@@ -197,18 +191,14 @@ class Conv(Layer):
             x = round_as_it_runs(x, self._rounded_together)
         return self.window.convolve(x, self.weight(), self.bias)
 
-    def output_rows(self) -> Tensor:
-        return self.weight.effective()
-
     def keep_outputs(self, index: Tensor) -> None:
-        self.weight.keep(0, index)
-        self.bias = keep_bias(self.bias, index)
+        super().keep_outputs(index)
         if self.groups > 1:  # depthwise: a channel goes with its input
             self.groups = index.numel()
 
     def keep_inputs(self, index: Tensor) -> None:
         if self.groups == 1:
-            self.weight.keep(1, index)
+            super().keep_inputs(index)
 
     def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
         biases = 0 if self.bias is None else self.outputs

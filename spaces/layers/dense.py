@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from .cost import OperationCost, kernel, storage_bits
 from .factor import Factor
-from .layer import Layer, keep_bias, new_bias, round_as_it_runs
+from .layer import new_bias, round_as_it_runs
+from .one_weight import OneWeight
 
 
-class Dense(Layer):
+class Dense(OneWeight):
     """y = W x + b, W [out, in]."""
 
     type_name = "dense"
@@ -26,31 +27,10 @@ class Dense(Layer):
         self.weight = Factor((outputs, inputs), device=device)
         self.bias = new_bias(bias, outputs, device)
 
-    @property
-    def inputs(self) -> int:
-        return self.weight.shape[1]
-
-    @property
-    def outputs(self) -> int:
-        return self.weight.shape[0]
-
-    def factors(self) -> dict[str, Factor]:
-        return {"weight": self.weight}
-
     def compute(self, x: Tensor) -> Tensor:
         if self.dynamic:
             x = round_as_it_runs(x, (-1,))
         return F.linear(x, self.weight(), self.bias)
-
-    def output_rows(self) -> Tensor:
-        return self.weight.effective()
-
-    def keep_outputs(self, index: Tensor) -> None:
-        self.weight.keep(0, index)
-        self.bias = keep_bias(self.bias, index)
-
-    def keep_inputs(self, index: Tensor) -> None:
-        self.weight.keep(1, index)
 
     def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
         rows = torch.Size(input_shape[:-1]).numel()

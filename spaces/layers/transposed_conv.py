@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from .conv import as_map, as_pair
 from .cost import OperationCost, kernel, storage_bits
 from .factor import Factor
-from .layer import Layer, keep_bias, new_bias
+from .layer import new_bias
+from .one_weight import OneWeight
 from .same_padding import same_padding
 
 Pair = tuple[int, int]
@@ -120,7 +121,7 @@ class TransposedWindow:
         return cls(*(tuple(stored[field.name]) for field in fields(cls)))
 
 
-class TransposedConv(Layer):
+class TransposedConv(OneWeight):
     """Transposed convolution with weight [out, in, kh, kw], its outputs first as in every layer of ours."""
 
     type_name = "transposed_conv"
@@ -139,29 +140,8 @@ class TransposedConv(Layer):
         self.weight = Factor((outputs, inputs, *window.kernel), device=device)
         self.bias = new_bias(bias, outputs, device)
 
-    @property
-    def inputs(self) -> int:
-        return self.weight.shape[1]
-
-    @property
-    def outputs(self) -> int:
-        return self.weight.shape[0]
-
-    def factors(self) -> dict[str, Factor]:
-        return {"weight": self.weight}
-
     def compute(self, x: Tensor) -> Tensor:
         return self.window.convolve(x, self.weight(), self.bias)
-
-    def output_rows(self) -> Tensor:
-        return self.weight.effective()
-
-    def keep_outputs(self, index: Tensor) -> None:
-        self.weight.keep(0, index)
-        self.bias = keep_bias(self.bias, index)
-
-    def keep_inputs(self, index: Tensor) -> None:
-        self.weight.keep(1, index)
 
     def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
         biases = 0 if self.bias is None else self.outputs
