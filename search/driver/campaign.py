@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...evaluators.steps.work import Outcome, Work
+from ...evaluators.tasks import load_task
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
 from ..proposer.objective import Objective
@@ -64,7 +65,8 @@ class Campaign:
         self._clock = clock
         self._started_at_s = clock()
         self._journal = StudyJournal(study, store)
-        self._fixed = fixed_recipes()
+        self._task = load_task(study.task)
+        self._fixed = fixed_recipes(self._task)
         self._proposals = Proposals(study, self.trials, tuple(self._fixed), pricer)
         self._begin()
 
@@ -231,7 +233,7 @@ class Campaign:
 
     def _freeze_if_complete(self) -> None:
         """Freezes the scales once the reference set is over, and scores what ended before that."""
-        members = [self.trials.of(recipe) for recipe in reference_recipes()]
+        members = [self.trials.of(recipe) for recipe in reference_recipes(self._task)]
         if self.judge is None or any(member is None or not member.is_over for member in members):
             return
         if self.judge.objective is None:

@@ -10,6 +10,7 @@ from ...hw_models.devices.device import Device
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
 from ..store.store import Store
+from ..study.reference import left_out
 from ..study.study import Study
 from ..terminal.ending import advise
 from ..terminal.said import say
@@ -75,6 +76,8 @@ def _greet(campaign: Campaign) -> None:
     remark = Device.load(campaign.study.device).remark
     if remark:
         say(remark)
+    for text, why in left_out(load_task(campaign.study.task)).items():
+        say(f"reference set: {text} is left out: {why}")
     where = f"study {campaign.study.study_name} in {campaign.store.path}"
     say(f"{where}: goes on after {over} trials" if over else f"{where}: begins")
 

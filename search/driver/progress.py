@@ -15,6 +15,7 @@ from ...evaluators.ranking.figures import FIGURE
 from ...evaluators.ranking.metrics import Metrics
 from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.steps.baseline import RUNS
+from ...evaluators.tasks import load_task
 from ...spaces.outside.shown import shown
 from ...spaces.recipes.recipe import Recipe
 from ..study.reference import reference_recipes
@@ -88,6 +89,7 @@ def snapshot(campaign: Campaign, workers: int) -> Snapshot:
     ratio = None
     if best is not None and best.metrics and campaign.judge is not None:
         ratio = compression_ratio(figure_of(campaign.judge.baseline, "model_bytes"), best.metrics.model_bytes)
+    reference = reference_recipes(load_task(campaign.study.task))
     return Snapshot(
         done=campaign.trials.count("finished"),
         running=campaign.trials.count("running"),
@@ -97,7 +99,7 @@ def snapshot(campaign: Campaign, workers: int) -> Snapshot:
         ensembles_wanted=campaign.study.limits.ensembles,
         doing=doing(campaign),
         feasible=sum(trial.is_feasible and len(trial.recipe) > 0 for trial in campaign.trials.values()),
-        reference_left=sum(not (t and t.is_over) for t in map(campaign.trials.of, reference_recipes())),
+        reference_left=sum(not (t and t.is_over) for t in map(campaign.trials.of, reference)),
         best=None if best is None else str(best.recipe),
         best_objective=None if best is None else best.objective,
         best_ratio=ratio,

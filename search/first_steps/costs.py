@@ -9,9 +9,10 @@ from torch import nn
 
 from ...evaluators.cache_dir import cache_dir
 from ...evaluators.steps.baseline import RUNS
+from ...evaluators.tasks import load_task
 from ...spaces.machine.resources import memory
 from ..driver.runner import workers_of
-from ..study.reference import PAPERS, REFERENCE
+from ..study.reference import fixed_recipes
 from ..study.study import Study
 
 #: Ray's own processes and the driver beside one worker (own measurement, 2026).
@@ -78,7 +79,7 @@ def costs_of(study: Study, network: nn.Module, epoch_s: float) -> Costs:
     workers = workers_of(study)
     limits = study.limits
     steps = (study.min_steps + study.max_steps) / 2
-    fixed = len(REFERENCE) + len(PAPERS)  # about one step each
+    fixed = len(fixed_recipes(load_task(study.task)))  # about one step each
     searched = limits.ensembles or max(0, (limits.trials or 0) - fixed)
     step_s = study.budget_epochs * epoch_s
     network_bytes = sum(t.numel() * t.element_size() for t in network.state_dict().values())

@@ -1,6 +1,15 @@
 """What every study runs first: the reference set that freezes the scales, and the papers' ensemble."""
 
+from functools import lru_cache
+
+import torch
+
+from ...evaluators.tasks.task import Task
+from ...spaces.errors import AtollError
+from ...spaces.layers.shape import InputShape, is_image
+from ...spaces.networks import build_network
 from ...spaces.recipes.recipe import Recipe
+from ...spaces.techniques.distill import Distill
 
 #: Raised when `REFERENCE` changes: scores on other scales are not comparable.
 REFERENCE_VERSION = 1
@@ -19,12 +28,53 @@ REFERENCE: tuple[str, ...] = (
 PAPERS: tuple[str, ...] = ("tensor_train(rank=4, in_dims=16x8x16x8, out_dims=4x2x4x2) -> quantize(bits=8)",)
 
 
-def reference_recipes() -> tuple[Recipe, ...]:
+def left_out(task: Task) -> dict[str, str]:
+    """Returns the members of the reference set whose student cannot do the task, with the reason.
+
+    Args:
+        task: says what the student would take and give.
+    """
+    found = {}
+    for text in REFERENCE:
+        for step in Recipe.parse(text):
+            reason = (
+                _misfit(step.student, task) if isinstance(step, Distill) and step.replaces_network else ""
+            )
+            if reason:
+                found[text] = reason
+    return found
+
+
+def _misfit(student: str, task: Task) -> str:
+    if task.outputs is not None:
+        return f"the network has {len(task.outputs.names)} outputs, {student} one"
+    return _not_built(student, task.num_classes, task.input_shape)
+
+
+@lru_cache(maxsize=64)
+def _not_built(student: str, outputs: int, shape: InputShape) -> str:
+    if not is_image(shape):
+        return f"its student takes images, inputs are of {'x'.join(map(str, shape))}"
+    try:
+        with torch.device("meta"):
+            build_network(student, outputs, shape)
+    except AtollError as error:
+        return str(error)
+    return ""
+
+
+def reference_texts(task: Task) -> tuple[str, ...]:
+    """Returns the reference set of a task as texts, the baseline first."""
+    without = left_out(task)
+    return tuple(text for text in REFERENCE if text not in without)
+
+
+def reference_recipes(task: Task) -> tuple[Recipe, ...]:
     """Returns the reference set, the baseline first; its length is c of the objective."""
-    return tuple(Recipe.parse(text) for text in REFERENCE)
+    return tuple(Recipe.parse(text) for text in reference_texts(task))
 
 
-def fixed_recipes() -> dict[Recipe, str]:
+def fixed_recipes(task: Task) -> dict[Recipe, str]:
     """Returns all of them in their order: recipe -> baseline, reference or paper."""
-    reference = {recipe: "reference" if len(recipe) else "baseline" for recipe in reference_recipes()}
+    reference = {recipe: "reference" if len(recipe) else "baseline" for recipe in reference_recipes(task)}
     return {**reference, **{Recipe.parse(text): "paper" for text in PAPERS}}

@@ -26,11 +26,12 @@ from ...hw_models.devices.device_folder import runtime_of
 from ...hw_models.runtimes.runtime import Runtime
 from ...spaces.errors import AtollError
 from ...spaces.recipes.order import MAX_STEPS, check_order, searched_values
+from ...spaces.recipes.recipe import Recipe
 from ...spaces.technique.technique import Technique
 from ...spaces.techniques import TECHNIQUES, technique_named
 from ..proposer.proposer import DEFAULT_PROPOSER, check_proposer
 from .own_task import is_own, prepared_name
-from .reference import PAPERS, REFERENCE, REFERENCE_VERSION, fixed_recipes
+from .reference import PAPERS, REFERENCE, REFERENCE_VERSION, reference_texts
 from .study_checks import StudyMistake, at, check_device, checked_constraints, checked_grids
 
 #: An ensemble has two steps or more; single techniques are compared by the reference set.
@@ -187,8 +188,8 @@ class Study(BaseModel):
                 f"min_steps: got {self.min_steps}, allowed is at most max_steps, which is {self.max_steps}",
                 ("min_steps" if "min_steps" in self.model_fields_set else "max_steps",),
             )
-        for recipe in fixed_recipes():
-            check_order(recipe)
+        for text in (*REFERENCE, *PAPERS):
+            check_order(Recipe.parse(text))
         constraints = checked_constraints(self.constraints)
         if own:  # last: it may take minutes
             context = info.context or {"file": Path("own.yaml")}
@@ -234,7 +235,7 @@ class Study(BaseModel):
     @property
     def baseline_epochs(self) -> float:
         """The largest budget that any candidate may spend, which is the baseline's."""
-        longest = max(len(recipe) for recipe in fixed_recipes())
+        longest = max(len(Recipe.parse(text)) for text in (*REFERENCE, *PAPERS))
         return max(self.max_steps, longest) * self.budget_epochs
 
     def trial_settings(self, threads: int) -> Settings:
@@ -260,7 +261,8 @@ class Study(BaseModel):
             }
             for technique in self.technique_types
         }
-        reference = {"version": REFERENCE_VERSION, "recipes": list(REFERENCE), "papers": list(PAPERS)}
+        recipes = list(reference_texts(load_task(self.task)))
+        reference = {"version": REFERENCE_VERSION, "recipes": recipes, "papers": list(PAPERS)}
         return json.loads(json.dumps({**fields, "space": space, "reference": reference}))
 
     def given_limits(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from atoll.evaluators.tasks.digits import DIGITS
 from atoll.search.proposer import proposer as proposer_module
 from atoll.search.proposer.proposer import DEFAULT_PROPOSER, PROPOSERS, Proposer, Told, new_proposer
 from atoll.search.study.reference import fixed_recipes
@@ -35,7 +36,7 @@ def told(recipe: Recipe) -> Told:
 
 def reference() -> list[Told]:
     """What every study knows before its first proposal: shorter ones, settings off the grid."""
-    return [told(recipe) for recipe in fixed_recipes() if len(recipe)]
+    return [told(recipe) for recipe in fixed_recipes(DIGITS) if len(recipe)]
 
 
 def course(chooser: Proposer, length: int, history: list[Told] | None = None) -> list[Recipe]:
@@ -51,7 +52,7 @@ def course(chooser: Proposer, length: int, history: list[Told] | None = None) ->
 def test_proposals_are_legal_within_the_lengths_and_new(name: str) -> None:
     recipes = course(made(name), 40)
     assert all(is_legal(recipe.steps) and 2 <= len(recipe) <= 4 for recipe in recipes)
-    assert len({*recipes, *fixed_recipes()}) == 40 + len(fixed_recipes())
+    assert len({*recipes, *fixed_recipes(DIGITS)}) == 40 + len(fixed_recipes(DIGITS))
 
 
 def test_proposals_stay_in_the_space_and_on_its_grids(name: str) -> None:
@@ -119,7 +120,7 @@ def test_a_space_that_cannot_make_the_length_gives_none(name: str) -> None:
 
 
 def test_parameters_are_plain_json_for_any_recipe(name: str) -> None:
-    for recipe in (*fixed_recipes(), *course(made(name), 5)):
+    for recipe in (*fixed_recipes(DIGITS), *course(made(name), 5)):
         parameters = made(name).parameters(recipe)
         assert json.loads(json.dumps(parameters, allow_nan=False)) == parameters
 

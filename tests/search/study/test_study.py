@@ -1,12 +1,15 @@
 """Tests of studies and their files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from atoll.evaluators.tasks.digits import DIGITS
+from atoll.evaluators.training.judged_outputs import JudgedOutputs
 from atoll.search.proposer.guided import GuidedProposer
-from atoll.search.study.reference import PAPERS, REFERENCE, fixed_recipes, reference_recipes
+from atoll.search.study.reference import PAPERS, REFERENCE, fixed_recipes, left_out, reference_recipes
 from atoll.search.study.study import Limits, Study, check_same
 from atoll.search.study.study_file import (
     built_in_studies,
@@ -101,11 +104,30 @@ def test_a_grid_that_changed_is_a_difference() -> None:
         Study.from_stored("mine", stored, None)
 
 
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"input_shape": (3, 64)}, "its student takes images, inputs are of 3x64"),
+        ({"input_shape": (640,)}, "its student takes images, inputs are of 640"),
+        ({"input_shape": (1, 49, 10)}, "49"),
+        ({"outputs": JudgedOutputs(("kind", "place"), True)}, "the network has 2 outputs, compact_cnn one"),
+    ],
+)
+def test_a_student_that_does_not_fit_is_left_out_of_the_reference_set(
+    changed: dict[str, Any], why: str
+) -> None:
+    task = replace(DIGITS, **changed)
+    ((text, said),) = left_out(task).items()
+    assert text == "distill(student=compact_cnn)" and why in said
+    assert reference_recipes(task) == reference_recipes(DIGITS)[:-1]
+    assert not left_out(DIGITS)
+
+
 def test_reference_and_papers_are_legal_and_the_baseline_comes_first() -> None:
-    assert len(reference_recipes()) == len(REFERENCE) == 6
-    assert reference_recipes()[0] == Recipe()
-    assert list(fixed_recipes().values()) == ["baseline"] + 5 * ["reference"] + len(PAPERS) * ["paper"]
-    assert all(is_legal(recipe.steps) for recipe in fixed_recipes())
+    assert len(reference_recipes(DIGITS)) == len(REFERENCE) == 6
+    assert reference_recipes(DIGITS)[0] == Recipe()
+    assert list(fixed_recipes(DIGITS).values()) == ["baseline"] + 5 * ["reference"] + len(PAPERS) * ["paper"]
+    assert all(is_legal(recipe.steps) for recipe in fixed_recipes(DIGITS))
 
 
 def test_the_built_in_studies_can_be_read() -> None:
