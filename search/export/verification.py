@@ -155,8 +155,8 @@ def _computed(folder: Path, card: Card, trust: bool) -> Iterator[Checked]:
     yield anew
     inputs = file_inputs(artifact)
     if inputs or card.inputs:
-        held = (_digest(str(one).encode()) for one in (card.inputs, inputs))
-        yield Checked.of(f"inputs of {ARTIFACT}", *held)
+        named, found = (_digest(str(one).encode()) for one in (card.inputs, inputs))
+        yield Checked.of(f"inputs of {ARTIFACT}", named, found)
     yield _drawn_anew(card)
     if trust:
         artifact = read_bytes(inside(folder, ARTIFACT))
