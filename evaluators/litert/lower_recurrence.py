@@ -63,7 +63,7 @@ def _step(model: TfliteModel, module: Recurrent, steps: int, state: Sequence[int
         if operator == "SPLIT":
             return operators_loop.split(model, values[0], made)
         if operator in _COMBINED:
-            return [_COMBINED[operator](model, *values)]
+            return [_COMBINED[operator](model, values[0], values[1])]
         build = operators.relu if operator == "RELU" else operators.function
         return [build(model, values[0], operator)]
 

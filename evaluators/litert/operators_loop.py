@@ -38,10 +38,10 @@ def below(model: TfliteModel, count: int, limit: int) -> int:
     return y
 
 
-def counted_on(model: TfliteModel, count: int) -> int:
-    """A count and one more."""
+def counted_on(model: TfliteModel, count: int, step: int = 1) -> int:
+    """A count and so many more."""
     y = model.add_count()
-    model.add_operator("ADD", (count, model.add_index([1])), (y,), options="Add")
+    model.add_operator("ADD", (count, model.add_index([step])), (y,), options="Add")
     return y
 
 

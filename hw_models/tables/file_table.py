@@ -302,7 +302,7 @@ def _running(graph: TfliteFile) -> list[FileOperator]:
 
 def _times(file: TfliteFile, operator: FileOperator, condition: TfliteFile, body: TfliteFile) -> int:
     """Returns how often a loop runs that counts from zero up to a constant, 0 for any other."""
-    if [one.name for one in condition.operators] != ["LESS"]:
+    if [(one.name, len(one.inputs)) for one in condition.operators] != [("LESS", 2)]:
         return 0
     counter, limit = condition.operators[0].inputs
     if counter not in condition.inputs:
@@ -310,7 +310,7 @@ def _times(file: TfliteFile, operator: FileOperator, condition: TfliteFile, body
     place = condition.inputs.index(counter)
     start, step = operator.inputs[place], body.inputs[place]
     counts = [one for one in body.operators if body.outputs[place] in one.outputs]
-    if [(one.name, one.inputs[:1]) for one in counts] != [("ADD", (step,))]:
+    if [(one.name, one.inputs[:1], len(one.inputs)) for one in counts] != [("ADD", (step,), 2)]:
         return 0
     numbers = [_number(file, start), _number(body, counts[0].inputs[1]), _number(condition, limit)]
     return numbers[2] if numbers[:2] == [0, 1] else 0

@@ -36,7 +36,7 @@ def recurrent(site: Site) -> tuple[Any, ...]:
             start = of_one * (directions * layer + backwards)
             params = site["params"][start : start + of_one]
             found.append(_one(site, value, f"_l{layer}{'_reverse' * backwards}", params, backwards))
-        last += [(one, backwards) for backwards, one in enumerate(found)]
+        last += [*zip(found, (False, True), strict=False)]
         value = site.call(torch.cat, tuple(found), 2) if directions > 1 else found[0]
     output = value if site["batch_first"] else site.call(torch.permute, value, (1, 0, 2))
     state = _last(site, last) if _is_read(site.node, 1) else None

@@ -93,7 +93,7 @@ def loop_costs(inside: Sequence[OperationCost], times: int) -> tuple[OperationCo
         inside: of the operators of one step, of which one is the product.
         times: how often they run.
     """
-    (product,) = (cost for cost in inside if cost.kind == "dense")
+    (product,) = (cost for cost in inside if cost.macs)
     others = [cost for cost in inside if cost is not product]
     step = OperationCost(
         kind="elementwise",

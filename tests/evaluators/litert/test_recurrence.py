@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from atoll.evaluators.litert import operators, operators_loop
 from atoll.evaluators.litert.inspect import operator_names, overhead_bytes, peak_tensor_bytes
 from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
+from atoll.evaluators.litert.writer import TfliteModel
 from atoll.hw_models.tables.file_table import layer_table_of
 from atoll.hw_models.tables.network_table import layer_table
 from atoll.hw_models.tables.tflite_file import TfliteFile
@@ -131,7 +133,8 @@ def test_a_file_is_as_long_for_any_number_of_steps_and_remembers_nothing() -> No
 
 
 def compressed(kind: type[nn.RNNBase], name: str, recipe: str) -> tuple[nn.Module, dict[str, Any]]:
-    model, decisions = adopt(network(kind, name), SHAPE).eval(), {}
+    model = adopt(network(kind, name), SHAPE).eval()
+    decisions: dict[str, Any] = {}
     images = torch.randn(32, *SHAPE, generator=torch.Generator().manual_seed(2))
     world = World(images, torch.arange(32) % 3, None, epochs=0)
     for step in Recipe.parse(recipe):
@@ -233,3 +236,32 @@ class Given(nn.Module):
 def test_what_is_refused_in_a_sentence(what: str, sentence: str) -> None:
     with pytest.raises(AtollError, match=sentence):
         adopt(Given(what).eval(), SHAPE)
+
+
+#: what is another loop than those that have a price: start, step, limit, how many products
+OTHER_LOOPS = [(1, 1, 4, 1), (0, 2, 4, 1), (0, 1, 0, 1), (0, 1, 4, 0), (0, 1, 4, 2)]
+
+
+def looping(start: int, step: int, limit: int, products: int) -> TfliteFile:
+    """A file that multiplies a value by a matrix in a loop."""
+    model, condition, body = TfliteModel(), TfliteModel(), TfliteModel()
+    carried = [model.add_input((1, 3)), model.add_index([start])]
+    for graph in (condition, body):
+        graph.inputs = [operators_loop.copy_of(graph, model, one) for one in carried]
+    condition.outputs = [operators_loop.below(condition, condition.inputs[1], limit)]
+    value, count = body.inputs
+    for _ in range(products):
+        value = operators.fully_connected(body, value, body.add_constant(np.eye(3), "float32"))
+    body.outputs = [value, operators_loop.counted_on(body, count, step)]
+    model.outputs = operators_loop.loop(model, condition, body, carried)[:1]
+    return TfliteFile.parse(model.to_bytes())
+
+
+def test_a_loop_that_counts_up_has_the_price_of_its_products() -> None:
+    table = layer_table_of(looping(0, 1, 4, 1), "file")
+    assert (table.unknown, table.macs, table.parameters) == ((), 4 * 9, 9)
+
+
+@pytest.mark.parametrize("loop", OTHER_LOOPS, ids=str)
+def test_any_other_loop_has_no_price(loop: tuple[int, int, int, int]) -> None:
+    assert layer_table_of(looping(*loop), "file").unknown == ("WHILE",)
