@@ -1,7 +1,6 @@
 """Channel groups: channels that can only be removed together, found by dependency analysis."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from math import prod
 
 import torch
@@ -15,92 +14,12 @@ from ..kernels.importance import channel_l1
 from ..layers.conv import Conv
 from ..layers.layer import Layer
 from ..layers.norm import Norm
+from .channel_group import ChannelGroup, Reader, Spaces
 from .layout import ChannelLayout, Channels, Concatenated, Spread, counterparts
 
 #: operations that hand each channel on by itself, wherever they lie; of channels first alone
 _PER_ELEMENT = (*POINTWISE, "identity")
 _PER_MAP = ("max_pool", "avg_pool", "global_avg_pool", "global_max_pool", "upsample", "expand")
-
-
-@dataclass(frozen=True, eq=False)
-class Reader:
-    """A module that reads a group's channels: among others, or each at several positions."""
-
-    path: str
-    group: "ChannelGroup" = field(repr=False)
-    layout: ChannelLayout = field(repr=False)
-
-    def features(self, channels: Tensor) -> Tensor:
-        """Returns which input features of the module are left, in their new order.
-
-        Args:
-            channels: numbers of the group's channels that are left; other groups keep theirs.
-        """
-        return self.layout.select(self.group, channels)
-
-
-@dataclass
-class ChannelGroup:
-    """Channels that go together: the layers that make them, norms on them, layers that read them.
-
-    Args:
-        size: number of channels when the network was analysed.
-        makers: paths of layers whose outputs these are (several where values are added).
-        norms: paths of normalisations and depthwise layers over these channels alone, one by one.
-        spread_norms: normalisations and depthwise layers over them among others, or over flattened maps.
-        readers: layers whose inputs these are.
-        fixed: why the group cannot shrink, empty where it can.
-        left: number of channels now: `keep_channels` counts.
-    """
-
-    size: int
-    makers: list[str] = field(default_factory=list)
-    norms: list[str] = field(default_factory=list)
-    spread_norms: list[Reader] = field(default_factory=list)
-    readers: list[Reader] = field(default_factory=list)
-    fixed: str = ""
-    left: int = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self.left = self.size
-
-
-class _Spaces:
-    """Union-find over spaces of channels."""
-
-    def __init__(self) -> None:
-        self.parent: list[int] = []
-        self.groups: list[ChannelGroup] = []
-
-    def new(self, size: int, fixed: str = "") -> Channels:
-        self.parent.append(len(self.parent))
-        self.groups.append(ChannelGroup(size, fixed=fixed))
-        return Channels(len(self.parent) - 1, self)
-
-    def root(self, space: int) -> int:
-        while self.parent[space] != space:
-            space = self.parent[space]
-        return space
-
-    def group(self, space: int) -> ChannelGroup:
-        return self.groups[self.root(space)]
-
-    def join(self, first: int, second: int) -> None:
-        first, second = sorted((self.root(first), self.root(second)))
-        if first != second:
-            kept, gone = self.groups[first], self.groups[second]
-            kept.makers += gone.makers
-            kept.fixed = kept.fixed or gone.fixed
-            self.parent[second] = first
-
-    def fix(self, layout: ChannelLayout, reason: str) -> None:
-        """Says why the channels of a value cannot be removed; the first reason stays."""
-        for space in layout.spaces():
-            self.group(space).fixed = self.group(space).fixed or reason
-
-    def roots(self) -> list[ChannelGroup]:
-        """Returns the groups in the order in which they were found."""
-        return [group for space, group in enumerate(self.groups) if self.root(space) == space]
 
 
 def channel_groups(network: nn.Module, input_shape: tuple[int, ...]) -> list[ChannelGroup]:
@@ -111,7 +30,7 @@ def channel_groups(network: nn.Module, input_shape: tuple[int, ...]) -> list[Cha
 class _Analysis:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.spaces = _Spaces()
+        self.spaces = Spaces()
         self.values: dict[str, ChannelLayout] = {}
         #: value -> the axis along which its channels lie, where that is not the first
         self.axes: dict[str, int] = {}
@@ -220,12 +139,23 @@ class _Analysis:
         if after is not None:
             self.axes[operation.name] = after
             return source
+        if operation.kind == "shuffle" and axis == 0:
+            return self._shuffled(operation, source, shape[0])
         if operation.kind not in ("flatten", "channels_last_flatten") or axis not in (0, len(shape) - 1):
             return None
         self.axes[operation.name] = 0
         fastest = operation.kind == "channels_last_flatten" or axis > 0
         positions = prod(shape) // shape[axis]
         return source if positions == 1 else Spread(source, positions, fastest)
+
+    def _shuffled(self, operation: Operation, source: ChannelLayout, channels: int) -> ChannelLayout | None:
+        """Channels that become pixels of fewer channels, or pixels that become channels of their own."""
+        made = operation.shape[0]
+        if isinstance(operation.module, nn.PixelUnshuffle):
+            return Spread(source, made // channels, channels_fastest=False)
+        if isinstance(operation.module, nn.PixelShuffle) and isinstance(source, Channels):
+            return self.spaces.in_blocks(source, channels // made)
+        return None
 
     def _combined(
         self, operation: Operation, sources: list[ChannelLayout], shapes: list[Shape], axis: int

@@ -10,7 +10,8 @@ from ..kernels.importance import channel_l1, relative
 from ..kernels.nni_criteria import channel_geometric_median, channel_l2
 from ..layers.norm import Norm
 from ..technique.context import Context
-from .groups import ChannelGroup, group_importance
+from .channel_group import ChannelGroup
+from .groups import group_importance
 
 #: rates the channels of a group: [size], larger matters more
 Scorer = Callable[[ChannelGroup], Tensor]

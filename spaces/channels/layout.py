@@ -112,6 +112,29 @@ class Spread(ChannelLayout):
         return self.channels.spaces()
 
 
+@dataclass(frozen=True)
+class Blocks(ChannelLayout):
+    """Channels of a pixel shuffle: each is made of so many neighbours, which stay or go together.
+
+    Args:
+        channels: before it, of a group of whole blocks.
+        count: of the channels that become one.
+    """
+
+    channels: ChannelLayout
+    count: int
+
+    @property
+    def size(self) -> int:
+        return self.channels.size // self.count
+
+    def select(self, group: Group, index: Tensor) -> Tensor:
+        return self.channels.select(group, index)[:: self.count] // self.count
+
+    def spaces(self) -> Iterator[int]:
+        return self.channels.spaces()
+
+
 def counterparts(first: ChannelLayout, second: ChannelLayout) -> list[tuple[int, int]] | None:
     """Returns which spaces lie in the same places of two layouts, None where they lie otherwise."""
     if isinstance(first, Channels) and isinstance(second, Channels):
@@ -119,6 +142,8 @@ def counterparts(first: ChannelLayout, second: ChannelLayout) -> list[tuple[int,
     if isinstance(first, Spread) and isinstance(second, Spread):
         same = (first.positions, first.channels_fastest) == (second.positions, second.channels_fastest)
         return counterparts(first.channels, second.channels) if same else None
+    if isinstance(first, Blocks) and isinstance(second, Blocks):
+        return counterparts(first.channels, second.channels) if first.count == second.count else None
     if isinstance(first, Concatenated) and isinstance(second, Concatenated):
         if len(first.parts) != len(second.parts):
             return None

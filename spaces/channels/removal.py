@@ -10,7 +10,8 @@ from ..kernels.layer_fit import MAP_BATCH, MAP_IMAGES, fit_layer
 from ..layers.layer import Layer
 from ..layers.statistics import layer_inputs, reestimate
 from ..layers.structure import input_shape_of
-from .groups import ChannelGroup, keep_channels
+from .channel_group import ChannelGroup
+from .groups import keep_channels
 from .reconstruction import reconstruct, refusal
 
 #: Adam steps of the fit of a decomposed layer that lost inputs or outputs

@@ -5,7 +5,6 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from ..kernels.importance import largest
 from ..layers.layer import Layer
 from ..layers.structure import input_shape_of, structure
 from .groups import channel_groups, group_importance, keep_channels
@@ -31,10 +30,9 @@ def cut_student(network: nn.Module, student: nn.Module) -> bool:
             continue
         sizes = {_outputs(theirs.get(path)) for path in group.makers}
         size = sizes.pop() if len(sizes) == 1 else None
-        if size is None or size > group.size:
+        if size is None or size > group.size or size % group.block:
             return False
-        index = largest(group_importance(cut, group), size).nonzero().flatten()
-        keep_channels(cut, group, index)
+        keep_channels(cut, group, group.largest(group_importance(cut, group), size))
     if structure(cut) != structure(student) or _shapes(cut) != _shapes(student):
         return False
     with torch.no_grad():

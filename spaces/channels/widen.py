@@ -10,7 +10,8 @@ from ..layers.conv import Conv
 from ..layers.dense import Dense
 from ..layers.recurrent import Recurrent
 from ..layers.structure import input_shape_of, named_layers
-from .groups import ChannelGroup, channel_groups, keep_channels
+from .channel_group import ChannelGroup
+from .groups import channel_groups, keep_channels
 
 
 def widened(network: nn.Module, noise: float = 0.0, generator: torch.Generator | None = None) -> nn.Module:

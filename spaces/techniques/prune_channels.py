@@ -3,17 +3,18 @@
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from math import lcm
 from typing import ClassVar
 
 import torch
 from torch import nn
 
-from ..channels.groups import ChannelGroup, channel_groups, keep_channels
+from ..channels.channel_group import ChannelGroup
+from ..channels.groups import channel_groups, keep_channels
 from ..channels.importance import CRITERIA, has_norm, scorer
 from ..channels.removal import Cut, remove_channels
 from ..channels.zero_groups import drive_to_zero
 from ..importance.gates import gated_inputs
-from ..kernels.importance import largest
 from ..kernels.schedules import SCHEDULES, cumulative_shares
 from ..layers.structure import input_shape_of, to_meta
 from ..technique.context import Context
@@ -34,7 +35,8 @@ Sizes = dict[str, int]
 class PruneChannels(Technique):
     """Removes the least important channels from every group of dependent layers.
 
-    Channels that are added, normalised or convolved depthwise together go together. Dense layers and
+    Channels that are added, normalised or convolved depthwise together go together, and so do those that a
+    pixel shuffle makes one channel of. Dense layers and
     convolutions that lost inputs get the weights with which they come nearest to what they gave before
     (`refit`), unless they are under constraints (the decisions tell which, `not_refitted`); decomposed ones
     are fitted step by step, a tensor train that loses inputs or outputs is decomposed again before.
@@ -122,26 +124,27 @@ class PruneChannels(Technique):
         shrinking = list(self._shrinking(network, sizes, share))
         score = scorer(self.criterion, network, [group for group, _ in shrinking], context)
         for group, kept in shrinking:
-            yield group, largest(score(group), kept).nonzero().flatten()
+            yield group, group.largest(score(group), kept)
 
     def _shrinking(
         self, network: nn.Module, sizes: Sizes, share: float = 1.0
     ) -> Iterator[tuple[ChannelGroup, int]]:
         """Yields the groups that shrink on the way to a share of the ratio, and how many channels stay."""
         for group in channel_groups(network, input_shape_of(network)):
-            kept = self.kept_count(sizes[group.makers[0]], share)
+            kept = self.kept_count(sizes[group.makers[0]], share, group.block)
             if not self._refusal(group) and kept < group.size:
                 yield group, kept
 
-    def kept_count(self, size: int, share: float = 1.0) -> int:
+    def kept_count(self, size: int, share: float = 1.0, block: int = 1) -> int:
         """Returns how many of `size` channels stay: the nearest multiple, at least one, at most all.
 
         Args:
             size: channels before the step.
             share: of the ratio.
+            block: of channels that stay or go together; `size` is a multiple of it.
         """
-        wanted = size * (1 - self.ratio * share)
-        return min(size, max(min(self.multiple, size), round(wanted / self.multiple) * self.multiple))
+        wanted, step = size * (1 - self.ratio * share), lcm(self.multiple, block)
+        return min(size, max(min(step, size), round(wanted / step) * step))
 
     # What is left as it was --------------------------------------------------------------------------
 
@@ -157,7 +160,7 @@ class PruneChannels(Technique):
         reasons: dict[str, str] = {}
         rated: dict[str, str] = {}
         for group in channel_groups(network, input_shape_of(network)):
-            enough = self.kept_count(group.size) < group.size
+            enough = self.kept_count(group.size, block=group.block) < group.size
             reason = self._refusal(group) or ("" if enough else "too few channels to round down")
             for path in [*group.makers, *group.norms, *(norm.path for norm in group.spread_norms)]:
                 reasons[path] = reasons.get(path, reason) and reason  # one group that shrinks will do

@@ -5,13 +5,15 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from atoll.spaces.channels.groups import ChannelGroup, channel_groups, keep_channels
+from atoll.spaces.channels.channel_group import ChannelGroup
+from atoll.spaces.channels.groups import channel_groups, keep_channels
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.conv import Conv
 from atoll.spaces.layers.dense import Dense
 from atoll.spaces.layers.flatten import ChannelsLastFlatten
 from atoll.spaces.layers.layer import Layer
 from atoll.spaces.layers.norm import Norm
+from atoll.spaces.techniques.prune_channels import PruneChannels
 from torch import Tensor, nn
 
 SHAPE = (2, 8, 8)
@@ -349,3 +351,47 @@ def test_a_layer_that_runs_twice_stays_one() -> None:
     with torch.no_grad():
         assert network(X).shape == (5, 3)
     assert isinstance(network.again, Layer)
+
+
+class Pixels(nn.Module):
+    """Channels that become pixels, a norm over what comes of them, pixels that become channels again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(2, 16, 3, padding=1)
+        self.finer, self.norm = nn.PixelShuffle(2), nn.BatchNorm2d(4)
+        self.deep, self.coarser = nn.Conv2d(4, 6, 1), nn.PixelUnshuffle(2)
+        self.head = nn.Sequential(nn.Conv2d(24, 8, 1), flat_head())
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.norm(self.finer(self.stem(x))))
+        return self.head(self.coarser(torch.relu(self.deep(x))))
+
+
+def test_channels_that_become_pixels_go_in_blocks() -> None:
+    network = adopted(Pixels())
+    stem, deep = group_made_by(network, "stem"), group_made_by(network, "deep")
+    assert (stem.fixed, stem.block, deep.fixed, deep.block) == ("", 4, "", 1)
+    scores = torch.arange(16.0)
+    scores[0] = 100.0  # the first block matters most by one of its channels, the last by all
+    kept, of_deep = stem.largest(scores, 8), torch.tensor([0, 2, 5])
+    assert kept.tolist() == [0, 1, 2, 3, 12, 13, 14, 15]
+    unread = (torch.tensor([1, 3, 4])[:, None] * 4 + torch.arange(4)).flatten()
+    handles = [
+        network.deep.register_forward_pre_hook(without(torch.tensor([1, 2]))),
+        network.head[0].register_forward_pre_hook(without(unread)),
+    ]
+    with torch.no_grad():
+        masked = network(X)
+    for handle in handles:
+        handle.remove()
+    keep_channels(network, stem, kept)
+    keep_channels(network, deep, of_deep)
+    assert (network.stem.outputs, network.norm.num_features, network.deep.inputs) == (8, 2, 2)
+    with torch.no_grad():
+        assert torch.allclose(network(X), masked, atol=1e-5)
+
+
+def test_whole_blocks_stay() -> None:
+    for ratio, multiple, kept in ((0.5, 8, 8), (0.25, 1, 12), (0.3, 1, 12), (0.75, 8, 8), (0.9, 1, 4)):
+        assert PruneChannels(ratio=ratio, multiple=multiple).kept_count(16, block=4) == kept

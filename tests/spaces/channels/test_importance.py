@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from atoll.spaces.channels.groups import ChannelGroup, channel_groups
+from atoll.spaces.channels.channel_group import ChannelGroup
+from atoll.spaces.channels.groups import channel_groups
 from atoll.spaces.channels.importance import CRITERIA, has_norm, scorer
 from atoll.spaces.importance.saliency import IMAGES, channel_saliency
 from atoll.spaces.layers.norm import Norm
