@@ -148,7 +148,7 @@ def _start(**options: Any) -> None:
 
 def _connect(address: str, **options: Any) -> None:
     import ray
-    from ray._raylet import GcsClient
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled, without stubs
 
     try:
         if address != "auto":

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import typer
@@ -79,12 +80,17 @@ def test_debug_shows_the_traceback_wherever_it_stands(fail):
 
 def test_whatever_is_written_goes_where_output_says(monkeypatch):
     """One name everywhere; the one that some commands had is taken still, and shown nowhere."""
-    commands = typer.main.get_command(cli.build_app()).commands
+    commands: Any = vars(typer.main.get_command(cli.build_app()))["commands"]
     for name in ("init", "check", "export", "report", "rebuild", "schema"):
         options = {option for parameter in commands[name].params for option in parameter.opts}
         assert {"--output", "-o"} <= options and "--out" not in options, name
-    given = []
-    monkeypatch.setattr(cli, "_run", lambda words: given.append(words) or 0)
+    given: list[list[str]] = []
+
+    def run(words: list[str]) -> int:
+        given.append(words)
+        return 0
+
+    monkeypatch.setattr(cli, "_run", run)
     assert (
         cli.main(["export", "best", "--out", "there"])
         == cli.main(["export", "--out=a=b", "--", "--out"])

@@ -22,8 +22,10 @@ def test_ctrl_c_ends_it(tmp_path: Path) -> None:
     (tmp_path / "parts.yaml").write_text(
         "task:\n  network: baseline_cnn\n  data: data.npz\n  quality: metrics.py:recall\n"
     )
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", COMMAND], cwd=tmp_path, **pipes) as command:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", COMMAND], cwd=tmp_path, stdout=pipe, stderr=pipe, text=True
+    ) as command:
         try:
             assert command.stderr is not None
             assert "reading the study" in command.stderr.readline()
