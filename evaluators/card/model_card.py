@@ -151,8 +151,15 @@ def _figures(card: Card) -> str:
         (on_host.label(about="host, 1 thread"), "", on_host.exact.text(file.latency_host_ms)),
         (alive.label(_SHORT_KIB, "file"), "", _SHORT_KIB.text(file.peak_tensor_bytes)),
         (_loyalty(card), "", _share(ours["label_loyalty"])),
+        *_runtime(base, ours),
     ]
     return _table(("figure", "baseline", "this model"), rows)
+
+
+def _runtime(base: Mapping[str, Any], ours: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Returns the oldest runtimes that load the files; nothing in cards of older versions."""
+    found = [markdown(one.get("minimum_runtime") or "") for one in (base, ours)]
+    return [("oldest TensorFlow Lite that loads it (counted)", *found)] if any(found) else []
 
 
 def _waterfall(card: Card) -> str:

@@ -6,7 +6,9 @@ from typing import Any
 
 from ...hw_models.devices.device import Device
 from ...hw_models.devices.device_folder import DEVICES, About, device_folder
+from ...hw_models.runtimes.need import Need
 from ...hw_models.tables.network_table import layer_table
+from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of, to_meta
 from ..edge_tpu.check import check_edge_tpu
@@ -58,7 +60,7 @@ def counts(about: Mapping[str, Any]) -> list[Row]:
     """Returns of `prices` what is counted, the same for every device.
 
     Returns:
-        rows with `macs`, `model_bytes`, `edge_tpu_mappable` and `parameters`.
+        rows with `macs`, `model_bytes`, `edge_tpu_mappable`, `parameters` and `minimum_runtime`.
     """
     rows = []
     for structure in structures(about):
@@ -70,6 +72,7 @@ def counts(about: Mapping[str, Any]) -> list[Row]:
             "model_bytes": len(content),
             "edge_tpu_mappable": check_edge_tpu(content).mappable,
             "parameters": parameter_count(network),
+            **Need.of(TfliteFile.parse(content)).to_metrics(),
         }
         rows.append(row)
     return rows

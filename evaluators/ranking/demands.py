@@ -70,6 +70,12 @@ def violations(
     return {str(one): one.violation(metrics, baseline, favourable) for one in demanded}
 
 
+def unloadable(demanded: Iterable[Demand], metrics: Figures) -> list[str]:
+    """Returns, in a sentence, that the runtime among the demands does not load a file; else nothing."""
+    held = (one for one in demanded if isinstance(one, Loadable))
+    return [one.explain(metrics, metrics) for one in held if one.violation(metrics, metrics)]
+
+
 def _text(figures: Figures, name: str) -> str | None:
     value: Any = figures.get(name) if isinstance(figures, Mapping) else getattr(figures, name, None)
     return value if isinstance(value, str) else None

@@ -68,10 +68,18 @@ def price_recipe(recipe: Recipe, task: str, device: str) -> Price:
     for before, after in pairwise(recipe.prefixes()):
         check_plan(after, planned_for(before, task), planned_for(after, task))
     found = price(planned_for(recipe, task), Device.load(device))
-    undecided = [step for step in recipe if step.stage == "numbers" and not step.plan_is_exact]
-    if not undecided:
-        return found
-    return replace(found, need=Need("", f"{undecided[0].name} chooses widths by what it measures"))
+    return replace(found, need=planned_need(recipe, found.need))
+
+
+def planned_need(recipe: Recipe, need: Need) -> Need:
+    """Returns which runtime a recipe's file needs, as far as it is known before training.
+
+    Args:
+        recipe: what is planned.
+        need: of the file that its plan gives.
+    """
+    undecided = [step.name for step in recipe if step.stage == "numbers" and not step.plan_is_exact]
+    return Need("", f"{undecided[0]} chooses widths by what it measures") if undecided else need
 
 
 @lru_cache(maxsize=1024)

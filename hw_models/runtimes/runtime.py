@@ -71,6 +71,9 @@ class Runtime:
             )
         return cls(name, written(release(LITERT[short])))
 
+    def __str__(self) -> str:
+        return f"{self.name} (TensorFlow Lite {self.release})"
+
     def loads(self, needed: str) -> bool:
         """Whether it has what a file needs.
 

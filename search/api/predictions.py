@@ -5,9 +5,12 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from ...evaluators.ranking.demands import demands, unloadable
 from ...hw_models.devices.device import Device
+from ...hw_models.devices.device_folder import runtime_of
 from ...hw_models.formulas.cost_model import QUANTITIES
 from ...hw_models.formulas.prediction import Prediction
+from ...hw_models.runtimes.need import Need
 from ...hw_models.tables.flop_count import FlopCount
 from ...spaces.errors import AtollError
 from ...spaces.layers.shape import InputShape
@@ -39,6 +42,7 @@ class Predicted:
         peak_memory_bytes: most that is in memory at a time; None where that was never measured.
         model_bytes: size of the LiteRT file: exact, unless its status says otherwise; a lower bound has no
             upper end (infinity).
+        need: the oldest runtime that loads the file, with what needs it.
         macs: multiply-accumulates of one image.
         flops: operations of one image.
         notes: what a reader of the figures should know, a sentence each.
@@ -50,16 +54,22 @@ class Predicted:
     latency_ms: Prediction | None
     peak_memory_bytes: Prediction | None
     model_bytes: Prediction
+    need: Need
     macs: int
     flops: FlopCount
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, dict[str, Any]]:
-        """Returns value, low, high (None where there is no end), status and set-up of each figure."""
+        """Returns value, low, high (None where there is no end), status and set-up of each figure.
+
+        The minimum runtime has no ends, and its status is the operator that needs it.
+        """
         figures = {name: getattr(self, name) for name in (*QUANTITIES, "model_bytes")}
         found = {name: figure.to_json() for name, figure in figures.items() if figure is not None}
         for figure in found.values():
             figure["high"] = None if figure["high"] == inf else figure["high"]
+        runtime = {"value": self.need.release or None, "low": None, "high": None}
+        found["minimum_runtime"] = {**runtime, "status": self.need.reason, "setup": ""}
         return found
 
 
@@ -159,6 +169,7 @@ def _predicted(priced: Priced, device: Device | str, setup: str | None) -> Predi
     chosen = board.about.setup(setup or board.setup).name
     lacking = (f"{name} was never measured in set-up {chosen}" for name in board.lacking(setup))
     is_spread = (setup or board.setup) is None and len(board.about.comparable("latency_ms")) > 1
+    unloaded = unloadable(demands([], runtime_of(board.name)), priced.need.to_metrics())
     # the file is lowered from the structure byte by byte: no interval; a lower bound has no upper end
     high = priced.model_bytes if priced.size_status == "interpolated" else inf
     return Predicted(
@@ -168,7 +179,8 @@ def _predicted(priced: Priced, device: Device | str, setup: str | None) -> Predi
         latency_ms=found.get("latency_ms"),
         peak_memory_bytes=found.get("peak_memory_bytes"),
         model_bytes=Prediction(priced.model_bytes, priced.model_bytes, high, priced.size_status),
+        need=priced.need,
         macs=priced.table.macs,
         flops=priced.flops,
-        notes=(*lacking, *board.gaps(priced.table, setup), *priced.notes),
+        notes=(*lacking, *board.gaps(priced.table, setup), *unloaded, *priced.notes),
     )

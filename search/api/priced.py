@@ -5,13 +5,15 @@ from pathlib import Path
 
 from torch import nn
 
-from ...evaluators.measuring.artifact import model_bytes
-from ...evaluators.steps.evaluate import planned_for
-from ...hw_models.tables.file_table import layer_table_of_file
+from ...evaluators.measuring.artifact import artifact_bytes
+from ...evaluators.steps.evaluate import planned_for, planned_need
+from ...hw_models.runtimes.need import Need
+from ...hw_models.tables.file_table import layer_table_of
 from ...hw_models.tables.flop_count import FlopCount
 from ...hw_models.tables.layer_table import LayerTable
 from ...hw_models.tables.network_table import layer_table
 from ...hw_models.tables.planned import planned_steps
+from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
 from ...spaces.layers.shape import InputShape
 from ...spaces.layers.structure import input_shape_of
@@ -34,6 +36,7 @@ class Priced:
         model_bytes: size of its file.
         size_status: `interpolated` where that is exact, else what it is: a lower bound, or of weights alone.
         flops: its operations.
+        need: the oldest runtime that loads its file.
         notes: what a reader of the figures should know.
     """
 
@@ -41,6 +44,7 @@ class Priced:
     table: LayerTable
     model_bytes: int
     flops: FlopCount
+    need: Need
     size_status: str = "interpolated"
     notes: tuple[str, ...] = ()
 
@@ -52,8 +56,9 @@ def priced_file(path: Path) -> Priced:
         AtollError: the file cannot be read.
     """
 
-    table = layer_table_of_file(path)
-    return Priced(str(path), table, path.stat().st_size, FlopCount.of(table))
+    file = TfliteFile.read(path)
+    table = layer_table_of(file, Path(path).stem)
+    return Priced(str(path), table, file.size_bytes, FlopCount.of(table), Need.of(file))
 
 
 def priced_trial(store: Store, study: StoredStudy, trial: str) -> Priced:
@@ -117,9 +122,11 @@ def _priced(title: str, recipe: Recipe, structures: list[nn.Module], shape: Inpu
             notes.append(f"{step} changes nothing in this network")
     table = layer_table(structures[-1], shape, title)
     try:
-        size = model_bytes(structures[-1], shape)
+        content = artifact_bytes(structures[-1], shape)
+        size, need = len(content), planned_need(recipe, Need.of(TfliteFile.parse(content)))
     except AtollError as error:
         size, size_status = table.weight_bytes, "unknown operation: no LiteRT file can be written"
+        need = Need("", "no LiteRT file can be written")
         notes.append(f"no LiteRT file can be written ({error}): model_bytes are the weights alone")
     flops = FlopCount.of(layer_table(structures[-1], shape, title, as_written=True))
-    return Priced(title, table, size, flops, size_status, tuple(notes))
+    return Priced(title, table, size, flops, need, size_status, tuple(notes))

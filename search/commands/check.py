@@ -77,6 +77,8 @@ def _facts(found: "Checked") -> Iterator[tuple[str, str]]:
     yield found.study.device, f"{latency[0]:.3g} ms predicted ({ends}); {price['latency_status']}"
     for gap in found.gaps:
         yield "", gap
+    needs = price["minimum_runtime"] or f"more than is known ({price['minimum_runtime_reason']})"
+    yield "runtime", f"{found.study.runs_on or 'none named'}; the network as it is needs {needs}"
     if found.eight_bits is not None:
         eight = found.eight_bits.price
         figures = f"{eight['latency_ms']:.3g} ms predicted, {size(eight['model_bytes'])}"

@@ -10,6 +10,7 @@ COLUMNS = (
     Column("title"),
     Column("setups"),
     Column("quantities"),
+    Column("runtime"),
     Column("measurements", kind="measured"),
     Column("folder"),
 )
@@ -38,6 +39,7 @@ def devices(format: FormatOption = "table") -> None:
                 "title": "; ".join(filter(None, (device.about.title, device.remark))),
                 "setups": " ".join(setup.name for setup in device.about.setups),
                 "quantities": " ".join(dict.fromkeys(fitted.model.quantity for fitted in device.fits)),
+                "runtime": device.about.runtime or None,
                 "measurements": count,
                 "folder": str(device_folder(name)),
             }

@@ -35,6 +35,7 @@ def dry_run_rows(study: Study, store: Path) -> list[dict[str, Any]]:
         "store": str(store),
         "task": study.task,
         "device": "; ".join(filter(None, (study.device, Device.load(study.device).remark))),
+        "runtime": str(study.runs_on or "none named: every file is taken"),
         "profile": study.profile,
         "seed": study.seed,
         **{f"technique {t.name}": _settings(t, study.settings) for t in study.technique_types},

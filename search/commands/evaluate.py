@@ -77,7 +77,8 @@ def _columns(found: dict[str, Any]) -> list[Column]:
 
     terms = QualityTerms.of(found)
     figures = [Column.exact(terms.figure(FIGURE[name])) for name in _FIGURES]
-    return [Column("study"), Column("trial"), Column("recipe"), *figures]
+    runtime = Column("minimum_runtime", kind="counted")
+    return [Column("study"), Column("trial"), Column("recipe"), *figures, runtime]
 
 
 def _built_in_study(task: str, overrides: dict[str, Any]) -> Any:

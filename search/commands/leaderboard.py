@@ -49,6 +49,7 @@ _NOT_IN_TABLE = {
     "peak_memory_host_bytes_measured",
     "peak_memory_host_bytes",
     "agreement",
+    "minimum_runtime",
 }
 
 
@@ -134,6 +135,7 @@ def _columns(rows: Sequence[Row], baseline: Row, all: bool, format: str) -> list
         Column("trial"),
         Column("n", "seeds"),
         *(column for name in _FIGURES for column in _with_ends(FIGURE[name], terms)),
+        Column("minimum_runtime", kind="counted"),
         Column("recipe"),
     ]
     columns += [Column("meets"), Column("misses")] if all else []

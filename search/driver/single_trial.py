@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...evaluators.ranking.against_baseline import compression_ratio, figure_of, quality_drop
+from ...evaluators.ranking.demands import unloadable
 from ...evaluators.steps.work import Evaluator
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
@@ -28,6 +29,8 @@ def evaluate_single(
     if trial.status != "finished" or trial.metrics is None or campaign.judge is None:
         raise AtollError(f"trial {trial.name} of study {campaign.study.study_name!r} failed: {trial.reason}")
     baseline = campaign.judge.baseline
+    for said in unloadable(campaign.judge.constraints, trial.metrics):
+        say(said)
     return {
         **trial.metrics.to_json(),
         "study": campaign.study.study_name,

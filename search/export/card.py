@@ -14,6 +14,7 @@ from ...evaluators.measuring.artifact import artifact_bytes
 from ...evaluators.measuring.artifact_report import ArtifactReport
 from ...evaluators.measuring.file_inputs import FileInput
 from ...evaluators.measuring.file_outputs import FileOutput, file_outputs
+from ...evaluators.ranking.demands import unloadable
 from ...evaluators.steps.pipeline import Pipeline
 from ...evaluators.steps.pipeline_result import PipelineResult
 from ...spaces.layers.scaling import PIXELS
@@ -88,7 +89,7 @@ def make_card(
         test_images=len(pipeline.dataset.test),
         weights_digest=result.digest,
         dropped=list(DROPPED),
-        remarks=_remarks(trial, result),
+        remarks=[*_remarks(trial, result), *unloadable(study.demands, result.metrics)],
         versions=versions(),
         data=pipeline.dataset.version,
         commands=[

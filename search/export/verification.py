@@ -351,13 +351,15 @@ def _outputs(card: Card, artifact: bytes) -> list[dict[str, Any]]:
 
 
 def _flat(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Gives every number, and every status of a prediction, with its place: `waterfall.2.latency_ms`."""
+    """Gives every number, every status of a prediction and every runtime with its place: `metrics.macs`."""
     if isinstance(value, Mapping | list):
         items = value.items() if isinstance(value, Mapping) else enumerate(value)
         for name, item in items:
             if name != "notes":
                 yield from _flat(item, f"{place}.{name}" if place else str(name))
-    elif (isinstance(value, int | float) and not isinstance(value, bool)) or place.endswith("status"):
+    elif (isinstance(value, int | float) and not isinstance(value, bool)) or place.endswith(
+        ("status", "minimum_runtime")
+    ):
         yield place, value
 
 

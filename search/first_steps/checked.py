@@ -28,7 +28,7 @@ from .costs import Costs, costs_of
 from .eight_bits import EightBits, in_eight_bits
 from .judged import Judged, judge_given
 from .layer_shares import LayerShare, layer_shares
-from .problems import of_constraints, of_costs, of_data, of_eight_bits, of_quality, of_reach
+from .problems import of_constraints, of_costs, of_data, of_eight_bits, of_quality, of_reach, of_runtime
 from .reach import Reach, reaches
 from .space import RuledOut, legal_recipes, ruled_out
 
@@ -94,6 +94,7 @@ class Checked:
             **{name: getattr(self, name) for name in ("network", "classes", "price", "images", "looked_at")},
             "study": self.study.study_name,
             "device": self.study.device,
+            "runtime": self.study.runs_on and asdict(self.study.runs_on),
             "input_shape": list(self.input_shape),
             "decode_s": self.decode_s,
             "data": self.data,
@@ -131,6 +132,7 @@ def check_study(file: Path, sheet: Path, tell: Callable[[str], None], images: in
     torch.set_num_threads(threads_of(study, workers_of(study)))
     network, dataset = adopted_network(task), task.dataset()
     check_priced(network, device)
+    priced = price(to_meta(network), device).to_metrics()
     looked_at = {name: len(getattr(dataset, name)) for name in ("train", "validation", "test")}
     seen = sum(looked_at.values())
     report: DataReport | None = getattr(dataset, "report", None)
@@ -139,6 +141,7 @@ def check_study(file: Path, sheet: Path, tell: Callable[[str], None], images: in
     judged = judge_given(task, network, dataset, None if own is None else own.expected_quality)
     labels = draw_contact_sheet(dataset, task.training.augment, sheet)
     problems = [*of_quality(judged, task, own), *of_constraints(study, judged, task)]
+    problems += of_runtime(study, priced)
     problems += of_data(report, task, own) if report and own else ()
     tell("timing batches of training")
     pace, costs = None, None
@@ -162,7 +165,7 @@ def check_study(file: Path, sheet: Path, tell: Callable[[str], None], images: in
         network=task.network,
         input_shape=task.input_shape,
         classes=len(dataset.class_names),
-        price=price(to_meta(network), device).to_metrics(),
+        price=priced,
         images=total,
         looked_at=looked_at,
         decode_s=None if report is None else report.seconds / seen * total,

@@ -1,10 +1,12 @@
 """What a look at a study finds wrong, each with what mends it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ...evaluators.datasets.data_report import DataReport
 from ...evaluators.own.task import Task as OwnTask
 from ...evaluators.ranking.constraints import DEFAULT_CONSTRAINTS
+from ...evaluators.ranking.demands import unloadable
 from ...evaluators.tasks.task import Task
 from ..study.study import Study
 from ..terminal.amounts import duration
@@ -50,6 +52,12 @@ def of_constraints(study: Study, judged: Judged, task: Task) -> Iterator[str]:
             f"constraints: {', '.join(usual)}, the usual one, is of shares; {task.quality_name} is "
             f"{_said(judged.quality, task)} as the network was given: state what it may lose, in its unit"
         )
+
+
+def of_runtime(study: Study, price: Mapping[str, Any]) -> Iterator[str]:
+    """Yields that the study's runtime does not load the network as it is: few recipes can mend that."""
+    for said in unloadable(study.demands, price):
+        yield f"the network as it is: {said}"
 
 
 def of_data(report: DataReport, task: Task, own: OwnTask) -> Iterator[str]:

@@ -27,7 +27,9 @@ def test_predict_prints_one_object(atoll):
                            "--classes", "11", "--device", "coral-dev-board", "--format", "json")  # fmt: skip
     assert status == 0
     found = json.loads(out)
-    assert list(found) == ["latency_ms", "peak_memory_bytes", "model_bytes"]
+    assert list(found) == ["latency_ms", "peak_memory_bytes", "model_bytes", "minimum_runtime"]
+    runtime = found.pop("minimum_runtime")
+    assert (runtime["value"], runtime["status"]) == ("2.1.0", "FULLY_CONNECTED of version 6")
     for figure in found.values():
         assert list(figure) == ["value", "low", "high", "status", "setup"]
         assert 0 < figure["low"] <= figure["value"] <= figure["high"]
@@ -41,6 +43,7 @@ def test_predict_says_why_it_extrapolates(atoll):
     assert status == 0
     assert "extrapolated" in out
     assert "kernel that was never measured" in err
+    assert "tflite-2.14 does not load it: FULLY_CONNECTED with int4 weights of a scale a channel" in err
 
 
 @pytest.mark.parametrize(
