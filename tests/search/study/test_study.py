@@ -285,3 +285,12 @@ def test_other_values_are_another_study_and_come_back_from_the_store() -> None:
 def test_values_that_cannot_be_tried_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(AtollError, match=message):
         Study.create({**WIDER, "settings": settings})
+
+
+def test_a_runtime_is_part_of_the_definition_only_where_it_is_given() -> None:
+    plain, named = Study(task="digits"), Study(task="digits", runtime="litert-2")
+    assert "runtime" not in plain.definition() and named.definition()["runtime"] == "litert-2"
+    assert str(plain.demands[-1]) == "minimum_runtime <= 2.14.0"  # the device's
+    assert str(named.demands[-1]) == "minimum_runtime <= 2.23.0"
+    with pytest.raises(AtollError, match="unknown runtime 'litert-9'"):
+        Study(task="digits", runtime="litert-9")
