@@ -158,8 +158,8 @@ def _figures(card: Card) -> str:
 
 def _runtime(base: Mapping[str, Any], ours: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Returns the oldest runtimes that load the files; nothing in cards of older versions."""
-    found = [markdown(one.get("minimum_runtime") or "") for one in (base, ours)]
-    return [("oldest TensorFlow Lite that loads it (counted)", *found)] if any(found) else []
+    first, second = (markdown(one.get("minimum_runtime") or "") for one in (base, ours))
+    return [("oldest TensorFlow Lite that loads it (counted)", first, second)] if first or second else []
 
 
 def _waterfall(card: Card) -> str:

@@ -1,12 +1,15 @@
 """A network with two outputs: from the study file over two trained recipes to a verified export."""
 
 import json
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.search.api.exports import export, verify
+from atoll.search.driver.campaign import Campaign
 from atoll.search.driver.runner import run_here
 from atoll.search.driver.single_trial import evaluate_single
 from atoll.search.store.store import Store
@@ -78,13 +81,13 @@ def study_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_two_outputs_from_the_study_file_to_a_verified_export(study_file: Path, tmp_path: Path) -> None:
     study, store = read_study(study_file, {}), Store(tmp_path / "store.duckdb")
-    found = []
+    found: list[dict[str, Any]] = []
+
+    def evaluate(campaign: Campaign, recipe: str) -> None:
+        found.append(evaluate_single(campaign, Recipe.parse(recipe), str))
+
     for recipe in RECIPES:
-        run_here(
-            study,
-            store,
-            lambda campaign, r=recipe: found.append(evaluate_single(campaign, Recipe.parse(r), str)),
-        )
+        run_here(study, store, partial(evaluate, recipe=recipe))
     baseline = next(row for row in store.trials() if row["recipe"] == "baseline")
     qualities = [figures["quality"] for figures in found]
     assert baseline["quality"] > 0.9 and min(qualities) > 0.8, qualities
