@@ -1,4 +1,4 @@
-"""The leaderboard: the papers' ranking over a study's finished trials, one row a recipe."""
+"""The leaderboard: a study's finished trials by the papers' ranking or its goal, one row a recipe."""
 
 import math
 import statistics
@@ -10,6 +10,7 @@ from .against_baseline import compression_ratio, figure_of, quality_drop
 from .constraints import DEFAULT_CONSTRAINTS
 from .demands import Demand
 from .figures import FIGURE, METRICS
+from .goal import Goal
 from .quality_terms import QualityTerms
 from .ranking import OUR_METRICS, profile_weights, rank_models
 
@@ -47,8 +48,7 @@ def leaderboard(
         AtollError: unknown profile or scoring, or a ranked or constrained figure that is missing.
     """
     candidates = [_judged(row, baseline, constraints) for row in recipe_rows(rows)]
-    first = _judged({"n": 1, "quality_std": None, **baseline, "recipe": BASELINE}, baseline, constraints)
-    ranked = [first, *(row for row in candidates if all or row["meets"])]
+    ranked = [_baseline_row(baseline, constraints), *(row for row in candidates if all or row["meets"])]
     weights, terms = profile_weights(profile), QualityTerms.of(baseline)
     ranking = rank_models(
         values={metric: [_figure(row, metric) for row in ranked] for metric in OUR_METRICS.values()},
@@ -59,6 +59,35 @@ def leaderboard(
         scoring=scoring,
     )
     return [{"rank": ranking.ranks[i], "score": ranking.scores[i], **ranked[i]} for i in ranking.order()]
+
+
+def leaderboard_by_goal(
+    rows: Iterable[Mapping[str, Any]],
+    baseline: Mapping[str, Any],
+    goal: Goal,
+    constraints: Sequence[Demand] = DEFAULT_CONSTRAINTS,
+    all: bool = False,
+) -> list[Row]:
+    """Ranks the recipes that meet the constraints, together with the baseline, by what a goal minimizes.
+
+    Args:
+        rows, baseline, constraints, all: as for `leaderboard`.
+        goal: what is minimized; equal products share a rank.
+
+    Returns:
+        as `leaderboard`, with the halvings of the costs as `score`.
+
+    Raises:
+        AtollError: a minimized or constrained figure is missing.
+    """
+    candidates = [_judged(row, baseline, constraints) for row in recipe_rows(rows)]
+    ranked = [_baseline_row(baseline, constraints), *(row for row in candidates if all or row["meets"])]
+    scores = [goal.halvings(row, baseline) for row in ranked]
+    order = sorted(range(len(ranked)), key=lambda place: -scores[place])
+    first_of: dict[float, int] = {}
+    for rank, place in enumerate(order, start=1):
+        first_of.setdefault(scores[place], rank)
+    return [{"rank": first_of[scores[i]], "score": scores[i], **ranked[i]} for i in order]
 
 
 def nearest_miss(
@@ -112,6 +141,10 @@ def _mean(seeds: Sequence[Mapping[str, Any]]) -> Row:
     qualities = [_figure(seed, "quality") for seed in seeds]
     row["quality_std"] = statistics.stdev(qualities) if len(seeds) > 1 else None
     return row
+
+
+def _baseline_row(baseline: Mapping[str, Any], constraints: Sequence[Demand]) -> Row:
+    return _judged({"n": 1, "quality_std": None, **baseline, "recipe": BASELINE}, baseline, constraints)
 
 
 def _judged(row: Mapping[str, Any], baseline: Mapping[str, Any], constraints: Sequence[Demand]) -> Row:

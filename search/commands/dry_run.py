@@ -14,7 +14,7 @@ from ...spaces.recipes.order import Grids, searched_values
 from ..driver.runner import threads_of, workers_of
 from ..first_steps.costs import costs_of
 from ..first_steps.space import legal_recipes, ruled_out
-from ..study.reference import PAPERS, left_out, reference_texts
+from ..study.reference import fixed_recipes, left_out
 from ..study.study import Study
 from ..terminal.amounts import duration, size
 from ..terminal.tables import Column, print_table
@@ -30,18 +30,19 @@ def dry_run(study: Study, store: Path, format: str) -> None:
 def dry_run_rows(study: Study, store: Path) -> list[dict[str, Any]]:
     """Returns one row a fact."""
     task = load_task(study.task)
+    goal = study.parsed_goal
     rows = {
         "study": study.study_name,
         "store": str(store),
         "task": study.task,
         "device": "; ".join(filter(None, (study.device, Device.load(study.device).remark))),
         "runtime": str(study.runs_on or "none named: every file is taken"),
-        "profile": study.profile,
+        "goal": f"{goal}, profile {study.profile}, scale {study.scale}" if goal.is_score else str(goal),
         "seed": study.seed,
         **{f"technique {t.name}": _settings(t, study.settings) for t in study.technique_types},
         "legal recipes": f"{legal_recipes(study):,} of {study.min_steps} to {study.max_steps} steps",
-        "run first": "; ".join((*reference_texts(task), *PAPERS)),
-        **{f"left out {text}": why for text, why in left_out(task).items()},
+        "run first": "; ".join(map(str, fixed_recipes(task, goal))),
+        **{f"left out {text}": why for text, why in (left_out(task) if goal.is_score else {}).items()},
         "constraints": ", ".join(study.constraints) or "none",
         **{f"limit {name}": value for name, value in study.limits.model_dump().items() if value is not None},
         "ruled out before training": str(ruled_out(study)),

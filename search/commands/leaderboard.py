@@ -1,4 +1,4 @@
-"""`atoll leaderboard`: the papers' ranking over a study, computed anew from the raw figures."""
+"""`atoll leaderboard`: a study's recipes by its goal or the papers' score, anew from the raw figures."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,7 +61,7 @@ def leaderboard(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="performance, efficiency, balanced, memory or cost; that of the study if none.",
+            help="Rank by the papers' score: performance, efficiency, balanced, memory or cost.",
         ),
     ] = None,
     all: Annotated[
@@ -78,7 +78,10 @@ def leaderboard(
     store: StoreOption = DEFAULT_STORE,
     format: FormatOption = "table",
 ) -> None:
-    """Rank a study's finished recipes by the papers' weighted score, the baseline among them.
+    """Rank a study's finished recipes by its goal, the baseline among them.
+
+    The goal `score` is the papers' weighted ranking, and so is every goal with --profile. Others count how
+    often the costs that they minimize were halved.
 
     One row a recipe: the mean over its seeds at its largest budget. Only recipes that meet the study's
     constraints are ranked, unless --all is given. Scores compare the rows of one table, not tables.
@@ -92,14 +95,15 @@ def leaderboard(
     rows = chosen.ranked(trials, profile, all, scoring)
     notes = _notes(chosen, trials, rows, all)
     shown = rows if limit is None else rows[:limit]
+    by_goal = profile is None and not chosen.goal.is_score
     weights = profile or chosen.profile
     said = weights if isinstance(weights, str) else "of its own"
-    title = f"{chosen.name}: profile {said}, scoring {scoring}"
+    title = f"{chosen.name}: " + (f"goal {chosen.goal}" if by_goal else f"profile {said}, scoring {scoring}")
     if chosen.constraints and not all:
         title += f", {' and '.join(str(one) for one in chosen.constraints)}"
     if chosen.definition.get("device"):
         title += f"; latency and memory on {chosen.device}"
-    print_table(shown, _columns(rows, chosen.baseline_figures(trials), all, format), format, title)
+    print_table(shown, _columns(rows, chosen.baseline_figures(trials), all, format, by_goal), format, title)
     for note in notes:
         say(note)
 
@@ -124,14 +128,16 @@ def _notes(study: "StoredStudy", trials: Sequence[Row], rows: Sequence[Row], all
     return []
 
 
-def _columns(rows: Sequence[Row], baseline: Row, all: bool, format: str) -> list[Column]:
+def _columns(
+    rows: Sequence[Row], baseline: Row, all: bool, format: str, by_goal: bool = False
+) -> list[Column]:
     """Returns the columns; csv and json have more of them than a screen has room for."""
     from ...evaluators.ranking.quality_terms import QualityTerms
 
     terms = QualityTerms.of(baseline)
     columns = [
         Column("rank"),
-        Column("score", f"1 to {len(rows)}", spec=".2f"),
+        Column("score", "halvings" if by_goal else f"1 to {len(rows)}", spec=".2f"),
         Column("trial"),
         Column("n", "seeds"),
         *(column for name in _FIGURES for column in _with_ends(FIGURE[name], terms)),

@@ -7,21 +7,25 @@ searcher's own proposals follow.
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from ...evaluators.measuring.noise import validation_error
+from ...evaluators.ranking.against_baseline import Figures
 from ...evaluators.steps.work import Outcome, Work
 from ...evaluators.tasks import load_task
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
-from ..proposer.objective import Objective
-from ..proposer.trial_scores import Judge
+from ..proposer.objective import LOG
+from ..proposer.outlook import Pricer
+from ..proposer.trial_scores import Judge, objective_from_json
 from ..store.events import INTERRUPTED
+from ..store.rows import Row
 from ..store.store import Store
 from ..store.stored_study import StoredStudy
 from ..study.reference import fixed_recipes, reference_recipes
 from ..study.study import Study, check_same
-from .proposals import Pricer, Proposals
+from .proposals import Proposals
 from .stopping import RULES, SoFar, StoppingRule
 from .study_journal import StudyJournal
 from .trial import Trial
@@ -66,7 +70,7 @@ class Campaign:
         self._started_at_s = clock()
         self._journal = StudyJournal(study, store)
         self._task = load_task(study.task)
-        self._fixed = fixed_recipes(self._task)
+        self._fixed = fixed_recipes(self._task, study.parsed_goal)
         self._proposals = Proposals(study, self.trials, tuple(self._fixed), pricer)
         self._begin()
 
@@ -158,23 +162,25 @@ class Campaign:
         self._journal.begun()
         if stored is None:
             return
+        steps: dict[str, list[Row]] = {}
+        for step in self.store.steps_of_study(name):
+            steps.setdefault(step["trial"], []).append(step)
         for trial in self.store.trials(name):
-            self._load(trial)
+            self._load(trial, steps.get(trial["trial"], []))
         baseline = self.trials.of(Recipe())
         if baseline is None or baseline.metrics is None:
             return
         self.judge = Judge(self.study.demands, baseline.metrics)
         if stored.objective:
-            scales = Objective.from_json(stored.objective)
-            self.judge = Judge(self.judge.constraints, baseline.metrics, scales)
+            self.judge = replace(self.judge, objective=objective_from_json(stored.objective))
         self._freeze_if_complete()
 
-    def _load(self, row: Mapping[str, Any]) -> None:
+    def _load(self, row: Row, steps: Sequence[Row]) -> None:
         """Takes a trial over from the store, unless it is of another seed or budget."""
         try:
             self.trials.skip(row["trial"])
             if row["seed"] == self.study.seed and row["epochs_per_step"] == self.study.budget_epochs:
-                self.trials.add(Trial.from_row(row))
+                self.trials.add(Trial.from_row(row, steps))
         except AtollError as error:
             _LOG.warning("trial %.80s of the store is left aside: %s", row["trial"], error)
 
@@ -231,14 +237,23 @@ class Campaign:
     def _announce(self, trial: Trial) -> None:
         self._journal.proposed(trial, self._proposals.parameters(trial))
 
+    def _with_objective(self, judge: Judge, reference: Sequence[Figures | None]) -> Judge:
+        """Returns the judge with what the study's goal makes of the baseline and the reference set."""
+        study = self.study
+        if not study.parsed_goal.is_score:
+            return judge.of_costs(study.parsed_goal)
+        error = validation_error(study.task, judge.baseline) if study.scale == LOG else 0.0
+        return judge.frozen(reference, study.profile, study.scale, error)
+
     def _freeze_if_complete(self) -> None:
         """Freezes the scales once the reference set is over, and scores what ended before that."""
-        members = [self.trials.of(recipe) for recipe in reference_recipes(self._task)]
+        goal = self.study.parsed_goal
+        members = [self.trials.of(recipe) for recipe in reference_recipes(self._task, goal)]
         if self.judge is None or any(member is None or not member.is_over for member in members):
             return
         if self.judge.objective is None:
             over = [member for member in members if member is not None]
-            self.judge = self.judge.frozen([m.metrics for m in over], self.study.profile)
+            self.judge = self._with_objective(self.judge, [m.metrics for m in over])
             self._journal.frozen(self.judge.objective, over)
         for trial in self.trials.values():
             if trial.status == "finished" and trial.objective is None and trial.metrics is not None:

@@ -9,13 +9,13 @@ from ...evaluators.tasks import load_task
 from ...hw_models.devices.device import Device
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
+from ..proposer.outlook import Pricer
 from ..store.store import Store
 from ..study.reference import left_out
 from ..study.study import Study
 from ..terminal.ending import advise
 from ..terminal.said import say
 from .campaign import Campaign
-from .proposals import Pricer
 from .runner import run_study
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ...evaluators.ranking.against_baseline import compression_ratio, figure_of
 from ...evaluators.ranking.figures import FIGURE
+from ...evaluators.ranking.goal import Goal
 from ...evaluators.ranking.metrics import Metrics
 from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.steps.baseline import RUNS
@@ -52,7 +53,7 @@ class Snapshot:
     feasible: int
     reference_left: int
     best: str | None
-    best_objective: float | None
+    best_objective: str | None
     best_ratio: float | None
     best_quality: str | None
     elapsed_s: float
@@ -74,22 +75,20 @@ class Snapshot:
                 f"({self.reference_left} of the reference set to come)"
             )
         if self.best is not None:
-            ratio = "" if self.best_ratio is None else f", {_smaller(self.best_ratio)}"
-            best = (
-                f"{self.best} (objective {self.best_objective:.3f}{ratio}, "
-                f"validation quality {self.best_quality})"
-            )
+            ratio = "" if self.best_ratio is None else _smaller(self.best_ratio)
+            quality = f"validation quality {self.best_quality}"
+            best = f"{self.best} ({', '.join(filter(None, (self.best_objective, ratio, quality)))})"
         doing = f"{self.doing}; " if self.doing else ""
         return f"{_clock(self.elapsed_s)} {doing}{counts}{left}; best: {best}"
 
 
 def snapshot(campaign: Campaign, workers: int) -> Snapshot:
     """Returns where a campaign stands."""
-    best = campaign.trials.best
+    best, goal = campaign.trials.best, campaign.study.parsed_goal
     ratio = None
     if best is not None and best.metrics and campaign.judge is not None:
         ratio = compression_ratio(figure_of(campaign.judge.baseline, "model_bytes"), best.metrics.model_bytes)
-    reference = reference_recipes(load_task(campaign.study.task))
+    reference = reference_recipes(load_task(campaign.study.task), goal)
     return Snapshot(
         done=campaign.trials.count("finished"),
         running=campaign.trials.count("running"),
@@ -101,7 +100,7 @@ def snapshot(campaign: Campaign, workers: int) -> Snapshot:
         feasible=sum(trial.is_feasible and len(trial.recipe) > 0 for trial in campaign.trials.values()),
         reference_left=sum(not (t and t.is_over) for t in map(campaign.trials.of, reference)),
         best=None if best is None else str(best.recipe),
-        best_objective=None if best is None else best.objective,
+        best_objective=_objective(best, goal),
         best_ratio=ratio,
         best_quality=None if best is None or best.metrics is None else _quality(best.metrics),
         elapsed_s=campaign.elapsed_s,
@@ -262,6 +261,16 @@ class Progress:
         now = snapshot(self._campaign, self._workers)
         running = [f"  running {trial.name} {trial.recipe}" for trial in self._campaign.trials.running]
         return Text("\n".join(shown(line) for line in [str(now), *running]))
+
+
+def _objective(best: Trial | None, goal: Goal) -> str | None:
+    """Returns what makes a trial the best, None where it is its size, which is said anyway."""
+    if best is None or best.metrics is None or goal.minimized == ("model_bytes",):
+        return None
+    if goal.is_score:
+        return f"objective {best.objective:.3f}"
+    said = [FIGURE[name].said(figure_of(best.metrics, name)) for name in goal.minimized]
+    return ", ".join(f"{FIGURE[name].title} {cost}" for name, cost in zip(goal.minimized, said, strict=True))
 
 
 def _smaller(ratio: float) -> str:

@@ -1,19 +1,18 @@
 """The searcher's part of a study: what it proposes, and what is rejected before it costs a trial."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ...evaluators.steps.work import Outcome
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
+from ..proposer.outlook import Outlook, Pricer
 from ..proposer.proposer import Told, new_proposer
 from ..proposer.trial_scores import FAILED_VIOLATION, Judge, Verdict, total_violation
 from ..study.study import Study
 from .stopping import told_rejections
 from .trial import Trial
 from .trials import Trials
-
-Pricer = Callable[[Recipe], Mapping[str, Any]]
 
 
 class Proposals:
@@ -35,7 +34,7 @@ class Proposals:
         self._pricer = pricer
         self._order = {recipe: position for position, recipe in enumerate(fixed)}
         self._proposer = new_proposer(
-            study.proposer,
+            study.sampler,
             study.technique_types,
             study.min_steps,
             study.max_steps,
@@ -48,7 +47,8 @@ class Proposals:
         n = 1 + max((t.proposal for t in self._trials.searched if t.proposal is not None), default=-1)
         pending = [trial.recipe for trial in self._trials.running]
         known = [trial.recipe for trial in self._trials.values()]
-        recipe = self._proposer.propose(n, self.history(judge), pending, known)
+        outlook = None if self._pricer is None else Outlook(judge, self._pricer)
+        recipe = self._proposer.propose(n, self.history(judge), pending, known, outlook)
         if recipe is None:
             rejected = told_rejections(self._trials, at_least=1)
             self.end_reason = "; ".join(filter(None, (self._proposer.exhausted, rejected)))
@@ -91,6 +91,6 @@ def _told(trial: Trial, judge: Judge) -> Told | None:
         return None
     if trial.status == "finished":
         score = objective.lowest_reference if trial.objective is None else trial.objective
-        return Told(trial.recipe, score, total_violation(trial.violation))
+        return Told(trial.recipe, score, total_violation(trial.violation), trial.after)
     violation = total_violation(trial.violation) or FAILED_VIOLATION
-    return Told(trial.recipe, objective.lowest_reference, violation)
+    return Told(trial.recipe, objective.lowest_reference, violation, failed=trial.status == "failed")

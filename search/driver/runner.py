@@ -9,12 +9,12 @@ from ...evaluators.steps.work import Evaluator
 from ...spaces.errors import AtollError
 from ...spaces.machine.resources import cores
 from ...spaces.machine.scratch import scratch_folder
+from ..proposer.outlook import Pricer
 from ..store.folding import Folder
 from ..store.store import Store
 from ..study.study import Study
 from .campaign import Campaign
 from .progress import Progress
-from .proposals import Pricer
 from .ray_cluster import RAY_FOLDER_CHARACTERS, cluster, ray_environment
 from .work import carry_out
 

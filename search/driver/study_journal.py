@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ...spaces.errors import AtollError
-from ..proposer.objective import Objective
+from ..proposer.trial_scores import Objective
 from ..store.events import Ended, Event, Proposed, Started, StudyDescribed
 from ..store.store import Store
 from ..study.study import Study

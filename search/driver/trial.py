@@ -1,13 +1,14 @@
 """A trial as the driver knows it: one recipe of the study, from its proposal to its end."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ...evaluators.ranking.metrics import Metrics
 from ...evaluators.steps.work import Outcome
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
+from ..proposer.proposer import AfterStep
 from ..proposer.trial_scores import Judge, total_violation
 from ..store.store import INTERRUPTED
 from ..study.study import MIN_STEPS
@@ -25,6 +26,7 @@ class Trial:
         is_running: whether a worker has it.
         outcome: what came of it; None until it is over.
         steps_are_stored: whether the outcome came from the store, which keeps the steps.
+        after: what its steps left, one after the other, for the proposer; empty where that is not whole.
         objective: on the frozen scales.
         violation: by constraint.
         interruptions: how often its process was lost.
@@ -38,6 +40,7 @@ class Trial:
     is_running: bool = False
     outcome: Outcome | None = None
     steps_are_stored: bool = False
+    after: tuple[AfterStep, ...] = ()
     objective: float | None = None
     violation: dict[str, float] | None = None
     interruptions: int = 0
@@ -81,11 +84,15 @@ class Trial:
         return self.status == "finished" and total_violation(self.violation) == 0
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> "Trial":
+    def from_row(cls, row: Mapping[str, Any], steps: Sequence[Mapping[str, Any]] = ()) -> "Trial":
         """Takes a trial over from the store; what its driver left running waits to be run again.
 
         So does a baseline that failed: without it nothing could be judged, and the study would wait for ever.
         So does one whose figures are not whole.
+
+        Args:
+            row: of the view `trials`.
+            steps: of the view `steps`, in their order.
 
         Raises:
             AtollError: the recipe cannot be read.
@@ -97,6 +104,7 @@ class Trial:
         trial.interruptions = row.get("interruptions") or 0
         if outcome is not None:
             trial.outcome, trial.steps_are_stored = outcome, True
+            trial.after = _after(trial.recipe, steps)
             trial.objective, trial.violation = row["objective"], row["violation"]
             trial.ended_at = None if row.get("ended_at") is None else row["ended_at"].isoformat()
         return trial
@@ -114,6 +122,7 @@ class Trial:
         """Takes what a worker reported."""
         self.is_running = self.steps_are_stored = False
         self.outcome = outcome
+        self.after = _after(self.recipe, [asdict(step) for step in outcome.steps])
         self.ended_at = None
 
     def be_judged(self, judge: Judge) -> None:
@@ -121,6 +130,15 @@ class Trial:
         if self.metrics is not None:
             self.objective = judge.score(self.metrics)
             self.violation = judge.violation(self.metrics)
+
+
+def _after(recipe: Recipe, steps: Sequence[Mapping[str, Any]]) -> tuple[AfterStep, ...]:
+    if [step["step"] for step in steps] != [str(step) for step in recipe]:
+        return ()
+    try:
+        return tuple(map(AfterStep.of, steps))
+    except AtollError:
+        return ()
 
 
 def _stored_outcome(row: Mapping[str, Any]) -> Outcome | None:

@@ -79,7 +79,7 @@ def costs_of(study: Study, network: nn.Module, epoch_s: float) -> Costs:
     workers = workers_of(study)
     limits = study.limits
     steps = (study.min_steps + study.max_steps) / 2
-    fixed = len(fixed_recipes(load_task(study.task)))  # about one step each
+    fixed = len(fixed_recipes(load_task(study.task), study.parsed_goal))  # about one step each
     searched = limits.ensembles or max(0, (limits.trials or 0) - fixed)
     step_s = study.budget_epochs * epoch_s
     network_bytes = sum(t.numel() * t.element_size() for t in network.state_dict().values())

@@ -25,6 +25,7 @@ from ...spaces.recipes.order import Grids, allowed_step, grid_steps, is_legal, r
 from ...spaces.recipes.recipe import Recipe
 from ...spaces.technique.technique import Technique
 from .mutation import mutate
+from .outlook import Outlook
 from .proposer import Told
 
 STOP = "stop"
@@ -56,6 +57,9 @@ class GuidedProposer:
         grids: the values to be tried, where these are not the techniques' own.
     """
 
+    #: proposals that are drawn at random, and of how many after these one is TPE's
+    at_random, turns = RANDOM_PROPOSALS, TURNS
+
     exhausted = f"no recipe is left that was not tried (in {RANDOM_ATTEMPTS} draws)"
 
     def __init__(
@@ -79,7 +83,12 @@ class GuidedProposer:
         self._study: optuna.Study | None = None
 
     def propose(
-        self, n: int, history: Sequence[Told], pending: Iterable[Recipe] = (), known: Iterable[Recipe] = ()
+        self,
+        n: int,
+        history: Sequence[Told],
+        pending: Iterable[Recipe] = (),
+        known: Iterable[Recipe] = (),
+        outlook: Outlook | None = None,
     ) -> Recipe | None:
         """Returns the n-th proposal, None where nothing new was found in all attempts."""
         pending = list(pending)
@@ -90,9 +99,9 @@ class GuidedProposer:
             for attempt in range(GUIDED_ATTEMPTS + RANDOM_ATTEMPTS):
                 seed = _derived_seed(self.seed, n, attempt)
                 random = Random(seed)
-                if n < RANDOM_PROPOSALS or attempt >= GUIDED_ATTEMPTS or not history:
+                if n < self.at_random or attempt >= GUIDED_ATTEMPTS or not history:
                     drawn = self._draw(random)
-                elif (n + attempt) % TURNS == 0:
+                elif (n + attempt) % self.turns == 0:
                     drawn = self._draw_by_tpe(study, seed)
                 elif starts:
                     drawn = self._draw_near_the_best(starts, random)

@@ -1,19 +1,23 @@
 """The one number that the optimiser is told: the weighted score on frozen scales.
 
 The papers' score is relative to the set compared, so each new model would move the scores of the earlier
-ones. Here the scales are frozen by a reference set. Inside its extremes eqs. 11-16 hold to the digit;
-outside, each metric goes on logarithmically with the slope at the edge:
+ones. Here the scales are frozen by a reference set. With `linear` scales eqs. 11-16 hold to the digit inside
+its extremes; outside, each metric goes on logarithmically with the slope at the edge:
 
     score(n) = score(e) + s · (e + ε) · ln((n + ε) / (e + ε))
 
 with e the edge, s the signed slope there, ε the metric's resolution. So the number is finite, continuous and
 strictly monotone in every metric, and 400x beats 200x but cannot buy a lost network. A quality may lie below
 zero (r2 of a network worse than a constant): there ln(1 + n / ε) goes on as its own mirror image.
+
+With `log` scales a halving of a cost is worth the same at any size and in every cost, so many points that the
+widest spread of a cost over the reference set spans [1, c]; quality stays linear, and its spread counts as no
+narrower than twice the standard error of the validation split, since less is luck.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from ...evaluators.ranking.against_baseline import Figures, figure_of
@@ -23,6 +27,8 @@ from ...evaluators.ranking.ranking import OUR_METRICS, R_MIN, check_weights, pro
 from ...spaces.errors import AtollError
 
 VERSION = 1
+LINEAR, LOG = "linear", "log"
+SCALES = (LOG, LINEAR)
 # A metric on which the whole reference set agrees has no slope of its own. For costs, a tenth of the common
 # figure is then worth as much as the whole spread would be: THESIS table 6 has 6.96 to 66.44 MFLOP.
 DEFAULT_COST_FACTOR = 10.0
@@ -80,24 +86,47 @@ class Scale:
 
 
 @dataclass(frozen=True)
+class LogScale:
+    """One cost's frozen scale on which every halving is worth the same.
+
+    Args:
+        high: the largest over the reference set, raw, >= 0; it scores 1.
+        resolution: ε, > 0, in the metric's unit; less counts as that.
+        per_halving: score of a halving, > 0.
+    """
+
+    high: float
+    resolution: float
+    per_halving: float
+
+    def score(self, n: float) -> float:
+        """Returns the score of a raw figure; at most a halving short of ε more than that of ε."""
+        return R_MIN + self.per_halving * math.log2(max(self.high, self.resolution) / max(n, self.resolution))
+
+
+@dataclass(frozen=True)
 class Objective:
     """Maps the raw metrics of a candidate to one number; higher is better.
 
     Args:
         profile: name of the weight profile, or "own".
         weights: weight per metric.
-        scales: frozen scale per metric.
+        scales: frozen scale per metric, a `LogScale` for costs where the study wants it.
         lowest_reference: the smallest objective in the reference set; what a rejected recipe is told with.
     """
 
     profile: str
     weights: dict[str, float]
-    scales: dict[str, Scale]
+    scales: dict[str, Scale | LogScale]
     lowest_reference: float
 
     @classmethod
     def from_reference(
-        cls, reference: Sequence[Figures], profile: str | Mapping[str, float] = "balanced"
+        cls,
+        reference: Sequence[Figures],
+        profile: str | Mapping[str, float] = "balanced",
+        scale: str = LINEAR,
+        quality_error: float = 0.0,
     ) -> Self:
         """Freezes the scales by the raw metrics of a reference set.
 
@@ -105,6 +134,8 @@ class Objective:
             reference: metrics of each member, at least two; c is their number. A member that failed takes
                 the baseline's figures before it comes here.
             profile: a weight profile of THESIS table 4, or own weights by role.
+            scale: of costs, `linear` or `log`.
+            quality_error: standard error of the baseline's quality, >= 0, in its unit; for `log` alone.
 
         Raises:
             AtollError: unknown profile or role, fewer than two members, a figure that is missing, not finite,
@@ -117,10 +148,12 @@ class Objective:
         check_weights(by_role)
         weights = {metric: by_role[role] for role, metric in OUR_METRICS.items() if by_role[role] > 0}
         terms = QualityTerms.of(reference[0])
-        scales = {
-            metric: _frozen(metric, [_raw(member, metric) for member in reference], terms)
-            for metric in weights
+        figures = {metric: [_raw(member, metric) for member in reference] for metric in weights}
+        scales: dict[str, Scale | LogScale] = {
+            metric: _frozen(metric, found, terms) for metric, found in figures.items()
         }
+        if scale == LOG:
+            scales = _logarithmic(figures, scales, 2 * quality_error)
         name = profile if isinstance(profile, str) else "own"
         unranked = cls(name, weights, scales, lowest_reference=-math.inf)
         return cls(name, weights, scales, lowest_reference=min(map(unranked, reference)))
@@ -156,7 +189,10 @@ class Objective:
             return cls(
                 profile=value["profile"],
                 weights=dict(value["weights"]),
-                scales={name: Scale(**scale) for name, scale in value["scales"].items()},
+                scales={
+                    name: LogScale(**scale) if "per_halving" in scale else Scale(**scale)
+                    for name, scale in value["scales"].items()
+                },
                 lowest_reference=value["lowest_reference"],
             )
         except (KeyError, TypeError, AttributeError) as error:
@@ -172,6 +208,33 @@ def _frozen(metric: str, figures: Sequence[float], terms: QualityTerms) -> Scale
     if high - low < resolution:  # less than the metric can tell is no spread
         low = high = high if figure.higher_is_better else low
     return Scale(low, high, figure.higher_is_better, resolution, c=len(figures))
+
+
+def _logarithmic(
+    figures: Mapping[str, Sequence[float]], linear: Mapping[str, Scale | LogScale], least_spread: float
+) -> dict[str, Scale | LogScale]:
+    """Returns the scales on which halvings count, quality's no narrower than its noise."""
+    costs = [metric for metric in figures if not FIGURE[metric].of_quality]
+    spreads = {
+        metric: math.log2(
+            max(*figures[metric], FIGURE[metric].resolution)
+            / max(min(figures[metric]), FIGURE[metric].resolution)
+        )
+        for metric in costs
+    }
+    widest = max([*spreads.values(), math.log2(DEFAULT_COST_FACTOR)])
+    scales: dict[str, Scale | LogScale] = {}
+    for metric, scale in linear.items():
+        if metric in costs:
+            c = len(figures[metric])
+            scales[metric] = LogScale(max(figures[metric]), FIGURE[metric].resolution, (c - R_MIN) / widest)
+        elif isinstance(scale, Scale) and scale.high - scale.low < least_spread:
+            ends = (scale.high - least_spread, scale.high)
+            low, high = ends if scale.higher_is_better else (scale.low, scale.low + least_spread)
+            scales[metric] = replace(scale, low=low, high=high)
+        else:
+            scales[metric] = scale
+    return scales
 
 
 def _raw(metrics: Figures, metric: str) -> float:

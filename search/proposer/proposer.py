@@ -1,20 +1,58 @@
 """What proposes recipes: the contract, and the proposers by name; none is imported before it is asked for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
+from ...evaluators.ranking.against_baseline import Figures, figure_of
+from ...evaluators.ranking.figures import FIGURE
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
 from ...spaces.recipes.order import Grids
 from ...spaces.recipes.recipe import Recipe
 from ...spaces.technique.technique import Technique
+from .outlook import Outlook
 
 #: name -> the module beside this whose `PROPOSER` it is
-PROPOSERS: tuple[tuple[str, str], ...] = (("guided", "guided"),)
-#: What a study that names none is searched by; part of no definition, so that such studies keep their digest.
-DEFAULT_PROPOSER = "guided"
+PROPOSERS: tuple[tuple[str, str], ...] = (
+    ("atoll", "grown"),
+    ("guided", "guided"),
+    ("tpe", "tpe"),
+    ("random", "random"),
+)
+#: what a study that names none is searched by
+DEFAULT_SAMPLER = "atoll"
+#: costs that every plan has, and every record of a step
+PLAN_COSTS = ("model_bytes", "macs", "latency_ms", "peak_memory_bytes", "parameters")
+
+
+@dataclass(frozen=True)
+class AfterStep:
+    """What was found after one step of a recipe.
+
+    Args:
+        quality: as its user knows it.
+        seconds: that the step took.
+        costs: figures by name, those of `PLAN_COSTS`.
+    """
+
+    quality: float
+    seconds: float
+    costs: Mapping[str, float]
+
+    @classmethod
+    def of(cls, figures: Figures) -> Self:
+        """Takes them out of a record of the step.
+
+        Raises:
+            AtollError: one is missing or not finite.
+        """
+        quality, seconds = figure_of(figures, "quality"), figure_of(figures, "seconds")
+        costs = {name: figure_of(figures, name) for name in PLAN_COSTS}
+        # a store keeps whole bytes: a study that goes on has to learn from the same figures
+        whole = {name: float(round(cost)) for name, cost in costs.items() if FIGURE[name].resolution == 1}
+        return cls(quality, seconds, costs | whole)
 
 
 @dataclass(frozen=True)
@@ -25,11 +63,15 @@ class Told:
         recipe: as it was carried out, after any repair.
         objective: higher is better; for rejected and failed recipes the lowest of the reference set.
         violation: by how much constraints are broken in all, relative to their bounds; <= 0 is none.
+        after: what was found after each of its steps; empty where it was not carried out, or nobody kept it.
+        failed: whether it was carried out and came to nothing.
     """
 
     recipe: Recipe
     objective: float
     violation: float = 0.0
+    after: tuple[AfterStep, ...] = ()
+    failed: bool = False
 
 
 class Proposer(Protocol):
@@ -48,7 +90,12 @@ class Proposer(Protocol):
     exhausted: str
 
     def propose(
-        self, n: int, history: Sequence[Told], pending: Iterable[Recipe] = (), known: Iterable[Recipe] = ()
+        self,
+        n: int,
+        history: Sequence[Told],
+        pending: Iterable[Recipe] = (),
+        known: Iterable[Recipe] = (),
+        outlook: Outlook | None = None,
     ) -> Recipe | None:
         """Returns the n-th proposal, None where nothing new was found.
 
@@ -57,17 +104,18 @@ class Proposer(Protocol):
             history: what is known, in an order of its own (not that of wall time).
             pending: recipes that are being evaluated.
             known: further recipes that must not be proposed.
+            outlook: what can be said of a recipe before it is trained; None where nobody prices any.
         """
 
     def parameters(self, recipe: Recipe) -> dict[str, Any]:
         """Returns a recipe as it is known here, as plain JSON; for the store, nothing reads it back."""
 
 
-def check_proposer(name: str) -> None:
+def check_sampler(name: str) -> None:
     """Raises AtollError where there is no proposer of that name; the message lists the known ones."""
     names = [known for known, _ in PROPOSERS]
     if name not in names:
-        raise AtollError(f"unknown proposer {name!r}. {known_names(name, names)}")
+        raise AtollError(f"unknown sampler {name!r}. {known_names(name, names)}")
 
 
 def new_proposer(
@@ -90,7 +138,7 @@ def new_proposer(
     Raises:
         AtollError: there is none of that name.
     """
-    check_proposer(name)
+    check_sampler(name)
     made: Proposer = import_module(f".{dict(PROPOSERS)[name]}", __package__).PROPOSER(
         techniques, min_steps, max_steps, seed, grids
     )

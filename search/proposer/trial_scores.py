@@ -3,15 +3,43 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from ...evaluators.ranking.against_baseline import Figures
 from ...evaluators.ranking.demands import Demand, violations
-from .objective import Objective
+from ...evaluators.ranking.goal import Goal
+from .cost_objective import VERSION as OF_COSTS
+from .cost_objective import CostObjective
+from .objective import LINEAR
+from .objective import Objective as WeightedScore
 
 #: Violation with which a failed trial is told: as bad as twice the bound.
 FAILED_VIOLATION = 1.0
+
+
+class Objective(Protocol):
+    """Maps the figures of a candidate to one number, now and for good the same; higher is better."""
+
+    @property
+    def lowest_reference(self) -> float:
+        """What a rejected or failed recipe is told with."""
+
+    def __call__(self, metrics: Figures) -> float:
+        """Returns the number; an AtollError where a figure that it needs is missing."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns everything that the number depends on, for `objective_from_json`."""
+
+
+def objective_from_json(value: Mapping[str, Any]) -> Objective:
+    """Returns the objective that a store holds.
+
+    Raises:
+        AtollError: of an unknown version, or incomplete.
+    """
+    kind = CostObjective if value.get("version") == OF_COSTS else WeightedScore
+    return kind.from_json(value)
 
 
 @dataclass(frozen=True)
@@ -41,13 +69,23 @@ class Judge:
     baseline: Figures
     objective: Objective | None = None
 
-    def frozen(self, reference: Sequence[Figures | None], profile: Any) -> "Judge":
+    def of_costs(self, goal: Goal) -> "Judge":
+        """Returns the judge that counts how often the goal's costs were halved; it needs no reference set."""
+        return replace(self, objective=CostObjective.of(goal, self.baseline))
+
+    def frozen(
+        self,
+        reference: Sequence[Figures | None],
+        profile: str | Mapping[str, float],
+        scale: str = LINEAR,
+        quality_error: float = 0.0,
+    ) -> "Judge":
         """Returns the judge with its scales frozen; a member without metrics takes the baseline's."""
         members = [self.baseline if metrics is None else metrics for metrics in reference]
-        objective = Objective.from_reference(members, profile)
+        objective = WeightedScore.from_reference(members, profile, scale, quality_error)
         # As the store will give it back, keys in its order: sums then agree to the last bit after a restart.
         stored = json.loads(json.dumps(objective.to_json(), sort_keys=True))
-        return Judge(self.constraints, self.baseline, Objective.from_json(stored))
+        return replace(self, objective=objective_from_json(stored))
 
     def score(self, metrics: Figures) -> float | None:
         """Returns the objective, None before the scales are frozen."""

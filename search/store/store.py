@@ -193,6 +193,10 @@ class Store:
             "SELECT * FROM steps WHERE study = ? AND trial = ? ORDER BY position", [study, trial]
         )
 
+    def steps_of_study(self, study: str) -> list[Row]:
+        """Returns the rows of the view `steps` of all its trials, each trial's in the order of the recipe."""
+        return self._rows("SELECT * FROM steps WHERE study = ? ORDER BY trial, position", [study])
+
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         table = self.query(sql, parameters)
         rows = table.to_pylist()

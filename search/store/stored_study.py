@@ -8,7 +8,8 @@ from types import NoneType
 from typing import Any, Self
 
 from ...evaluators.ranking.demands import Demand, demands
-from ...evaluators.ranking.leaderboard import leaderboard, nearest_miss
+from ...evaluators.ranking.goal import SCORE, Goal
+from ...evaluators.ranking.leaderboard import leaderboard, leaderboard_by_goal, nearest_miss
 from ...hw_models.devices.device_folder import runtime_of
 from ...hw_models.runtimes.runtime import Runtime
 from ...spaces.errors import AtollError
@@ -30,6 +31,7 @@ class StoredStudy:
         definition: what decides its outcome, as JSON; empty where it is lost.
         limits: when it ends, as JSON.
         constraints: what a winner must meet, that the study's runtime loads it too.
+        goal: what makes one candidate better than another.
         profile: weight profile by name, or weights by role.
         baseline: figures of the baseline; empty before it ended.
         objective: the frozen scales, as `Objective.to_json` gives them; None before.
@@ -42,6 +44,7 @@ class StoredStudy:
     definition: Mapping[str, Any]
     limits: Mapping[str, Any]
     constraints: tuple[Demand, ...]
+    goal: Goal
     profile: str | Mapping[str, float]
     baseline: Mapping[str, Any]
     objective: Mapping[str, Any] | None
@@ -64,6 +67,7 @@ class StoredStudy:
                 )
         try:
             constraints = demands(definition.get("constraints") or (), _runtime(definition))
+            goal = Goal.parse(definition.get("goal") or SCORE)
         except AtollError as error:
             raise AtollError(f"the definition of study {name!r} of the store: {error}") from error
         objective = (row["reference"] or {}).get("objective")
@@ -75,6 +79,7 @@ class StoredStudy:
             definition=definition,
             limits=row["limits"] or {},
             constraints=constraints,
+            goal=goal,
             profile=definition.get("profile") or _PROFILE,
             baseline=row["baseline"] or {},
             objective=objective,
@@ -129,11 +134,11 @@ class StoredStudy:
         all: bool = False,
         scoring: str = "linear",
     ) -> list[Row]:
-        """Returns the leaderboard of its finished trials, the baseline among them.
+        """Returns the leaderboard of its finished trials by its goal, the baseline among them.
 
         Args:
             trials: of this study; those that are not finished are left out.
-            profile: another one than its own.
+            profile: ranks by the papers' score with these weights, whatever the goal.
             all, scoring: see `leaderboard`.
 
         Raises:
@@ -141,6 +146,8 @@ class StoredStudy:
         """
         trials = list(trials)
         baseline = self.baseline_figures(trials)
+        if profile is None and not self.goal.is_score:
+            return leaderboard_by_goal(trials, baseline, self.goal, self.constraints, all)
         return leaderboard(trials, baseline, profile or self.profile, self.constraints, all, scoring)
 
     def nearest_miss(self, trials: Iterable[Row]) -> Row | None:
@@ -179,6 +186,10 @@ def _is_profile(value: Any) -> bool:
     return _is_text(value) or (isinstance(value, dict) and all(map(_is_number, value.values())))
 
 
+def _is_goal(value: Any) -> bool:
+    return _is_text(value) or (isinstance(value, dict) and all(map(_is_text, value.values())))
+
+
 #: parts of a definition that are read before the whole is checked against today's rules
 _PARTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "task": ("a text", _is_text),
@@ -187,5 +198,6 @@ _PARTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "seed": ("a number", _is_number),
     "epochs_per_step": ("a number", _is_number),
     "profile": ("a name or weights", _is_profile),
+    "goal": ("a name or what to minimize", _is_goal),
     "constraints": ("a list of texts", _is_texts),
 }

@@ -1,15 +1,18 @@
-"""What every study runs first: the reference set that freezes the scales, and the papers' ensemble."""
+"""What a study runs first: the baseline; where it ranks by the score, what freezes the scales too."""
 
 from functools import lru_cache
 
 import torch
 
+from ...evaluators.ranking.goal import Goal
 from ...evaluators.tasks.task import Task
 from ...spaces.errors import AtollError
 from ...spaces.layers.shape import InputShape, is_image
 from ...spaces.networks import build_network
 from ...spaces.recipes.recipe import Recipe
 from ...spaces.techniques.distill import Distill
+
+BY_SCORE = Goal()
 
 #: Raised when `REFERENCE` changes: scores on other scales are not comparable.
 REFERENCE_VERSION = 1
@@ -69,12 +72,18 @@ def reference_texts(task: Task) -> tuple[str, ...]:
     return tuple(text for text in REFERENCE if text not in without)
 
 
-def reference_recipes(task: Task) -> tuple[Recipe, ...]:
-    """Returns the reference set, the baseline first; its length is c of the objective."""
-    return tuple(Recipe.parse(text) for text in reference_texts(task))
+def reference_recipes(task: Task, goal: Goal = BY_SCORE) -> tuple[Recipe, ...]:
+    """Returns what the objective refers to, the baseline first; for a score the reference set, c of them."""
+    texts = reference_texts(task) if goal.is_score else REFERENCE[:1]
+    return tuple(Recipe.parse(text) for text in texts)
 
 
-def fixed_recipes(task: Task) -> dict[Recipe, str]:
-    """Returns all of them in their order: recipe -> baseline, reference or paper."""
-    reference = {recipe: "reference" if len(recipe) else "baseline" for recipe in reference_recipes(task)}
-    return {**reference, **{Recipe.parse(text): "paper" for text in PAPERS}}
+def fixed_recipes(task: Task, goal: Goal = BY_SCORE) -> dict[Recipe, str]:
+    """Returns all that a study runs first, in order: recipe -> baseline, reference or paper.
+
+    Where costs alone decide, nothing refers to the reference set, and it is not trained.
+    """
+    recipes = reference_recipes(task, goal)
+    reference = {recipe: "reference" if len(recipe) else "baseline" for recipe in recipes}
+    papers = PAPERS if goal.is_score else ()
+    return {**reference, **{Recipe.parse(text): "paper" for text in papers}}

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -19,6 +19,7 @@ from pydantic import (
 
 from ...evaluators.ranking.constraints import DEFAULT_CONSTRAINTS
 from ...evaluators.ranking.demands import Demand, demands
+from ...evaluators.ranking.goal import SCORE, Goal
 from ...evaluators.ranking.ranking import check_weights, profile_weights
 from ...evaluators.steps.settings import Settings
 from ...evaluators.tasks import load_task
@@ -29,7 +30,8 @@ from ...spaces.recipes.order import MAX_STEPS, check_order, searched_values
 from ...spaces.recipes.recipe import Recipe
 from ...spaces.technique.technique import Technique
 from ...spaces.techniques import TECHNIQUES, technique_named
-from ..proposer.proposer import DEFAULT_PROPOSER, check_proposer
+from ..proposer.objective import LINEAR
+from ..proposer.proposer import DEFAULT_SAMPLER, check_sampler
 from .own_task import is_own, prepared_name
 from .reference import PAPERS, REFERENCE, REFERENCE_VERSION, reference_texts
 from .study_checks import StudyMistake, at, check_device, checked_constraints, checked_grids
@@ -40,6 +42,9 @@ MIN_STEPS = 2
 FINALISTS = 3
 DEFAULT_DEVICE = "coral-dev-board"  # the papers' device (PUB-I §5.2)
 DEFAULT_PROFILE = "balanced"  # equal weights: the profile of someone who states no preference
+
+#: what a definition means that says nothing of it: it is as old as that
+_OF_OLD = {"goal": SCORE, "scale": LINEAR, "sampler": "guided"}
 
 _Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 
@@ -107,10 +112,14 @@ class Study(BaseModel):
             own (`atoll techniques` lists both).
         min_steps, max_steps: length of the proposed recipes.
         epochs_per_step: passes over the training split after every step; the task's own when None.
-        profile: weight profile of THESIS table 4, or weights by role.
+        goal: what makes one candidate better than another: `score`, the papers' weighted ranking; `smallest`,
+            `fastest` or `least_memory`; or `{minimize: METRIC}`, also of a product `METRIC * METRIC`.
+        profile: weight profile of THESIS table 4, or weights by role; for the score.
+        scale: how costs count in the score: `log`, every halving alike, or `linear`, as in the papers.
         constraints: what a winner must meet.
         finalists: how many of the best are exported and measured at the end.
-        proposer: what says which recipes are tried.
+        sampler: what says which recipes are tried: `atoll` grows them by price and what was learned, `tpe` is
+            Optuna's alone, `random` draws; `guided` is what studies had before there was a choice.
         seed: of everything random.
         limits: when it ends.
         resources: what a trial is given of its machine.
@@ -137,10 +146,12 @@ class Study(BaseModel):
     min_steps: Annotated[int, Field(ge=1, le=12, strict=True)] = MIN_STEPS
     max_steps: Annotated[int, Field(ge=1, le=12, strict=True)] = MAX_STEPS
     epochs_per_step: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None = None
+    goal: str | dict[str, str] = SCORE
     profile: str | dict[str, float] = DEFAULT_PROFILE
+    scale: Literal["log", "linear"] = "log"
     constraints: tuple[str, ...] = tuple(str(constraint) for constraint in DEFAULT_CONSTRAINTS)
     finalists: Annotated[int, Field(ge=1, le=100, strict=True)] = FINALISTS
-    proposer: str = DEFAULT_PROPOSER
+    sampler: str = DEFAULT_SAMPLER
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
     limits: Limits = Limits()
     resources: Resources = Resources()
@@ -170,8 +181,13 @@ class Study(BaseModel):
             check_device(self.device)
         with at("runtime"):
             runtime_of(self.device, self.runtime)
-        with at("proposer"):
-            check_proposer(self.proposer)
+        with at("sampler"):
+            check_sampler(self.sampler)
+        with at("goal"):
+            goal = Goal.parse(self.goal)
+        for name in ("profile", "scale"):
+            if not goal.is_score and name in self.model_fields_set:
+                raise StudyMistake(f"{name}: it belongs to the goal {SCORE}; this study's is {goal}", (name,))
         with at("profile"):
             check_weights(profile_weights(self.profile))
         chosen = [t.name for t in TECHNIQUES] if self.techniques is None else list(self.techniques)
@@ -201,6 +217,7 @@ class Study(BaseModel):
         self.__dict__.update(
             techniques=tuple(t.name for t in TECHNIQUES if t.name in chosen),
             settings=settings,
+            goal=goal.value,
             epochs_per_step=float(self.epochs_per_step or load_task(self.task).epochs_per_step),
             constraints=constraints,
         )
@@ -226,6 +243,11 @@ class Study(BaseModel):
         return runtime_of(self.device, self.runtime)
 
     @property
+    def parsed_goal(self) -> Goal:
+        """What makes one candidate better than another."""
+        return Goal.parse(self.goal)
+
+    @property
     def budget_epochs(self) -> float:
         """Passes over the training split after every step: the budget in a trial's key."""
         if self.epochs_per_step is None:
@@ -235,7 +257,8 @@ class Study(BaseModel):
     @property
     def baseline_epochs(self) -> float:
         """The largest budget that any candidate may spend, which is the baseline's."""
-        longest = max(len(Recipe.parse(text)) for text in (*REFERENCE, *PAPERS))
+        fixed = (*REFERENCE, *PAPERS) if self.parsed_goal.is_score else REFERENCE[:1]
+        longest = max(len(Recipe.parse(text)) for text in fixed)
         return max(self.max_steps, longest) * self.budget_epochs
 
     def trial_settings(self, threads: int) -> Settings:
@@ -245,15 +268,17 @@ class Study(BaseModel):
     def definition(self) -> dict[str, Any]:
         """Returns what decides the outcome, in JSON's own types: everything but name, limits and resources.
 
-        The space is spelt out: other versions or grids of a technique make another study. The usual
-        proposer and a runtime that is not given are left out: studies that were stored before there was a
-        choice stay the same.
+        The space is spelt out: other versions or grids of a technique make another study. What every study
+        was before there was a choice is left out, as a runtime that is not given is, so that
+        studies that were stored stay the same.
         """
         fields = self.model_dump(mode="json", exclude={"name", "limits", "resources"})
-        if self.proposer == DEFAULT_PROPOSER:
-            del fields["proposer"]
         if self.runtime is None:
             del fields["runtime"]
+        goal = self.parsed_goal
+        if not goal.is_score:
+            del fields["profile"], fields["scale"]
+        fields = {name: value for name, value in fields.items() if (name, value) not in _OF_OLD.items()}
         space = {
             technique.name: {
                 "version": technique.version,
@@ -261,9 +286,14 @@ class Study(BaseModel):
             }
             for technique in self.technique_types
         }
-        recipes = list(reference_texts(load_task(self.task)))
-        reference = {"version": REFERENCE_VERSION, "recipes": recipes, "papers": list(PAPERS)}
-        return json.loads(json.dumps({**fields, "space": space, "reference": reference}))
+        found = {**fields, "space": space}
+        if goal.is_score:
+            found["reference"] = {
+                "version": REFERENCE_VERSION,
+                "recipes": list(reference_texts(load_task(self.task))),
+                "papers": list(PAPERS),
+            }
+        return json.loads(json.dumps(found))
 
     def given_limits(self) -> dict[str, Any]:
         """Returns limits and resources as a store keeps them, beside the definition."""
@@ -292,6 +322,8 @@ class Study(BaseModel):
             AtollError: it means nothing: parts are missing, or not what they are for.
         """
         values = {key: value for key, value in definition.items() if key in cls.model_fields}
+        of_old = _OF_OLD if values.get("goal", SCORE) == SCORE else {"sampler": _OF_OLD["sampler"]}
+        values = {**of_old, **values}
         given = dict(limits or {})
         resources = given.pop("resources", {})
         try:

@@ -1,11 +1,11 @@
 """The contract of every proposer: a pure function of what is known, whose proposals are legal and new."""
 
 import json
+from typing import Any
 
 import pytest
 from atoll.evaluators.tasks.digits import DIGITS
-from atoll.search.proposer import proposer as proposer_module
-from atoll.search.proposer.proposer import DEFAULT_PROPOSER, PROPOSERS, Proposer, Told, new_proposer
+from atoll.search.proposer.proposer import DEFAULT_SAMPLER, PROPOSERS, Proposer, Told, new_proposer
 from atoll.search.study.reference import fixed_recipes
 from atoll.search.study.study import Study
 from atoll.spaces.errors import AtollError
@@ -129,21 +129,35 @@ def test_parameters_are_plain_json_for_any_recipe(name: str) -> None:
 
 
 def test_an_unknown_name_is_refused_and_the_known_ones_are_listed() -> None:
-    with pytest.raises(AtollError, match=r"unknown proposer 'guide'. did you mean 'guided'"):
-        Study.create({"task": "digits", "proposer": "guide"})
+    with pytest.raises(AtollError, match=r"unknown sampler 'guide'. did you mean 'guided'"):
+        Study.create({"task": "digits", "sampler": "guide"})
 
 
-def test_the_usual_proposer_is_no_part_of_a_definition() -> None:
-    """A study that was stored before there was a choice stays the same study."""
-    plain, named = (Study.create({"task": "digits", **more}) for more in ({}, {"proposer": DEFAULT_PROPOSER}))
-    assert "proposer" not in plain.definition()
-    assert plain.digest == named.digest
-    assert Study.from_stored("old", plain.definition(), None).proposer == DEFAULT_PROPOSER
+def test_a_study_of_before_there_was_a_choice_stays_the_same_study() -> None:
+    """Its definition names no goal, scale and sampler: it ranked by the score, linearly, and was guided."""
+    old = Study.create({"task": "digits", "goal": "score", "scale": "linear", "sampler": "guided"})
+    assert not {"goal", "scale", "sampler"} & set(old.definition())
+    again = Study.from_stored("old", old.definition(), None)
+    assert (again.goal, again.scale, again.sampler) == ("score", "linear", "guided")
+    assert again.digest == old.digest
 
 
-def test_another_proposer_makes_another_study(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proposer_module, "PROPOSERS", (*PROPOSERS, ("other", "guided")))
-    plain, other = (Study.create({"task": "digits", **more}) for more in ({}, {"proposer": "other"}))
-    assert other.definition() == {**plain.definition(), "proposer": "other"}
-    assert other.digest != plain.digest
-    assert Study.from_stored("new", other.definition(), None).proposer == "other"
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"sampler": "tpe"}, {"goal": "smallest"}, {"goal": {"minimize": "macs"}, "sampler": "guided"}],
+)
+def test_any_other_comes_back_from_the_store_as_it_was(values: dict[str, Any]) -> None:
+    study = Study.create({"task": "digits", **values})
+    again = Study.from_stored("new", json.loads(json.dumps(study.definition())), None)
+    assert (again.goal, again.sampler, again.digest) == (study.goal, study.sampler, study.digest)
+
+
+def test_another_sampler_makes_another_study() -> None:
+    digests = {Study.create({"task": "digits", "sampler": name}).digest for name, _ in PROPOSERS}
+    assert len(digests) == len(PROPOSERS)
+    assert Study.create({"task": "digits", "sampler": DEFAULT_SAMPLER}).digest in digests
+
+
+def test_what_belongs_to_the_score_is_refused_with_another_goal() -> None:
+    with pytest.raises(AtollError, match=r"profile: it belongs to the goal score; this study's is smallest"):
+        Study.create({"task": "digits", "goal": "smallest", "profile": "memory"})

@@ -1,0 +1,222 @@
+"""Grows recipes step by step: exact prices, and what was learned of every step, choose what is tried next.
+
+Candidates are the next steps of what was already evaluated (with the step cache a step of training each),
+beside changes of good recipes and drawn ones. What each costs on the device is known before it is trained,
+what it does to the quality is learned from every step that any trial took. The one is tried that promises
+most for a second of training still to do: what it would gain on the best so far, times the probability that
+it is within the constraints. To grow schemes by a learned predictor of their next step is AutoMC's idea
+(Wang et al., ICDE 2022), improvement times feasibility that of constrained Bayesian optimization (Gardner et
+al., ICML 2014).
+"""
+
+import hashlib
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from random import Random
+from typing import Any
+
+from ...spaces.recipes.order import Grids, grid_steps, is_legal, repair
+from ...spaces.recipes.recipe import Recipe
+from ...spaces.technique.technique import Technique
+from .evidence import QUALITY_NOISE, Evidence
+from .mutation import mutate
+from .outlook import Outlook
+from .proposer import Told
+
+#: how many of the best are grown and changed, and candidates that are changes or drawn
+GROWN, CHANGED, DRAWN = 24, 96, 48
+#: of the best a worse one is changed the less often: e-folding, in places
+_PLACES = 4.0
+#: so many of the most promising candidates are priced exactly
+PRICED = 6
+#: of so many proposals one is chosen by what may be instead of what is likely, so that nothing is given up
+TURNS = 6
+#: what a trial takes beside its training, in steps
+_OVERHEAD = 0.3
+#: random draws; all known means that hardly anything is left
+RANDOM_ATTEMPTS = 500
+
+
+class GrowingProposer:
+    """See the module.
+
+    Args:
+        techniques: what may be proposed.
+        min_steps, max_steps: length of a proposal.
+        seed: of the study.
+        grids: the values to be tried, where these are not the techniques' own.
+    """
+
+    exhausted = f"no recipe is left that was not tried (in {RANDOM_ATTEMPTS} draws)"
+
+    def __init__(
+        self,
+        techniques: Sequence[type[Technique]],
+        min_steps: int,
+        max_steps: int,
+        seed: int,
+        grids: Grids | None = None,
+    ) -> None:
+        self._techniques = tuple(techniques)
+        self._min_steps = min_steps
+        self._max_steps = max_steps
+        self._seed = seed
+        self._steps = {technique.name: grid_steps(technique, grids) for technique in self._techniques}
+        self._singles = [Recipe((step,)) for steps in self._steps.values() for step in steps]
+        # That of the last call: a longer history of the same beginning goes on with it, to save time.
+        self._told: list[Told] = []
+        self._outlook: Outlook | None = None
+        self._evidence: Evidence | None = None
+
+    def propose(
+        self,
+        n: int,
+        history: Sequence[Told],
+        pending: Iterable[Recipe] = (),
+        known: Iterable[Recipe] = (),
+        outlook: Outlook | None = None,
+    ) -> Recipe | None:
+        """Returns the n-th proposal, None where nothing new was found; drawn where there is no outlook."""
+        random = Random(_derived_seed(self._seed, n))
+        pending = list(pending)
+        taken = {told.recipe for told in history} | set(pending) | set(known)
+        if outlook is not None and outlook.judge.objective is not None:
+            evidence = self._evidence_of(history, outlook)
+            candidates = self._candidates(evidence, random, taken)
+            chosen = self._most_promising(n, candidates, evidence, outlook, pending, random)
+            if chosen is not None:
+                return chosen
+        return next(self._drawn(random, taken, RANDOM_ATTEMPTS), None)
+
+    def parameters(self, recipe: Recipe) -> dict[str, Any]:
+        """Returns the steps as text, by position."""
+        return {str(place): str(step) for place, step in enumerate(recipe, start=1)}
+
+    def _evidence_of(self, history: Sequence[Told], outlook: Outlook) -> Evidence:
+        same = self._evidence is not None and outlook == self._outlook
+        if not same or self._told != list(history[: len(self._told)]):
+            self._outlook, self._evidence, self._told = outlook, Evidence(outlook, self._singles), []
+        assert self._evidence is not None
+        for told in history[len(self._told) :]:
+            self._told.append(told)
+            self._evidence.add(told)
+        return self._evidence
+
+    def _candidates(self, evidence: Evidence, random: Random, taken: set[Recipe]) -> list[Recipe]:
+        """Returns what may be tried, each once: next steps, changes, drawn ones, trained prefixes."""
+        best = evidence.best(GROWN)
+        found = dict.fromkeys(best)
+        for recipe in (Recipe(), *best):
+            found |= dict.fromkeys(self._next_steps(recipe))
+        for _ in range(CHANGED if best else 0):
+            place = min(int(random.expovariate(1 / _PLACES)), len(best) - 1)
+            found[mutate(best[place], self._steps, random, self._max_steps)] = None
+            found[self._crossed(best[place], random.choice(best), random)] = None
+        found |= dict.fromkeys(self._drawn(random, taken, DRAWN))
+        return [
+            recipe
+            for recipe in found
+            if self._min_steps <= len(recipe) <= self._max_steps
+            and recipe not in taken
+            and all(step in self._steps.get(step.name, ()) for step in recipe)
+        ]
+
+    def _next_steps(self, recipe: Recipe) -> Iterator[Recipe]:
+        if len(recipe) < self._max_steps:
+            for single in self._singles:
+                steps = (*recipe.steps, *single.steps)
+                if is_legal(steps):
+                    yield Recipe(steps)
+
+    def _crossed(self, one: Recipe, other: Recipe, random: Random) -> Recipe:
+        """Returns the beginning of one with the end of another."""
+        cut, begin = random.randint(1, len(one)), random.randrange(len(other))
+        return repair([*one.steps[:cut], *other.steps[begin:]], self._max_steps)
+
+    def _drawn(self, random: Random, taken: set[Recipe], draws: int) -> Iterator[Recipe]:
+        """Yields legal recipes of the space that are not taken."""
+        for _ in range(draws):
+            length = random.randint(self._min_steps, self._max_steps)
+            # twice as many as are kept: the repair leaves out what is not legal
+            names = [random.choice(self._techniques).name for _ in range(2 * length)]
+            recipe = repair([random.choice(self._steps[name]) for name in names], length)
+            if len(recipe) >= self._min_steps and recipe not in taken:
+                yield recipe
+
+    def _most_promising(
+        self,
+        n: int,
+        candidates: Sequence[Recipe],
+        evidence: Evidence,
+        outlook: Outlook,
+        pending: Sequence[Recipe],
+        random: Random,
+    ) -> Recipe | None:
+        """Returns the candidate of the highest promise, None where nothing can be tried."""
+        expected = evidence.expected(candidates)
+        step_seconds = evidence.seconds()
+        trained = {prefix for recipe in (*evidence.found, *pending) for prefix in recipe.prefixes()}
+        lucks = [random.gauss(0.0, 1.0) for _ in candidates] if n % TURNS == TURNS - 1 else None
+
+        def promise(place: int, costs: Mapping[str, Any]) -> float:
+            recipe = candidates[place]
+            missing = [prefix for prefix in recipe.prefixes()[1:] if prefix not in trained]
+            seconds = math.fsum(map(step_seconds, missing)) + _OVERHEAD * step_seconds(recipe)
+            mean, spread = float(expected.drops[place]), float(expected.spreads[place])
+            luck = None if lucks is None else lucks[place]
+            return _promise(evidence, outlook, costs, mean, spread, luck) / seconds
+
+        guesses = [promise(place, costs) for place, costs in enumerate(expected.costs)]
+        chosen: list[tuple[float, Recipe]] = []
+        for place in sorted(range(len(candidates)), key=lambda one: -guesses[one]):
+            price = outlook.figures(candidates[place])
+            if price is not None:
+                chosen.append((promise(place, {**expected.costs[place], **price}), candidates[place]))
+            if len(chosen) == PRICED:
+                break
+        return max(chosen, key=lambda one: one[0])[1] if chosen else None
+
+
+def _promise(
+    evidence: Evidence,
+    outlook: Outlook,
+    costs: Mapping[str, Any],
+    drop: float,
+    spread: float,
+    luck: float | None,
+) -> float:
+    """Returns what a recipe would gain on the best so far, times the probability that it is feasible.
+
+    Args:
+        evidence, outlook: of the study.
+        costs: of the recipe, priced or expected.
+        drop, spread: logarithm of its drop, and the standard deviation of that.
+        luck: where what may be decides, how many of these deviations the result is better than expected.
+
+    Returns:
+        below 0 where nothing would be gained: then what comes nearest to it is tried.
+    """
+    judge = outlook.judge
+    likely = evidence.likely(costs, evidence.drop(drop))
+    assert judge.objective is not None
+    gain = judge.objective(likely) - evidence.best_objective
+    broken = math.fsum(
+        max(0.0, one.violation(likely, judge.baseline)) for one in judge.constraints if not one.needs_training
+    )
+    feasible = 1.0
+    if evidence.allowed is not None and spread == 0:
+        feasible = float(drop <= evidence.allowed)
+    elif evidence.allowed is not None:
+        edge = (evidence.allowed - drop) / math.hypot(spread, QUALITY_NOISE)
+        feasible = 0.5 * math.erfc(-edge / math.sqrt(2)) if luck is None else float(edge > -luck)
+    if gain <= 0 or broken > 0:
+        return min(gain, 0.0) - broken - 1.0 + 0.01 * feasible
+    return feasible * gain
+
+
+PROPOSER = GrowingProposer
+
+
+def _derived_seed(seed: int, n: int) -> int:
+    digest = hashlib.sha256(f"{seed}/{n}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")

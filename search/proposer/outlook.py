@@ -1,0 +1,33 @@
+"""What can be said of a recipe before it is trained: its price, and what it would be worth."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...spaces.errors import AtollError
+from ...spaces.recipes.recipe import Recipe
+from .trial_scores import Judge
+
+#: gives the plan-only figures of a recipe
+Pricer = Callable[[Recipe], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a proposer may ask.
+
+    Args:
+        judge: of the study, with its objective.
+        price: from the plan alone, in milliseconds.
+    """
+
+    judge: Judge
+    price: Pricer
+
+    def figures(self, recipe: Recipe) -> Mapping[str, Any] | None:
+        """Returns the price, None where it cannot be planned or no trial of it would be run."""
+        try:
+            price = self.price(recipe)
+            return None if self.judge.rejection(price) is not None else price
+        except AtollError:
+            return None
