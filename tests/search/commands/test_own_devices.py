@@ -130,7 +130,7 @@ def test_a_set_up_without_memory_says_so_and_is_no_study_s(atoll, latency_only):
 
     assert atoll("calibrate", latency_only, "--device", "my-board")[0] == 0
     _, out, err = atoll("predict", "baseline", "--device", "my-board", "--setup", "bench", "--format", "json")
-    assert list(json.loads(out)) == ["latency_ms", "model_bytes"]
+    assert list(json.loads(out)) == ["latency_ms", "model_bytes", "minimum_runtime"]
     assert "peak_memory_bytes was never measured in set-up bench" in err
     with pytest.raises(AtollError, match="peak_memory_bytes was never measured there"):
         check_device("my-board")

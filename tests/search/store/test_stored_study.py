@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from atoll.evaluators.ranking.constraints import Constraint
+from atoll.evaluators.ranking.demands import Loadable
+from atoll.hw_models.runtimes.runtime import Runtime
 from atoll.search.driver.campaign import Campaign
 from atoll.search.driver.runner import run_here
 from atoll.search.store.store import Store
@@ -67,6 +69,7 @@ def test_it_is_read_once() -> None:
     assert study.constraints == (
         Constraint("quality_drop", "<=", 0.02),
         Constraint("compression_ratio", ">=", 2.0),
+        Loadable(Runtime.named("tflite-2.14")),  # the device's
     )
     assert study.profile == {"memory": 1.0}
     assert study.objective == {"version": 1}
@@ -84,7 +87,8 @@ def test_it_is_what_a_study_wrote_down(store: Store, study: Study) -> None:
     stored = StoredStudy.from_row(found)
     assert Study.from_stored(stored.name, stored.definition, stored.limits).digest == study.digest
     assert (stored.task, stored.seed, stored.epochs_per_step) == (study.task, study.seed, study.budget_epochs)
-    assert tuple(map(str, stored.constraints)) == study.constraints
+    assert stored.constraints == study.demands
+    assert stored.goal == study.parsed_goal
     assert stored.profile == study.profile
     assert stored.objective is None and stored.baseline == {}
 
