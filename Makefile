@@ -20,7 +20,7 @@ TEST_WORKERS ?= $(shell nproc)
 export OMP_WAIT_POLICY := PASSIVE
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help install demo characters weights pairs test test-fast test-long networks coverage check wheel bench clean distclean bench-record bench-compare bench-own-data bench-techniques $(BENCHES:%=bench-%)
+.PHONY: help install demo characters weights pairs test test-fast test-long networks coverage check wheel bench clean distclean bench-record bench-compare bench-own-data bench-table bench-search bench-techniques $(BENCHES:%=bench-%)
 
 help: ## Show this list
 	@echo "make TARGET [PYTHON=python3.11] [TORCH_INDEX=URL of an extra package index for PyTorch]"
@@ -141,6 +141,15 @@ bench-compare: $(VENV)/.installed ## Measure once and name what is worse than th
 bench-own-data: $(VENV)/.installed ## Measure memory and speed of 200,000 images of one's own (minutes, 11 GB of disk)
 	@echo "== Measuring memory and speed of own data" >&2
 	$(BIN)/python tests/bench/own_data.py $(BENCH_ARGS)
+
+# Half an hour on two free cores; BENCH_ARGS="--most 20" makes so many rows more.
+bench-table: $(VENV)/.installed ## Train every recipe of a small space, for bench-search (run again to go on)
+	@echo "== Training the table; rows go to results/search_table/" >&2
+	$(BIN)/python tests/bench/search_table.py $(BENCH_ARGS)
+
+bench-search: $(VENV)/.installed ## Replay searches on that table: training until as good as plain Optuna
+	@echo "== Replaying searches" >&2
+	$(BIN)/python tests/bench/search.py $(BENCH_ARGS)
 
 # Hours, so not among the benches above; BENCH_ARGS="--task digits" tries it out in minutes.
 bench-techniques: $(VENV)/.installed ## Measure every technique alone on characters (an hour or two; run again to go on)

@@ -124,7 +124,8 @@ class Table:
             "made": datetime.now(UTC).date().isoformat(),
             **{name: version(name) for name in ("atoll", "torch")},
         }
-        table = pa.Table.from_pylist(rows).replace_schema_metadata(about)
+        names = dict.fromkeys(name for row in rows for name in row)  # a row that failed has fewer
+        table = pa.table({name: [row.get(name) for row in rows] for name in names}, metadata=about)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".part")
         pq.write_table(table, part, compression="zstd", compression_level=19)

@@ -1,0 +1,162 @@
+"""How long a search trains until it is as good as plain Optuna is after 60 trials: replayed, seed by seed.
+
+Every recipe of the table's space was really trained once (`make bench-table`); a search is told what the
+table says, and pays the seconds that the table's training took. (a) is Optuna's TPE as one would plug it
+into Ray Tune: same space, repair, objective and constraints, repeats free, every step of every trial
+trained. (b) draws, (c) is Atoll from cold; both train a prefix once, as the step cache lets them.
+"""
+
+import argparse
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from atoll.evaluators.ranking.constraints import parse_constraints
+from atoll.evaluators.ranking.goal import Goal
+from atoll.search.proposer.outlook import Outlook
+from atoll.search.proposer.proposer import AfterStep, Told, new_proposer
+from atoll.search.proposer.trial_scores import Judge, total_violation
+from atoll.spaces.errors import AtollError
+from atoll.spaces.recipes.order import grid_steps
+from atoll.spaces.recipes.recipe import Recipe
+from atoll.spaces.techniques import technique_named
+from figures import report
+from search_table import LENGTH, RESULTS, SPACE
+
+MIN_STEPS = 2
+#: trials of plain Optuna, whose best is the target and whose training the measure
+TRIALS = 60
+GOAL, CONSTRAINTS = "smallest", ("quality_drop <= 0.01",)
+TECHNIQUES = tuple(technique_named(name) for name in SPACE)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Where a search stood after a trial: seconds of training so far, and its best feasible objective."""
+
+    seconds: float
+    best: float | None
+
+
+class Tabulated:
+    """A table of trained recipes as a world for searches; a recipe outside it is an error."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._rows = {Recipe.parse(row["recipe"]): row for row in rows}
+        self.judge = Judge(parse_constraints(CONSTRAINTS), self.row(Recipe())).of_costs(Goal.parse(GOAL))
+
+    @classmethod
+    def of(cls, path: Path) -> "Tabulated":
+        """Reads the rows of the whole budget and the first seed."""
+        rows = pq.read_table(path).to_pylist()
+        budget = max(row["epochs"] for row in rows)
+        return cls([row for row in rows if (row["epochs"], row["seed"]) == (budget, 0)])
+
+    def row(self, recipe: Recipe) -> Mapping[str, Any]:
+        """Returns what the table has of a recipe.
+
+        Raises:
+            AtollError: nothing.
+        """
+        if recipe not in self._rows:
+            raise AtollError(f"the table of {len(self._rows)} recipes has no {recipe}")
+        return self._rows[recipe]
+
+    def told(self, recipe: Recipe) -> Told:
+        """Returns what a proposer hears of a recipe."""
+        row = self.row(recipe)
+        if row["reason"] is not None:
+            return Told(recipe, 0.0, 1.0, failed=True)
+        records = zip(recipe.prefixes()[1:], row["step_seconds"], strict=True)
+        after = tuple(AfterStep.of({**self.row(prefix), "seconds": seconds}) for prefix, seconds in records)
+        return Told(recipe, self.judge.score(row) or 0.0, total_violation(self.judge.violation(row)), after)
+
+    @cached_property
+    def best(self) -> float:
+        """The best feasible objective of any recipe that may be proposed."""
+        steps = {step for technique in TECHNIQUES for step in grid_steps(technique, SPACE)}
+        space = [recipe for recipe in self._rows if len(recipe) >= MIN_STEPS and steps.issuperset(recipe)]
+        return max(one.objective for one in map(self.told, space) if one.violation <= 0 and one.after)
+
+
+def searched(world: Tabulated, sampler: str, seed: int, trials: int, shares: bool = True) -> list[Spent]:
+    """Returns the course of a search.
+
+    Args:
+        world: to search.
+        sampler: by name.
+        seed: of the search.
+        trials: how many it has.
+        shares: whether a prefix that was trained is not trained again.
+    """
+    proposer = new_proposer(sampler, TECHNIQUES, MIN_STEPS, LENGTH, seed, SPACE)
+    outlook, history, trained = Outlook(world.judge, world.row), list[Told](), set[Recipe]()
+    seconds, best, course = 0.0, None, []
+    for n in range(trials):
+        recipe = proposer.propose(n, history, outlook=outlook)
+        if recipe is None:
+            break
+        told = world.told(recipe)
+        for prefix, after in zip(recipe.prefixes()[1:], told.after, strict=False):
+            seconds += 0.0 if shares and prefix in trained else after.seconds
+            trained.add(prefix)
+        history.append(told)
+        if told.after and told.violation <= 0 and (best is None or told.objective > best):
+            best = told.objective
+        course.append(Spent(seconds, best))
+    return course
+
+
+def seconds_until(course: Sequence[Spent], target: float) -> float:
+    """Returns what was trained until a search was as good; all of it where it never was."""
+    hit = (one.seconds for one in course if one.best is not None and one.best >= target - 1e-9)
+    return next(hit, course[-1].seconds)
+
+
+def best_after(course: Sequence[Spent], seconds: float) -> float:
+    """Returns the best objective after so much training, 0 (the baseline's) before there is one."""
+    return max((one.best or 0.0 for one in course if one.seconds <= seconds), default=0.0)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Replays all searches and prints the figures; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", default="digits", metavar="NAME")
+    parser.add_argument("--seeds", type=int, default=50)
+    given = parser.parse_args(arguments)
+    path = RESULTS / f"{given.task}.parquet"
+    if not path.exists():
+        print(f"no table {path}: make bench-table", file=sys.stderr)
+        return 2
+    world = Tabulated.of(path)
+    plain = {seed: searched(world, "tpe", seed, TRIALS, shares=False) for seed in range(given.seeds)}
+    found = {seed: course for seed, course in plain.items() if course[-1].best is not None}
+    name = f"search/{given.task}"
+    report(f"{name}/seeds_where_plain_optuna_found_nothing", len(plain) - len(found), "seeds", None, "lower")
+    for sampler, title in (("atoll", "atoll"), ("random", "random")):
+        ratios, ahead = [], []
+        for seed, course in found.items():
+            ours = searched(world, sampler, seed, TRIALS)
+            ratios.append(seconds_until(ours, course[-1].best or 0.0) / course[-1].seconds)
+            middle = ours[len(ours) // 2].seconds
+            ahead.append(best_after(ours, middle) - best_after(course, middle))
+        target = 0.2 if sampler == "atoll" else None
+        report(f"{name}/{title}_training_share_median", statistics.median(ratios), "share", target, "lower")
+        report(f"{name}/{title}_training_share_worst", max(ratios), "share", target and 1.05, "lower")
+        report(
+            f"{name}/{title}_ahead_at_half_its_time_median", statistics.median(ahead), "halvings",
+            target and 0.0, "higher",
+        )  # fmt: skip
+    report(f"{name}/best_of_table", world.best, "halvings", None, "higher")
+    ends = statistics.median(course[-1].best or 0.0 for course in found.values())
+    report(f"{name}/plain_optuna_best_median", ends, "halvings", None, "higher")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
