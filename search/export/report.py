@@ -121,6 +121,16 @@ def _work_words(steps: int, seconds: float, steps_here: int, seconds_here: float
     return f"{said}; {here}{before} cached before"
 
 
+def _ranked_by(study: StoredStudy) -> str:
+    """Says what makes one row better than another, and what its score is."""
+    if study.goal.is_score:
+        return f"Ranked by the papers' weighted score, profile {markdown(study.profile)}."
+    costs = " and ".join(FIGURE[name].long_title or FIGURE[name].title for name in study.goal.minimized)
+    return (
+        f"Goal: {markdown(str(study.goal))}. The score is how often {costs} was halved, against the baseline."
+    )
+
+
 def _markdown(study: StoredStudy, rows: Sequence[Row], commit: str | None, work: Row) -> str:
     constraints = ", ".join(map(str, study.constraints)) or "no constraint"
     counts = study.counts
@@ -142,7 +152,7 @@ def _markdown(study: StoredStudy, rows: Sequence[Row], commit: str | None, work:
             [
                 f"# {markdown(study.name)}",
                 "\n".join(facts),
-                f"Ranked by the papers' weighted score, profile {markdown(study.profile)}.",
+                _ranked_by(study),
                 markdown_table(rows, quality),
                 LEGEND.format(device=markdown(study.device)),
                 "Every trial is in `trials.parquet`, every step of it in `steps.parquet` "

@@ -73,6 +73,7 @@ def draft(answers: Answers, data: FoundData, weights: FoundWeights | None, file:
         f"device: {_value(answers.device)}  # others: atoll devices",
         "# techniques: [prune_channels, quantize]  # all of `atoll techniques` where none is named",
         "max_steps: 4",
+        "goal: smallest  # or fastest, least_memory, {minimize: METRIC}, score (the papers' weights)",
         "# what a winner must meet; a drop is below the quality of the given network after the same training",
         f"constraints: {_value([str(constraint) for constraint in DEFAULT_CONSTRAINTS])}",
         "limits:",
