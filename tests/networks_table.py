@@ -43,7 +43,7 @@ ZOO: dict[str, tuple[int, ...]] = {
     "resnet8": IMAGE, "mobilenet_v1_025": (3, 96, 96), "ds_cnn": (1, 49, 10), "dense_autoencoder": (640,),
     "mobilenet_v2": IMAGE, "torchvision_mobilenet_v2": IMAGE, "mobilenet_v3_small": IMAGE,
     "mobilenet_v3_large": IMAGE, "shufflenet_v2": (3, 64, 64), "efficientnet_b0": IMAGE,
-    "efficientnet_v2_s": (3, 64, 64), "squeezenet": IMAGE, "convnext_tiny": (3, 64, 64), "densenet121": IMAGE,
+    "efficientnet_v2_s": IMAGE, "squeezenet": IMAGE, "convnext_tiny": IMAGE, "densenet121": IMAGE,
     "ghostnet": IMAGE, "fcn_1d": (9, 64), "vit_tiny": IMAGE,
     "sensor_lstm": (9, 32), "baseline_cnn": IMAGE, "inception_v1": IMAGE,
 }  # fmt: skip
