@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     SkipValidation,
     ValidationError,
     ValidationInfo,
@@ -155,6 +156,8 @@ class Study(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
     limits: Limits = Limits()
     resources: Resources = Resources()
+    #: the reference set of the task, as texts
+    _reference: tuple[str, ...] = PrivateAttr(())
 
     @classmethod
     def create(
@@ -213,6 +216,8 @@ class Study(BaseModel):
             folder, name = file and file.absolute().parent, file.stem if file else ""
             name = prepared_name(self.task, folder, name, context.get("images"))
             self.__dict__["task"] = name
+        if goal.is_score:  # once: later the task may be gone from this machine
+            self._reference = reference_texts(load_task(self.task))
         # past the freezing, and without a word in `model_fields_set`: that says what was given
         self.__dict__.update(
             techniques=tuple(t.name for t in TECHNIQUES if t.name in chosen),
@@ -290,7 +295,7 @@ class Study(BaseModel):
         if goal.is_score:
             found["reference"] = {
                 "version": REFERENCE_VERSION,
-                "recipes": list(reference_texts(load_task(self.task))),
+                "recipes": list(self._reference),
                 "papers": list(PAPERS),
             }
         return json.loads(json.dumps(found))

@@ -19,7 +19,7 @@ from atoll.hw_models.devices.device_folder import device_folder
 from atoll.spaces.recipes.recipe import Recipe
 
 DEVICE = "coral-dev-board"
-RECIPE = Recipe.parse("prune_channels(ratio=0.5) -> tensor_train(rank=2, fit_steps=0) -> quantize(bits=8)")
+RECIPE = Recipe.parse("tensor_train(rank=2, fit_steps=0) -> prune_channels(ratio=0.5) -> quantize(bits=8)")
 
 
 @pytest.fixture(scope="module")

@@ -120,7 +120,7 @@ RECIPES = [
     "binarize",
     "distill",
     "distill(student=compact_cnn)",
-    "prune_channels(ratio=0.5) -> tensor_train(rank=2, fit_steps=5) -> quantize(bits=8)",
+    "tensor_train(rank=2, fit_steps=5) -> prune_channels(ratio=0.5) -> quantize(bits=8)",
     "tensor_train(rank=2, fit_steps=5) -> cluster(clusters=8) -> quantize(bits=4)",
     "distill(student=compact_cnn) -> prune_weights(ratio=0.5) -> quantize(bits=8)",
 ]

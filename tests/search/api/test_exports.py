@@ -18,7 +18,7 @@ UNKNOWN = Checked("c", 1, None, "not compared", "c cannot be told")
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Notes what is exported instead of doing it."""
     found: list[Any] = []
-    monkeypatch.setattr(exports, "choose_study", lambda store, name: SimpleNamespace(name="s", asked=name))
+    monkeypatch.setattr(exports, "stored_study", lambda name, store: SimpleNamespace(name="s", asked=name))
     monkeypatch.setattr(exports, "choose_trial", lambda store, study, trial, profile: {"trial": trial})
 
     def export_trial(store: Any, study: Any, trial: Any, folder: Path, **options: Any) -> Any:

@@ -131,7 +131,7 @@ def test_a_search_by_two_workers_survives_whatever_its_trials_do(
 ) -> None:
     import ray
 
-    two = study.model_copy(update={"limits": Limits(ensembles=4, workers=2)})
+    two = study.model_copy(update={"limits": Limits(ensembles=4, workers=2), "sampler": "guided"})
     # The first proposals are drawn at random: they depend on their number alone.
     proposer = GuidedProposer(study.technique_types, study.min_steps, study.max_steps, study.seed)
     deadly, raising = str(proposer.propose(1, [])), str(proposer.propose(2, []))

@@ -58,7 +58,7 @@ task:
 max_steps: 2
 """
 RECIPES = (
-    "prune_channels(ratio=0.25, criterion=taylor) -> distill",
+    "prune_channels(ratio=0.25, multiple=1, criterion=taylor) -> distill",
     "distill(kind=relation) -> quantize(bits=8)",
 )
 

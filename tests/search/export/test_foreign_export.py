@@ -32,7 +32,7 @@ from atoll.spaces.errors import AtollError
 from atoll.spaces.recipes.recipe import Recipe
 from torch import nn
 
-RECIPE = "prune_channels(ratio=0.25) -> tensor_train(rank=2, fit_steps=5) -> quantize(bits=8)"
+RECIPE = "tensor_train(rank=2, fit_steps=5) -> prune_channels(ratio=0.25) -> quantize(bits=8)"
 #: what a figure of a card or recipe is changed to
 ABSURD: tuple[Any, ...] = (
     0, -1, 1, 3, 10**6, 10**9, 10**17, -(10**17), 0.5, -1e17, 1e17, True, None, "", "9" * 50, "../../x",
