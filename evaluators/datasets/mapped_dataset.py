@@ -7,6 +7,7 @@ from typing import Any
 
 from ...spaces.errors import AtollError
 from ...spaces.outside.foreign_file import damage_told, read_json
+from ..prepared_quota import hold
 from .arrow_file import map_split
 from .data_report import DataReport
 from .dataset import ImagesInMemory
@@ -38,7 +39,7 @@ class MappedDataset(ImagesInMemory):
 def describe_decoded(
     folder: Path, name: str, classes: tuple[str, ...], version: str, report: DataReport
 ) -> None:
-    """Writes what a folder of decoded splits holds; `open_decoded` reads it."""
+    """Writes what a folder of decoded splits holds, and holds it; `open_decoded` reads it."""
     sizes = {split: (folder / f"{split}.arrow").stat().st_size for split in SPLITS}
     description = {
         "format": FORMAT,
@@ -49,14 +50,16 @@ def describe_decoded(
         "report": report.to_json(),
     }
     (folder / _DESCRIPTION).write_text(json.dumps(description, indent=1))
+    hold(folder)  # before it gets its name: nobody finds it unheld
 
 
 def open_decoded(folder: Path) -> MappedDataset:
-    """Maps decoded data by their folder, without the files that they were made from.
+    """Maps decoded data by their folder, without the files that they were made from; they stay until we end.
 
     Raises:
         AtollError: it is not there, or holds something else.
     """
+    hold(folder)
     again = f"delete {folder}, and the data are decoded again"
     try:
         with damage_told(f"the decoded data in {folder} are damaged", f"what was decoded; {again}"):

@@ -16,6 +16,8 @@ from ...spaces.technique.context import Criterion
 from ..cache_dir import cache_dir
 from ..datasets.dataset import Dataset
 from ..digests import digest_json, digest_tensors, library_versions
+from ..prepared_quota import hold
+from ..quota import DRAFT
 from ..training.loop import fit
 from ..training.losses import labels_loss
 from ..training.settings import Training
@@ -94,6 +96,7 @@ def train_head(
         MachineError: the cache folder cannot be written.
     """
     path = cache_dir() / "heads" / f"{_key(network, head, dataset, training)}.safetensors"
+    hold(path)
     if not path.is_file():
         _train(network, head, dataset, training, criterion)
         _save(network, path)
@@ -130,12 +133,13 @@ def _key(network: nn.Module, head: str, dataset: Dataset, training: Training) ->
 
 
 def _save(network: nn.Module, path: Path) -> None:
-    draft = path.with_suffix(f".{os.getpid()}")
+    draft = path.with_name(f"{DRAFT}{path.stem}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(
             {name: one.detach().clone().contiguous() for name, one in network.state_dict().items()}, draft
         )
+        hold(draft)
         draft.replace(path)
     except OSError as error:
         raise MachineError(f"cannot write the trained head to {path} ({error.strerror or error})") from error

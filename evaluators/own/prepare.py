@@ -22,6 +22,7 @@ from ...spaces.written.graph_json import graph_json
 from ...spaces.written.modules import whole_state
 from ..datasets.dataset import Dataset
 from ..datasets.mapped_dataset import MappedDataset
+from ..prepared_quota import VARIABLE, evict
 from ..tasks import load_task
 from ..tasks.prepared import keep_task
 from ..tasks.qualities import quality_named
@@ -117,6 +118,9 @@ def prepare(
     )
     if code:
         trust(code_digest(code))
+    gone = evict()
+    if gone:
+        say(f"cache: {gone} of the prepared tasks and data not used for longest gave way (quota {VARIABLE})")
     return load_task(name)
 
 

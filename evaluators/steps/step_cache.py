@@ -23,18 +23,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from ...spaces.errors import MachineError
+from ..quota import DRAFT, DRAFT_AGE_S, keep_to, remove_whole, used_at
 from .cache_backend import Entry
 
 #: what the cache may take before the least recently used entries go
 QUOTA_BYTES = 4 * 2**30
 #: the cache is weighed once in so many new entries
 WEIGHED_EVERY = 20
-#: a draft so old was left by a process that died; making the largest entry takes seconds
-DRAFT_AGE_S = 24 * 3600
 #: version of the files of an entry; part of every key, so that those of another one are not found
 FORMAT = 2
 _TENSORS, _ENTRY, _PINNED = "model.safetensors", "entry.json", "pinned"
-_DRAFT = ".draft-"
 _HEAD, _MIDDLE = b'{"sha256":"', b'","entry":'
 _BODY_START = len(_HEAD) + 2 * hashlib.sha256().digest_size + len(_MIDDLE)
 
@@ -67,10 +65,10 @@ class StepCache:
         except FileNotFoundError:
             # published at once with both files: a folder without one of them is damaged, not in the making
             if folder.exists() and not all((folder / name).exists() for name in (_ENTRY, _TENSORS)):
-                _remove(folder)
+                remove_whole(folder)
             return None
         except (ValueError, KeyError, TypeError, OSError, SafetensorError):
-            _remove(folder)
+            remove_whole(folder)
             return None
         with suppress(OSError):  # it may have been evicted meanwhile; what was read is whole
             os.utime(folder)
@@ -89,7 +87,7 @@ class StepCache:
         folder = self._folder(key)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder.parent))
+            draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=folder.parent))
             try:
                 # copies: a network may hold one layer under two names, and safetensors wants no shared memory
                 data = save({name: tensor.clone().contiguous() for name, tensor in entry.tensors.items()})
@@ -156,20 +154,15 @@ class StepCache:
 
         Drafts that processes left when they died go too.
         """
-        for draft in self.root.glob(f"??/{_DRAFT}*"):
-            if time.time() - _used_at(draft) > DRAFT_AGE_S:
+        for draft in self.root.glob(f"??/{DRAFT}*"):
+            if time.time() - used_at(draft) > DRAFT_AGE_S:
                 shutil.rmtree(draft, ignore_errors=True)
         entries = [folder for folder in self.root.glob("??/*") if not folder.name.startswith(".")]
-        sizes = {folder: _size(folder) for folder in entries}
-        total, removed = sum(sizes.values()), 0
-        for folder in sorted(entries, key=_used_at):
-            if total <= self.quota_bytes:
-                break
-            if not (folder / _PINNED).exists():
-                _remove(folder)
-                total -= sizes[folder]
-                removed += 1
-        return removed
+        return keep_to(
+            self.quota_bytes,
+            entries,
+            lambda folder: not (folder / _PINNED).exists() and remove_whole(folder),
+        )
 
     def _folder(self, key: str) -> Path:
         return self.root / key[:2] / key
@@ -199,31 +192,8 @@ def _opened(content: bytes) -> dict[str, Any]:
     return about
 
 
-def _remove(folder: Path) -> None:
-    """Takes an entry away at once, so that nobody finds half of it."""
-    with suppress(OSError):  # another process was faster, or the folder is not ours to write
-        gone = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder.parent))
-        with suppress(OSError):
-            os.rename(folder, gone / folder.name)
-        shutil.rmtree(gone, ignore_errors=True)
-
-
 def _write(path: Path, data: bytes) -> None:
     with path.open("wb") as handle:
         handle.write(data)
         handle.flush()
         os.fsync(handle.fileno())
-
-
-def _size(folder: Path) -> int:
-    try:
-        return sum(file.stat().st_size for file in folder.iterdir())
-    except OSError:
-        return 0
-
-
-def _used_at(folder: Path) -> float:
-    try:
-        return folder.stat().st_mtime
-    except OSError:
-        return 0.0

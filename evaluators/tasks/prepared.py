@@ -27,6 +27,8 @@ from ..cache_dir import cache_dir
 from ..datasets.dataset import Dataset
 from ..datasets.mapped_dataset import open_decoded
 from ..digests import digest_json, digest_tensors
+from ..prepared_quota import hold
+from ..quota import DRAFT
 from ..training.judged_outputs import JudgedOutputs
 from ..training.settings import Training
 from .own_functions import OwnCode, loss_of, quality_of
@@ -84,18 +86,20 @@ def keep_task(
     name = f"{about['name']}@{_digest(about)}"
     folder = prepared_folder(name)
     files = {WEIGHTS: save(state), **{f"{CODE}/{path}": content for path, content in code.items()}}
+    hold(folder)
     try:
         if _holds(folder, files):
             _write_place(folder, data)
             return name
         folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
+        draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=folder.parent))
         try:
             for path, content in files.items():
                 (draft / path).parent.mkdir(parents=True, exist_ok=True)
                 (draft / path).write_bytes(content)
             _write_place(draft, data)
             (draft / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+            hold(draft)
             shutil.rmtree(folder, ignore_errors=True)  # what was damaged
             os.rename(draft, folder)
         finally:
@@ -171,6 +175,7 @@ def prepared_task(name: str) -> Task:
         AtollError: it is damaged.
     """
     folder = prepared_folder(name)
+    hold(folder)
     try:
         about = read_json(folder / ABOUT)
     except FileNotFoundError as error:

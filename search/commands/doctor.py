@@ -58,6 +58,7 @@ def doctor_rows(store: Path) -> list[dict[str, Any]]:
         ),
         _row("home", str(home_folder() or "none"), "any or none"),
         _cache_row(),
+        _prepared_row(),
         _temporary_row(),
         _row("store", str(store), "writable folder (--store names another)", _writable(store.parent)),
         _row(
@@ -76,6 +77,18 @@ def _cache_row() -> dict[str, Any]:
         return _row("cache", str(error), wanted, False)
     free_gb = shutil.disk_usage(_existing(cache)).free / 1e9
     return _row("cache", f"{cache}, {free_gb:.1f} GB free", wanted, _writable(cache) and free_gb >= _DISK_GB)
+
+
+def _prepared_row() -> dict[str, Any]:
+    from ...evaluators.prepared_quota import GIB, VARIABLE, quota_bytes, taken_bytes
+
+    wanted = f"what nobody holds goes above the quota ({VARIABLE} names another)"
+    try:
+        quota, taken = quota_bytes(), taken_bytes()
+    except AtollError as error:
+        return _row("prepared, GiB", str(error), wanted, False)
+    shares = ", ".join(f"{what} {amount / GIB:.1f}" for what, amount in taken.items())
+    return _row("prepared, GiB", f"{sum(taken.values()) / GIB:.1f} of {quota / GIB:g}: {shares}", wanted)
 
 
 def _temporary_row() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...evaluators.cache_dir import cache_dir
+from ...evaluators.prepared_quota import evict, hold
 from ...evaluators.tasks.prepared import data_folder, is_prepared, prepared_folder, prepared_task
 from ...evaluators.tasks.trusted import trust
 from ...spaces.errors import AtollError, MachineError
@@ -78,6 +79,7 @@ def unpack(luggage: Luggage | None, get: Callable[[Any], bytes] | None = None) -
     try:
         for place, files in luggage.folders.items():
             folder = home / place
+            hold(folder)
             if folder.is_dir():
                 continue
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -85,6 +87,7 @@ def unpack(luggage: Luggage | None, get: Callable[[Any], bytes] | None = None) -
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if not folder.is_dir():
                     _write(folder, files, get)
+        evict()
     except OSError as error:
         raise MachineError(
             f"cannot write the task {luggage.task} to {home} ({error.strerror or error}); make room there, "
@@ -110,6 +113,7 @@ def _write(folder: Path, files: dict[str, list[Any]], get: Callable[[Any], bytes
                 for piece in pieces:
                     stream.write(get(piece))
         draft.chmod(0o755)
+        hold(draft)
         os.rename(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

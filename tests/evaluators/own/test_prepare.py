@@ -12,6 +12,7 @@ import torch
 from atoll.evaluators.own.mistake import TaskMistake
 from atoll.evaluators.own.prepare import prepare
 from atoll.evaluators.own.task import Task
+from atoll.evaluators.prepared_quota import evict
 from atoll.evaluators.tasks import load_task
 from atoll.evaluators.tasks.given import adopted_network
 from atoll.evaluators.tasks.prepared import prepared_task
@@ -334,7 +335,9 @@ def test_a_network_that_is_no_module_of_torch_is_named(project: Path) -> None:
         prepared(project, network=nn.LSTM(8, 8), weights=None)
 
 
-def test_a_new_head_is_trained_and_the_rest_keeps_what_it_knows(project: Path) -> None:
+def test_a_new_head_is_trained_and_the_rest_keeps_what_it_knows(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arrays = dict(np.load(project / "data.npz"))
     labels = {split: np.arange(count) % 3 for split, count in (("train", 60), ("val", 30), ("test", 12))}
     generator = np.random.default_rng(0)
@@ -351,6 +354,9 @@ def test_a_new_head_is_trained_and_the_rest_keeps_what_it_knows(project: Path) -
     assert task.num_classes == 3 and task.quality(found, split) > 0.9
     moved = (found.get_submodule("0").factors()["weight"].effective() - network()[0].weight).abs()
     assert 0 < float(moved.detach().max()) < 0.2, "trained too, at a tenth of the rate"
+    with monkeypatch.context() as patch:
+        patch.setenv("ATOLL_DATA_GIB", "0")
+        assert evict() == 0, "this process holds head, task and data"
     assert prepared(project, head="new", learning_rate=0.05, batch_size=8).name == task.name
 
 

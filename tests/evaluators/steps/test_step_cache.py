@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from atoll.evaluators.quota import DRAFT_AGE_S
 from atoll.evaluators.steps import step_cache
 from atoll.evaluators.steps.cache_backend import Entry
 from atoll.evaluators.steps.step_cache import StepCache
@@ -314,7 +315,7 @@ def test_drafts_of_dead_processes_go_in_the_end(cache: StepCache) -> None:
     for draft in (old, new):
         draft.mkdir()
         (draft / "model.safetensors").write_bytes(bytes(100))
-    os.utime(old, (time.time() - 2 * step_cache.DRAFT_AGE_S,) * 2)
+    os.utime(old, (time.time() - 2 * DRAFT_AGE_S,) * 2)
     cache.evict()
     assert (old.exists(), new.exists(), cache.has(KEY)) == (False, True, True)
 

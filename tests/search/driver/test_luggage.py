@@ -42,10 +42,15 @@ def test_a_task_is_whole_on_another_machine(tmp_path: Path, monkeypatch: pytest.
     found = packed(task.name, put)
     assert found is not None and max(map(len, objects)) == 1000
     monkeypatch.setenv("ATOLL_CACHE", str(tmp_path / "there"))
+    monkeypatch.setenv("ATOLL_DATA_GIB", "0")
+    earlier = tmp_path / "there" / "data" / "earlier"
+    earlier.mkdir(parents=True)
+    (earlier / "data.json").write_text("{}")
     prepared_task.cache_clear()
     with pytest.raises(AtollError, match="is not on this machine"):
         load_task(task.name)
     unpack(found, objects.__getitem__)
+    assert not earlier.exists(), "the quota of that machine: what nobody holds there gives way"
     there = load_task(task.name)
     assert torch.equal(predict_logits(adopted_network(there), there.dataset().test.images), outputs)
     assert there.judged_by.measure(outputs, outputs.argmax(1)) == 1.0, "its code may run there"
