@@ -149,7 +149,7 @@ bench-table: $(VENV)/.installed ## Train every recipe of a small space, for benc
 
 bench-search: $(VENV)/.installed ## Replay searches on that table: training until as good as plain Optuna
 	@echo "== Replaying searches" >&2
-	$(BIN)/python tests/bench/search.py $(BENCH_ARGS)
+	$(BIN)/python tests/bench/replayed_search.py $(BENCH_ARGS)
 
 # Hours, so not among the benches above; BENCH_ARGS="--task digits" tries it out in minutes.
 bench-techniques: $(VENV)/.installed ## Measure every technique alone on characters (an hour or two; run again to go on)

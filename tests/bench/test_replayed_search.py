@@ -12,9 +12,8 @@ from atoll.testing import BASELINE
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from replayed_search import Spent, Tabulated, best_after, searched, seconds_until
 from search_table import SPACE, Table, recipes, runs
-
-from search import Spent, Tabulated, best_after, searched, seconds_until
 
 STRONG = {"tensor_train": 3.0, "tucker": 2.0, "prune_channels": 2.0, "quantize": 4.0, "distill": 1.0}
 
