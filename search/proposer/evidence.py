@@ -70,6 +70,8 @@ class Evidence:
         self.allowed = None if bound is None else self.scaled(bound)
         #: the best objective of any trial that meets the constraints, the baseline's before there is one
         self.best_objective = self._objective(judge.baseline)
+        #: whether any trial met the constraints
+        self.any_feasible = False
         #: what was evaluated: figures after the last step
         self.found: dict[Recipe, AfterStep] = {}
         self._worth: dict[Recipe, float] = {}
@@ -84,6 +86,7 @@ class Evidence:
     def add(self, told: Told) -> None:
         """Takes in what came of a recipe."""
         if told.after and told.violation <= 0:
+            self.any_feasible = True
             self.best_objective = max(self.best_objective, told.objective)
         for prefix, after in zip(told.recipe.prefixes()[1:], told.after, strict=False):
             if prefix in self.found:

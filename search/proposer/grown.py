@@ -31,6 +31,8 @@ _PLACES = 4.0
 PRICED = 6
 #: of so many proposals one is chosen by what may be instead of what is likely, so that nothing is given up
 TURNS = 6
+#: before anything meets the constraints gains beyond so much count as this: else the strongest would come first
+STRIDE = 2.0
 #: what a trial takes beside its training, in steps
 _OVERHEAD = 0.3
 #: random draws; all known means that hardly anything is left
@@ -211,7 +213,7 @@ def _promise(
         feasible = 0.5 * math.erfc(-edge / math.sqrt(2)) if luck is None else float(edge > -luck)
     if gain <= 0 or broken > 0:
         return min(gain, 0.0) - broken - 1.0 + 0.01 * feasible
-    return feasible * gain
+    return feasible * (gain if evidence.any_feasible else min(gain, STRIDE))
 
 
 PROPOSER = GrowingProposer
