@@ -31,7 +31,7 @@ _PLACES = 4.0
 PRICED = 6
 #: of so many proposals one is chosen by what may be instead of what is likely, so that nothing is given up
 TURNS = 6
-#: before anything meets the constraints gains beyond so much count as this: else the strongest would come first
+#: before anything meets the constraints a larger gain counts as this one: else the strongest would come first
 STRIDE = 2.0
 #: what a trial takes beside its training, in steps
 _OVERHEAD = 0.3

@@ -26,7 +26,7 @@ from atoll.spaces.recipes.order import grid_steps
 from atoll.spaces.recipes.recipe import Recipe
 from atoll.spaces.techniques import technique_named
 from figures import report
-from search_table import LENGTH, RESULTS, SPACE
+from search_table import LENGTH, RESULTS, SPACE, recipes
 
 MIN_STEPS = 2
 #: trials of plain Optuna, whose best is the target and whose training the measure
@@ -56,6 +56,10 @@ class Tabulated:
         rows = pq.read_table(path).to_pylist()
         budget = max(row["epochs"] for row in rows)
         return cls([row for row in rows if (row["epochs"], row["seed"]) == (budget, 0)])
+
+    def has(self, recipe: Recipe) -> bool:
+        """Whether the table has a recipe."""
+        return recipe in self._rows
 
     def row(self, recipe: Recipe) -> Mapping[str, Any]:
         """Returns what the table has of a recipe.
@@ -133,7 +137,14 @@ def main(arguments: Sequence[str]) -> int:
     if not path.exists():
         print(f"no table {path}: make bench-table", file=sys.stderr)
         return 2
-    world = Tabulated.of(path)
+    world, space = Tabulated.of(path), recipes(given.task)
+    missing = [recipe for recipe in space if not world.has(recipe)]
+    if missing:
+        print(
+            f"{path} has {len(space) - len(missing)} of {len(space)} recipes: make bench-table goes on",
+            file=sys.stderr,
+        )
+        return 2
     plain = {seed: searched(world, "tpe", seed, TRIALS, shares=False) for seed in range(given.seeds)}
     found = {seed: course for seed, course in plain.items() if course[-1].best is not None}
     name = f"search/{given.task}"
