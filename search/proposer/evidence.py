@@ -18,6 +18,8 @@ from .outlook import Outlook
 from .proposer import PLAN_COSTS, AfterStep, Told
 from .trial_scores import Judge, total_violation
 
+#: costs that no plan tells, and the one whose share of the baseline's they are taken to have
+_LIKE = {"payload_bytes": "model_bytes", "nonzero_parameters": "parameters"}
 #: standard deviation of a result about the sum of its effects: in halvings, and of the logarithm of a drop
 _COST_NOISE, QUALITY_NOISE = 0.1, 0.25
 #: what a halving of the file is expected to add to the logarithm of the drop before anything is known, and
@@ -85,7 +87,7 @@ class Evidence:
 
     def add(self, told: Told) -> None:
         """Takes in what came of a recipe."""
-        if told.after and told.violation <= 0:
+        if told.violation <= 0:
             self.any_feasible = True
             self.best_objective = max(self.best_objective, told.objective)
         for prefix, after in zip(told.recipe.prefixes()[1:], told.after, strict=False):
@@ -118,14 +120,14 @@ class Evidence:
 
     def likely(self, costs: Mapping[str, Any], drop: float) -> dict[str, Any]:
         """Returns all figures of a recipe, as objective and constraints are asked of them."""
-        quality = (
-            self._baseline["quality"] - drop
-            if self._terms.higher_is_better
-            else self._baseline["quality"] + drop
-        )
-        baseline = self._judge.baseline
+        baseline, worse = self._judge.baseline, -drop if self._terms.higher_is_better else drop
         known = baseline if isinstance(baseline, Mapping) else baseline.to_json()
-        return {**known, **costs, "quality": quality}
+        like = {
+            name: known[name] * costs[other] / max(self._baseline[other], FIGURE[other].resolution)
+            for name, other in _LIKE.items()
+            if known.get(name) is not None and other in costs
+        }
+        return {**known, **like, **costs, "quality": self._baseline["quality"] + worse}
 
     def best(self, most: int) -> list[Recipe]:
         """Returns the best of what was evaluated; what narrowly misses the constraints counts as good too.

@@ -154,6 +154,20 @@ def test_few_recipes_are_priced_for_one_proposal() -> None:
     assert len(counted.asked) <= 6
 
 
+@pytest.mark.parametrize("metric", ["payload_bytes", "nonzero_parameters", "macs * latency_ms"])
+def test_costs_that_no_plan_tells_are_minimized_too(metric: str) -> None:
+    """In this world every cost shrinks alike: the search finds as much as for the file."""
+    judge = Judge(JUDGE.constraints, JUDGE.baseline).of_costs(Goal.parse({"minimize": metric}))
+    outlook, history, best = Outlook(judge, price), list[Told](), 0.0
+    for n in range(15):
+        recipe = made().propose(n, history, outlook=outlook)
+        assert recipe is not None
+        one = told(recipe)
+        history.append(one)
+        best = max(best, one.objective if one.violation <= 0 else 0.0)
+    assert best >= 3.0
+
+
 def test_what_would_be_rejected_is_not_proposed() -> None:
     judge = Judge(parse_constraints(["latency_ms <= 4", "quality_drop <= 0.01"]), JUDGE.baseline)
     outlook = Outlook(judge.of_costs(Goal.parse("smallest")), price)
