@@ -157,12 +157,13 @@ class GrowingProposer:
         """Returns the candidate of the highest promise, None where nothing can be tried."""
         expected = evidence.expected(candidates)
         step_seconds = evidence.seconds()
-        trained = {prefix for recipe in (*evidence.found, *pending) for prefix in recipe.prefixes()}
+        running = {prefix for recipe in pending for prefix in recipe.prefixes()}
         lucks = [random.gauss(0.0, 1.0) for _ in candidates] if n % TURNS == TURNS - 1 else None
 
         def promise(place: int, costs: Mapping[str, Any]) -> float:
             recipe = candidates[place]
-            missing = [prefix for prefix in recipe.prefixes()[1:] if prefix not in trained]
+            prefixes = recipe.prefixes()[1:]
+            missing = [one for one in prefixes if one not in evidence.found and one not in running]
             seconds = math.fsum(map(step_seconds, missing)) + _OVERHEAD * step_seconds(recipe)
             mean, spread = float(expected.drops[place]), float(expected.spreads[place])
             luck = None if lucks is None else lucks[place]
