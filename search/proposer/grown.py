@@ -27,8 +27,9 @@ from .proposer import Told
 GROWN, CHANGED, DRAWN = 24, 96, 48
 #: of the best a worse one is changed the less often: e-folding, in places
 _PLACES = 4.0
-#: so many of the most promising candidates are priced exactly
-PRICED = 6
+#: so many of the most promising candidates are priced exactly, and so many are asked for a price at most: it
+#: takes tens of milliseconds each, in which the driver does nothing else
+PRICED, ASKED = 6, 20
 #: of so many proposals one is chosen by what may be instead of what is likely, so that nothing is given up
 TURNS = 6
 #: before anything meets the constraints a larger gain counts as this one: else the strongest would come first
@@ -171,13 +172,17 @@ class GrowingProposer:
 
         guesses = [promise(place, costs) for place, costs in enumerate(expected.costs)]
         chosen: list[tuple[float, Recipe]] = []
-        for place in sorted(range(len(candidates)), key=lambda one: -guesses[one]):
+        first = sorted(range(len(candidates)), key=lambda one: -guesses[one])[:ASKED]
+        for place in first:
             price = outlook.figures(candidates[place])
             if price is not None:
                 chosen.append((promise(place, {**expected.costs[place], **price}), candidates[place]))
             if len(chosen) == PRICED:
                 break
-        return max(chosen, key=lambda one: one[0])[1] if chosen else None
+        if chosen:
+            return max(chosen, key=lambda one: one[0])[1]
+        # all of them are refused: the first becomes a trial all the same, rejected with the reason
+        return candidates[first[0]] if first else None
 
 
 def _promise(

@@ -100,7 +100,7 @@ class LogScale:
     per_halving: float
 
     def score(self, n: float) -> float:
-        """Returns the score of a raw figure; at most a halving short of ε more than that of ε."""
+        """Returns the score of a raw figure; what is less than ε scores as ε does."""
         return R_MIN + self.per_halving * math.log2(max(self.high, self.resolution) / max(n, self.resolution))
 
 

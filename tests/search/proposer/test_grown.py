@@ -185,6 +185,17 @@ def test_what_cannot_be_planned_is_not_proposed() -> None:
     assert not any(step.name == "svd" for recipe in recipes for step in recipe)
 
 
+def test_where_everything_is_refused_few_are_asked_and_the_first_is_proposed() -> None:
+    """The driver rejects it with the reason, and after many of these the study ends."""
+    judge = Judge(parse_constraints(["latency_ms <= 0.001"]), JUDGE.baseline).of_costs(Goal.parse("smallest"))
+    proposer, asked = made(), Counted()
+    first = proposer.propose(0, [], outlook=Outlook(judge, asked))
+    assert first is not None
+    assert judge.rejection(price(first)) is not None
+    assert len(asked.asked) <= len(SPACE) + 20
+    assert proposer.propose(1, [Told(first, 0.0, 1.0)], outlook=Outlook(judge, asked)) not in (None, first)
+
+
 def test_a_prefix_that_was_trained_and_is_best_becomes_a_trial_of_its_own() -> None:
     """Two steps within the constraint, the third breaks it: the two are tried, which costs no training."""
     pair = Recipe.parse("svd(rank=16) -> quantize(bits=4)")
