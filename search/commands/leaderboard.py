@@ -69,19 +69,20 @@ def leaderboard(
         typer.Option("--all", help="Rank also what misses the constraints, exactly as the papers would."),
     ] = False,
     scoring: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="RULE", help="linear (eq. 12), rank (THESIS table 10) or dense (PUB-I table 5)."
+            metavar="RULE",
+            help="Rule of the papers' score: linear (eq. 12), rank (THESIS table 10), dense (PUB-I table 5).",
         ),
-    ] = "linear",
+    ] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Print the best N only.")] = None,
     store: StoreOption = DEFAULT_STORE,
     format: FormatOption = "table",
 ) -> None:
     """Rank a study's finished recipes by its goal, the baseline among them.
 
-    The goal `score` is the papers' weighted ranking, and so is every goal with --profile. Others count how
-    often the costs that they minimize were halved.
+    The goal `score` is the papers' weighted ranking, and so is every goal with --profile or --scoring.
+    Others count how often the costs that they minimize were halved.
 
     One row a recipe: the mean over its seeds at its largest budget. Only recipes that meet the study's
     constraints are ranked, unless --all is given. Scores compare the rows of one table, not tables.
@@ -95,10 +96,12 @@ def leaderboard(
     rows = chosen.ranked(trials, profile, all, scoring)
     notes = _notes(chosen, trials, rows, all)
     shown = rows if limit is None else rows[:limit]
-    by_goal = profile is None and not chosen.goal.is_score
+    by_goal = chosen.ranks_by_goal(profile, scoring)
     weights = profile or chosen.profile
     said = weights if isinstance(weights, str) else "of its own"
-    title = f"{chosen.name}: " + (f"goal {chosen.goal}" if by_goal else f"profile {said}, scoring {scoring}")
+    title = f"{chosen.name}: " + (
+        f"goal {chosen.goal}" if by_goal else f"profile {said}, scoring {scoring or 'linear'}"
+    )
     if chosen.constraints and not all:
         title += f", {' and '.join(str(one) for one in chosen.constraints)}"
     if chosen.definition.get("device"):

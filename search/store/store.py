@@ -194,8 +194,10 @@ class Store:
         )
 
     def steps_of_study(self, study: str) -> list[Row]:
-        """Returns the rows of the view `steps` of all its trials, each trial's in the order of the recipe."""
-        return self._rows("SELECT * FROM steps WHERE study = ? ORDER BY trial, position", [study])
+        """Returns the rows of the view `steps` of all its trials, without notes, each in recipe order."""
+        return self._rows(
+            "SELECT * EXCLUDE (notes) FROM steps WHERE study = ? ORDER BY trial, position", [study]
+        )
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         table = self.query(sql, parameters)

@@ -127,28 +127,34 @@ class StoredStudy:
             )
         return figures
 
+    def ranks_by_goal(self, profile: str | None = None, scoring: str | None = None) -> bool:
+        """Whether costs alone rank it; a profile or a scoring rule asks for the papers' score."""
+        return profile is None and scoring is None and not self.goal.is_score
+
     def ranked(
         self,
         trials: Iterable[Row],
         profile: str | None = None,
         all: bool = False,
-        scoring: str = "linear",
+        scoring: str | None = None,
     ) -> list[Row]:
         """Returns the leaderboard of its finished trials by its goal, the baseline among them.
 
         Args:
             trials: of this study; those that are not finished are left out.
-            profile: ranks by the papers' score with these weights, whatever the goal.
-            all, scoring: see `leaderboard`.
+            profile, scoring: rank by the papers' score, whatever the goal; see `leaderboard`.
+            all: see `leaderboard`.
 
         Raises:
             AtollError: as `leaderboard`, and there is no finished baseline yet.
         """
         trials = list(trials)
         baseline = self.baseline_figures(trials)
-        if profile is None and not self.goal.is_score:
+        if self.ranks_by_goal(profile, scoring):
             return leaderboard_by_goal(trials, baseline, self.goal, self.constraints, all)
-        return leaderboard(trials, baseline, profile or self.profile, self.constraints, all, scoring)
+        return leaderboard(
+            trials, baseline, profile or self.profile, self.constraints, all, scoring or "linear"
+        )
 
     def nearest_miss(self, trials: Iterable[Row]) -> Row | None:
         """Returns the recipe that misses its constraints by least, None where one meets all or none finished.

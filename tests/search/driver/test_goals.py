@@ -94,6 +94,7 @@ def test_another_goal_chooses_another_winner(store: Store) -> None:
     assert by_goal[-1]["recipe"] == "baseline"
     assert {row["recipe"] for row in by_goal} == {row["recipe"] for row in by_score}
     assert [row["score"] for row in by_goal] != [row["score"] for row in by_score]
+    assert study.ranked(rows, scoring="linear") == study.ranked(rows, "balanced")
 
 
 def test_progress_tells_the_cost_that_is_minimized(store: Store) -> None:
