@@ -76,8 +76,9 @@ def _greet(campaign: Campaign) -> None:
     remark = Device.load(campaign.study.device).remark
     if remark:
         say(remark)
-    for text, why in left_out(load_task(campaign.study.task)).items():
-        say(f"reference set: {text} is left out: {why}")
+    if campaign.study.parsed_goal.is_score:
+        for text, why in left_out(load_task(campaign.study.task)).items():
+            say(f"reference set: {text} is left out: {why}")
     where = f"study {campaign.study.study_name} in {campaign.store.path}"
     say(f"{where}: goes on after {over} trials" if over else f"{where}: begins")
 

@@ -10,15 +10,13 @@ from typing import Any
 from ...evaluators.card.card import Card, PredictedFigure, TestLook
 from ...evaluators.card.waterfall import card_devices, fit_digest, predictions, waterfall
 from ...evaluators.litert.flatbuffer import DROPPED
-from ...evaluators.measuring.artifact import artifact_bytes
 from ...evaluators.measuring.artifact_report import ArtifactReport
-from ...evaluators.measuring.file_inputs import FileInput
-from ...evaluators.measuring.file_outputs import FileOutput, file_outputs
+from ...evaluators.measuring.file_inputs import file_inputs
+from ...evaluators.measuring.file_outputs import file_outputs
 from ...evaluators.ranking.demands import unloadable
 from ...evaluators.steps.pipeline import Pipeline
 from ...evaluators.steps.pipeline_result import PipelineResult
 from ...spaces.layers.scaling import PIXELS
-from ...spaces.layers.structure import input_shape_of
 from ...spaces.outside.foreign_file import inside, sha256_of
 from ..store.rows import Row
 from ..store.store import Store
@@ -45,7 +43,7 @@ def make_card(
     result: PipelineResult,
     report: ArtifactReport,
     about: Mapping[str, Any],
-    inputs: list[FileInput] | None = None,
+    content: bytes,
 ) -> Card:
     """Returns the card of an export, with no `deliveries` and `files` as yet, not sealed.
 
@@ -54,7 +52,7 @@ def make_card(
         pipeline, result: what made it, and the network.
         report: of its file.
         about: what its `recipe.json` holds.
-        inputs: of its file, where it has several.
+        content: of its file.
     """
     name = study.study_name
     trials = store.trials(name)
@@ -63,6 +61,7 @@ def make_card(
     base_trial = next((t["trial"] for t in trials if t["origin"] == "baseline"), "")
     steps = [asdict(step) for step in result.steps if step.position > 0]
     devices = card_devices(study.device)
+    several = pipeline.task.outputs
     return Card(
         study=name,
         trial=trial["trial"],
@@ -70,7 +69,7 @@ def make_card(
         network=pipeline.task.network,
         input_shape=list(pipeline.task.input_shape),
         scaling=None if pipeline.task.scaling == PIXELS else pipeline.task.scaling.to_json(),
-        inputs=inputs,
+        inputs=file_inputs(content),
         numbers=None if pipeline.task.judged_by.of_classes else True,
         recipe=trial["recipe"],
         seed=trial["seed"],
@@ -83,7 +82,7 @@ def make_card(
         predictions=[PredictedFigure(**row) for row in predictions(about, devices)],
         fit_digests={device: fit_digest(device) for device in devices},
         artifact=report,
-        outputs=_outputs(pipeline, result),
+        outputs=None if several is None else file_outputs(content, several.names),
         test_looks=_looks(store, name, trial["trial"]),
         baseline_test_looks=_looks(store, name, base_trial),
         test_images=len(pipeline.dataset.test),
@@ -101,14 +100,6 @@ def make_card(
         deliveries=[],
         files={},
     )
-
-
-def _outputs(pipeline: Pipeline, result: PipelineResult) -> list[FileOutput] | None:
-    """Returns the outputs of the file where there are several."""
-    several = pipeline.task.outputs
-    if several is None:
-        return None
-    return file_outputs(artifact_bytes(result.network, input_shape_of(result.network)), several.names)
 
 
 def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:

@@ -21,7 +21,6 @@ from ...evaluators.host.figures import host_figures
 from ...evaluators.litert.silent_float import silent_floats
 from ...evaluators.measuring.artifact import artifact_bytes
 from ...evaluators.measuring.artifact_report import file_quality, report_artifact
-from ...evaluators.measuring.file_inputs import file_inputs
 from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.steps.evaluate import pipeline_for
 from ...evaluators.steps.pipeline import Pipeline
@@ -103,7 +102,7 @@ def export_trial(
     with whole_folder(out) as folder:
         (folder / ARTIFACT).write_bytes(content)
         about = save_bundle(folder, result.network, pipeline.task, recipe, result.decisions)
-        card = make_card(store, study, trial, pipeline, result, report, about, file_inputs(content))
+        card = make_card(store, study, trial, pipeline, result, report, about, content)
         source = source_of(card, result.network, content, pipeline.task)
         deliveries = deliver(also, folder, source)
         picture = draw_waterfall(card.waterfall, QualityTerms.of(card.metrics), card.device)
@@ -210,7 +209,7 @@ def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]
         )
         measured.append(name)
     if contents:
-        say(f"timing {len(contents)} files in turns on this machine")
+        say(f"timing {len(contents)} file{'s in turns' * (len(contents) != 1)} on this machine")
         for name, timed in zip(contents, host_figures(list(contents.values())), strict=True):
             store.journal.append(Measured.of_row(rows[name], figures=dict(timed.to_event())))
     store.fold(READ_WAIT_S)

@@ -121,6 +121,10 @@ def _work_words(steps: int, seconds: float, steps_here: int, seconds_here: float
     return f"{said}; {here}{before} cached before"
 
 
+def _epochs(study: StoredStudy) -> str:
+    return f"{study.epochs_per_step:g} epoch{'s' * (study.epochs_per_step != 1)}"
+
+
 def _ranked_by(study: StoredStudy) -> str:
     """Says what makes one row better than another, and what its score is."""
     if study.goal.is_score:
@@ -136,7 +140,7 @@ def _markdown(study: StoredStudy, rows: Sequence[Row], commit: str | None, work:
     counts = study.counts
     facts = [
         f"- study {markdown_code(study.name)}: task {markdown(study.task)}, device {markdown(study.device)}, "
-        f"seed {study.seed}, {study.epochs_per_step:g} epochs after every step",
+        f"seed {study.seed}, {_epochs(study)} after every step",
         f"- {counts['finished']} trials finished, {counts['failed']} failed, {counts['rejected']} rejected; "
         f"{len(rows) - 1} recipes meet {markdown(constraints)}",
         f"- {_work_words(**work)}",
