@@ -8,6 +8,7 @@ from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
 from ..proposer.outlook import Outlook, Pricer
 from ..proposer.proposer import Told, new_proposer
+from ..proposer.space import Space
 from ..proposer.trial_scores import FAILED_VIOLATION, Judge, Verdict, total_violation
 from ..study.study import Study
 from .stopping import told_rejections
@@ -35,11 +36,8 @@ class Proposals:
         self._order = {recipe: position for position, recipe in enumerate(fixed)}
         self._proposer = new_proposer(
             study.sampler,
-            study.technique_types,
-            study.min_steps,
-            study.max_steps,
+            Space(study.technique_types, study.min_steps, study.max_steps, study.settings),
             study.seed,
-            study.settings,
         )
 
     def next(self, judge: Judge) -> Trial | None:

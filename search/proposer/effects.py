@@ -19,7 +19,7 @@ from ...spaces.recipes.recipe import Recipe
 Array = NDArray[np.floating[Any]]
 Columns = NDArray[np.intp]
 
-# In halvings, and in the unit of a drop's logarithm. Tried on made-up worlds and on the table of trained digits
+# In halvings, and in the unit of a drop's logarithm. Tried on made-up worlds and on trained digits
 # (results/search_table): twice as wide, and what is unknown looks too good; half as wide changes little.
 _TECHNIQUE, _STEP, _AFTER, _STEP_AFTER = 0.4, 0.3, 0.2, 0.15
 

@@ -15,13 +15,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
-from ...spaces.recipes.order import Grids, grid_steps, is_legal, repair
+from ...spaces.recipes.order import is_legal, repair
 from ...spaces.recipes.recipe import Recipe
-from ...spaces.technique.technique import Technique
 from .evidence import QUALITY_NOISE, Evidence
 from .mutation import mutate
 from .outlook import Outlook
 from .proposer import Told
+from .space import Space
 
 #: how many of the best are grown and changed, and candidates that are changes or drawn
 GROWN, CHANGED, DRAWN = 24, 96, 48
@@ -44,28 +44,16 @@ class GrowingProposer:
     """See the module.
 
     Args:
-        techniques: what may be proposed.
-        min_steps, max_steps: length of a proposal.
+        space: what may be proposed.
         seed: of the study.
-        grids: the values to be tried, where these are not the techniques' own.
     """
 
     exhausted = f"no recipe is left that was not tried (in {RANDOM_ATTEMPTS} draws)"
 
-    def __init__(
-        self,
-        techniques: Sequence[type[Technique]],
-        min_steps: int,
-        max_steps: int,
-        seed: int,
-        grids: Grids | None = None,
-    ) -> None:
-        self._techniques = tuple(techniques)
-        self._min_steps = min_steps
-        self._max_steps = max_steps
+    def __init__(self, space: Space, seed: int) -> None:
+        self._space = space
         self._seed = seed
-        self._steps = {technique.name: grid_steps(technique, grids) for technique in self._techniques}
-        self._singles = [Recipe((step,)) for steps in self._steps.values() for step in steps]
+        self._singles = [Recipe((step,)) for steps in space.steps.values() for step in steps]
         # That of the last call: a longer history of the same beginning goes on with it, to save time.
         self._told: list[Told] = []
         self._outlook: Outlook | None = None
@@ -113,19 +101,13 @@ class GrowingProposer:
             found |= dict.fromkeys(self._next_steps(recipe))
         for _ in range(CHANGED if best else 0):
             place = min(int(random.expovariate(1 / _PLACES)), len(best) - 1)
-            found[mutate(best[place], self._steps, random, self._max_steps)] = None
+            found[mutate(best[place], self._space.steps, random, self._space.max_steps)] = None
             found[self._crossed(best[place], random.choice(best), random)] = None
         found |= dict.fromkeys(self._drawn(random, taken, DRAWN))
-        return [
-            recipe
-            for recipe in found
-            if self._min_steps <= len(recipe) <= self._max_steps
-            and recipe not in taken
-            and all(step in self._steps.get(step.name, ()) for step in recipe)
-        ]
+        return [recipe for recipe in found if recipe in self._space and recipe not in taken]
 
     def _next_steps(self, recipe: Recipe) -> Iterator[Recipe]:
-        if len(recipe) < self._max_steps:
+        if len(recipe) < self._space.max_steps:
             for single in self._singles:
                 steps = (*recipe.steps, *single.steps)
                 if is_legal(steps):
@@ -134,16 +116,16 @@ class GrowingProposer:
     def _crossed(self, one: Recipe, other: Recipe, random: Random) -> Recipe:
         """Returns the beginning of one with the end of another."""
         cut, begin = random.randint(1, len(one)), random.randrange(len(other))
-        return repair([*one.steps[:cut], *other.steps[begin:]], self._max_steps)
+        return repair([*one.steps[:cut], *other.steps[begin:]], self._space.max_steps)
 
     def _drawn(self, random: Random, taken: set[Recipe], draws: int) -> Iterator[Recipe]:
         """Yields legal recipes of the space that are not taken."""
         for _ in range(draws):
-            length = random.randint(self._min_steps, self._max_steps)
+            length = random.randint(self._space.min_steps, self._space.max_steps)
             # twice as many as are kept: the repair leaves out what is not legal
-            names = [random.choice(self._techniques).name for _ in range(2 * length)]
-            recipe = repair([random.choice(self._steps[name]) for name in names], length)
-            if len(recipe) >= self._min_steps and recipe not in taken:
+            names = [random.choice(self._space.techniques).name for _ in range(2 * length)]
+            recipe = repair([random.choice(self._space.steps[name]) for name in names], length)
+            if len(recipe) >= self._space.min_steps and recipe not in taken:
                 yield recipe
 
     def _most_promising(

@@ -21,12 +21,13 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 
-from ...spaces.recipes.order import Grids, allowed_step, grid_steps, is_legal, repair, searched_values
+from ...spaces.recipes.order import allowed_step, is_legal, repair, searched_values
 from ...spaces.recipes.recipe import Recipe
 from ...spaces.technique.technique import Technique
 from .mutation import mutate
 from .outlook import Outlook
 from .proposer import Told
+from .space import Space
 
 STOP = "stop"
 #: Results that TPE wants to see before it stops drawing at random (Optuna's default).
@@ -51,10 +52,8 @@ class GuidedProposer:
     """Random ones first, then TPE in turns with changes of the best.
 
     Args:
-        techniques: what may be proposed.
-        min_steps, max_steps: length of a proposal.
+        space: what may be proposed.
         seed: of the study.
-        grids: the values to be tried, where these are not the techniques' own.
     """
 
     #: proposals that are drawn at random, and of how many after these one is TPE's
@@ -62,21 +61,10 @@ class GuidedProposer:
 
     exhausted = f"no recipe is left that was not tried (in {RANDOM_ATTEMPTS} draws)"
 
-    def __init__(
-        self,
-        techniques: Sequence[type[Technique]],
-        min_steps: int,
-        max_steps: int,
-        seed: int,
-        grids: Grids | None = None,
-    ) -> None:
-        self.techniques = tuple(techniques)
-        self.min_steps = min_steps
-        self.max_steps = max_steps
+    def __init__(self, space: Space, seed: int) -> None:
+        self.space = space
         self.seed = seed
-        self._values = {t.name: searched_values(t, grids) for t in self.techniques}
-        self._chosen = {} if grids is None else grids
-        self._steps = {technique.name: grid_steps(technique, grids) for technique in self.techniques}
+        self._values = {t.name: searched_values(t, space.grids) for t in space.techniques}
         # Optuna's study of the last call: a longer history of the same beginning goes on with it, because
         # building it takes as long as drawing from it at fifty results and ten times that at a thousand.
         self._told: list[Told] = []
@@ -116,14 +104,14 @@ class GuidedProposer:
         """Returns a recipe as Optuna knows it; what lies off the grid or outside the space is left out."""
         found: dict[str, Any] = {}
         for position, step in enumerate(recipe, start=1):
-            if position > self.max_steps or type(step) not in self.techniques:
+            if position > self.space.max_steps or type(step) not in self.space.techniques:
                 return found
             found[_position(position)] = step.name
             for name, value in step.settings().items():
                 tried = self._values[step.name][name]
                 if len(tried) > 1 and value in tried:
                     found[_setting(position, step.name, name)] = value
-        if self.min_steps <= len(recipe) < self.max_steps:
+        if self.space.min_steps <= len(recipe) < self.space.max_steps:
             found[_position(len(recipe) + 1)] = STOP
         return found
 
@@ -183,8 +171,8 @@ class GuidedProposer:
         """Returns the fixed choices of a parameter, `2` or `2.quantize.bits`."""
         position, _, rest = parameter.partition(".")
         if not rest:
-            names = [technique.name for technique in self.techniques]
-            return CategoricalDistribution([*names, STOP] if int(position) > self.min_steps else names)
+            names = [technique.name for technique in self.space.techniques]
+            return CategoricalDistribution([*names, STOP] if int(position) > self.space.min_steps else names)
         name, _, setting = rest.partition(".")
         return CategoricalDistribution(self._values[name][setting])
 
@@ -192,11 +180,11 @@ class GuidedProposer:
         study.sampler = self._sampler(seed)
         trial = study.ask()
         steps: list[Technique] = []
-        for position in range(1, self.max_steps + 1):
+        for position in range(1, self.space.max_steps + 1):
             name = self._suggest(trial, _position(position))
             if name == STOP:
                 break
-            technique = next(t for t in self.techniques if t.name == name)
+            technique = next(t for t in self.space.techniques if t.name == name)
             settings = {
                 setting: self._suggest(trial, _setting(position, name, setting))
                 if len(tried) > 1
@@ -214,8 +202,10 @@ class GuidedProposer:
         return trial.suggest_categorical(parameter, self._distribution(parameter).choices)
 
     def _draw(self, random: Random) -> list[Technique]:
-        length = random.randint(self.min_steps, self.max_steps)
-        return [random.choice(self._steps[random.choice(self.techniques).name]) for _ in range(length)]
+        length = random.randint(self.space.min_steps, self.space.max_steps)
+        return [
+            random.choice(self.space.steps[random.choice(self.space.techniques).name]) for _ in range(length)
+        ]
 
     def _draw_near_the_best(self, history: Sequence[Told], random: Random) -> list[Technique]:
         """Returns a good recipe with one change; what narrowly misses the constraints counts as good too.
@@ -226,7 +216,7 @@ class GuidedProposer:
         best = sorted(history, key=lambda told: told.objective - PENALTY * max(0.0, told.violation))[-ELITE:]
         best.reverse()
         chosen = random.choices(best, weights=range(len(best), 0, -1))[0]
-        return list(mutate(chosen.recipe, self._steps, random, self.max_steps).steps)
+        return list(mutate(chosen.recipe, self.space.steps, random, self.space.max_steps).steps)
 
     def _is_of_the_space(self, recipe: Recipe) -> bool:
         """Whether its techniques, and the values that the study itself chose, are among the study's.
@@ -234,18 +224,20 @@ class GuidedProposer:
         A change keeps most of a recipe, and the reference set holds techniques that a study may leave out.
         """
         return all(
-            type(step) in self.techniques
-            and all(step.settings()[name] in tried for name, tried in self._chosen.get(step.name, {}).items())
+            type(step) in self.space.techniques
+            and all(
+                step.settings()[name] in tried for name, tried in self.space.grids.get(step.name, {}).items()
+            )
             for step in recipe
         )
 
     def _completed(self, steps: Sequence[Technique], random: Random) -> Recipe | None:
         """Repairs a draw and lengthens it where the repair left too little; None where nothing fits."""
-        kept = list(repair(steps, self.max_steps).steps)
-        while len(kept) < self.min_steps:
-            names = [t.name for t in self.techniques]
+        kept = list(repair(steps, self.space.max_steps).steps)
+        while len(kept) < self.space.min_steps:
+            names = [t.name for t in self.space.techniques]
             random.shuffle(names)
-            more = (random.choice(self._steps[name]) for name in names)
+            more = (random.choice(self.space.steps[name]) for name in names)
             fitting = next((step for step in more if is_legal([*kept, step])), None)
             if fitting is None:
                 return None

@@ -9,10 +9,10 @@ from ...spaces.technique.technique import Technique
 
 Steps = list[Technique]
 #: every step of the space by the name of its technique
-Space = Mapping[str, Sequence[Technique]]
+ByTechnique = Mapping[str, Sequence[Technique]]
 
 
-def mutate(recipe: Recipe, space: Space, random: Random, max_steps: int) -> Recipe:
+def mutate(recipe: Recipe, space: ByTechnique, random: Random, max_steps: int) -> Recipe:
     """Returns a legal recipe one change away: a step more, less or other, a setting, or an order.
 
     A step is appended twice as often as anything else is done: the whole recipe is in the step cache then,
@@ -28,7 +28,7 @@ def mutate(recipe: Recipe, space: Space, random: Random, max_steps: int) -> Reci
         the changed recipe, repaired; it may equal the old one where the repair undid the change.
     """
     steps = list(recipe.steps)
-    changes: list[Callable[[Steps, Space, Random], Steps]] = [_set]
+    changes: list[Callable[[Steps, ByTechnique, Random], Steps]] = [_set]
     if len(steps) < max_steps:
         changes += [_append, _append, _insert]
     if len(steps) > 1:
@@ -36,35 +36,35 @@ def mutate(recipe: Recipe, space: Space, random: Random, max_steps: int) -> Reci
     return repair(random.choice(changes)(steps, space, random), max_steps)
 
 
-def _any(space: Space, random: Random) -> Technique:
+def _any(space: ByTechnique, random: Random) -> Technique:
     return random.choice(space[random.choice(sorted(space))])
 
 
-def _append(steps: Steps, space: Space, random: Random) -> Steps:
+def _append(steps: Steps, space: ByTechnique, random: Random) -> Steps:
     return [*steps, _any(space, random)]
 
 
-def _insert(steps: Steps, space: Space, random: Random) -> Steps:
+def _insert(steps: Steps, space: ByTechnique, random: Random) -> Steps:
     place = random.randrange(len(steps) + 1)
     return [*steps[:place], _any(space, random), *steps[place:]]
 
 
-def _replace(steps: Steps, space: Space, random: Random) -> Steps:
+def _replace(steps: Steps, space: ByTechnique, random: Random) -> Steps:
     place = random.randrange(len(steps))
     return [*steps[:place], _any(space, random), *steps[place + 1 :]]
 
 
-def _remove(steps: Steps, space: Space, random: Random) -> Steps:
+def _remove(steps: Steps, space: ByTechnique, random: Random) -> Steps:
     place = random.randrange(len(steps))
     return [*steps[:place], *steps[place + 1 :]]
 
 
-def _swap(steps: Steps, space: Space, random: Random) -> Steps:
+def _swap(steps: Steps, space: ByTechnique, random: Random) -> Steps:
     place = random.randrange(len(steps) - 1)
     return [*steps[:place], steps[place + 1], steps[place], *steps[place + 2 :]]
 
 
-def _set(steps: Steps, space: Space, random: Random) -> Steps:
+def _set(steps: Steps, space: ByTechnique, random: Random) -> Steps:
     """Takes another setting of one step; of a technique outside the space the step stays."""
     place = random.randrange(len(steps))
     others = [step for step in space.get(steps[place].name, ()) if step != steps[place]]

@@ -9,10 +9,9 @@ from ...evaluators.ranking.against_baseline import Figures, figure_of
 from ...evaluators.ranking.figures import FIGURE
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
-from ...spaces.recipes.order import Grids
 from ...spaces.recipes.recipe import Recipe
-from ...spaces.technique.technique import Technique
 from .outlook import Outlook
+from .space import Space
 
 #: name -> the module beside this whose `PROPOSER` it is
 PROPOSERS: tuple[tuple[str, str], ...] = (
@@ -77,13 +76,12 @@ class Told:
 class Proposer(Protocol):
     """Says what a study tries next.
 
-    The n-th proposal is a function of techniques, lengths, grids and seed, and of n, history, pending and
-    known: of no earlier call, of no clock. So a search that was killed goes on as if it had not been, and
-    nothing of a proposer is stored; what it keeps between calls only makes it faster. A proposal is legal,
-    within the lengths, of the given techniques and values, and neither in the history nor
-    pending nor known. The history may hold other recipes than proposals (the reference set), longer and
-    shorter ones, with settings off the grid. It is made by `PROPOSER(techniques, min_steps, max_steps,
-    seed, grids)`.
+    The n-th proposal is a function of space and seed, and of n, history, pending, known and outlook: of no
+    earlier call, of no clock. So a search that was killed goes on as if it had not been, and nothing of a
+    proposer is stored; what it keeps between calls only makes it faster. A proposal is legal, within the
+    lengths, of the given techniques and values, and neither in the history nor pending nor known. The
+    history may hold other recipes than proposals (the reference set), longer and shorter ones, with
+    settings off the grid. It is made by `PROPOSER(space, seed)`.
     """
 
     #: what it means that nothing was proposed, as the end of a search is told
@@ -118,28 +116,17 @@ def check_sampler(name: str) -> None:
         raise AtollError(f"unknown sampler {name!r}. {known_names(name, names)}")
 
 
-def new_proposer(
-    name: str,
-    techniques: Sequence[type[Technique]],
-    min_steps: int,
-    max_steps: int,
-    seed: int,
-    grids: Grids | None = None,
-) -> Proposer:
+def new_proposer(name: str, space: Space, seed: int) -> Proposer:
     """Makes a proposer.
 
     Args:
         name: one of `PROPOSERS`.
-        techniques: what may be proposed.
-        min_steps, max_steps: length of a proposal.
+        space: what may be proposed.
         seed: of the study.
-        grids: the values to be tried, where these are not the techniques' own.
 
     Raises:
         AtollError: there is none of that name.
     """
     check_sampler(name)
-    made: Proposer = import_module(f".{dict(PROPOSERS)[name]}", __package__).PROPOSER(
-        techniques, min_steps, max_steps, seed, grids
-    )
+    made: Proposer = import_module(f".{dict(PROPOSERS)[name]}", __package__).PROPOSER(space, seed)
     return made

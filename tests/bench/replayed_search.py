@@ -20,6 +20,7 @@ from atoll.evaluators.ranking.constraints import parse_constraints
 from atoll.evaluators.ranking.goal import Goal
 from atoll.search.proposer.outlook import Outlook
 from atoll.search.proposer.proposer import AfterStep, Told, new_proposer
+from atoll.search.proposer.space import Space
 from atoll.search.proposer.trial_scores import Judge, total_violation
 from atoll.spaces.errors import AtollError
 from atoll.spaces.recipes.order import grid_steps
@@ -98,7 +99,7 @@ def searched(world: Tabulated, sampler: str, seed: int, trials: int, shares: boo
         trials: how many it has.
         shares: whether a prefix that was trained is not trained again.
     """
-    proposer = new_proposer(sampler, TECHNIQUES, MIN_STEPS, LENGTH, seed, SPACE)
+    proposer = new_proposer(sampler, Space(TECHNIQUES, MIN_STEPS, LENGTH, SPACE), seed)
     outlook, history, trained = Outlook(world.judge, world.row), list[Told](), set[Recipe]()
     seconds, best, course = 0.0, None, []
     for n in range(trials):

@@ -26,6 +26,7 @@ from atoll.search.driver.runner import (
     workers_of,
 )
 from atoll.search.proposer.guided import GuidedProposer
+from atoll.search.proposer.space import Space
 from atoll.search.store.events import Ended
 from atoll.search.store.store import Store
 from atoll.search.study.reference import PAPERS, REFERENCE
@@ -133,7 +134,7 @@ def test_a_search_by_two_workers_survives_whatever_its_trials_do(
 
     two = study.model_copy(update={"limits": Limits(ensembles=4, workers=2), "sampler": "guided"})
     # The first proposals are drawn at random: they depend on their number alone.
-    proposer = GuidedProposer(study.technique_types, study.min_steps, study.max_steps, study.seed)
+    proposer = GuidedProposer(Space(study.technique_types, study.min_steps, study.max_steps), study.seed)
     deadly, raising = str(proposer.propose(1, [])), str(proposer.propose(2, []))
     at_end: list[int] = []
     campaign = run_study(
@@ -163,6 +164,7 @@ import sys
 from pathlib import Path
 from atoll import testing
 from atoll.search.driver.runner import run_study
+from atoll.search.proposer.space import Space
 from atoll.search.store.store import Store
 from atoll.search.study.study import Limits, Study
 replay = testing.made_up_replay(0.4)
@@ -208,6 +210,7 @@ sys.path[:0] = {folders!r}
 import test_runner
 from atoll import testing
 from atoll.search.driver.runner import run_study
+from atoll.search.proposer.space import Space
 from atoll.search.store.store import Store
 from atoll.search.study.study import Study
 replay = testing.made_up_replay(0.3)

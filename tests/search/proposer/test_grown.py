@@ -10,6 +10,7 @@ from atoll.evaluators.ranking.constraints import parse_constraints
 from atoll.evaluators.ranking.goal import Goal
 from atoll.search.proposer.outlook import Outlook
 from atoll.search.proposer.proposer import AfterStep, Proposer, Told, new_proposer
+from atoll.search.proposer.space import Space
 from atoll.search.proposer.trial_scores import Judge, total_violation
 from atoll.spaces.errors import AtollError
 from atoll.spaces.recipes.order import grid_steps, is_legal
@@ -81,7 +82,7 @@ class Counted:
 
 
 def made(name: str = "atoll", seed: int = 0) -> Proposer:
-    return new_proposer(name, TECHNIQUES, 2, 3, seed, GRIDS)
+    return new_proposer(name, Space(TECHNIQUES, 2, 3, GRIDS), seed)
 
 
 def course(

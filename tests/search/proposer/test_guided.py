@@ -2,12 +2,13 @@
 
 from atoll.search.proposer.guided import STOP, GuidedProposer
 from atoll.search.proposer.proposer import Told
+from atoll.search.proposer.space import Space
 from atoll.spaces.recipes.recipe import Recipe
 from atoll.spaces.techniques import TECHNIQUES, technique_named
 
 
 def proposer(seed: int = 0) -> GuidedProposer:
-    return GuidedProposer(TECHNIQUES, 2, 4, seed)
+    return GuidedProposer(Space(TECHNIQUES, 2, 4), seed)
 
 
 def told(recipe: Recipe) -> Told:
@@ -58,6 +59,6 @@ def test_parameters_are_those_of_the_recipe() -> None:
 
 
 def test_parameters_off_the_grid_or_outside_the_space_are_left_out() -> None:
-    few = GuidedProposer((technique_named("quantize"),), 1, 2, 0)
+    few = GuidedProposer(Space((technique_named("quantize"),), 1, 2), 0)
     assert few.parameters(Recipe.parse("cluster -> quantize")) == {}
     assert "1.tensor_train.rank" not in proposer().parameters(Recipe.parse("tensor_train(rank=5)"))

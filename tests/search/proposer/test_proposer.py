@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from atoll.evaluators.tasks.digits import DIGITS
 from atoll.search.proposer.proposer import DEFAULT_SAMPLER, PROPOSERS, Proposer, Told, new_proposer
+from atoll.search.proposer.space import Space
 from atoll.search.study.reference import fixed_recipes
 from atoll.search.study.study import Study
 from atoll.spaces.errors import AtollError
@@ -15,7 +16,7 @@ from atoll.spaces.technique.technique import Technique
 from atoll.spaces.techniques import TECHNIQUES, technique_named
 
 GRIDS = {"quantize": {"bits": (2, 4)}}
-Space = tuple[type[Technique], ...]
+Techniques = tuple[type[Technique], ...]
 
 
 @pytest.fixture(params=[name for name, _ in PROPOSERS])
@@ -23,8 +24,10 @@ def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-def made(name: str, seed: int = 0, techniques: Space = TECHNIQUES, low: int = 2, high: int = 4) -> Proposer:
-    return new_proposer(name, techniques, low, high, seed, GRIDS)
+def made(
+    name: str, seed: int = 0, techniques: Techniques = TECHNIQUES, low: int = 2, high: int = 4
+) -> Proposer:
+    return new_proposer(name, Space(techniques, low, high, GRIDS), seed)
 
 
 def told(recipe: Recipe) -> Told:

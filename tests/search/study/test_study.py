@@ -9,6 +9,7 @@ import pytest
 from atoll.evaluators.tasks.digits import DIGITS
 from atoll.evaluators.training.judged_outputs import JudgedOutputs
 from atoll.search.proposer.guided import GuidedProposer
+from atoll.search.proposer.space import Space
 from atoll.search.study.reference import PAPERS, REFERENCE, fixed_recipes, left_out, reference_recipes
 from atoll.search.study.study import Limits, Study, check_same
 from atoll.search.study.study_file import (
@@ -250,7 +251,7 @@ WIDER = {
 
 def test_a_study_says_which_values_are_tried() -> None:
     study = Study.create(WIDER)
-    proposer = GuidedProposer(study.technique_types, 1, 2, 0, study.settings)
+    proposer = GuidedProposer(Space(study.technique_types, 1, 2, study.settings), 0)
     proposed: list[Recipe] = []
     while (recipe := proposer.propose(len(proposed), [], known=proposed)) is not None:
         proposed.append(recipe)

@@ -1,0 +1,36 @@
+"""What a search may propose: techniques with the values that are tried, and the lengths of recipes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from ...spaces.recipes.order import Grids, grid_steps
+from ...spaces.recipes.recipe import Recipe
+from ...spaces.technique.technique import Technique
+
+
+@dataclass(frozen=True)
+class Space:
+    """The recipes of a study.
+
+    Args:
+        techniques: what may be in one.
+        min_steps, max_steps: its length.
+        grids: the values to be tried, where these are not the techniques' own.
+    """
+
+    techniques: Sequence[type[Technique]]
+    min_steps: int
+    max_steps: int
+    grids: Grids = field(default_factory=dict)
+
+    @cached_property
+    def steps(self) -> Mapping[str, Sequence[Technique]]:
+        """Every step that may be taken, by the name of its technique."""
+        return {technique.name: grid_steps(technique, self.grids) for technique in self.techniques}
+
+    def __contains__(self, recipe: Recipe) -> bool:
+        """Whether it may be proposed, legal or not."""
+        return self.min_steps <= len(recipe) <= self.max_steps and all(
+            step in self.steps.get(step.name, ()) for step in recipe
+        )
