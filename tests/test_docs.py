@@ -292,7 +292,8 @@ def test_every_technique_is_listed_by_its_sentence() -> None:
 
 
 def test_every_key_of_a_study_and_every_constraint_is_said() -> None:
-    from atoll.search.study.study import Limits, Study
+    from atoll.search.study.limits import Limits
+    from atoll.search.study.study import Study
 
     named = set(inline("docs/search.md"))
     assert {*Study.model_fields, *Limits.model_fields, *KNOWN} - named == set()

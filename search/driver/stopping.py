@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..study.study import Limits
+from ..study.limits import Limits
 from .trials import Trials
 
 #: After so many in a row the study ends and names the constraint (own choice: each costs milliseconds of

@@ -14,7 +14,6 @@ from pydantic import (
     SkipValidation,
     ValidationError,
     ValidationInfo,
-    field_validator,
     model_validator,
 )
 
@@ -33,6 +32,7 @@ from ...spaces.technique.technique import Technique
 from ...spaces.techniques import TECHNIQUES, technique_named
 from ..proposer.objective import LINEAR
 from ..proposer.proposer import DEFAULT_SAMPLER, check_sampler
+from .limits import Limits, Resources, given_fields
 from .own_task import is_own, prepared_name
 from .reference import PAPERS, REFERENCE, REFERENCE_VERSION, reference_texts
 from .study_checks import StudyMistake, at, check_device, checked_constraints, checked_grids
@@ -46,56 +46,6 @@ DEFAULT_PROFILE = "balanced"  # equal weights: the profile of someone who states
 
 #: what a definition means that says nothing of it: it is as old as that
 _OF_OLD = {"goal": SCORE, "scale": LINEAR, "sampler": "guided"}
-
-_Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
-
-
-class Limits(BaseModel):
-    """When a search ends: at the first of these that is reached; they are no part of a study's identity.
-
-    Args:
-        ensembles: finished recipes of two steps or more that the searcher proposed.
-        trials: finished and failed trials of the study, the reference set included.
-        time_minutes: since the command began; running trials are finished.
-        workers: trials at a time; all cores when None.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    ensembles: _Count | None = None
-    trials: _Count | None = None
-    time_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    workers: Annotated[int, Field(ge=1, le=4096, strict=True)] | None = None
-
-    def __repr_args__(self) -> list[tuple[str | None, Any]]:
-        """What was given alone."""
-        return _given(self)
-
-
-class Resources(BaseModel):
-    """What a trial is given of its machine; no part of a study's identity.
-
-    Args:
-        cpu: cores, and threads of torch; what the workers leave each other when None.
-        gpu: share of a GPU, or whole ones; what the workers leave each other when None, a quarter at least,
-            and nothing where there is none.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    cpu: Annotated[int, Field(ge=1, le=4096, strict=True)] | None = None
-    gpu: Annotated[float, Field(ge=0, le=64, allow_inf_nan=False)] | None = None
-
-    @field_validator("gpu")
-    @classmethod
-    def _whole_above_one(cls, gpu: float | None) -> float | None:
-        if gpu is not None and gpu > 1 and gpu != int(gpu):
-            raise ValueError("it should be a share of one GPU, or a whole number of them")
-        return gpu
-
-    def __repr_args__(self) -> list[tuple[str | None, Any]]:
-        """What was given alone."""
-        return _given(self)
 
 
 class Study(BaseModel):
@@ -230,7 +180,7 @@ class Study(BaseModel):
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
         """What was given alone: the defaults are many."""
-        return _given(self)
+        return given_fields(self)
 
     @property
     def technique_types(self) -> tuple[type[Technique], ...]:
@@ -355,12 +305,6 @@ class Study(BaseModel):
         study = cls.of_definition(name, definition, limits)
         check_same(name, definition, study.definition(), "this version of Atoll")
         return study
-
-
-def _given(model: BaseModel) -> list[tuple[str | None, Any]]:
-    """Returns the fields of a model that were given, in their order."""
-    given = model.model_fields_set
-    return [(name, getattr(model, name)) for name in type(model).model_fields if name in given]
 
 
 def check_same(name: str, stored: Mapping[str, Any], wanted: Mapping[str, Any], whose: str) -> None:

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ValidationError
 from ...evaluators.own.task import task_of
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
-from .study import Limits, Resources, Study
+from .limits import Limits, Resources
+from .study import Study
 from .study_checks import StudyMistake
 from .yaml_values import YamlMistake, YamlValues, read_yaml, shortened
 

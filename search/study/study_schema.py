@@ -23,7 +23,8 @@ from ...evaluators.training.settings import (
     Training,
 )
 from ...spaces.techniques import TECHNIQUES
-from .study import Limits, Resources, Study
+from .limits import Limits, Resources
+from .study import Study
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: models that a study file is made of, by the name that the schema gives them

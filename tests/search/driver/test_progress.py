@@ -11,7 +11,8 @@ from atoll.search.driver.progress import Progress, forecast, overrun, snapshot
 from atoll.search.driver.trial import Trial
 from atoll.search.driver.work import carry_out
 from atoll.search.store.store import Store
-from atoll.search.study.study import Limits, Study
+from atoll.search.study.limits import Limits
+from atoll.search.study.study import Study
 
 
 @pytest.fixture

@@ -29,8 +29,9 @@ from atoll.search.proposer.guided import GuidedProposer
 from atoll.search.proposer.space import Space
 from atoll.search.store.events import Ended
 from atoll.search.store.store import Store
+from atoll.search.study.limits import Limits, Resources
 from atoll.search.study.reference import PAPERS, REFERENCE
-from atoll.search.study.study import Limits, Resources, Study
+from atoll.search.study.study import Study
 from atoll.spaces.errors import AtollError
 from atoll.spaces.machine.resources import cores
 from atoll.testing import Replay
@@ -166,7 +167,8 @@ from atoll import testing
 from atoll.search.driver.runner import run_study
 from atoll.search.proposer.space import Space
 from atoll.search.store.store import Store
-from atoll.search.study.study import Limits, Study
+from atoll.search.study.limits import Limits
+from atoll.search.study.study import Study
 replay = testing.made_up_replay(0.4)
 study = Study.create({{**testing.STUDY, "limits": {{"ensembles": 8, "workers": 1}}}})
 campaign = run_study(study, Store(Path({store!r})), evaluator=replay)

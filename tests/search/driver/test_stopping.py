@@ -11,7 +11,7 @@ from atoll.evaluators.steps.work import Outcome
 from atoll.search.driver import stopping
 from atoll.search.driver.stopping import RULES, CountLimit, Rejections, SoFar, StoppingRule, TimeLimit
 from atoll.search.driver.trials import Trials
-from atoll.search.study.study import Limits
+from atoll.search.study.limits import Limits
 from atoll.spaces.recipes.recipe import Recipe
 from atoll.testing import made_up_metrics
 

@@ -10,8 +10,9 @@ from atoll.evaluators.tasks.digits import DIGITS
 from atoll.evaluators.training.judged_outputs import JudgedOutputs
 from atoll.search.proposer.guided import GuidedProposer
 from atoll.search.proposer.space import Space
+from atoll.search.study.limits import Limits
 from atoll.search.study.reference import PAPERS, REFERENCE, fixed_recipes, left_out, reference_recipes
-from atoll.search.study.study import Limits, Study, check_same
+from atoll.search.study.study import Study, check_same
 from atoll.search.study.study_file import (
     built_in_studies,
     create_study,
