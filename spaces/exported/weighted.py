@@ -7,6 +7,7 @@ import torch
 from torch import fx, nn
 
 from ..layers.recurrence import CELLS
+from .options import pair
 from .reading import Constant, Site
 from .recurrent import recurrent
 
@@ -14,12 +15,6 @@ from .recurrent import recurrent
 def tensors_of(**named: Any) -> dict[str, Constant]:
     """Returns the tensors among what a call is given."""
     return {name: one for name, one in named.items() if one is not None}
-
-
-def _numbers(value: Any, count: int) -> tuple[int, ...]:
-    """Returns an option of windows with a number an axis."""
-    found = tuple(value) if isinstance(value, tuple | list) else (value,)
-    return found * count if len(found) == 1 else found
 
 
 def convolution(kind: type[nn.Module], axes: int, transposed: bool) -> Callable[[Site], fx.Node]:
@@ -34,14 +29,14 @@ def convolution(kind: type[nn.Module], axes: int, transposed: bool) -> Callable[
             "in_channels": channels[0],
             "out_channels": channels[1],
             "kernel_size": tuple(size),
-            "stride": _numbers(site["stride"], axes),
-            "padding": padding if isinstance(padding, str) else _numbers(padding, axes),
-            "dilation": _numbers(site["dilation"], axes),
+            "stride": pair(site["stride"], axes),
+            "padding": padding if isinstance(padding, str) else pair(padding, axes),
+            "dilation": pair(site["dilation"], axes),
             "groups": groups,
             "bias": bias is not None,
         }
         if transposed:
-            options["output_padding"] = _numbers(site["output_padding"], axes)
+            options["output_padding"] = pair(site["output_padding"], axes)
         return site.module(kind, options, tensors_of(weight=weight, bias=bias), site["input"])
 
     return read
