@@ -1,17 +1,18 @@
 """A convolution over maps or sequences, plain, grouped or depthwise."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, ClassVar, Literal, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .cost import OperationCost, OperationKind, kernel, storage_bits
+from .cost import OperationCost, OperationKind, storage_bits, weighed
 from .factor import Factor
 from .layer import new_bias, round_as_it_runs
-from .one_weight import OneWeight
+from .over_maps import MapWindow, OverMaps
 from .same_padding import same_padding
 
 #: of a convolution's weights in a file: int2 ones do not load or give NaN (own measurements of LiteRT, 2026)
@@ -22,7 +23,7 @@ Padding = tuple[int, int] | Literal["same"]
 
 
 @dataclass(frozen=True)
-class Window:
+class Window(MapWindow):
     """How a convolution goes over its maps, (vertical, horizontal), with zeros around them.
 
     Sequences are maps of height 1: what it does to them it does to [N, in, 1, length].
@@ -32,7 +33,6 @@ class Window:
         groups: of channels; as many as there are channels where each is convolved by itself.
     """
 
-    #: fewest bits in which the artifact stores the weights (see `storage_bits`)
     narrowest_bits: ClassVar[int] = NARROWEST_BITS
 
     size: tuple[int, int]
@@ -80,49 +80,20 @@ class Window:
         activation_bits: int,
         dynamic: bool = False,
     ) -> OperationCost:
-        """Returns the cost of one convolution.
-
-        Args:
-            weight: [out, in / groups, kh, kw].
-            biases: their number.
-            input_shape, output_shape: (channels, height, width), or (channels, length).
-            activation_bits: 32 is float.
-            dynamic: whether the kernel rounds float activations as it runs.
-        """
-        positions = torch.Size(output_shape[1:]).numel()
-        elements, patch = weight.shape.numel(), weight.shape[1:].numel()
+        positions = prod(output_shape[1:])
+        patch = weight.shape[1:].numel()
         depthwise = self.groups > 1 and weight.shape[1] == 1
         pointwise = self.size == (1, 1)
         kind: OperationKind = "depthwise" if depthwise else "pointwise" if pointwise else "conv"
-        compute, calibrated = kernel(weight, self.narrowest_bits, activation_bits, dynamic)
-        return OperationCost(
-            kind=kind,
-            macs=positions * elements,
-            weight_elements=elements,
-            weight_bits=storage_bits(weight, self.narrowest_bits),
-            bias_elements=biases,
-            input_elements=torch.Size(input_shape).numel(),
-            output_elements=torch.Size(output_shape).numel(),
-            activation_bits=activation_bits,
-            compute=compute,
-            patch_elements=positions * patch if kind == "conv" else 0,
-            reduction=patch,
-            columns=weight.shape[0] // self.groups,
-            calibrated=calibrated,
+        shapes = (input_shape, output_shape)
+        found = weighed(
+            kind, weight, self.narrowest_bits, biases, positions, *shapes, activation_bits, dynamic
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns it as plain JSON; `from_json` reads it."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
-        }
-
-    @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> Self:
-        """Reads what `to_json` gave, beside whatever else is stored there."""
-        found: dict[str, Any] = {field.name: stored[field.name] for field in fields(cls)}
-        settings: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in found.items()}
-        return cls(**settings)
+        return replace(
+            found,
+            patch_elements=positions * patch if kind == "conv" else 0,
+            columns=weight.shape[0] // self.groups,
+        )
 
 
 def as_map(sizes: tuple[int, ...]) -> tuple[int, int]:
@@ -130,7 +101,7 @@ def as_map(sizes: tuple[int, ...]) -> tuple[int, int]:
     return (1, sizes[0]) if len(sizes) == 1 else (sizes[0], sizes[1])
 
 
-class Conv(OneWeight):
+class Conv(OverMaps):
     """Convolution with weight [out, in / groups, kh, kw] and zero padding; over sequences kh is 1."""
 
     type_name = "conv"
@@ -199,19 +170,6 @@ class Conv(OneWeight):
     def keep_inputs(self, index: Tensor) -> None:
         if self.groups == 1:
             super().keep_inputs(index)
-
-    def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
-        biases = 0 if self.bias is None else self.outputs
-        shapes = (input_shape, output_shape)
-        return [self.window.cost(self.weight, biases, *shapes, self.activation_bits, self.dynamic)]
-
-    def body_spec(self) -> dict[str, Any]:
-        return {
-            "inputs": self.inputs,
-            "outputs": self.outputs,
-            **self.window.to_json(),
-            "bias": self.bias is not None,
-        }
 
     @classmethod
     def from_body(cls, spec: dict[str, Any], device: torch.device) -> Self:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, Literal
 
 from .bits import FLOAT_BITS
@@ -84,6 +85,45 @@ class OperationCost:
     def kernel_weight_bytes(self) -> int:
         """Bytes of weights and biases as the kernel reads them, widened to its arithmetic."""
         return self.weight_elements * self.kernel_bytes + 4 * self.bias_elements
+
+
+def weighed(
+    kind: OperationKind,
+    weight: "Factor",
+    narrowest: int,
+    biases: int,
+    positions: int,
+    input_shape: Sequence[int],
+    output_shape: Sequence[int],
+    activation_bits: int,
+    dynamic: bool = False,
+) -> OperationCost:
+    """Returns what it costs to multiply by every element of a weight at so many positions.
+
+    Args:
+        kind: which kernel family runs.
+        weight: [columns, ...], of which one output element sums the rest.
+        narrowest, activation_bits, dynamic: as `kernel` takes them.
+        biases: their number.
+        positions: of one image.
+        input_shape, output_shape: without the batch.
+    """
+    elements, reduction = prod(weight.shape), prod(weight.shape[1:])
+    compute, calibrated = kernel(weight, narrowest, activation_bits, dynamic)
+    return OperationCost(
+        kind=kind,
+        macs=positions * elements,
+        weight_elements=elements,
+        weight_bits=storage_bits(weight, narrowest),
+        bias_elements=biases,
+        input_elements=prod(input_shape),
+        output_elements=prod(output_shape),
+        activation_bits=activation_bits,
+        compute=compute,
+        reduction=reduction,
+        columns=weight.shape[0],
+        calibrated=calibrated,
+    )
 
 
 def loop_costs(inside: Sequence[OperationCost], times: int) -> tuple[OperationCost, OperationCost]:

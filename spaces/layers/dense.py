@@ -1,12 +1,13 @@
 """A dense layer."""
 
+from math import prod
 from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .cost import OperationCost, kernel, storage_bits
+from .cost import OperationCost, weighed
 from .factor import Factor
 from .layer import new_bias, round_as_it_runs
 from .one_weight import OneWeight
@@ -33,24 +34,9 @@ class Dense(OneWeight):
         return F.linear(x, self.weight(), self.bias)
 
     def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
-        rows = torch.Size(input_shape[:-1]).numel()
-        compute, calibrated = kernel(self.weight, self.narrowest_bits, self.activation_bits, self.dynamic)
-        return [
-            OperationCost(
-                kind="dense",
-                macs=rows * self.inputs * self.outputs,
-                weight_elements=self.inputs * self.outputs,
-                weight_bits=storage_bits(self.weight, self.narrowest_bits),
-                bias_elements=0 if self.bias is None else self.outputs,
-                input_elements=rows * self.inputs,
-                output_elements=rows * self.outputs,
-                activation_bits=self.activation_bits,
-                compute=compute,
-                reduction=self.inputs,
-                columns=self.outputs,
-                calibrated=calibrated,
-            )
-        ]
+        shapes, biases = (input_shape, output_shape), 0 if self.bias is None else self.outputs
+        rows, bits = prod(input_shape[:-1]), self.activation_bits
+        return [weighed("dense", self.weight, self.narrowest_bits, biases, rows, *shapes, bits, self.dynamic)]
 
     def body_spec(self) -> dict[str, Any]:
         return {"inputs": self.inputs, "outputs": self.outputs, "bias": self.bias is not None}

@@ -5,7 +5,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from .cost import OperationCost, kernel, storage_bits
+from .cost import OperationCost, weighed
 from .factor import Factor
 from .layer import Layer, new_bias
 from .recurrence import Recurrence, cell_of, recur
@@ -61,23 +61,9 @@ class Recurrent(Layer):
 
     def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
         """Returns the product of the state with the weights, once; every step makes it."""
-        compute, calibrated = kernel(self.weight, self.narrowest_bits, self.activation_bits)
         rows = self.weight.shape[0]
-        return [
-            OperationCost(
-                kind="dense",
-                macs=rows * self.units,
-                weight_elements=rows * self.units,
-                weight_bits=storage_bits(self.weight, self.narrowest_bits),
-                bias_elements=0 if self.bias is None else rows,
-                input_elements=self.units,
-                output_elements=rows,
-                compute=compute,
-                reduction=self.units,
-                columns=rows,
-                calibrated=calibrated,
-            )
-        ]
+        shapes, biases = ((self.units,), (rows,)), 0 if self.bias is None else rows
+        return [weighed("dense", self.weight, self.narrowest_bits, biases, 1, *shapes, self.activation_bits)]
 
     def body_spec(self) -> dict[str, Any]:
         bias = self.bias is not None

@@ -1,6 +1,7 @@
 """A transposed convolution: every value spreads over a window of a larger map or a longer sequence."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
@@ -8,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .conv import as_map, as_pair
-from .cost import OperationCost, kernel, storage_bits
+from .cost import OperationCost, weighed
 from .factor import Factor
 from .layer import new_bias
-from .one_weight import OneWeight
+from .over_maps import MapWindow, OverMaps
 from .same_padding import same_padding
 
 Pair = tuple[int, int]
@@ -26,7 +27,7 @@ class Written(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TransposedWindow:
+class TransposedWindow(MapWindow):
     """How values spread over a map, (vertical, horizontal); sequences are maps of height 1.
 
     Args:
@@ -70,31 +71,12 @@ class TransposedWindow:
         activation_bits: int,
         dynamic: bool = False,
     ) -> OperationCost:
-        """Returns the cost of one transposed convolution.
-
-        Args:
-            weight: [out, in, kh, kw].
-            biases: their number.
-            input_shape, output_shape: (channels, height, width), or (channels, length).
-            activation_bits: 32 is float.
-            dynamic: whether the kernel rounds float activations as it runs; none does.
-        """
         elements, inputs = weight.shape.numel(), weight.shape[1]
-        compute, calibrated = kernel(weight, self.narrowest_bits, activation_bits, dynamic)
-        return OperationCost(
-            kind="conv",
-            macs=torch.Size(input_shape[1:]).numel() * elements,
-            weight_elements=elements,
-            weight_bits=storage_bits(weight, self.narrowest_bits),
-            bias_elements=biases,
-            input_elements=torch.Size(input_shape).numel(),
-            output_elements=torch.Size(output_shape).numel(),
-            activation_bits=activation_bits,
-            compute=compute,
-            reduction=inputs,
-            columns=elements // inputs,
-            calibrated=calibrated,
+        shapes, positions = (input_shape, output_shape), prod(input_shape[1:])
+        found = weighed(
+            "conv", weight, self.narrowest_bits, biases, positions, *shapes, activation_bits, dynamic
         )
+        return replace(found, reduction=inputs, columns=elements // inputs)
 
     def output_size(self, height: int, width: int) -> Pair:
         """Returns (height, width) of what comes out for maps of a height and width."""
@@ -111,17 +93,8 @@ class TransposedWindow:
         whole = tuple(max((n - 1) * s + k, p + out) for n, out, k, s, p in axes)
         return Written("valid", (whole[0], whole[1]), self.padding)
 
-    def to_json(self) -> dict[str, Any]:
-        """Returns it as plain JSON; `from_json` reads it."""
-        return {name: list(value) for name, value in asdict(self).items()}
 
-    @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> Self:
-        """Reads what `to_json` gave, beside whatever else is stored there."""
-        return cls(*(tuple(stored[field.name]) for field in fields(cls)))
-
-
-class TransposedConv(OneWeight):
+class TransposedConv(OverMaps):
     """Transposed convolution with weight [out, in, kh, kw], its outputs first as in every layer of ours."""
 
     type_name = "transposed_conv"
@@ -136,24 +109,16 @@ class TransposedConv(OneWeight):
         device: torch.device | None = None,
     ) -> None:
         super().__init__()
-        self.window = window
+        self._window = window
         self.weight = Factor((outputs, inputs, *window.kernel), device=device)
         self.bias = new_bias(bias, outputs, device)
 
+    @property
+    def window(self) -> TransposedWindow:
+        return self._window
+
     def compute(self, x: Tensor) -> Tensor:
         return self.window.convolve(x, self.weight(), self.bias)
-
-    def costs(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> list[OperationCost]:
-        biases = 0 if self.bias is None else self.outputs
-        return [self.window.cost(self.weight, biases, input_shape, output_shape, self.activation_bits)]
-
-    def body_spec(self) -> dict[str, Any]:
-        return {
-            "inputs": self.inputs,
-            "outputs": self.outputs,
-            **self.window.to_json(),
-            "bias": self.bias is not None,
-        }
 
     @classmethod
     def from_body(cls, spec: dict[str, Any], device: torch.device) -> Self:

@@ -15,6 +15,7 @@ from atoll.spaces.graph.heads import heads
 from atoll.spaces.layers.program import Program
 from atoll.spaces.layers.scaling import Scaling
 from atoll.spaces.layers.structure import input_shape_of, never_called, scaling_of
+from atoll.spaces.layers.transposed_conv import TransposedConv, TransposedWindow
 from atoll.spaces.networks import NETWORKS as ZOO
 from atoll.spaces.networks import build_network
 from atoll.spaces.recipes.recipe import Recipe
@@ -178,6 +179,7 @@ def call(written: dict[str, Any], op: str) -> dict[str, Any]:
     return next(one for one in written["calls"] if one["op"] == op)
 
 
+TRANSPOSED = TransposedConv(2, 3, TransposedWindow((3, 3), (2, 2), (1, 1), (1, 1))).spec()
 DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "format": (lambda w: w.update(format=2), "got a graph of format 2, allowed is 1"),
     "a function": (
@@ -248,6 +250,26 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "a layer": (
         lambda w: w["modules"].update(head={"layer": {"type": "dense"}}),
         "the graph is none",
+    ),
+    "a step of nothing": (
+        lambda w: w["modules"]["conv"]["layer"].update(stride=[0, 1]),
+        r"got a window with stride \[0, 1\], allowed are whole numbers from 1 on",
+    ),
+    "three axes": (
+        lambda w: w["modules"]["conv"]["layer"].update(dilation=[1, 1, 1]),
+        r"got a window with dilation \[1, 1, 1\]",
+    ),
+    "padding by a word": (
+        lambda w: w["modules"]["conv"]["layer"].update(padding="full"),
+        "got a window with padding 'full', allowed are whole numbers from 0 on",
+    ),
+    "no groups": (
+        lambda w: w["modules"]["conv"]["layer"].update(groups=0),
+        "got a window with groups 0, allowed are whole numbers from 1 on",
+    ),
+    "what is left on": (
+        lambda w: w["modules"].update(other={"layer": TRANSPOSED | {"more": [-1, 0]}}),
+        r"got a window with more \[-1, 0\], allowed are whole numbers from 0 on",
     ),
     "a tensor": (
         lambda w: w["tensors"].append({"path": "q", "shape": [-1]}),
