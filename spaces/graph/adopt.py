@@ -69,11 +69,12 @@ def adopt(network: nn.Module, input_shape: InputShape | Parts, scaling: Scaling 
     Raises:
         AtollError: for a network that does not run on such images, or returns something other than tensors,
             for whatever would be lost on the way (`carried_over`: hooks, replaced methods, options of layers
-            that have no counterpart, such as padding that is not zeros), and for two layers with one weight
-            tensor.
+            that have no counterpart, such as padding that is not zeros), for two layers with one weight
+            tensor, and for a scaling of another number of channels.
     """
     check_own_behaviour(network)
     shapes = shapes_of(input_shape)
+    scaling.check_fits(row_shape(input_shape))
     in_parts = attention_in_parts(network)
     try:
         copy = _understood(in_parts, shapes)

@@ -62,6 +62,21 @@ class Scaling:
         """How many channels it is for, None where any number."""
         return sum(self.runs) or (None if len(self.mean) == 1 else len(self.mean))
 
+    def check_fits(self, input_shape: Sequence[int]) -> None:
+        """Checks that it is for such inputs: what it repeats is as long as these are, whoever wrote it.
+
+        Args:
+            input_shape: without the batch; of several inputs, that of the row.
+
+        Raises:
+            AtollError: it is for another number of channels.
+        """
+        if self.channels not in (None, input_shape[0]):
+            raise AtollError(
+                f"scaling: got one for {self.channels} channels, allowed is one for the {input_shape[0]} of "
+                "the input, or one mean and one standard deviation for all"
+            )
+
     def to_network(self, stored: Tensor) -> Tensor:
         """Returns stored inputs as a network takes them.
 

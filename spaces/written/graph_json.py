@@ -93,7 +93,9 @@ def _network(written: dict[str, Any]) -> Program:
     if not isinstance(idle, list) or not set(idle) <= leaves:
         raise AtollError(f"got {idle!r:.80} as what is never called, allowed are paths of layers")
     network.input_shape = shape  # type: ignore[assignment]
-    network.input_scaling = Scaling.from_json(written["scaling"])  # type: ignore[assignment]
+    scaling = Scaling.from_json(written["scaling"])
+    scaling.check_fits(shape)
+    network.input_scaling = scaling  # type: ignore[assignment]
     network.never_called = frozenset(idle)  # type: ignore[assignment]
     if parts:
         network.input_parts = parts

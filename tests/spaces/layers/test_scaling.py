@@ -69,6 +69,13 @@ def test_an_adopted_network_keeps_it_through_every_step() -> None:
     assert scaling_of(network) == scaling_of(deepcopy(network)) == scaling_of(to_meta(network)) == IMAGENET
 
 
+@pytest.mark.parametrize("scaling", [Scaling((0.0,) * 2, (1.0,) * 2), Scaling((0.0,), (1.0,), (2**40,))])
+def test_one_for_other_channels_is_refused_where_a_network_is_adopted(scaling: Scaling) -> None:
+    network = build_network("compact_cnn", 4, (3, 16, 16))
+    with pytest.raises(AtollError, match=f"one for {scaling.channels} channels, allowed is one for the 3 of"):
+        adopt(network, (3, 16, 16), scaling)
+
+
 def test_runs_spread_each_over_neighbouring_values() -> None:
     stored = torch.tensor([[10.0, 12.0, 20.0, 28.0, 1.0]])
     scaling = Scaling((10.0, 20.0, 0.0), (2.0, 4.0, 1.0), (2, 2, 1))

@@ -271,6 +271,14 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda w: w["modules"].update(other={"layer": TRANSPOSED | {"more": [-1, 0]}}),
         r"got a window with more \[-1, 0\], allowed are whole numbers from 0 on",
     ),
+    "means of other channels": (
+        lambda w: w["scaling"].update(mean=[1.0] * 4, std=[1.0] * 4),
+        "scaling: got one for 4 channels, allowed is one for the 3 of the input",
+    ),
+    "means that are repeated": (
+        lambda w: w["scaling"].update(runs=[2**40]),
+        "scaling: got one for 1099511627776 channels, allowed is one for the 3 of the input",
+    ),
     "a tensor": (
         lambda w: w["tensors"].append({"path": "q", "shape": [-1]}),
         "allowed is one with path, kind, shape, dtype, trained",
