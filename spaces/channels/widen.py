@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 from ..errors import AtollError
-from ..layers.conv import Conv
-from ..layers.dense import Dense
+from ..layers.one_weight import OneWeight
 from ..layers.recurrent import Recurrent
 from ..layers.structure import input_shape_of, named_layers
 from .channel_group import ChannelGroup
@@ -22,7 +21,7 @@ def widened(network: nn.Module, noise: float = 0.0, generator: torch.Generator |
     of channels that cannot be widened alone stay as they are.
 
     Args:
-        network: adopted; dense layers and convolutions without constraints.
+        network: adopted; its layers without constraints. Recurrences stay as wide as they are.
         noise: standard deviation of what is added to the weights that make the second ones, in units of each
             layer's own; 0 leaves the function unchanged.
         generator: of the noise.
@@ -32,10 +31,10 @@ def widened(network: nn.Module, noise: float = 0.0, generator: torch.Generator |
     """
     wide = deepcopy(network)
     for name, layer in named_layers(wide):
-        if not isinstance(layer, Dense | Conv | Recurrent) or layer.weight.constraints:
+        if not isinstance(layer, OneWeight | Recurrent) or layer.weight.constraints:
             raise AtollError(
                 f"widen: got {name}, a layer of type {layer.type_name} that is compressed already; "
-                "allowed are dense layers and convolutions without constraints"
+                "allowed are dense layers, convolutions and recurrences without constraints"
             )
     for group in channel_groups(wide, input_shape_of(wide)):
         if not group.fixed:

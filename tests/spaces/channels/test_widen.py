@@ -133,6 +133,15 @@ def test_noise_tells_the_channels_of_a_pair_apart(trained: dict[str, nn.Module])
     assert not torch.equal(weight, moved(noise=0.05, seed=1)[0])
 
 
+def test_layers_that_spread_over_maps_are_widened_too() -> None:
+    layers = [nn.Conv2d(1, 4, 3), nn.ReLU(), nn.ConvTranspose2d(4, 6, 3, 2, 1, 1), nn.ReLU()]
+    given = varied(adopt(nn.Sequential(*layers, nn.Conv2d(6, 2, 1)), SHAPE))
+    wide = widened(given)
+    assert sizes(wide) == {"0": (1, 8), "2": (8, 12), "4": (12, 2)}
+    with torch.no_grad():
+        assert torch.allclose(wide(IMAGES), given(IMAGES), atol=1e-6)
+
+
 def test_a_compressed_network_is_refused(trained: dict[str, nn.Module]) -> None:
     planned = Recipe.parse("quantize(bits=8)").steps[0].plan(trained["sequential"])
     with pytest.raises(AtollError, match="got conv1, a layer of type conv that is compressed already"):
