@@ -25,8 +25,8 @@ def response_loss(
 ) -> Tensor:
     """Returns alpha H(y, p_s) + (1 - alpha) T^2 H(p_t^T, p_s^T) averaged over the batch (THESIS eq. 5).
 
-    Where labels are numbers there are no probabilities to soften: the second term is then the mean squared
-    difference of the outputs (Ba & Caruana 2014, eq. 1).
+    Where labels are numbers, or outputs one logit, there are no probabilities to soften: the second term is
+    then the mean squared difference of the outputs (Ba & Caruana 2014, eq. 1).
 
     Args:
         student, teacher: logits [B, K, ...] of classes, or numbers [B, ...].
@@ -50,17 +50,13 @@ def responses_loss(
         numbers: whether labels are numbers.
         temperature, alpha: as of `response_loss`.
     """
-    several = len(pairs) > 1
-    soft = [
-        # one number among several outputs has no probabilities
-        _taught(*pair, numbers or (several and pair[0].shape[1:] == (1,)), temperature, 1 - alpha)
-        for pair in pairs
-    ]
+    soft = [_taught(*pair, numbers, temperature, 1 - alpha) for pair in pairs]
     return alpha * hard + torch.stack(soft).mean()
 
 
 def _taught(student: Tensor, teacher: Tensor, numbers: bool, temperature: float, weight: float) -> Tensor:
-    if numbers:
+    # one logit, of two classes, has no others to be softened against: its softmax is 1 whatever it says
+    if numbers or student.dim() < 2 or student.shape[1] == 1:
         return weight * F.mse_loss(student, teacher)
     wanted = F.softmax(teacher / temperature, dim=1)
     return weight * temperature**2 * F.cross_entropy(student / temperature, wanted)

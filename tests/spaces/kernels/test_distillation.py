@@ -58,6 +58,17 @@ def test_a_student_that_equals_its_teacher_stands_still() -> None:
     assert student.grad.abs().max() < 1e-12
 
 
+@pytest.mark.parametrize("shape", [(5,), (5, 1), (5, 1, 2, 3)])
+def test_one_logit_is_taught_by_its_distance(shape: tuple[int, ...]) -> None:
+    """Its softmax is 1 whatever it says, so that softened responses would teach nothing, without a word."""
+    generator = torch.Generator().manual_seed(1)
+    student, teacher = (torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(2))
+    student.requires_grad_()
+    response_loss(student, teacher, LABELS, 4.0, 0.0, lambda *_: torch.tensor(0.0)).backward()
+    assert student.grad is not None
+    assert torch.allclose(student.grad, 2 * (student.detach() - teacher) / teacher.numel(), atol=1e-12)
+
+
 # Features --------------------------------------------------------------------------------------------
 
 MAPS = torch.randn(5, 6, 3, 4, generator=GENERATOR, dtype=torch.float64)
