@@ -67,7 +67,7 @@ def quota_bytes() -> int:
         gib = float(said)
     except ValueError:
         gib = math.nan
-    if not 0 <= gib < math.inf:
+    if not 0 <= gib * GIB < math.inf:  # 1e308 GiB are no number of bytes
         raise AtollError(f"{VARIABLE} is {said[:40]!r}, allowed are the GiB of decoded data, 0 or more")
     return int(gib * GIB)
 

@@ -208,7 +208,7 @@ def test_drafts_go_when_nothing_was_written_for_long(cache: Path) -> None:
     assert there(drafts) == [False, True, True], "the second is still written to"
 
 
-@pytest.mark.parametrize("said", ["much", "-1", "nan", "inf"])
+@pytest.mark.parametrize("said", ["much", "-1", "nan", "inf", "1e308"])
 def test_a_quota_that_is_none_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
     monkeypatch.setenv("ATOLL_DATA_GIB", said)
     with pytest.raises(AtollError, match=f"ATOLL_DATA_GIB is '{said}', allowed are the GiB"):
