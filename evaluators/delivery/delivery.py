@@ -116,13 +116,16 @@ def compare(form: str, run: Callable[[Tensor], Any], source: Source) -> dict[str
     with torch.no_grad():
         said = [as_outputs(run(scaling.to_network(image))) for image in images.split(1)]
     found = mapped(lambda *parts: torch.cat(parts), *said)
+    try:
+        difference = max(largest_differences(found, expected))
+    except AtollError as error:
+        raise AtollError(f"{form}: {error}") from error
     agreement = source.quality.agreement(found, expected)
     if agreement < LEAST_AGREEMENT:
         raise AtollError(
             f"{form}: the file agrees with the network on {100 * agreement:.1f} % of {len(images)} "
             f"validation images, allowed are {100 * LEAST_AGREEMENT:.0f} % at least"
         )
-    difference = max(largest_differences(found, expected))
     return {"images": len(images), "agreement": agreement, "largest_difference": difference}
 
 

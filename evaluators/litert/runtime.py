@@ -94,8 +94,7 @@ class LiteRtRunner:
         Raises:
             AtollError: the file has several outputs.
         """
-        if len(self.outputs) != 1:
-            raise AtollError(f"got a file with {len(self.outputs)} outputs, allowed is one: see run_heads")
+        self._check_one_output()
         if len(self.inputs) != 1:
             raise AtollError(f"got a file with {len(self.inputs)} inputs, allowed is one: see run")
         rows = []
@@ -112,6 +111,7 @@ class LiteRtRunner:
             images: [count, *input shape without batch], float; quantized with the file's own input grid.
         """
         if len(self.inputs) > 1:
+            self._check_one_output()
             return np.concatenate([self.run_heads(image)[0] for image in images])
         grid_in, grid_out = self.input_grid, self.output_grid
         images = np.asarray(images, np.float32)
@@ -130,6 +130,10 @@ class LiteRtRunner:
         self.interpreter.invoke()
         found = [(self.interpreter.get_tensor(head["index"]), _grid(head)) for head in self.outputs]
         return [raw if grid is None else grid.dequantize(raw) for raw, grid in found]
+
+    def _check_one_output(self) -> None:
+        if len(self.outputs) != 1:
+            raise AtollError(f"got a file with {len(self.outputs)} outputs, allowed is one: see run_heads")
 
     def _parts(self, image: np.ndarray) -> list[np.ndarray]:
         """Returns the values of each input, channels last, with the batch."""

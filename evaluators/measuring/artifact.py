@@ -1,5 +1,6 @@
 """The file that ships: its bytes, its size before training, the proof that it computes what was trained."""
 
+import math
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,9 +106,31 @@ def run_artifact(content: bytes, images: Tensor, timed_runs: int = 0, scaling: S
 
 
 def largest_differences(outputs: Outputs, others: Outputs) -> list[float]:
-    """Returns the largest absolute difference of each output of two networks."""
+    """Returns the largest absolute difference of each output of two networks.
+
+    Every output is looked at, also one that no quality judges: a maximum over several could leave out what is
+    no number, and subtraction broadcasts what is of another shape.
+
+    Args:
+        outputs: of a file.
+        others: of its network.
+
+    Raises:
+        AtollError: they are not of the same shapes, or one is not finite.
+    """
+    if _sizes(outputs) != _sizes(others):
+        raise AtollError(
+            f"the file gives {_sizes(outputs)}, allowed is what its network gives, {_sizes(others)}"
+        )
     pairs = zip(heads(outputs, Tensor), heads(others, Tensor), strict=True)
-    return [float((ours - theirs).abs().max()) for ours, theirs in pairs]
+    found = [float((ours - theirs).abs().max()) for ours, theirs in pairs]
+    for position, difference in enumerate(found):
+        if not math.isfinite(difference):
+            raise AtollError(
+                f"output {position} of the file is off its network's by {difference}, allowed are finite "
+                "numbers of both"
+            )
+    return found
 
 
 def outputs_of(run: "FileRun") -> Outputs:
@@ -144,10 +167,6 @@ def verify_artifact(
     except AtollError as error:
         raise AtollError(f"{error}{_place(error, content, network)}") from error
     found, expected = outputs_of(run), predict_logits(network, images)
-    if _sizes(found) != _sizes(expected):
-        raise AtollError(
-            f"the file gives {_sizes(found)}, allowed is what its network gives, {_sizes(expected)}"
-        )
     differences = largest_differences(found, expected)
     in_steps = [off / step for off, step in zip(differences, run.steps, strict=True) if step is not None]
     return Verification(

@@ -5,7 +5,7 @@ import pickle
 import pytest
 import torch
 from atoll.evaluators.litert.runtime import LiteRtRunner
-from atoll.evaluators.measuring.artifact import artifact_bytes, verify_artifact
+from atoll.evaluators.measuring.artifact import artifact_bytes, largest_differences, verify_artifact
 from atoll.evaluators.measuring.file_outputs import file_outputs
 from atoll.evaluators.tasks.qualities import quality_named
 from atoll.evaluators.tasks.quality import ACCURACY, OfOutputs
@@ -39,6 +39,17 @@ class Two(nn.Module):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         x = torch.relu(self.conv(x)).mean((2, 3))
         return {"kind": self.kind(x), "place": self.place(x)}
+
+
+class OfTwoInputs(nn.Module):
+    """Two inputs, two outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 4), nn.Linear(5, 4)
+
+    def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        return self.first(first) + self.second(second), self.second(second)
 
 
 def network() -> nn.Module:
@@ -107,6 +118,26 @@ def test_a_network_of_two_outputs_answers_with_both_and_its_file_too() -> None:
     )
     assert found.agreement == 1.0 and found.largest_difference < 1e-4
     assert found.quality == found.network_quality == int((kind.argmax(1) == 0).sum()) / 20
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        (PLACE * torch.nan, "output 1 of the file is off its network's by nan, allowed are finite"),
+        (PLACE[:, :1], "the file gives 40x4 and 40x1, allowed is what its network gives, 40x4 and 40x2"),
+    ],
+)
+def test_an_output_that_nobody_judges_is_compared_too(place: Tensor, said: str) -> None:
+    assert largest_differences((KIND, PLACE), (KIND, PLACE + 0.5)) == [0, pytest.approx(0.5)]
+    with pytest.raises(AtollError, match=said):
+        largest_differences((KIND, place), (KIND, PLACE))
+
+
+def test_a_file_of_two_outputs_is_not_run_as_one_of_one() -> None:
+    runner = LiteRtRunner(artifact_bytes(adopt(OfTwoInputs(), ((3,), (5,))).eval(), (8,)))
+    with pytest.raises(AtollError, match="2 outputs, allowed is one: see run_heads"):
+        runner.run(torch.zeros(2, 8).numpy())
+    assert [head.shape for head in runner.run_heads(torch.zeros(8).numpy())] == [(1, 4), (1, 4)]
 
 
 @pytest.mark.parametrize("recipe", ["", "quantize(bits=8)"])
