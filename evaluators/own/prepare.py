@@ -219,18 +219,30 @@ def _judged_outputs(network: nn.Module, task: Task) -> JudgedOutputs | None:
     """Returns which of several outputs are judged; None where the network has one."""
     returned = _returned(network)
     names, functions = tuple(named_heads(returned)), task.quality.function is not None and _is_own(task.loss)
-    if len(names) == 1:
+    choosing, count = task.quality.of_classes, len(heads(returned, torch.Tensor))
+    if len(names) != count:
+        raise TaskMistake(
+            f"the network has {count} outputs of the names {', '.join(names):.80}, allowed is another name "
+            "for each",
+            ("network",),
+        )
+    if not isinstance(choosing, bool) and (count == 1 or task.output is not None):
+        raise TaskMistake(
+            f"quality.of_classes is {list(choosing)!s:.80} where one output is judged, allowed are true "
+            "and false",
+            ("quality", "of_classes"),
+        )
+    if count == 1:
         if task.output is not None:
             with told_at("output"):
                 position_of(names, task.output)
         return None
     if task.output is None and not functions:
         raise TaskMistake(
-            f"the network has {len(names)} outputs, {', '.join(names)}: say which one is judged (`output: "
+            f"the network has {count} outputs, {', '.join(names)}: say which one is judged (`output: "
             f"{names[0]}`), or let quality and loss be functions of your own, which get all of them",
             ("output",) if "output" in task.model_fields_set else ("network",),
         )
-    choosing = task.quality.of_classes
     with told_at("output"):
         return JudgedOutputs.of(returned, task.output, () if isinstance(choosing, bool) else choosing)
 

@@ -46,6 +46,11 @@ class Two(nn.Module):
     def forward(self, x):
         y = self.net(x)
         return {"logits": y, "twice": 2 * y}
+
+class Alike(Two):
+    def forward(self, x):
+        y = self.net(x)
+        return {"a": {"b": y}, "a.b": 2 * y}
 """
 METRICS = """
 import torch
@@ -109,9 +114,9 @@ def series() -> dict[str, Any]:
 RECALL = {"function": "metrics.py:recall", "higher_is_better": True}
 
 
-def judged(function: str) -> dict[str, Any]:
+def judged(function: str, **words: Any) -> dict[str, Any]:
     """A quality by a function of METRICS."""
-    return {"quality": {**RECALL, "function": f"metrics.py:{function}"}}
+    return {"quality": {**RECALL, "function": f"metrics.py:{function}", **words}}
 
 
 PLAIN: dict[str, Any] = {
@@ -265,6 +270,12 @@ Change = Callable[[Path], object]
         ({"network": "nets.py:nothing"}, ("network",), "nets.py:nothing gave a int, allowed is a torch"),
         ({"network": "nets.py:fails"}, ("network",), r"fails raised ValueError \(nets.py, line 15\): no"),
         ({"network": "nets.py:Two", "weights": None}, ("network",), "the network has 2 outputs"),
+        ({"network": "nets.py:Alike", "weights": None}, ("network",), "has 2 outputs of the names a.b"),
+        (
+            {"network": "nets.py:Two", "weights": None, "output": 1, **judged("recall", of_classes=[1])},
+            ("quality", "of_classes"), r"of_classes is \[1\] where one output is judged",
+        ),
+        (judged("recall", of_classes=["x"]), ("quality", "of_classes"), r"of_classes is \['x'\] where one"),
         ({"network": "mobilenet_v9"}, ("network",), "unknown network 'mobilenet_v9'; allowed is file"),
         ({"network": "timm:resnet18"}, ("network",), "timm is not installed here|timm:resnet18 raised"),
         ({"network": "nets.pt2"}, ("network",), r"there is no file .*nets.pt2"),
