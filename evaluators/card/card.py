@@ -17,8 +17,7 @@ from ...spaces.outside.shown import shown
 from ..delivery.delivery import Delivery
 from ..digests import digest_json
 from ..measuring.artifact_report import ArtifactReport
-from ..measuring.file_inputs import FileInput
-from ..measuring.file_outputs import FileOutput
+from ..measuring.file_ends import FileEnd
 from ..ranking.figures import FIGURE
 from .bundle import LARGEST_STEPS
 
@@ -131,7 +130,7 @@ class Card:
     network: str
     input_shape: Annotated[list[_Side], Field(min_length=1, max_length=3)]
     scaling: dict[str, list[int | float]] | None = None
-    inputs: Annotated[list[FileInput], Field(min_length=2, max_length=_MANY)] | None = None
+    inputs: Annotated[list[FileEnd], Field(min_length=2, max_length=_MANY)] | None = None
     numbers: bool | None = None
     recipe: str
     seed: int
@@ -144,7 +143,7 @@ class Card:
     predictions: Annotated[list[PredictedFigure], Field(max_length=_MANY)]
     fit_digests: Annotated[dict[str, str | None], Field(max_length=_MANY)] | None = None
     artifact: ArtifactReport
-    outputs: Annotated[list[FileOutput], Field(max_length=_MANY)] | None = None
+    outputs: Annotated[list[FileEnd], Field(max_length=_MANY)] | None = None
     test_looks: Annotated[list[TestLook], Field(max_length=_MANY)]
     baseline_test_looks: Annotated[list[TestLook], Field(max_length=_MANY)]
     test_images: int | None = None

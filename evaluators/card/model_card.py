@@ -10,7 +10,7 @@ from ...spaces.layers.scaling import PIXELS, Scaling
 from ...spaces.layers.shape import axes_said, is_image
 from ...spaces.outside.shown import markdown, markdown_code, shown
 from ..delivery.delivery import Delivery
-from ..measuring.file_inputs import FileInput
+from ..measuring.file_ends import FileEnd
 from ..ranking.against_baseline import compression_ratio
 from ..ranking.figure import PERCENT, Figure, Form
 from ..ranking.figures import FIGURE
@@ -369,7 +369,7 @@ def _use(card: Card) -> str:
     )
 
 
-def _use_of_several(card: Card, inputs: Sequence[FileInput]) -> str:
+def _use_of_several(card: Card, inputs: Sequence[FileEnd]) -> str:
     """Returns what the inputs are, and the code that runs the file on zeros for each."""
     rows = []
     for number, (one, scaled) in enumerate(zip(inputs, _scaled_each(card, inputs), strict=True)):
@@ -384,7 +384,7 @@ def _use_of_several(card: Card, inputs: Sequence[FileInput]) -> str:
     return "\n".join((_INPUTS, *rows, "", _LOAD_SEVERAL.format(zeros=zeros, shown=shown)))
 
 
-def _scaled_each(card: Card, inputs: Sequence[FileInput]) -> list[str]:
+def _scaled_each(card: Card, inputs: Sequence[FileEnd]) -> list[str]:
     """Returns what a stored value of each input is made before the file takes it."""
     scaling = PIXELS if card.scaling is None else Scaling.from_json(card.scaling)
     if scaling.channels is None:

@@ -11,8 +11,7 @@ from ...evaluators.card.card import Card, PredictedFigure, TestLook
 from ...evaluators.card.waterfall import card_devices, fit_digest, predictions, waterfall
 from ...evaluators.litert.flatbuffer import DROPPED
 from ...evaluators.measuring.artifact_report import ArtifactReport
-from ...evaluators.measuring.file_inputs import file_inputs
-from ...evaluators.measuring.file_outputs import file_outputs
+from ...evaluators.measuring.file_ends import file_inputs, file_outputs
 from ...evaluators.ranking.demands import unloadable
 from ...evaluators.steps.pipeline import Pipeline
 from ...evaluators.steps.pipeline_result import PipelineResult

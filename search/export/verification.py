@@ -16,8 +16,7 @@ from ...evaluators.card.waterfall_figure import draw_waterfall
 from ...evaluators.delivery.forms import measure_again
 from ...evaluators.measuring.artifact import artifact_bytes
 from ...evaluators.measuring.artifact_report import report_artifact
-from ...evaluators.measuring.file_inputs import file_inputs
-from ...evaluators.measuring.file_outputs import file_outputs
+from ...evaluators.measuring.file_ends import file_inputs, file_outputs
 from ...evaluators.measuring.measure import nonzero_parameter_count, payload_bytes
 from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.tasks import load_task

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.measuring.artifact import verify_artifact
-from atoll.evaluators.measuring.file_inputs import file_inputs
+from atoll.evaluators.measuring.file_ends import file_inputs
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.parts import as_row

@@ -6,7 +6,7 @@ import pytest
 import torch
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.measuring.artifact import artifact_bytes, largest_differences, verify_artifact
-from atoll.evaluators.measuring.file_outputs import file_outputs
+from atoll.evaluators.measuring.file_ends import file_outputs
 from atoll.evaluators.tasks.qualities import quality_named
 from atoll.evaluators.tasks.quality import ACCURACY, OfOutputs
 from atoll.evaluators.training.judged_outputs import JudgedOutputs
@@ -152,6 +152,8 @@ def test_the_outputs_of_a_file_are_what_litert_says(recipe: str) -> None:
         assert told.shape == details["shape"].tolist() and told.type == details["dtype"].__name__
         assert (told.scale or 0.0, told.zero_point or 0) == details["quantization"]
         assert (told.scale is None) == (recipe == "")
+    with pytest.raises(AtollError, match="got 1 names of outputs, allowed are 2, the file's"):
+        file_outputs(content, ("kind",))
 
 
 def test_the_response_of_several_outputs_is_the_mean_of_each() -> None:
