@@ -6,16 +6,15 @@ The Markdown is written from the card (`card.json`) alone and holds nothing else
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...spaces.layers.scaling import PIXELS, Scaling
-from ...spaces.layers.shape import axes_said, is_image
+from ...spaces.layers.shape import is_image
 from ...spaces.outside.shown import markdown, markdown_code, shown
 from ..delivery.delivery import Delivery
-from ..measuring.file_ends import FileEnd
 from ..ranking.against_baseline import compression_ratio
 from ..ranking.figure import PERCENT, Figure, Form
 from ..ranking.figures import FIGURE
 from ..ranking.quality_terms import QualityTerms
 from .card import Card, PredictedFigure, TestLook
+from .card_use import outputs, table, use
 from .quality_difference import noise
 
 #: memory as a card writes it, where every model is small
@@ -33,41 +32,6 @@ _AFTER_A_STEP: tuple[tuple[Figure, Form], ...] = (
 
 #: the file of the waterfall's picture
 WATERFALL = "waterfall.svg"
-
-#: channels whose scaling a line of code says
-_SAID_CHANNELS = 4
-#: a few lines for a board, where the runtime's small package is enough
-_LOAD = """```python
-import numpy as np; from ai_edge_litert.interpreter import Interpreter
-{name} = {example}  # yours: {axes}, {scaled}
-model = Interpreter("model.tflite"); model.allocate_tensors(); x = model.get_input_details()[0]
-model.set_tensor(x["index"], {fed}); model.invoke()
-{shown}
-```"""
-#: the same for several inputs
-_INPUTS = """| input | name | shape, channels last | type | scale | zero point | of what is stored |
-| --- | --- | --- | --- | --- | --- | --- |"""
-_LOAD_SEVERAL = """```python
-import numpy as np; from ai_edge_litert.interpreter import Interpreter
-model = Interpreter("model.tflite"); model.allocate_tensors()
-for x, values in zip(model.get_input_details(), ({zeros})):  # yours
-    scale, zero = x["quantization"]
-    fed = np.round(values / scale + zero).clip(-128, 127).astype(np.int8) if scale else values
-    model.set_tensor(x["index"], fed)
-model.invoke()
-{shown}
-```"""
-_LABEL = 'print(model.get_tensor(model.get_output_details()[0]["index"]).argmax())'
-_NUMBERS = 'print(model.get_tensor(model.get_output_details()[0]["index"]))'
-#: numbers of a file whose outputs are on a grid, in the unit of the targets
-_NUMBERS_OF_GRID = """y = model.get_output_details()[0]; scale, zero = y["quantization"]
-print((model.get_tensor(y["index"]) - np.float32(zero)) * np.float32(scale))"""
-
-
-#: every output of a file that has several
-_OUTPUTS = """for y in model.get_output_details():
-    (scale, zero), found = y["quantization"], model.get_tensor(y["index"])
-    print((found - np.float32(zero)) * np.float32(scale) if scale else found)"""
 
 
 def card_markdown(card: Card | Mapping[str, Any]) -> str:
@@ -97,11 +61,11 @@ def card_markdown(card: Card | Mapping[str, Any]) -> str:
         _predictions(card.predictions),
         "## The file beside the network",
         _agreement(card),
-        _outputs(card),
+        outputs(card),
         _structure(card),
         *_deliveries(card),
         "## Use",
-        _use(card),
+        use(card),
         "## Provenance",
         _provenance(card),
     ]
@@ -153,7 +117,7 @@ def _figures(card: Card) -> str:
         (_loyalty(card), "", _share(ours["label_loyalty"])),
         *_runtime(base, ours),
     ]
-    return _table(("figure", "baseline", "this model"), rows)
+    return table(("figure", "baseline", "this model"), rows)
 
 
 def _runtime(base: Mapping[str, Any], ours: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -166,7 +130,7 @@ def _waterfall(card: Card) -> str:
     terms = QualityTerms.of(card.metrics)
     figures = [figure.heading(form) for figure, form in _AFTER_A_STEP]
     names = ("", "step", "stage", FIGURE["quality"].title, *figures, FIGURE["train_epochs"].title)
-    return _table(names, [_waterfall_row(row, terms) for row in card.waterfall])
+    return table(names, [_waterfall_row(row, terms) for row in card.waterfall])
 
 
 def _waterfall_row(row: Mapping[str, Any], terms: QualityTerms) -> tuple[str, ...]:
@@ -193,7 +157,7 @@ def _predictions(rows: Sequence[PredictedFigure]) -> str:
         value = f"{_range(form, row.value, row.low, row.high)} {form.unit}".strip()
         said = (row.device, row.setup or "default", name, value, row.status)
         lines.append(tuple(markdown(text) for text in said))
-    return _table(("device", "set-up", "figure", "predicted", "status"), lines)
+    return table(("device", "set-up", "figure", "predicted", "status"), lines)
 
 
 def _named(quantity: str) -> tuple[str, Form]:
@@ -258,21 +222,6 @@ def _agreement(card: Card) -> str:
     )
 
 
-def _outputs(card: Card) -> str:
-    """Returns the outputs of the file where there are several."""
-    rows = [
-        (
-            markdown(one.name),
-            "x".join(map(str, one.shape)),
-            markdown(one.type),
-            "" if one.scale is None else f"{one.scale:.6g}",
-            "" if one.zero_point is None else str(one.zero_point),
-        )
-        for one in card.outputs or []
-    ]
-    return _table(("output", "shape", "type", "scale", "zero point"), rows) if rows else ""
-
-
 def _structure(card: Card) -> str:
     return (
         f"Of the file, {card.artifact.structure_bytes:,} bytes are structure: all but weights, biases, "
@@ -297,7 +246,7 @@ def _deliveries(card: Card) -> list[str]:
         for form in card.deliveries
     ]
     names = ("form", "model.tflite, B", "this form, B", "payload, B", "what it holds", "beside the network")
-    return ["## Other forms", _table(names, rows)]
+    return ["## Other forms", table(names, rows)]
 
 
 def _run_beside(card: Card, form: Delivery) -> str:
@@ -345,80 +294,6 @@ def _looks(terms: QualityTerms, looks: Sequence[TestLook]) -> str:
     return f"looked at {times} with this model: {said}"
 
 
-def _use(card: Card) -> str:
-    """Returns the code that runs the file on one input of zeros."""
-    if card.inputs:
-        return _use_of_several(card, card.inputs)
-    first, *others = card.input_shape
-    name = "image" if is_image(card.input_shape) else "values"
-    fed, shown = name, _NUMBERS if card.numbers else _LABEL
-    if card.artifact.largest_difference_lsb is not None:
-        fed = (
-            f'np.round({name} / x["quantization"][0] + x["quantization"][1]).clip(-128, 127).astype(np.int8)'
-        )
-        shown = _NUMBERS_OF_GRID if card.numbers else _LABEL
-    if card.outputs:
-        shown = _OUTPUTS
-    return _LOAD.format(
-        name=name,
-        example=f"np.zeros({(1, *others, first)}, np.float32)",
-        axes=axes_said(card.input_shape),
-        scaled=_scaled(card),
-        fed=fed,
-        shown=shown,
-    )
-
-
-def _use_of_several(card: Card, inputs: Sequence[FileEnd]) -> str:
-    """Returns what the inputs are, and the code that runs the file on zeros for each."""
-    rows = []
-    for number, (one, scaled) in enumerate(zip(inputs, _scaled_each(card, inputs), strict=True)):
-        size = "x".join(map(str, one.shape[1:]))
-        grid = ["" if part is None else str(part) for part in (one.scale, one.zero_point)]
-        cells = [str(number), markdown_code(one.name), size, markdown(one.type), *grid, scaled]
-        rows.append(f"| {' | '.join(cells)} |")
-    zeros = ", ".join(f"np.zeros({tuple(one.shape)}, np.float32)" for one in inputs)
-    shown = _NUMBERS if card.numbers else _LABEL
-    if card.numbers and card.artifact.largest_difference_lsb is not None:
-        shown = _NUMBERS_OF_GRID
-    return "\n".join((_INPUTS, *rows, "", _LOAD_SEVERAL.format(zeros=zeros, shown=shown)))
-
-
-def _scaled_each(card: Card, inputs: Sequence[FileEnd]) -> list[str]:
-    """Returns what a stored value of each input is made before the file takes it."""
-    scaling = PIXELS if card.scaling is None else Scaling.from_json(card.scaling)
-    if scaling.channels is None:
-        return [_scaled(card)] * len(inputs)
-    found, start = [], 0
-    for one in inputs:
-        end = start + one.shape[-1]
-        mean, std = (_numbers(two[start:end]) for two in (scaling.mean, scaling.std))
-        found.append(f"(value - mean) / std of every channel, mean {mean}, std {std}")
-        start = end
-    return found
-
-
-def _numbers(values: Sequence[float]) -> str:
-    told = ", ".join(f"{one:.6g}" for one in values[:_SAID_CHANNELS])
-    more = f", … ({len(values)}, as `scaling` in recipe.json says)" if len(values) > _SAID_CHANNELS else ""
-    return told + more
-
-
-def _scaled(card: Card) -> str:
-    """Returns what a stored input is made before the file takes it."""
-    scaling = PIXELS if card.scaling is None else Scaling.from_json(card.scaling)
-    value = "pixel" if is_image(card.input_shape) else "value"
-    if len(scaling.mean) > _SAID_CHANNELS:
-        return f"({value} - mean) / std of every channel, as `scaling` in recipe.json says"
-    if scaling.channels is not None:
-        mean, std = (", ".join(f"{one:.6g}" for one in two) for two in (scaling.mean, scaling.std))
-        return f"({value} - mean) / std of every channel, mean {mean}, std {std}"
-    (mean_,), (std_,) = scaling.mean, scaling.std
-    if mean_ == std_:
-        return f"{value} / {std_:.6g} - 1"
-    return f"({value} - {mean_:.6g}) / {std_:.6g}"
-
-
 def _inputs(card: Card) -> str:
     return "images" if is_image(card.input_shape) else "samples"
 
@@ -431,11 +306,6 @@ def _loyalty(card: Card) -> str:
 def _line_of_code(line: str) -> str:
     """Returns a line of a block of code, which it cannot end."""
     return shown(line).replace("`", "\\x60")
-
-
-def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 def _share(value: float | None) -> str:

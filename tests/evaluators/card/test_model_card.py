@@ -10,17 +10,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from atoll.evaluators.card.bundle import save_bundle
 from atoll.evaluators.card.model_card import card_markdown
 from atoll.evaluators.card.waterfall import predictions, waterfall
+from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.measuring.artifact import artifact_bytes
 from atoll.evaluators.measuring.artifact_report import report_artifact
+from atoll.evaluators.measuring.file_ends import file_inputs, file_outputs
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.prediction import predict_logits
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.scaling import PIXELS
 from atoll.spaces.recipes.recipe import Recipe
+from atoll.testing.worlds import World
+from torch import Tensor, nn
 
 Card = dict[str, Any]
 Made = Callable[[str], tuple[Card, bytes, Any]]
@@ -245,6 +251,52 @@ def test_the_snippet_of_a_regression_gives_numbers_in_the_unit_of_its_targets(
     subprocess.run([sys.executable, "-c", own], cwd=tmp_path, check=True)
     found, expected = np.load(tmp_path / "found.npy"), predict_logits(network, image).numpy()
     np.testing.assert_allclose(found, expected, atol=0.05 * np.ptp(expected))
+
+
+class Ends(nn.Module):
+    """One input or two, and two outputs, of which the second is float in an int8 file."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(5 - number, 4) for number in range(inputs))
+        self.kind, self.place = nn.Linear(4, 3), nn.Linear(4, 2)
+
+    def forward(self, *given: Tensor) -> dict[str, Tensor]:
+        x = torch.relu(sum(layer(one) for layer, one in zip(self.layers, given, strict=True)))
+        return {"kind": self.kind(x), "place": torch.exp(self.place(x))}
+
+
+class EndsOfTwo(Ends):
+    def forward(self, first: Tensor, second: Tensor) -> dict[str, Tensor]:
+        return super().forward(first, second)
+
+
+@pytest.mark.parametrize(("kind", "shapes", "row"), [(Ends, ((5,),), [5]), (EndsOfTwo, ((5,), (4,)), [9])])
+def test_the_snippet_gives_every_output_whatever_goes_in(
+    card: Card, kind: type[Ends], shapes: Any, row: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        given, values = adopt(kind(len(shapes)), shapes).eval(), torch.randn(64, *row)
+    (step,) = Recipe.parse("quantize(bits=8)")
+    network, _ = step.apply(given, World(values, torch.arange(64) % 3, None, epochs=0))
+    content = artifact_bytes(network, tuple(row))
+    runner = LiteRtRunner(content)
+    assert {one["dtype"] for one in runner.inputs} == {np.int8}
+    assert [one["dtype"] for one in runner.outputs] == [np.int8, np.float32]
+    (tmp_path / "model.tflite").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    inputs = file_inputs(content)
+    told = {
+        "input_shape": row,
+        "artifact": {**card["artifact"], "largest_difference_lsb": None},
+        "outputs": [asdict(one) for one in file_outputs(content, ("kind", "place"))],
+        **({} if inputs is None else {"inputs": [asdict(one) for one in inputs]}),
+    }
+    found: list[np.ndarray] = []
+    exec(card_markdown(card | told).split("```python\n")[1].split("```")[0], {"print": found.append})
+    for ours, expected in zip(found, runner.run_heads(np.zeros(row)), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-6)
 
 
 def test_the_snippet_s_example_has_the_file_s_shape(card: Card) -> None:
