@@ -32,7 +32,7 @@ class Together:
     def __post_init__(self) -> None:
         lengths = [len(part) for part in self.parts]
         if len(set(lengths)) != 1:
-            raise AtollError(f"data: got inputs of {lengths} items, allowed are as many of each")
+            raise AtollError(f"data: got inputs of {str(lengths)[:80]} items, allowed are as many of each")
 
     def __len__(self) -> int:
         return len(self.parts[0])

@@ -195,7 +195,8 @@ def _take(
         label = _label(item.label, found.label_names, source.regression)
         if found.images.rows and ready.parts != found.parts:
             raise Unreadable(
-                f"has inputs of {ready.parts or 'one shape'}, the first one {found.parts or 'one'}"
+                f"has inputs of {str(ready.parts or 'one shape')[:80]}, the first one "
+                f"{str(found.parts or 'one')[:80]}"
             )
         found.images.check(ready.values)
         found.labels.check(label)

@@ -125,6 +125,16 @@ def test_what_is_wrong_is_told(
         opened(give(tmp_path), tmp_path, **settings)
 
 
+@pytest.mark.parametrize(
+    "give",
+    [lambda: Pairs((RIGHT[0],) * 3000), lambda: ((*[RIGHT] * 3000, RIGHT[:50]), Y)],
+)
+def test_thousands_of_inputs_are_not_all_told(give: Callable[[], Any], tmp_path: Path) -> None:
+    with pytest.raises(AtollError, match="inputs of ") as told:
+        opened(give, tmp_path)
+    assert len(str(told.value)) < 400
+
+
 def test_an_odd_item_can_be_left_out(tmp_path: Path) -> None:
     data = opened(lambda: Pairs(LEFT[0]), tmp_path, skip_bad=True)
     assert data.report.skipped == 1 and len(rows_of(data)) == 59
