@@ -102,7 +102,8 @@ def run_artifact(content: bytes, images: Tensor, timed_runs: int = 0, scaling: S
         raise AtollError("an artifact is run on at least one image, got none")
     batches = (_channels_last(scaling.to_network(part)).numpy() for part in images.split(BATCH))
     run = run_file(content, len(images), batches, timed_runs)
-    return replace(run, outputs=tuple(np.moveaxis(output, -1, 1) for output in run.outputs))
+    # a number a sample may have no axis
+    return replace(run, outputs=tuple(np.moveaxis(one, -1, min(1, one.ndim - 1)) for one in run.outputs))
 
 
 def largest_differences(outputs: Outputs, others: Outputs) -> list[float]:

@@ -257,7 +257,7 @@ def _classes(network: nn.Module, dataset: Dataset, several: JudgedOutputs | None
     """Returns how many classes network and data have, which must be the same."""
     found: tuple[torch.Tensor, ...] = heads(_returned(network))
     judged, classes = found if several is None else several.judged(found), len(dataset.class_names)
-    outputs = judged[0].shape[1]
+    outputs = judged[0].shape[1] if judged[0].dim() > 1 else 1  # a number a sample may have no axis
     if len(judged) > 1:  # the functions that judge them know what targets mean
         return classes or outputs
     if dataset.train.labels.dtype == torch.int64 and outputs != classes:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from atoll.evaluators.measuring.artifact import artifact_bytes, verify_artifact
 from atoll.evaluators.own.mistake import TaskMistake
 from atoll.evaluators.own.prepare import prepare
 from atoll.evaluators.own.task import Task
@@ -324,6 +325,36 @@ def test_the_zoo_makes_as_many_outputs_as_targets_have_numbers_from_inputs_of_it
     assert network(torch.zeros(2, 24)).shape == (2, 6)
     with pytest.raises(TaskMistake, match=r"\(24,\) as \(channels, height, width\)"):
         prepared(project, network="ds_cnn", weights=None, data="values.npz", quality="mean_absolute_error")
+
+
+class Squeezed(nn.Module):
+    """Gives (N,), or two numbers and (N,) beside them."""
+
+    def __init__(self, several: bool) -> None:
+        super().__init__()
+        self.both, self.one, self.several = nn.Linear(3, 2), nn.Linear(3, 1), several
+
+    def forward(self, x: torch.Tensor) -> Any:
+        one = self.one(x).squeeze(1)
+        return (self.both(x), one) if self.several else one
+
+
+@pytest.mark.parametrize("output", [None, 0, 1])
+def test_a_number_a_sample_needs_no_axis(output: int | None, project: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    targets = x[:, :2] if output == 0 else x.sum(1)
+    task = Task(
+        network=Squeezed(output is not None),
+        data=lambda: (x, targets),
+        quality="mean_absolute_error",
+        output=output,
+    )
+    found = prepare(task, project, "squeezed", say=lambda _: None)
+    network, images = adopted_network(found), found.dataset().validation.images
+    content = artifact_bytes(network, found.input_shape)
+    verified = verify_artifact(content, network, images, quality=found.judged_by)
+    assert verified.agreement == 1 and verified.largest_difference < 1e-5
+    assert found.num_classes == (2 if output == 0 else 1)
 
 
 def test_of_hundreds_of_measured_channels_a_few_are_said(project: Path) -> None:
