@@ -85,7 +85,14 @@ class Scaling:
 
         Returns:
             float32, same shape and memory format.
+
+        Raises:
+            AtollError: the channels are others; what a file says is held against them before it takes memory.
         """
+        if self.channels not in (None, stored.shape[1]):
+            raise AtollError(
+                f"scaling: got inputs of {stored.shape[1]:,} channels, allowed are its {self.channels:,}"
+            )
         sizes = (-1,) + (1,) * (stored.dim() - 2)
         std = torch.tensor(self.std, device=stored.device)
         shift = torch.tensor([m / s for m, s in zip(self.mean, self.std, strict=True)], device=stored.device)

@@ -87,3 +87,9 @@ def test_runs_spread_each_over_neighbouring_values() -> None:
 def test_runs_are_as_many_as_means(runs: tuple[int, ...]) -> None:
     with pytest.raises(AtollError, match="runs of 2 means"):
         Scaling((0.0, 0.0), (1.0, 1.0), runs)
+
+
+@pytest.mark.parametrize("scaling", [Scaling((1.0,), (1.0,), (10**15,)), Scaling((1.0,) * 3, (1.0,) * 3)])
+def test_channels_that_inputs_have_not_take_no_memory(scaling: Scaling) -> None:
+    with pytest.raises(AtollError, match=f"inputs of 1 channels, allowed are its {scaling.channels:,}"):
+        scaling.to_network(torch.zeros(2, 1, 4, 4))
