@@ -17,11 +17,12 @@ from ...spaces.errors import AtollError
 from ...spaces.graph.advice import advice
 from ...spaces.graph.axis_order import laid_out, usual, wanted_orders
 from ...spaces.graph.fusion import activation_among, carried_out, keeps_all_steps, written_grid
-from ...spaces.graph.graph import Graph, Operation, trace
+from ...spaces.graph.graph import Graph, Operation
 from ...spaces.graph.non_negative import never_negative
-from ...spaces.graph.operation_kinds import MOVES
+from ...spaces.graph.reading import trace
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
+from ...spaces.operations.kinds import MOVES
 from . import operators, operators_moving
 from .lower_functions import (
     COMBINATIONS,

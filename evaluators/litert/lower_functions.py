@@ -13,7 +13,7 @@ from torch import nn
 from ...hw_models.tables.operator_table import FLOAT_ALONE, OPERATORS_OF
 from ...spaces.errors import AtollError
 from ...spaces.graph.graph import Operation
-from ...spaces.graph.operation_kinds import divides_by_number
+from ...spaces.operations.integer_kernels import divides_by_number
 from . import operators, operators_moving
 from .support import LARGEST_STEP_RATIOS
 from .tensors import TensorGrid

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ...spaces.graph.axis_order import alike, laid_out, permuted, reshaped, usual
 from ...spaces.graph.graph import Operation
-from ...spaces.graph.moves import Move, Padded, Parts, Permuted
+from ...spaces.operations.moves import Move, Padded, Parts, Permuted
 from . import operators_moving as operators
 from .values import LoweredValue, Workbench
 

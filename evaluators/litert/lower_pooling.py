@@ -8,8 +8,8 @@ from torch import nn
 from ...spaces.errors import AtollError
 from ...spaces.graph.axis_order import laid_out, without
 from ...spaces.graph.graph import Operation
-from ...spaces.graph.operation_kinds import averages
 from ...spaces.layers.pooling import pooling
+from ...spaces.operations.integer_kernels import averages
 from . import operators_pooling
 from .lower_functions import on_int8
 from .operators_moving import LOWEST, pad

@@ -13,12 +13,14 @@ from ...spaces.errors import AtollError
 from ...spaces.graph.advice import advice
 from ...spaces.graph.axis_order import wanted_orders, without
 from ...spaces.graph.fusion import carried_out, keeps_all_steps, written_grid
-from ...spaces.graph.graph import Graph, Operation, trace
+from ...spaces.graph.graph import Graph, Operation
 from ...spaces.graph.non_negative import never_negative
-from ...spaces.graph.operation_kinds import COMBINING, MOVES, averages, divides_by_number
+from ...spaces.graph.reading import trace
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
 from ...spaces.layers.pooling import pooling
+from ...spaces.operations.integer_kernels import averages, divides_by_number
+from ...spaces.operations.kinds import COMBINING, MOVES
 from .layer_table import TracedValue
 from .operator_plan import AnyGrid, OperatorPlan, Planned
 from .operator_table import FLOAT_ALONE, OPERATORS_OF

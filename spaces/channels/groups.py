@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from ..graph.axis_order import followed
-from ..graph.graph import Graph, Operation, trace
-from ..graph.moves import Shape
-from ..graph.operation_kinds import COMBINING, MOVES, POINTWISE
+from ..graph.graph import Graph, Operation
+from ..graph.reading import trace
 from ..kernels.importance import channel_l1
 from ..layers.conv import Conv
 from ..layers.layer import Layer
 from ..layers.norm import Norm
+from ..operations.kinds import COMBINING, MOVES, POINTWISE
+from ..operations.moves import Shape
 from .channel_group import ChannelGroup, Reader, Spaces
 from .layout import ChannelLayout, Channels, Concatenated, Spread, counterparts
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 import torch
 from torch import Tensor, nn
 
-from ..graph.graph import trace
+from ..graph.reading import trace
 from ..kernels.layer_fit import MAP_BATCH, MAP_IMAGES, fit_layer
 from ..layers.layer import Layer
 from ..layers.statistics import layer_inputs, reestimate

@@ -28,8 +28,8 @@ from ..layers.shape import InputShape, is_image, shape_said
 from ..layers.structure import input_shape_of, replace, to_meta
 from ..layers.transposed_conv import TransposedConv
 from .carried_over import check_own_behaviour, check_replaceable, check_same_outputs
-from .graph import trace
 from .heads import heads
+from .reading import trace
 from .wiring import wired
 
 _CONVOLVES = ("in_channels", "out_channels", "kernel_size", "stride", "dilation", "groups", "bias")

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from math import prod
 
 from ..layers.layer import Layer
+from ..operations.kinds import COMBINING, MOVES, POINTWISE
+from ..operations.moves import Move, Padded, Parts, Permuted, Shape
 from .graph import Operation
-from .moves import Move, Padded, Parts, Permuted, Shape
-from .operation_kinds import COMBINING, MOVES, POINTWISE
 
 Order = tuple[int, ...]
 

@@ -16,17 +16,12 @@ from torch.nn.modules import module as torch_module
 
 from ..errors import AtollError
 from ..layers.parts import Parts
+from ..operations.call_options import first_difference
 from .heads import heads
 
 #: largest difference between the outputs before and after, of the largest output (own measurement, 2026: none
 #: over the networks of the zoo, 7e-7 where sixty SiLUs have become products with a sigmoid)
 TOLERANCE = 1e-5
-#: attributes that say nothing of what a module computes: its mode, what only other padding than zeros reads,
-#: a recurrent layer's list of its own parameters
-_SAYS_NOTHING = {
-    "training", "_reversed_padding_repeated_twice", "_parameters", "_buffers", "_modules", "_flat_weights",
-    "_flat_weight_refs",
-}  # fmt: skip
 
 
 def check_own_behaviour(network: nn.Module) -> None:
@@ -120,18 +115,6 @@ def check_replaceable(
             raise AtollError(f"{where} has the tensors {names}: allowed are {', '.join(wanted_ones)}")
         for name, tensor in found.items():
             _check_tensor(f"{where}: {name}", tensor, wanted_ones[name], name in may_be_frozen)
-
-
-def first_difference(module: nn.Module, fresh: nn.Module) -> str:
-    """Returns what a module has otherwise than a fresh one, tensors aside, in words; empty for nothing.
-
-    What a fresh one lacks is read by nothing of its class.
-    """
-    for name, wanted in vars(fresh).items():
-        value = vars(module).get(name)
-        if name not in _SAYS_NOTHING and value != wanted:
-            return f"{name} {value!r}: allowed is {wanted!r}"
-    return ""
 
 
 def _check_tensor(where: str, tensor: Tensor | None, wanted: Tensor | None, may_be_frozen: bool) -> None:

@@ -3,9 +3,9 @@
 from ..layers.activation_grid import ActivationGrid
 from ..layers.layer import Layer
 from ..layers.norm import Norm
+from ..operations.integer_kernels import ACTIVATIONS, TAKES_ACTIVATION, hands_on
+from ..operations.moves import Parts
 from .graph import Graph, Operation
-from .moves import Parts
-from .operation_kinds import ACTIVATIONS, TAKES_ACTIVATION, hands_on
 
 
 def fuses(graph: Graph, operation: Operation) -> bool:

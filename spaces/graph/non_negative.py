@@ -4,8 +4,9 @@ from torch import nn
 
 from ..layers.layer import Layer
 from ..layers.structure import input_shape_of
-from .graph import Graph, trace
-from .operation_kinds import MOVES
+from ..operations.kinds import MOVES
+from .graph import Graph
+from .reading import trace
 
 #: what is never negative whatever it is made of
 _MAKES = ("relu", "relu6", "relu_0_to_1", "sigmoid", "hard_sigmoid", "softmax")

@@ -5,7 +5,7 @@ from math import prod
 
 from torch import Tensor, nn
 
-from .operation_kinds import Shape
+from ..operations.moves import Shape
 
 Standardising = nn.LayerNorm | nn.GroupNorm | nn.InstanceNorm1d | nn.InstanceNorm2d
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import fx, nn
 
 from ..errors import AtollError
-from .operation_kinds import has_kind
+from ..operations.kinds import has_kind
 
 #: augmented assignments, which change their left side for whoever has it -> the function without that
 ASSIGNMENTS: dict[Any, Callable[..., Any]] = {

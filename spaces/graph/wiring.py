@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 
 from ..errors import AtollError
 from ..layers.program import Program
-from .operation_kinds import COMBINING, POINTWISE, meant
+from ..operations.kinds import COMBINING, POINTWISE, meant
 from .tracing import ASSIGNMENTS, trace_calls, writes_over_input
 
 #: kinds whose value a layer's grid cannot hold: integer kernels for them want one of its own

@@ -5,7 +5,7 @@ from functools import partial
 
 from torch import nn
 
-from ..graph.graph import trace
+from ..graph.reading import trace
 from ..kernels.calibration import Method
 from ..layers.activation_grid import ActivationGrid
 from ..layers.layer import Layer

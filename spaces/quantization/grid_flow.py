@@ -4,9 +4,9 @@ from collections.abc import Collection
 
 from ..graph.fusion import fuses
 from ..graph.graph import Graph, Operation
-from ..graph.operation_kinds import hands_on, has_integer_kernel
 from ..layers.bits import FLOAT_BITS
 from ..layers.layer import Layer
+from ..operations.integer_kernels import hands_on, has_integer_kernel
 
 
 class GridFlow:

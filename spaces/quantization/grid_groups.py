@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from ..graph.operation_kinds import FIXED_RANGES, averages
 from ..layers.program import Rounding
+from ..operations.integer_kernels import FIXED_RANGES, averages
 from .grid_flow import GridFlow
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from ..errors import AtollError
 from ..exported.functions import FUNCTIONS
-from ..graph.operation_kinds import CALLS
+from ..operations.kinds import CALLS
 
 #: where functions are looked for, and what names begin with
 _PLACES: tuple[tuple[str, ModuleType], ...] = (("operator", operator), ("F", F), ("torch", torch))

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import AtollError
-from ..graph.carried_over import first_difference
-from ..graph.operation_kinds import MODULES
 from ..layers.layer import Layer
 from ..layers.norm import Norm
 from ..layers.program import ValueGrids
 from ..layers.structure import from_spec
+from ..operations.call_options import first_difference
+from ..operations.kinds import MODULES
 
 #: torch's modules, and ours that are no layers, that may be written
 LEAVES: dict[str, type[nn.Module]] = {

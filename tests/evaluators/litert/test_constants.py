@@ -9,7 +9,7 @@ from atoll.hw_models.tables.network_table import layer_table
 from atoll.spaces.channels.groups import channel_groups
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
-from atoll.spaces.graph.graph import trace
+from atoll.spaces.graph.reading import trace
 from torch import Tensor, nn
 
 SHAPE = (3, 6, 6)

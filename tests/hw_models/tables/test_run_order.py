@@ -11,7 +11,7 @@ from atoll.evaluators.measuring.artifact import model_bytes
 from atoll.hw_models.tables.network_table import layer_table
 from atoll.hw_models.tables.run_order import run_order
 from atoll.spaces.graph.adopt import adopt
-from atoll.spaces.graph.graph import trace
+from atoll.spaces.graph.reading import trace
 from atoll.spaces.layers.norm import Norm
 from atoll.spaces.layers.structure import to_meta
 from atoll.spaces.networks import build_network

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
-from atoll.spaces.graph.graph import trace
+from atoll.spaces.graph.reading import trace
 from torch import Tensor, nn
 
 

@@ -2,8 +2,8 @@
 
 import torch
 from atoll.spaces.graph.adopt import adopt
-from atoll.spaces.graph.graph import trace
 from atoll.spaces.graph.non_negative import layers_with_unsigned_inputs, never_negative
+from atoll.spaces.graph.reading import trace
 from atoll.spaces.layers.structure import named_layers
 from torch import Tensor, nn
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from atoll.hw_models.tables.network_table import layer_table
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt, adopt_exported
-from atoll.spaces.graph.graph import trace
+from atoll.spaces.graph.reading import trace
 from atoll.spaces.layers.conv import Conv
 from atoll.spaces.layers.parts import as_row
 from atoll.spaces.layers.program import Program

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
-from atoll.spaces.graph.graph import trace
+from atoll.spaces.graph.reading import trace
 from atoll.spaces.layers.dense import Dense
 from atoll.spaces.layers.program import Program
 from atoll.spaces.layers.structure import input_shape_of, to_meta

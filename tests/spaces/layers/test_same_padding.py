@@ -13,7 +13,7 @@ from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.spaces.channels.reconstruction import reconstruct
 from atoll.spaces.decomposition.decomposed_form import chain_of
 from atoll.spaces.graph.adopt import adopt
-from atoll.spaces.graph.graph import trace
+from atoll.spaces.graph.reading import trace
 from atoll.spaces.kernels.conv_factors import cp, train, train_ranks, tucker, tucker_ranks
 from atoll.spaces.kernels.least_squares import least_squares
 from atoll.spaces.layers.conv import Conv

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
-from atoll.spaces.graph.graph import trace
 from atoll.spaces.graph.heads import heads
+from atoll.spaces.graph.reading import trace
 from atoll.spaces.layers.program import Program
 from atoll.spaces.layers.scaling import Scaling
 from atoll.spaces.layers.structure import input_shape_of, never_called, scaling_of

@@ -8,8 +8,6 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from .carried_over import first_difference
-
 #: operation kind -> the options that something reads: a stand-in and the file writer, or the sizes before and
 #: after
 _READ: dict[str, tuple[str, ...]] = {
@@ -43,8 +41,26 @@ _IN_ORDER: dict[Any, tuple[str, ...]] = {
     **dict.fromkeys((torch.clamp, torch.clip, "clamp", "clamp_", "clip", "clip_"), ("min", "max")),
     **dict.fromkeys((torch.cat, torch.concat, torch.concatenate), ("dim",)),
 }
+#: attributes that say nothing of what a module computes: its mode, what only other padding than zeros reads,
+#: a recurrent layer's list of its own parameters
+_SAYS_NOTHING = {
+    "training", "_reversed_padding_repeated_twice", "_parameters", "_buffers", "_modules", "_flat_weights",
+    "_flat_weight_refs",
+}  # fmt: skip
 #: what a call names its values, where it does
 _VALUES = ("input", "tensors", "other")
+
+
+def first_difference(module: nn.Module, fresh: nn.Module) -> str:
+    """Returns what a module has otherwise than a fresh one, tensors aside, in words; empty for nothing.
+
+    What a fresh one lacks is read by nothing of its class.
+    """
+    for name, wanted in vars(fresh).items():
+        value = vars(module).get(name)
+        if name not in _SAYS_NOTHING and value != wanted:
+            return f"{name} {value!r}: allowed is {wanted!r}"
+    return ""
 
 
 def unread_option(

@@ -17,7 +17,7 @@ from atoll.spaces.graph.axis_order import (
     reshaped,
     transposition,
 )
-from atoll.spaces.graph.moves import Move, Parts, Permuted, Reshaped, moves_of, shuffled_by
+from atoll.spaces.operations.moves import Move, Parts, Permuted, Reshaped, moves_of, shuffled_by
 from torch import Tensor, nn
 
 SHAPES = [(4, 3, 5), (1, 4, 3), (4, 1, 3), (2, 2, 1), (1, 1, 3), (4, 4, 4)]
