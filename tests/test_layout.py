@@ -43,6 +43,10 @@ HEAVY = {
     "matplotlib",
     "scipy",
 }
+# One file, one noun: a file with more lines holds two.
+MOST_LINES = 350
+# copied to a board alone, so everything that it does stands in it
+LONGER = ["hw_models/board/bench.py"]
 # Folders that are nobody's but the machine's where the code was written.
 MACHINE_PATH = re.compile(r"(?<![\w.:/$}>~])/(?:home|root|work|opt|mnt|Users)/\w")
 
@@ -157,6 +161,11 @@ def test_the_root_imports_nothing_before_a_name_is_used() -> None:
 
 def is_import(node: ast.stmt) -> bool:
     return isinstance(node, ast.Import | ast.ImportFrom)
+
+
+def test_no_file_is_long() -> None:
+    lengths = {str(path): len((ROOT / path).read_text().splitlines()) for path in package_files()}
+    assert [name for name, lines in sorted(lengths.items()) if lines > MOST_LINES] == LONGER
 
 
 def test_the_package_list_is_the_tree() -> None:

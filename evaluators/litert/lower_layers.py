@@ -19,7 +19,7 @@ from ...spaces.layers.same_padding import window_padding
 from ...spaces.layers.transposed_conv import TransposedConv, TransposedWindow
 from ...spaces.layers.tt_dense import TTDense
 from . import operators
-from .operators_moving import pad, part
+from .operators_moving import pad, part, transpose
 from .support import WeightedOperator
 from .tensors import TensorGrid
 from .values import LoweredValue, Workbench, channels_first_order
@@ -290,7 +290,7 @@ def _lower_tensor_train(
         rows = bench.model.tensors[y].shape[0] // each_by_itself
         if rows * rank > 1 and mode > 1:
             shape, order = _mode_in_front(each_by_itself, rows, rank, mode)
-            y = operators.transpose(bench.model, bench.shaped(LoweredValue(y, ()), shape), order)
+            y = transpose(bench.model, bench.shaped(LoweredValue(y, ()), shape), order)
         value = bench.on_grid(LoweredValue(y, (rows * rank * mode,)), grid)
     if bias is not None:
         rows_of_features = (each_by_itself, layer.outputs) if each_by_itself > 1 else (layer.outputs,)

@@ -4,7 +4,6 @@
 their input. Versions are not chosen here: `versions` has LiteRT's rules.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -173,25 +172,6 @@ def fully_connected(
         # the plain kernels then round float inputs as the delegate does
         asymmetricQuantizeInputs=rounds_inputs or None,
     )
-    return y
-
-
-def reshape(model: TfliteModel, x: int, shape: Sequence[int]) -> int:
-    """The values of ``x`` in the same order as ``shape``."""
-    if np.prod(shape) != np.prod(model.tensors[x].shape):
-        raise AtollError(f"cannot reshape {model.tensors[x].shape} to {tuple(shape)}")
-    y = model.add_activation(shape, model.tensors[x].grid)
-    # The shape in the options, not in a tensor: some 80 bytes less, and it shares the output tensor's vector.
-    model.add_operator("RESHAPE", (x,), (y,), options="Reshape", newShape=[int(size) for size in shape])
-    return y
-
-
-def transpose(model: TfliteModel, x: int, order: Sequence[int]) -> int:
-    """``x`` with its axes in ``order``."""
-    shape = [model.tensors[x].shape[axis] for axis in order]
-    y = model.add_activation(shape, model.tensors[x].grid)
-    index = model.add_index(order)
-    model.add_operator("TRANSPOSE", (x, index), (y,))
     return y
 
 

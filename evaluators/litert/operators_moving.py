@@ -11,6 +11,25 @@ from .writer import TfliteModel
 LOWEST = float(np.finfo(np.float32).min)
 
 
+def reshape(model: TfliteModel, x: int, shape: Sequence[int]) -> int:
+    """The values of ``x`` in the same order as ``shape``."""
+    if np.prod(shape) != np.prod(model.tensors[x].shape):
+        raise AtollError(f"cannot reshape {model.tensors[x].shape} to {tuple(shape)}")
+    y = model.add_activation(shape, model.tensors[x].grid)
+    # The shape in the options, not in a tensor: some 80 bytes less, and it shares the output tensor's vector.
+    model.add_operator("RESHAPE", (x,), (y,), options="Reshape", newShape=[int(size) for size in shape])
+    return y
+
+
+def transpose(model: TfliteModel, x: int, order: Sequence[int]) -> int:
+    """``x`` with its axes in ``order``."""
+    shape = [model.tensors[x].shape[axis] for axis in order]
+    y = model.add_activation(shape, model.tensors[x].grid)
+    index = model.add_index(order)
+    model.add_operator("TRANSPOSE", (x, index), (y,))
+    return y
+
+
 def part(model: TfliteModel, x: int, parts: Sequence[tuple[int, int, int]]) -> int:
     """A part of every axis of ``x``: (first, how many, step)."""
     first, counts, steps = (np.array(column) for column in zip(*parts, strict=True))

@@ -11,6 +11,7 @@ from ...spaces.errors import AtollError
 from ...spaces.graph.axis_order import Order, alike, in_torch_s, laid_out, transposition, usual
 from ...spaces.layers.activation_grid import ActivationGrid
 from . import operators
+from .operators_moving import reshape, transpose
 from .tensors import TensorGrid
 from .weights import to_numpy
 from .writer import TfliteModel
@@ -113,7 +114,7 @@ class Workbench:
             return self._added(value)
         if self.model.tensors[value.index].shape == tuple(shape):
             return value.index
-        return operators.reshape(self.model, value.index, shape)
+        return reshape(self.model, value.index, shape)
 
     def _added(self, value: LoweredValue) -> int:
         """Index of a new constant with a batch, its axes in their order."""
@@ -134,7 +135,7 @@ class Workbench:
         index = value.index
         if value.constant is None and not alike(shape, value.order, order):
             sizes, axes = transposition(shape, value.order, order)
-            index = operators.transpose(self.model, self.shaped(value, sizes), axes)
+            index = transpose(self.model, self.shaped(value, sizes), axes)
         return replace(value, index=index, shape=laid_out(shape, order), axes=order)
 
     def in_torch_order(self, value: LoweredValue) -> LoweredValue:
@@ -142,7 +143,7 @@ class Workbench:
         if value.unflattened is None:
             return value
         maps = self.shaped(value, (1, *value.unflattened))
-        return LoweredValue(operators.transpose(self.model, maps, (0, 3, 1, 2)), (prod(value.shape),))
+        return LoweredValue(transpose(self.model, maps, (0, 3, 1, 2)), (prod(value.shape),))
 
 
 def channels_first_order(shape: tuple[int, ...]) -> np.ndarray:

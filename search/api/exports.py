@@ -10,9 +10,10 @@ from ...evaluators.tasks import load_task
 from ...evaluators.tasks.prepared import trust_task
 from ...evaluators.tasks.task import Task
 from ...spaces.outside.file_names import file_name
+from ..export.checked import Checked
 from ..export.export import ARTIFACT, export_trial
 from ..export.quality_on_test import look_again
-from ..export.verification import Checked, other_versions, verify_export
+from ..export.verification import other_versions, verify_export
 from ..store.selection import choose_trial
 from ..store.stored_study import StoredStudy
 from ..study.study import Study

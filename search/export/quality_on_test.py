@@ -11,8 +11,9 @@ from ...spaces.errors import AtollError
 from ...spaces.outside.foreign_file import inside, read_bytes
 from ..store.events import LookedAtTest
 from ..store.store import Store
+from .checked import Checked, least_compared
 from .export import ARTIFACT, write_card
-from .verification import Checked, least_compared, read_card
+from .verification import read_card
 
 
 def look_again(folder: Path, store: Store, trust: bool = False) -> tuple[Checked, bool]:

@@ -2,22 +2,18 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
-from ...evaluators.card.bundle import RECIPE, load_bundle, structures
+from ...evaluators.card.bundle import RECIPE, load_bundle
 from ...evaluators.card.card import Card, card_digest
 from ...evaluators.card.model_card import WATERFALL, card_markdown
-from ...evaluators.card.waterfall import counts, fit_digest, predictions, prices
 from ...evaluators.card.waterfall_figure import draw_waterfall
 from ...evaluators.delivery.forms import measure_again
 from ...evaluators.measuring.artifact import artifact_bytes
-from ...evaluators.measuring.artifact_report import report_artifact
-from ...evaluators.measuring.file_ends import file_inputs, file_outputs
-from ...evaluators.measuring.measure import nonzero_parameter_count, payload_bytes
+from ...evaluators.measuring.file_ends import file_inputs
 from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.tasks import load_task
 from ...evaluators.tasks.prepared import is_prepared, trust_task
@@ -26,56 +22,19 @@ from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of
 from ...spaces.outside.foreign_file import damage_told, inside, read_bytes, read_json, sha256_of
 from .card import file_digests, versions
+from .checked import Checked, least_compared
 from .export import ARTIFACT, CARD, CARD_JSON, source_of
+from .recomputed import by_device, device_of, flat_figures, other_fits, recomputed_figures
 
-Verdict = Literal["same", "differs", "not compared"]
-
-#: another machine's float kernels may round the last bits otherwise
-TOLERANCE = 1e-4
 #: parts of a card that hold figures
 _SECTIONS = (
     "metrics", "baseline", "waterfall", "predictions", "artifact", "outputs", "deliveries", "test_looks",
     "baseline_test_looks",
 )  # fmt: skip
-#: figures of these sections, by how their names begin, are predicted for the study's device
-_PRICED = ("metrics", "baseline", "waterfall")
-_PREDICTED = ("latency_", "peak_memory_")
 #: allowed, where nothing says that a folder was changed
 _NO_DAMAGE = "what `atoll export` wrote: if it did, this is a mistake in Atoll, and --debug shows where"
 #: another every time
 _TIMES = ("artifact.latency_host_ms",)
-
-
-@dataclass(frozen=True)
-class Checked:
-    """One figure of a card.
-
-    Args:
-        figure: its place in `card.json`, or what was digested.
-        card: what the card says.
-        recomputed: what the files give; None where they cannot tell.
-        verdict: `not compared` for what only training or a look at the test split tells, for times, and for
-            predictions of a device that has another fit here.
-        why: a sentence, where the verdict alone does not tell it.
-    """
-
-    figure: str
-    card: Any
-    recomputed: Any
-    verdict: Verdict
-    why: str = ""
-
-    @classmethod
-    def of(cls, figure: str, card: Any, recomputed: Any, least: float = 1.0) -> "Checked":
-        """Compares the two; floats within `TOLERANCE` of the card's, or of the least that counts as much."""
-        same = card == recomputed
-        if isinstance(card, float) and isinstance(recomputed, float):
-            same = abs(card - recomputed) <= TOLERANCE * max(least, abs(card))
-        return cls(figure, card, recomputed, "same" if same else "differs")
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns every field."""
-        return asdict(self)
 
 
 def read_card(folder: Path) -> Card:
@@ -228,17 +187,17 @@ def _figures(
         trust: whether forms are run that can run code.
         untold: why the file's figures, and those of the forms beside it, are not compared; "" where they are.
     """
-    other = _other_fits(card)
-    recomputed = _recomputed(card, about, network, artifact, task, other, not untold)
+    other = other_fits(card)
+    recomputed = recomputed_figures(card, about, network, artifact, task, other, not untold)
     delivered = []
     if task is not None and not untold:
         source = source_of(card, network, artifact, task)
         delivered = measure_again([one.form for one in card.deliveries], folder, source, trust)
-    now = dict(_flat(recomputed | {"deliveries": delivered}))
+    now = dict(flat_figures(recomputed | {"deliveries": delivered}))
     told = card.to_json()
-    told["predictions"] = _by_device(told["predictions"])
-    for figure, value in _flat({name: told[name] for name in _SECTIONS if name in told}):
-        if why := other.get(_device_of(figure, card), ""):
+    told["predictions"] = by_device(told["predictions"])
+    for figure, value in flat_figures({name: told[name] for name in _SECTIONS if name in told}):
+        if why := other.get(device_of(figure, card), ""):
             yield Checked(figure, value, None, "not compared", why)
         elif figure in now and figure not in _TIMES:
             yield Checked.of(figure, value, now[figure], least_compared(figure, card))
@@ -248,14 +207,6 @@ def _figures(
     for entry, found in zip(card.deliveries, delivered, strict=not untold):
         if "failure" in found:
             yield Checked(f"deliveries: {entry.form}", "agrees", None, "differs", found["failure"])
-
-
-def least_compared(figure: str, card: Card) -> float:
-    """Returns what a figure is compared beside at least; a quality that is no share: the baseline's."""
-    terms = QualityTerms.of(card.metrics)
-    if figure.split(".")[-1] != "quality" or terms.is_share:
-        return 1.0
-    return float(abs(card.baseline["quality"]))
 
 
 def _unrun(figure: str, delivered: Sequence[Mapping[str, Any]], untold: str) -> str:
@@ -273,93 +224,6 @@ def _looked_at(figure: str, card: Card) -> str:
         return ""
     looks = card.test_looks if section == "test_looks" else card.baseline_test_looks
     return f"{section}: quality on the test split, looked at on {looks[int(place[0])].at}"
-
-
-def _other_fits(card: Card) -> dict[str, str]:
-    """Returns the devices that have another fit here than the card's, or none, each with a sentence."""
-    then = card.fit_digests or {}
-    found = {}
-    for device in dict.fromkeys([card.device, *(row.device for row in card.predictions)]):
-        now = fit_digest(device)
-        if now is None:
-            found[device] = f"{device} is no device here: its predictions are not compared"
-        elif now != then.get(device):
-            found[device] = f"{device} has another fit here than the card's: its predictions are not compared"
-    return found
-
-
-def _by_device(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Returns predictions by device and quantity, so that one that is missing moves no other."""
-    found: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        found.setdefault(row["device"], {})[row["quantity"]] = row
-    return found
-
-
-def _device_of(figure: str, card: Card) -> str:
-    """Returns the device that a figure is predicted for; "" for any other figure."""
-    section, *place, name = figure.split(".")
-    if section == "predictions":
-        return ".".join(place[:-1])  # behind it the quantity
-    return card.device if section in _PRICED and name.startswith(_PREDICTED) else ""
-
-
-def _recomputed(
-    card: Card,
-    about: Mapping[str, Any],
-    network: nn.Module,
-    artifact: bytes,
-    task: Task | None,
-    other: Mapping[str, str],
-    run: bool,
-) -> dict[str, Any]:
-    """Returns the figures that the files can tell, in places as the card's.
-
-    Args:
-        card, about: what is verified.
-        network, artifact: the network, and the file that is run.
-        task: judges; None where it is not here.
-        other: devices that cannot predict here what the card says.
-        run: whether the file is.
-    """
-    of_network: dict[str, Any] = {"payload_bytes": payload_bytes(network)}
-    report: dict[str, Any] = {}
-    if task is not None:
-        split = task.dataset().validation
-        of_network["quality"] = task.quality(network, split)
-        report = report_artifact(artifact, network, split, task.judged_by).to_json() if run else {}
-    of_network |= {name: report[name] for name in ("packed_bytes",) if run}
-    rows = counts(about) if card.device in other else prices(about, card.device)
-    devices = dict.fromkeys(row.device for row in card.predictions if row.device not in other)
-    rows[0] |= {"payload_bytes": payload_bytes(next(structures(about)))}
-    rows[-1] |= of_network
-    return {
-        "metrics": {**rows[-1], "nonzero_parameters": nonzero_parameter_count(network)},
-        "baseline": rows[0],
-        "waterfall": rows,
-        "predictions": _by_device(predictions(about, list(devices))),
-        "artifact": report,
-        "outputs": _outputs(card, artifact),
-    }
-
-
-def _outputs(card: Card, artifact: bytes) -> list[dict[str, Any]]:
-    """Returns what the file says of its outputs, where the card lists them."""
-    names = [output.name for output in card.outputs or []]
-    return [asdict(output) for output in file_outputs(artifact, names)] if names else []
-
-
-def _flat(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Gives every number, every status of a prediction and every runtime with its place: `metrics.macs`."""
-    if isinstance(value, Mapping | list):
-        items = value.items() if isinstance(value, Mapping) else enumerate(value)
-        for name, item in items:
-            if name != "notes":
-                yield from _flat(item, f"{place}.{name}" if place else str(name))
-    elif (isinstance(value, int | float) and not isinstance(value, bool)) or place.endswith(
-        ("status", "minimum_runtime")
-    ):
-        yield place, value
 
 
 def _digest(content: bytes) -> str:

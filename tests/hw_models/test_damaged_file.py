@@ -9,6 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 from atoll.evaluators.delivery.arena import tensor_arena
 from atoll.evaluators.edge_tpu.check import check_edge_tpu
 from atoll.evaluators.litert import operators
+from atoll.evaluators.litert import operators_moving as moving
 from atoll.evaluators.litert import operators_pooling as pooling
 from atoll.evaluators.litert.inspect import float_tensors, overhead_bytes, peak_tensor_bytes
 from atoll.evaluators.litert.tensors import TensorGrid
@@ -35,7 +36,7 @@ def small() -> bytes:
     weight = model.add_constant(np.ones((4, 3, 3, 2), int), "int8", np.full(4, 0.5))
     bias = model.add_constant(np.ones(4, int), "int32", np.full(4, 0.25))
     x = pooling.pool_2d(model, operators.conv_2d(model, x, weight, bias, grid), "max", (2, 2))
-    x = operators.dequantize(model, operators.reshape(model, x, (1, 36)))
+    x = operators.dequantize(model, moving.reshape(model, x, (1, 36)))
     dense = operators.dequantize(model, model.add_constant(np.ones((3, 36), int), "int4", 0.5))
     model.outputs = [operators.fully_connected(model, x, dense)]
     return model.to_bytes()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from atoll.evaluators.edge_tpu.check import check_edge_tpu
 from atoll.evaluators.litert import operators
+from atoll.evaluators.litert import operators_moving as moving
 from atoll.evaluators.litert import operators_pooling as pooling
 from atoll.evaluators.litert.lower import operator_layers
 from atoll.evaluators.litert.tensors import TensorGrid
@@ -61,7 +62,7 @@ def test_an_integer_network_maps_whole():
         ("groups", lambda model, x: conv(model, x, inputs=2)),
         ("axes [3]", lambda model, x: pooling.mean(model, x, (3,))),
         ("HARD_SWISH is not among", lambda model, x: operators.function(model, x, "HARD_SWISH")),
-        ("TRANSPOSE is not sure", lambda model, x: operators.transpose(model, x, (0, 3, 1, 2))),
+        ("TRANSPOSE is not sure", lambda model, x: moving.transpose(model, x, (0, 3, 1, 2))),
         ("64 rows", lambda model, x: dense(model, x)),
     ],
 )
@@ -97,7 +98,7 @@ def test_a_version_later_than_2020_does_not_map():
 
 def test_everything_behind_the_first_on_the_cpu_follows_it():
     model, x = model_of()
-    y = operators.transpose(model, conv(model, x), (0, 2, 1, 3))
+    y = moving.transpose(model, conv(model, x), (0, 2, 1, 3))
     found = verdicts(model, conv(model, y))
     assert [one.mapped for one in found] == [True, False, False]
     assert found[2].reason == "behind the first TRANSPOSE that runs on the CPU"

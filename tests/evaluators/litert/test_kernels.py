@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from atoll.evaluators.litert import operators
+from atoll.evaluators.litert import operators_moving as moving
 from atoll.evaluators.litert.inspect import tensor_rows
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.litert.support import RIGHT_WIDTHS, weight_type
@@ -179,11 +180,11 @@ def test_tensor_train_chain(dtype: str) -> None:
         weight = model.add_constant(cores[core], dtype, step)
         return operators.fully_connected(model, value, weight, grid=grids[core])
 
-    y = contract(operators.reshape(model, model.add_input((1, 256), INPUT), (32, 8)), 0)
-    y = operators.transpose(model, operators.reshape(model, y, (4, 8, 4, rank)), (0, 2, 1, 3))
-    y = contract(operators.reshape(model, y, (16, 8 * rank)), 1)
-    y = contract(operators.reshape(model, y, (2, 32 * rank)), 2)
-    model.outputs = [operators.reshape(model, y, (1, 6))]
+    y = contract(moving.reshape(model, model.add_input((1, 256), INPUT), (32, 8)), 0)
+    y = moving.transpose(model, moving.reshape(model, y, (4, 8, 4, rank)), (0, 2, 1, 3))
+    y = contract(moving.reshape(model, y, (16, 8 * rank)), 1)
+    y = contract(moving.reshape(model, y, (2, 32 * rank)), 2)
+    model.outputs = [moving.reshape(model, y, (1, 6))]
     data = model.to_bytes()
     got = LiteRtRunner(data).run_raw(raw)
     # int2 with one scale runs on the plain kernel, whose double rounding adds up over the stages

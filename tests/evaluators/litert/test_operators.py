@@ -41,8 +41,8 @@ CASES: list[tuple[str, Callable, Callable, TensorGrid]] = [
      .reshape(-1, 3, 2, 4, 2, 2).max((2, 4)), GRID),
     ("broadcast", lambda m, x: moving.broadcast(m, pooling.mean(m, x, (1, 2), True), SHAPE),
      lambda x: np.broadcast_to(x.mean((1, 2), keepdims=True), x.shape), GRID),
-    ("transpose", lambda m, x: op.transpose(m, x, (0, 3, 1, 2)), lambda x: x.transpose(0, 3, 1, 2), GRID),
-    ("reshape", lambda m, x: op.reshape(m, x, (1, 48)), lambda x: x.reshape(-1, 48), GRID),
+    ("transpose", lambda m, x: moving.transpose(m, x, (0, 3, 1, 2)), lambda x: x.transpose(0, 3, 1, 2), GRID),
+    ("reshape", lambda m, x: moving.reshape(m, x, (1, 48)), lambda x: x.reshape(-1, 48), GRID),
     ("relu", lambda m, x: op.relu(m, x), lambda x: np.maximum(x, 0), GRID),
     ("concatenation", lambda m, x: moving.concatenation(m, (x, x), 3),
      lambda x: np.concatenate((x, x), 3), GRID),
@@ -99,7 +99,7 @@ def test_impossible_shapes_are_refused() -> None:
     model = TfliteModel()
     x = model.add_input(SHAPE, GRID)
     with pytest.raises(AtollError, match=r"cannot reshape \(1, 4, 6, 2\) to \(1, 47\)"):
-        op.reshape(model, x, (1, 47))
+        moving.reshape(model, x, (1, 47))
     with pytest.raises(AtollError, match="window of 5 does not fit 4"):
         pooling.pool_2d(model, x, "max", (5, 5))
     with pytest.raises(AtollError, match="share one grid"):

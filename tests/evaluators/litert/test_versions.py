@@ -117,7 +117,7 @@ def counted(model: TfliteModel, x: int) -> int:
 
 
 def row(model: TfliteModel, x: int) -> int:
-    return looping.row(model, op.reshape(model, x, (1, 4, 8)), model.add_index([2]))
+    return looping.row(model, moving.reshape(model, x, (1, 4, 8)), model.add_index([2]))
 
 
 #: operator, how it is built -> version of float32, of int8
@@ -132,19 +132,21 @@ OTHERS: list[tuple[str, Callable[[TfliteModel, int, TensorGrid | None], int], in
     ("RESIZE_NEAREST_NEIGHBOR", lambda m, x, g: pooling.resize(m, x, (8, 8), "nearest_neighbor"), 1, 2),
     ("RESIZE_NEAREST_NEIGHBOR",
      lambda m, x, g: pooling.resize(m, x, (8, 8), "nearest_neighbor", align_corners=True), 3, 3),
-    ("RESHAPE", lambda m, x, g: op.reshape(m, x, (1, 32)), 1, 1),
-    ("TRANSPOSE", lambda m, x, g: op.transpose(m, x, (0, 3, 1, 2)), 1, 2),
+    ("RESHAPE", lambda m, x, g: moving.reshape(m, x, (1, 32)), 1, 1),
+    ("TRANSPOSE", lambda m, x, g: moving.transpose(m, x, (0, 3, 1, 2)), 1, 2),
     ("PAD", lambda m, x, g: moving.pad(m, x, [(0, 0), (1, 1), (1, 1), (0, 0)]), 1, 2),
     ("PADV2", lambda m, x, g: moving.pad(m, x, [(0, 0), (1, 1), (1, 1), (0, 0)], moving.LOWEST), 1, 2),
     ("MIRROR_PAD", lambda m, x, g: moving.mirror_pad(m, x, [(0, 0), (1, 1), (1, 1), (0, 0)]), 1, 2),
-    ("PAD", lambda m, x, g: moving.pad(m, op.reshape(m, x, (1, 4, 2, 2, 2)), [(0, 1)] * 5), 4, 4),
-    ("TRANSPOSE", lambda m, x, g: op.transpose(m, op.reshape(m, x, (4, 2, 2, 1, 2)), (4, 3, 2, 1, 0)), 4, 4),
+    ("PAD", lambda m, x, g: moving.pad(m, moving.reshape(m, x, (1, 4, 2, 2, 2)), [(0, 1)] * 5), 4, 4),
     ("TRANSPOSE",
-     lambda m, x, g: op.transpose(m, op.reshape(m, x, (2, 2, 2, 1, 2, 2)), (5, 4, 3, 2, 1, 0)), 6, 6),
+     lambda m, x, g: moving.transpose(m, moving.reshape(m, x, (4, 2, 2, 1, 2)), (4, 3, 2, 1, 0)), 4, 4),
+    ("TRANSPOSE",
+     lambda m, x, g: moving.transpose(m, moving.reshape(m, x, (2, 2, 2, 1, 2, 2)), (5, 4, 3, 2, 1, 0)), 6, 6),
     ("SLICE", lambda m, x, g: moving.part(m, x, [(0, 1, 1)] * 4), 1, 2),
-    ("SLICE", lambda m, x, g: moving.part(m, op.reshape(m, x, (1, 4, 2, 2, 2)), [(0, 1, 1)] * 5), 5, 5),
+    ("SLICE", lambda m, x, g: moving.part(m, moving.reshape(m, x, (1, 4, 2, 2, 2)), [(0, 1, 1)] * 5), 5, 5),
     ("STRIDED_SLICE", lambda m, x, g: moving.part(m, x, [(0, 1, 1), (0, 2, 2), (0, 1, 1), (0, 2, 1)]), 1, 2),
-    ("BROADCAST_TO", lambda m, x, g: moving.broadcast(m, op.reshape(m, x, (1, 1, 4, 8)), (1, 3, 4, 8)), 2, 3),
+    ("BROADCAST_TO",
+     lambda m, x, g: moving.broadcast(m, moving.reshape(m, x, (1, 1, 4, 8)), (1, 3, 4, 8)), 2, 3),
     ("ADD", lambda m, x, g: op.add(m, x, x, g), 1, 2),
     ("SUB", lambda m, x, g: op.subtract(m, x, x, g), 1, 2),
     ("MUL", lambda m, x, g: op.mul(m, x, x, g), 1, 2),  # 0.5 x 0.5 / 0.5 is below 1

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from atoll.evaluators.litert import operators
+from atoll.evaluators.litert import operators_moving as moving
 from atoll.evaluators.litert import operators_pooling as pooling
 from atoll.evaluators.litert.inspect import operator_names, overhead_bytes, peak_tensor_bytes, tensor_rows
 from atoll.evaluators.litert.runtime import LiteRtRunner
@@ -32,7 +33,7 @@ def small_model(rng: np.random.Generator | None, channels: int = 8) -> TfliteMod
     for size in (3, channels):
         x = operators.conv_2d(model, x, *layer((channels, 3, 3, size), x), grid(), activation="relu")
         x = pooling.pool_2d(model, x, "max", (2, 2))
-    x = operators.reshape(model, x, (1, 4 * channels))
+    x = moving.reshape(model, x, (1, 4 * channels))
     model.outputs = [operators.fully_connected(model, x, *layer((5, 4 * channels), x), grid())]
     return model
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from atoll import AtollError, export, verify
 from atoll.search.api import exports
-from atoll.search.export.verification import Checked
+from atoll.search.export.checked import Checked
 
 CARD = {"baseline": {"model_bytes": 4000}, "artifact": {"model_bytes": 100}}
 SAME, OTHER = Checked("a", 1, 1, "same"), Checked("b", 1, 2, "differs")

@@ -24,6 +24,7 @@ from atoll.search.driver.runner import run_here
 from atoll.search.driver.single_trial import evaluate_single
 from atoll.search.export.export import export_trial
 from atoll.search.export.pre_check import pre_check
+from atoll.search.export.recomputed import recomputed_figures
 from atoll.search.export.verification import verify_export
 from atoll.search.store.selection import choose_study, choose_trial
 from atoll.search.store.store import Store
@@ -207,8 +208,8 @@ def test_a_file_that_the_weights_do_not_give_is_not_run(
     (folder / "model.tflite").write_bytes(content)
     seal(folder, read(folder))
     run: list[bytes] = []
-    module = "atoll.search.export.verification.report_artifact"
-    report = verify_export.__globals__["report_artifact"]
+    module = "atoll.search.export.recomputed.report_artifact"
+    report = recomputed_figures.__globals__["report_artifact"]
 
     def watched(content: bytes, *rest: Any) -> Any:
         run.append(content)

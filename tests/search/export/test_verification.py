@@ -20,8 +20,9 @@ from atoll.search.commands.cli import main
 from atoll.search.driver.runner import run_here
 from atoll.search.driver.single_trial import evaluate_single
 from atoll.search.export import verification
+from atoll.search.export.checked import Checked, least_compared
 from atoll.search.export.export import export_trial
-from atoll.search.export.verification import Checked, least_compared, read_card, verify_export
+from atoll.search.export.verification import read_card, verify_export
 from atoll.search.store.selection import choose_study, choose_trial
 from atoll.search.store.store import Store
 from atoll.search.study.study import Study
@@ -172,7 +173,7 @@ def test_no_file_that_is_not_the_card_s_is_run(folder: Path, monkeypatch: pytest
     """A damaged flatbuffer may crash the runtime."""
     (folder / "model.tflite").write_bytes(b"\x00" * 1000)
     monkeypatch.setattr(
-        "atoll.search.export.verification.report_artifact", lambda *arguments: pytest.fail("it was run")
+        "atoll.search.export.recomputed.report_artifact", lambda *arguments: pytest.fail("it was run")
     )
     assert different(folder) == ["SHA-256 of model.tflite"]
 
