@@ -9,9 +9,9 @@ from ...evaluators.tasks import load_task
 from ...evaluators.tasks.prepared import trust_task
 from ...spaces.errors import AtollError
 from ..driver.launch import launch
-from ..store.rows import Row
 from ..store.selection import choose_study, ranked_trials
 from ..store.store import Store
+from ..store.stored_rows import LeaderboardRow
 from ..store.stored_study import StoredStudy
 from ..study import study_file
 from ..study.study import Study
@@ -32,7 +32,7 @@ class SearchResult:
     store: Store
     end_reason: str | None
 
-    def leaderboard(self, profile: str | None = None) -> list[Row]:
+    def leaderboard(self, profile: str | None = None) -> list[LeaderboardRow]:
         """Returns the finished trials that meet the study's constraints, best first, a dict a trial.
 
         Args:

@@ -1,6 +1,6 @@
 """`atoll leaderboard`: a study's recipes by its goal or the papers' score, anew from the raw figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,9 +13,9 @@ from ..terminal.tables import Column, FormatOption, print_table
 if TYPE_CHECKING:
     from ...evaluators.ranking.figure import Figure
     from ...evaluators.ranking.quality_terms import QualityTerms
+    from ..store.stored_rows import LeaderboardRow
     from ..store.stored_study import StoredStudy
 
-Row = dict[str, Any]
 # What the ranking and the table need of a trial: its JSON columns would be most of a large study's bytes.
 _TRIALS = """
     SELECT * EXCLUDE (metrics, measured, proposal_parameters, violation, started_at, ended_at)
@@ -111,7 +111,9 @@ def leaderboard(
         say(note)
 
 
-def _notes(study: "StoredStudy", trials: Sequence[Row], rows: Sequence[Row], all: bool) -> list[str]:
+def _notes(
+    study: "StoredStudy", trials: Sequence[Mapping[str, Any]], rows: "Sequence[LeaderboardRow]", all: bool
+) -> list[str]:
     """Returns what the table alone would leave unsaid."""
     from ...evaluators.ranking.leaderboard import BASELINE
 
@@ -132,7 +134,11 @@ def _notes(study: "StoredStudy", trials: Sequence[Row], rows: Sequence[Row], all
 
 
 def _columns(
-    rows: Sequence[Row], baseline: Row, all: bool, format: str, by_goal: bool = False
+    rows: Sequence[Mapping[str, Any]],
+    baseline: Mapping[str, Any],
+    all: bool,
+    format: str,
+    by_goal: bool = False,
 ) -> list[Column]:
     """Returns the columns; csv and json have more of them than a screen has room for."""
     from ...evaluators.ranking.quality_terms import QualityTerms

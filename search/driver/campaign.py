@@ -20,8 +20,8 @@ from ..proposer.objective import LOG
 from ..proposer.outlook import Pricer
 from ..proposer.trial_scores import Judge, objective_from_json
 from ..store.events import INTERRUPTED
-from ..store.rows import Row
 from ..store.store import Store
+from ..store.stored_rows import StepRow, TrialRow
 from ..store.stored_study import StoredStudy
 from ..study.reference import fixed_recipes, reference_recipes
 from ..study.study import Study, check_same
@@ -162,7 +162,7 @@ class Campaign:
         self._journal.begun()
         if stored is None:
             return
-        steps: dict[str, list[Row]] = {}
+        steps: dict[str, list[StepRow]] = {}
         for step in self.store.steps_of_study(name):
             steps.setdefault(step["trial"], []).append(step)
         for trial in self.store.trials(name):
@@ -175,7 +175,7 @@ class Campaign:
             self.judge = replace(self.judge, objective=objective_from_json(stored.objective))
         self._freeze_if_complete()
 
-    def _load(self, row: Row, steps: Sequence[Row]) -> None:
+    def _load(self, row: TrialRow, steps: Sequence[StepRow]) -> None:
         """Takes a trial over from the store, unless it is of another seed or budget."""
         try:
             self.trials.skip(row["trial"])

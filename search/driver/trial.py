@@ -11,6 +11,7 @@ from ...spaces.recipes.recipe import Recipe
 from ..proposer.proposer import AfterStep
 from ..proposer.trial_scores import Judge, total_violation
 from ..store.store import INTERRUPTED
+from ..store.stored_rows import StepRow, TrialRow
 from ..study.study import MIN_STEPS
 
 
@@ -84,7 +85,7 @@ class Trial:
         return self.status == "finished" and total_violation(self.violation) == 0
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any], steps: Sequence[Mapping[str, Any]] = ()) -> "Trial":
+    def from_row(cls, row: TrialRow, steps: Sequence[StepRow] = ()) -> "Trial":
         """Takes a trial over from the store; what its driver left running waits to be run again.
 
         So does a baseline that failed: without it nothing could be judged, and the study would wait for ever.
@@ -106,7 +107,8 @@ class Trial:
             trial.outcome, trial.steps_are_stored = outcome, True
             trial.after = _after(trial.recipe, steps)
             trial.objective, trial.violation = row["objective"], row["violation"]
-            trial.ended_at = None if row.get("ended_at") is None else row["ended_at"].isoformat()
+            ended_at = row.get("ended_at")
+            trial.ended_at = None if ended_at is None else ended_at.isoformat()
         return trial
 
     def start(self) -> None:
@@ -141,7 +143,7 @@ def _after(recipe: Recipe, steps: Sequence[Mapping[str, Any]]) -> tuple[AfterSte
         return ()
 
 
-def _stored_outcome(row: Mapping[str, Any]) -> Outcome | None:
+def _stored_outcome(row: TrialRow) -> Outcome | None:
     """Returns what the store has of an end, but for its steps; None where the trial has to be run again."""
     if row["status"] == "running" or row["reason"] == INTERRUPTED:
         return None

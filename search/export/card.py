@@ -17,8 +17,8 @@ from ...evaluators.steps.pipeline import Pipeline
 from ...evaluators.steps.pipeline_result import PipelineResult
 from ...spaces.layers.scaling import PIXELS
 from ...spaces.outside.foreign_file import inside, sha256_of
-from ..store.rows import Row
 from ..store.store import Store
+from ..store.stored_rows import TrialRow
 from ..study.study import Study
 
 #: what decides the bytes of an export and the last bits of its figures
@@ -37,7 +37,7 @@ _VERSIONS = (
 def make_card(
     store: Store,
     study: Study,
-    trial: Row,
+    trial: TrialRow,
     pipeline: Pipeline,
     result: PipelineResult,
     report: ArtifactReport,
@@ -131,7 +131,7 @@ def _looks(store: Store, study: str, trial: str) -> list[TestLook]:
     ]
 
 
-def _remarks(trial: Row, result: PipelineResult) -> list[str]:
+def _remarks(trial: TrialRow, result: PipelineResult) -> list[str]:
     """Says whether what is exported is what the store knows."""
     quality = "equals" if trial["quality"] == result.metrics.quality else f"differs from {trial['quality']}:"
     remarks = [f"quality {quality} the stored trial's: {result.metrics.quality}"]

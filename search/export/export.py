@@ -2,11 +2,10 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -29,9 +28,9 @@ from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of
 from ...spaces.recipes.recipe import Recipe
 from ..store.events import LookedAtTest, Measured
-from ..store.rows import Row
 from ..store.selection import ranked_trials
 from ..store.store import READ_WAIT_S, Store
+from ..store.stored_rows import TrialRow
 from ..store.stored_study import StoredStudy
 from ..study.study import Study
 from .card import file_digests, make_card
@@ -47,7 +46,7 @@ Say = Callable[[str], None]
 def export_trial(
     store: Store,
     stored: StoredStudy,
-    trial: Row,
+    trial: TrialRow,
     out: Path,
     *,
     any_agreement: bool = False,
@@ -152,7 +151,7 @@ def write_card(folder: Path, card: Card) -> Card:
     return card
 
 
-def trial_pipeline(study: Study, trial: Mapping[str, Any]) -> Pipeline:
+def trial_pipeline(study: Study, trial: TrialRow) -> Pipeline:
     """Returns the pipeline that made a trial: the same seed, budget and threads."""
     settings = replace(
         study.trial_settings(trial["threads"] or 1),

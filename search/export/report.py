@@ -4,6 +4,7 @@ import csv
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,8 +18,8 @@ from ...evaluators.ranking.quality_terms import QualityTerms
 from ...spaces.errors import AtollError
 from ...spaces.machine.resources import cores
 from ...spaces.outside.shown import markdown, markdown_code
-from ..store.rows import Row
 from ..store.store import Store
+from ..store.stored_rows import LeaderboardRow
 from ..store.stored_study import StoredStudy
 from ..terminal.amounts import duration
 
@@ -77,7 +78,7 @@ def write_report(store: Store, study: StoredStudy, folder: Path, commit: str | N
     return [folder / file for file in ("README.md", "leaderboard.csv", "trials.parquet", "steps.parquet")]
 
 
-def markdown_table(rows: Sequence[Mapping[str, Any]], quality: QualityTerms) -> str:
+def markdown_table(rows: Sequence[LeaderboardRow], quality: QualityTerms) -> str:
     """Returns leaderboard rows as a Markdown table with units in its head."""
     heads = [markdown(one.heading(quality.form if one.of_quality else None)) for one in _SHOWN]
     heads[0] = markdown(quality.heading)
@@ -93,6 +94,33 @@ def _cells(row: Mapping[str, Any], quality: QualityTerms) -> list[str]:
     return [format(row["rank"], "d"), f"{row['score']:.2f}", markdown_code(row["recipe"]), *figures]
 
 
+@dataclass(frozen=True)
+class StepWork:
+    """What the different steps of a study's trials took of a worker's time.
+
+    Args:
+        steps: how many there are; one that several trials share counts once.
+        seconds: of making them all.
+        steps_here, seconds_here: of these, what was made in this study, and did not lie in the cache.
+    """
+
+    steps: int
+    seconds: float
+    steps_here: int
+    seconds_here: float
+
+    def __str__(self) -> str:
+        said = f"{self.steps} different step{'s' * (self.steps != 1)} took {duration(self.seconds)}"
+        said += " of a worker's time"
+        if self.steps_here == self.steps:
+            return f"{said}, all of it in this study"
+        before, here = "all were", ""
+        if self.steps_here:
+            before = "the others were"
+            here = f"{self.steps_here} of them were made in this study ({duration(self.seconds_here)}), "
+        return f"{said}; {here}{before} cached before"
+
+
 _WORK = """
     WITH made AS (
         SELECT array_to_string(string_split(recipe, ' -> ')[1:position], ' -> ') AS prefix,
@@ -106,19 +134,9 @@ _WORK = """
 """
 
 
-def _work(store: Store, study: str) -> Row:
-    """Returns how many different steps the trials took, and the worker seconds of making them."""
-    return store.query(_WORK, [study]).to_pylist()[0]
-
-
-def _work_words(steps: int, seconds: float, steps_here: int, seconds_here: float) -> str:
-    """Says what a study's steps took, and how many of them lay in the cache before it."""
-    said = f"{steps} different step{'s' * (steps != 1)} took {duration(seconds)} of a worker's time"
-    if steps_here == steps:
-        return f"{said}, all of it in this study"
-    before = "the others were" if steps_here else "all were"
-    here = f"{steps_here} of them were made in this study ({duration(seconds_here)}), " if steps_here else ""
-    return f"{said}; {here}{before} cached before"
+def _work(store: Store, study: str) -> StepWork:
+    [row] = store.query(_WORK, [study]).to_pylist()
+    return StepWork(**row)
 
 
 def _epochs(study: StoredStudy) -> str:
@@ -135,7 +153,7 @@ def _ranked_by(study: StoredStudy) -> str:
     )
 
 
-def _markdown(study: StoredStudy, rows: Sequence[Row], commit: str | None, work: Row) -> str:
+def _markdown(study: StoredStudy, rows: Sequence[LeaderboardRow], commit: str | None, work: StepWork) -> str:
     constraints = ", ".join(map(str, study.constraints)) or "no constraint"
     counts = study.counts
     facts = [
@@ -143,7 +161,7 @@ def _markdown(study: StoredStudy, rows: Sequence[Row], commit: str | None, work:
         f"seed {study.seed}, {_epochs(study)} after every step",
         f"- {counts['finished']} trials finished, {counts['failed']} failed, {counts['rejected']} rejected; "
         f"{len(rows) - 1} recipes meet {markdown(constraints)}",
-        f"- {_work_words(**work)}",
+        f"- {work}",
         f"- begun {str(study.created_at)[:16]} UTC, written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         f"- machine: {machine()}",
         f"- versions: atoll {version('atoll')}"

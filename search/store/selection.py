@@ -5,8 +5,8 @@ from shlex import quote
 from ...evaluators.ranking.leaderboard import BASELINE
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
-from .rows import Row
 from .store import Store
+from .stored_rows import LeaderboardRow, TrialRow
 from .stored_study import StoredStudy
 
 BEST = "best"
@@ -34,7 +34,7 @@ def choose_study(store: Store, name: str | None) -> StoredStudy:
     raise AtollError(f"no study {name!r} in {store.path}: {known}")
 
 
-def ranked_trials(store: Store, study: StoredStudy, profile: str | None = None) -> list[Row]:
+def ranked_trials(store: Store, study: StoredStudy, profile: str | None = None) -> list[LeaderboardRow]:
     """Returns the finished trials that meet the study's constraints, best first, the baseline left out.
 
     The score is the papers', over the whole table (baseline included), by the study's profile.
@@ -43,7 +43,7 @@ def ranked_trials(store: Store, study: StoredStudy, profile: str | None = None) 
     return [row for row in rows if row["recipe"] != BASELINE]
 
 
-def choose_trial(store: Store, study: StoredStudy, name: str, profile: str | None = None) -> Row:
+def choose_trial(store: Store, study: StoredStudy, name: str, profile: str | None = None) -> TrialRow:
     """Returns the row of a trial: that of the name, that of the recipe, or the best.
 
     The best is the leaderboard's first among the finalists, which were measured from their files; where
@@ -72,7 +72,7 @@ def choose_trial(store: Store, study: StoredStudy, name: str, profile: str | Non
     raise AtollError(f"no trial of study {study.name!r} meets its constraints; {hint}")
 
 
-def _named(trials: list[Row], study: StoredStudy, name: str) -> Row:
+def _named(trials: list[TrialRow], study: StoredStudy, name: str) -> TrialRow:
     found = [row for row in trials if name in (row["trial"], row["recipe"])]
     for row in found:
         if row["status"] == "finished":

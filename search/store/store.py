@@ -19,9 +19,8 @@ from .events import INTERRUPTED
 from .journal import Journal
 from .journal_backend import JournalBackend
 from .opening import MEMORY, STORE, QueryLimits
-from .rows import Row
 from .store_file import RETRY_S, StoreFile
-from .stored_json import JSON_COLUMNS, stored_value
+from .stored_rows import JSON_COLUMNS, StepRow, StudyRow, TrialRow, stored_value
 
 _LOG = logging.getLogger(__name__)
 
@@ -171,35 +170,35 @@ class Store:
         with self._reader(sql, limits) as connection:
             return answer(connection, sql, limits)
 
-    def studies(self) -> list[Row]:
+    def studies(self) -> list[StudyRow]:
         """Returns the rows of the view `studies`, the newest last."""
         return self._rows("SELECT * FROM studies ORDER BY created_at NULLS FIRST, study")
 
-    def study(self, name: str) -> Row | None:
+    def study(self, name: str) -> StudyRow | None:
         """Returns the study's row of the view `studies`, None if there is none of that name."""
         rows = self._rows("SELECT * FROM studies WHERE study = ?", [name])
         return rows[0] if rows else None
 
-    def trials(self, study: str | None = None) -> list[Row]:
+    def trials(self, study: str | None = None) -> list[TrialRow]:
         """Returns the rows of the view `trials` of a study, of all where None, in the order of names."""
         return self._rows(
             "SELECT * FROM trials WHERE ? IS NULL OR study = ? ORDER BY study, length(trial), trial",
             [study, study],
         )
 
-    def steps(self, study: str, trial: str) -> list[Row]:
+    def steps(self, study: str, trial: str) -> list[StepRow]:
         """Returns the rows of the view `steps` of a trial, in the order of the recipe."""
         return self._rows(
             "SELECT * FROM steps WHERE study = ? AND trial = ? ORDER BY position", [study, trial]
         )
 
-    def steps_of_study(self, study: str) -> list[Row]:
+    def steps_of_study(self, study: str) -> list[StepRow]:
         """Returns the rows of the view `steps` of all its trials, without notes, each in recipe order."""
         return self._rows(
             "SELECT * EXCLUDE (notes) FROM steps WHERE study = ? ORDER BY trial, position", [study]
         )
 
-    def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+    def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         table = self.query(sql, parameters)
         rows = table.to_pylist()
         for name in [name for name in JSON_COLUMNS if name in table.column_names]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from shlex import quote
 from types import NoneType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from ...evaluators.ranking.demands import Demand, demands
 from ...evaluators.ranking.goal import SCORE, Goal
@@ -13,12 +13,10 @@ from ...evaluators.ranking.leaderboard import leaderboard, leaderboard_by_goal, 
 from ...hw_models.devices.device_folder import runtime_of
 from ...hw_models.runtimes.runtime import Runtime
 from ...spaces.errors import AtollError
-from .rows import Row
-from .stored_json import brief
+from .stored_rows import LeaderboardRow, RecipeRow, StudyRow, brief
 
 #: of a definition that names no profile: equal weights
 _PROFILE = "balanced"
-_COUNTED = ("finished", "failed", "rejected", "running")
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class StoredStudy:
     created_at: datetime | None
 
     @classmethod
-    def from_row(cls, row: Row) -> Self:
+    def from_row(cls, row: StudyRow) -> Self:
         """Reads a row of the view `studies`.
 
         Raises:
@@ -83,7 +81,12 @@ class StoredStudy:
             profile=definition.get("profile") or _PROFILE,
             baseline=row["baseline"] or {},
             objective=objective,
-            counts={status: row[status] for status in _COUNTED},
+            counts={
+                "finished": row["finished"],
+                "failed": row["failed"],
+                "rejected": row["rejected"],
+                "running": row["running"],
+            },
             created_at=row["created_at"],
         )
 
@@ -112,14 +115,14 @@ class StoredStudy:
             raise AtollError(f"the definition of study {self.name!r} of the store has no {part}")
         return self.definition[part]
 
-    def baseline_figures(self, trials: Iterable[Row]) -> Row:
+    def baseline_figures(self, trials: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         """Returns the baseline's figures, with the name of its trial where the study ran it.
 
         Raises:
             AtollError: the study has no finished baseline yet.
         """
         baselines = (row for row in trials if row["origin"] == "baseline" and row["status"] == "finished")
-        figures = dict(next(baselines, {})) | dict(self.baseline)
+        figures: dict[str, Any] = {**next(baselines, {}), **self.baseline}
         if not figures:
             raise AtollError(
                 f"study {self.name!r} has no finished baseline yet, to which all ratios refer: "
@@ -133,15 +136,15 @@ class StoredStudy:
 
     def ranked(
         self,
-        trials: Iterable[Row],
+        trials: Iterable[Mapping[str, Any]],
         profile: str | None = None,
         all: bool = False,
         scoring: str | None = None,
-    ) -> list[Row]:
+    ) -> list[LeaderboardRow]:
         """Returns the leaderboard of its finished trials by its goal, the baseline among them.
 
         Args:
-            trials: of this study; those that are not finished are left out.
+            trials: of this study, with what `leaderboard` needs; those that are not finished are left out.
             profile, scoring: rank by the papers' score, whatever the goal; see `leaderboard`.
             all: see `leaderboard`.
 
@@ -151,19 +154,22 @@ class StoredStudy:
         trials = list(trials)
         baseline = self.baseline_figures(trials)
         if self.ranks_by_goal(profile, scoring):
-            return leaderboard_by_goal(trials, baseline, self.goal, self.constraints, all)
-        return leaderboard(
-            trials, baseline, profile or self.profile, self.constraints, all, scoring or "linear"
-        )
+            rows = leaderboard_by_goal(trials, baseline, self.goal, self.constraints, all)
+        else:
+            rows = leaderboard(
+                trials, baseline, profile or self.profile, self.constraints, all, scoring or "linear"
+            )
+        return cast(list[LeaderboardRow], rows)
 
-    def nearest_miss(self, trials: Iterable[Row]) -> Row | None:
+    def nearest_miss(self, trials: Iterable[Mapping[str, Any]]) -> RecipeRow | None:
         """Returns the recipe that misses its constraints by least, None where one meets all or none finished.
 
         Raises:
             AtollError: there is no finished baseline yet.
         """
         trials = list(trials)
-        return nearest_miss(trials, self.baseline_figures(trials), self.constraints)
+        row = nearest_miss(trials, self.baseline_figures(trials), self.constraints)
+        return cast(RecipeRow | None, row)
 
 
 def _runtime(definition: Mapping[str, Any]) -> Runtime | None:

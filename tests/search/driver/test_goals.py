@@ -70,7 +70,7 @@ def test_only_the_baseline_runs_before_the_proposals(store: Store) -> None:
 
 def test_objectives_are_halvings_of_the_baseline_and_the_best_has_the_most(store: Store) -> None:
     campaign = searched(study_of("smallest"), store)
-    rows = store.trials()
+    rows: list[Any] = store.trials()
     assert rows[0]["objective"] == 0.0
     for row in rows[1:]:
         assert row["objective"] == pytest.approx(math.log2(rows[0]["model_bytes"] / row["model_bytes"]))

@@ -28,6 +28,7 @@ from atoll.search.store.driver_lock import living_driver
 from atoll.search.store.events import event_from_json
 from atoll.search.store.selection import choose_study, choose_trial
 from atoll.search.store.store import Store
+from atoll.search.store.stored_rows import TrialRow
 from atoll.search.store.stored_study import StoredStudy
 from atoll.search.study.study import Study
 from atoll.spaces.errors import AtollError
@@ -52,7 +53,7 @@ class Made:
     def stored(self) -> StoredStudy:
         return choose_study(self.store, None)
 
-    def trial(self, recipe: str) -> dict[str, Any]:
+    def trial(self, recipe: str) -> TrialRow:
         return next(row for row in self.store.trials() if row["recipe"] == recipe)
 
     def export(self, out: Path, recipe: str = ENSEMBLE, **more: Any) -> dict[str, Any]:

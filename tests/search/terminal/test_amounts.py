@@ -1,7 +1,7 @@
 """Times and sizes in words."""
 
 import pytest
-from atoll.search.export.report import _work_words
+from atoll.search.export.report import StepWork
 from atoll.search.terminal.amounts import duration, size
 
 
@@ -56,4 +56,4 @@ def test_a_size_is_said_in_its_own_unit(count: float, words: str) -> None:
     ],
 )
 def test_a_report_says_which_steps_were_cached(work: tuple[int, float, int, float], words: str) -> None:
-    assert _work_words(*work) == words
+    assert str(StepWork(*work)) == words
