@@ -71,17 +71,17 @@ def _facts(found: "Checked") -> Iterator[tuple[str, str]]:
     shape = "x".join(map(str, found.input_shape))
     gives = f"{found.classes} classes" if found.classes else "numbers out"
     yield "network", f"{found.network}: {shape} in, {gives}"
-    yield "size", f"{price['parameters']:,} parameters, {price['macs']:,} MACs, {size(price['model_bytes'])}"
-    latency = [price[name] for name in ("latency_ms", "latency_ms_low", "latency_ms_high")]
-    ends = f"{latency[1]:.3g} to {latency[2]:.3g}"
-    yield found.study.device, f"{latency[0]:.3g} ms predicted ({ends}); {price['latency_status']}"
+    yield "size", f"{price.parameters:,} parameters, {price.macs:,} MACs, {size(price.model_bytes)}"
+    latency_ms, low_ms, high_ms, status = price.latency_ms
+    ends = f"{low_ms:.3g} to {high_ms:.3g}"
+    yield found.study.device, f"{latency_ms:.3g} ms predicted ({ends}); {status}"
     for gap in found.gaps:
         yield "", gap
-    needs = price["minimum_runtime"] or f"more than is known ({price['minimum_runtime_reason']})"
+    needs = price.need.release or f"more than is known ({price.need.reason})"
     yield "runtime", f"{found.study.runs_on or 'none named'}; the network as it is needs {needs}"
     if found.eight_bits is not None:
         eight = found.eight_bits.price
-        figures = f"{eight['latency_ms']:.3g} ms predicted, {size(eight['model_bytes'])}"
+        figures = f"{eight.latency_ms[0]:.3g} ms predicted, {size(eight.model_bytes)}"
         chip = found.eight_bits.edge_tpu
         yield "in 8 bits", figures + (f", {chip.mappable:.0%} of operators on the chip" if chip else "")
     judged = found.judged

@@ -1,6 +1,6 @@
 """`atoll evaluate`: one recipe as a trial."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,9 @@ from ..terminal.said import say
 from ..terminal.store_option import DEFAULT_STORE, StoreOption
 from ..terminal.tables import Column, FormatOption, print_record
 from .search import TrustOption
+
+if TYPE_CHECKING:
+    from ...evaluators.ranking.quality_terms import QualityTerms
 
 _FIGURES = (
     "quality",
@@ -47,11 +50,12 @@ def evaluate(
 
     Of a study file its task, device, seed and epochs count; its limits do not.
     """
+    from ...evaluators.ranking.quality_terms import QualityTerms
     from ...spaces.recipes.order import check_order
     from ...spaces.recipes.recipe import Recipe
     from ..api.searches import check_task, study_named
     from ..driver.runner import run_here
-    from ..driver.single_trial import evaluate_single
+    from ..driver.single_trial import SingleTrial, evaluate_single
     from ..store.store import Store
     from ..terminal.ending import advise
 
@@ -67,15 +71,13 @@ def evaluate(
         chosen = study_named(study, place, overrides)
     check_task(chosen, trust)
     advise("the steps that were trained are kept: go on with the same command")
-    found: dict[str, Any] = {}
-    run_here(chosen, place, lambda campaign: found.update(evaluate_single(campaign, wanted, say)))
-    print_record(found, _columns(found), format)
+    found: list[SingleTrial] = []
+    run_here(chosen, place, lambda campaign: found.append(evaluate_single(campaign, wanted, say)))
+    [single] = found
+    print_record(single.to_row(), _columns(QualityTerms.of(single.metrics)), format)
 
 
-def _columns(found: dict[str, Any]) -> list[Column]:
-    from ...evaluators.ranking.quality_terms import QualityTerms
-
-    terms = QualityTerms.of(found)
+def _columns(terms: "QualityTerms") -> list[Column]:
     figures = [Column.exact(terms.figure(FIGURE[name])) for name in _FIGURES]
     runtime = Column("minimum_runtime", kind="counted")
     return [Column("study"), Column("trial"), Column("recipe"), *figures, runtime]

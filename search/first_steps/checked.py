@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ...evaluators.datasets.data_report import DataReport
-from ...evaluators.measuring.measure import check_priced, price
+from ...evaluators.measuring.measure import Price, check_priced, price
 from ...evaluators.own.data_source import count_items
 from ...evaluators.own.prepare import described
 from ...evaluators.steps.pace import Pace, time_batches
@@ -68,7 +68,7 @@ class Checked:
     network: str
     input_shape: tuple[int, ...]
     classes: int
-    price: dict[str, Any]
+    price: Price
     images: int
     looked_at: dict[str, int]
     decode_s: float | None
@@ -91,7 +91,11 @@ class Checked:
         costs = self.costs and {**asdict(self.costs), "search_s": self.costs.search_s}
         reach = [{**asdict(one), "reasons": one.reasons} for one in self.reach]
         return {
-            **{name: getattr(self, name) for name in ("network", "classes", "price", "images", "looked_at")},
+            "network": self.network,
+            "classes": self.classes,
+            "price": self.price.to_metrics(),
+            "images": self.images,
+            "looked_at": self.looked_at,
             "study": self.study.study_name,
             "device": self.study.device,
             "runtime": self.study.runs_on and asdict(self.study.runs_on),
@@ -132,7 +136,7 @@ def check_study(file: Path, sheet: Path, tell: Callable[[str], None], images: in
     torch.set_num_threads(threads_of(study, workers_of(study)))
     network, dataset = adopted_network(task), task.dataset()
     check_priced(network, device)
-    priced = price(to_meta(network), device).to_metrics()
+    priced = price(to_meta(network), device)
     looked_at = {name: len(getattr(dataset, name)) for name in ("train", "validation", "test")}
     seen = sum(looked_at.values())
     report: DataReport | None = getattr(dataset, "report", None)

@@ -1,9 +1,9 @@
 """What a look at a study finds wrong, each with what mends it."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from ...evaluators.datasets.data_report import DataReport
+from ...evaluators.measuring.measure import Price
 from ...evaluators.own.task import Task as OwnTask
 from ...evaluators.ranking.constraints import DEFAULT_CONSTRAINTS
 from ...evaluators.ranking.demands import unloadable
@@ -54,9 +54,9 @@ def of_constraints(study: Study, judged: Judged, task: Task) -> Iterator[str]:
         )
 
 
-def of_runtime(study: Study, price: Mapping[str, Any]) -> Iterator[str]:
+def of_runtime(study: Study, price: Price) -> Iterator[str]:
     """Yields that the study's runtime does not load the network as it is: few recipes can mend that."""
-    for said in unloadable(study.demands, price):
+    for said in unloadable(study.demands, price.need.to_metrics()):
         yield f"the network as it is: {said}"
 
 

@@ -3,7 +3,6 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.search.api.exports import export, verify
 from atoll.search.driver.campaign import Campaign
 from atoll.search.driver.runner import run_here
-from atoll.search.driver.single_trial import evaluate_single
+from atoll.search.driver.single_trial import SingleTrial, evaluate_single
 from atoll.search.store.store import Store
 from atoll.search.study.study_file import read_study
 from atoll.spaces.recipes.recipe import Recipe
@@ -81,7 +80,7 @@ def study_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_two_outputs_from_the_study_file_to_a_verified_export(study_file: Path, tmp_path: Path) -> None:
     study, store = read_study(study_file, {}), Store(tmp_path / "store.duckdb")
-    found: list[dict[str, Any]] = []
+    found: list[SingleTrial] = []
 
     def evaluate(campaign: Campaign, recipe: str) -> None:
         found.append(evaluate_single(campaign, Recipe.parse(recipe), str))
@@ -89,9 +88,9 @@ def test_two_outputs_from_the_study_file_to_a_verified_export(study_file: Path, 
     for recipe in RECIPES:
         run_here(study, store, partial(evaluate, recipe=recipe))
     baseline = next(row for row in store.trials() if row["recipe"] == "baseline")
-    qualities = [figures["quality"] for figures in found]
+    qualities = [single.metrics.quality for single in found]
     assert baseline["quality"] > 0.9 and min(qualities) > 0.8, qualities
-    made = export(found[1]["trial"], store, tmp_path / "shipped")
+    made = export(found[1].trial, store, tmp_path / "shipped")
     assert verify(made.folder, trust=True).passed
     content = (made.folder / "model.tflite").read_bytes()
     runner = LiteRtRunner(content)
