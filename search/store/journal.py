@@ -53,9 +53,8 @@ class Journal:
         """
         line = _encode(event)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            is_new = not self.path.exists()
             with self._exclusive() as descriptor:
+                is_new = os.fstat(descriptor).st_size == 0
                 _append_whole(descriptor, line)
             if is_new:
                 _sync_folder(self.path.parent)
@@ -141,7 +140,11 @@ class Journal:
 
     @contextmanager
     def _exclusive(self) -> Iterator[int]:
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:  # the folder is not there yet
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)  # released by close
             yield descriptor
@@ -151,8 +154,10 @@ class Journal:
 
 def _append_whole(descriptor: int, line: bytes) -> None:
     """Appends the line or nothing: what was written of it is cut away again when the disk is full."""
-    end = _end_of_last_line(descriptor)
-    os.ftruncate(descriptor, end)  # a line torn by a crash was never acknowledged
+    size = os.fstat(descriptor).st_size
+    end = _end_of_last_line(descriptor, size)
+    if end < size:
+        os.ftruncate(descriptor, end)  # a line torn by a crash was never acknowledged
     os.lseek(descriptor, end, os.SEEK_SET)
     try:
         view = memoryview(line)
@@ -164,12 +169,12 @@ def _append_whole(descriptor: int, line: bytes) -> None:
         raise
 
 
-def _end_of_last_line(descriptor: int) -> int:
-    """Returns the offset behind the last newline, reading backwards from the end."""
-    end = os.fstat(descriptor).st_size
+def _end_of_last_line(descriptor: int, size: int) -> int:
+    """Returns the offset behind the last newline of a file of some size, reading backwards from the end."""
+    end = size
     while end > 0:
         # The last byte alone is the usual case: the file ends with a newline.
-        start = end - 1 if end == os.fstat(descriptor).st_size else max(0, end - _CHUNK_BYTES)
+        start = end - 1 if end == size else max(0, end - _CHUNK_BYTES)
         found = os.pread(descriptor, end - start, start).rfind(b"\n")
         if found >= 0:
             return start + found + 1

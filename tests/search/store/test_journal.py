@@ -333,6 +333,24 @@ def test_is_on_the_disk_before_append_returns(path, monkeypatch):
     assert [bytes_on_disk.count(b"\n") for bytes_on_disk in synced] == [1, 1, 2]
 
 
+@pytest.mark.parametrize("place", ["not/there/a.jsonl", "left_empty.jsonl"])
+def test_a_first_event_makes_the_name_of_its_file_durable(tmp_path, monkeypatch, place):
+    """Of one that a crash left empty nobody knows whether its name reached the disk."""
+    (tmp_path / "left_empty.jsonl").touch()
+    synced = []
+    fsync = os.fsync
+
+    def watched(descriptor):
+        fsync(descriptor)
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    for number in range(2):
+        Journal(tmp_path / place).append(event(number))
+    file = tmp_path / place
+    assert synced == [str(file), str(file.parent), str(file)]
+
+
 def test_a_full_disk_is_said_and_leaves_whole_lines(path):
     journal = written(path, 2)
     before = path.read_bytes()
