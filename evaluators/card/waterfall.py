@@ -53,7 +53,7 @@ def prices(about: Mapping[str, Any], device: str) -> list[Row]:
         with the ends of their intervals (`…_low`, `…_high`) and their statuses.
     """
     loaded = Device.load(device)
-    return [price(to_meta(network).eval(), loaded).to_metrics() for network in structures(about)]
+    return [{**price(to_meta(network).eval(), loaded).to_metrics()} for network in structures(about)]
 
 
 def counts(about: Mapping[str, Any]) -> list[Row]:

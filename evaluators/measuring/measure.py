@@ -1,7 +1,7 @@
 """Measures a network: quality, sizes, work, and what the device model predicts for it."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from ...spaces.layers.norm import Norm
 from ...spaces.layers.structure import input_shape_of, named_factors, running_parts, to_meta, weight_factors
 from ..edge_tpu.check import check_edge_tpu
 from ..ranking.figures import METRICS
-from ..ranking.metrics import Metrics, probability_loyalty
+from ..ranking.metrics import Metrics, PlanFigures, probability_loyalty
 from ..tasks.task import Task
 from ..training.prediction import predict_logits
 from .artifact import artifact_bytes, packed_bytes
@@ -46,7 +46,7 @@ class Price:
     latency_ms: tuple[float, float, float, str]
     peak_memory_bytes: tuple[float, float, float, str]
 
-    def to_metrics(self) -> dict[str, Any]:
+    def to_metrics(self) -> PlanFigures:
         """Returns the figures under the names that `Metrics` has for them."""
         found: dict[str, Any] = {
             "macs": self.macs,
@@ -58,7 +58,7 @@ class Price:
         for figure in METRICS:
             if figure.of_device:
                 found |= zip(figure.columns, getattr(self, figure.name), strict=True)
-        return found
+        return cast(PlanFigures, found)
 
 
 def price(network: nn.Module, device: Device) -> Price:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,28 @@ from ...spaces.nearest import known_names
 from .figures import FIGURE, METRICS
 
 _SHARES = tuple(figure.name for figure in METRICS if figure.exact.unit == "share")
+
+
+class PlanFigures(TypedDict):
+    """What is known of a candidate from its structure alone, as `Metrics` has it: its price.
+
+    A dictionary, since constraints, goals and what a search learned ask for figures by their names.
+    """
+
+    macs: int
+    model_bytes: int
+    edge_tpu_mappable: float
+    parameters: int
+    minimum_runtime: str | None
+    minimum_runtime_reason: str
+    latency_ms: float
+    latency_ms_low: float
+    latency_ms_high: float
+    latency_status: str
+    peak_memory_bytes: float
+    peak_memory_bytes_low: float
+    peak_memory_bytes_high: float
+    peak_memory_status: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,8 @@
 """From a study to its end, as the commands do it: prices, workers, progress, finalists, last words."""
 
-from collections.abc import Mapping
 from shlex import quote
-from typing import Any
 
+from ...evaluators.ranking.metrics import PlanFigures
 from ...evaluators.steps.evaluate import price_recipe
 from ...evaluators.tasks import load_task
 from ...hw_models.devices.device import Device
@@ -22,7 +21,7 @@ from .runner import run_study
 def pricer_of(study: Study) -> Pricer:
     """Returns what prices a recipe on the study's device from its plan alone."""
 
-    def price(recipe: Recipe) -> Mapping[str, Any]:
+    def price(recipe: Recipe) -> PlanFigures:
         return price_recipe(recipe, study.task, study.device).to_metrics()
 
     return price

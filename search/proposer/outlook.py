@@ -1,15 +1,15 @@
 """What can be said of a recipe before it is trained: its price, and what it would be worth."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from ...evaluators.ranking.metrics import PlanFigures
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
 from .trial_scores import Judge
 
 #: gives the plan-only figures of a recipe
-Pricer = Callable[[Recipe], Mapping[str, Any]]
+Pricer = Callable[[Recipe], PlanFigures]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Outlook:
     judge: Judge
     price: Pricer
 
-    def figures(self, recipe: Recipe) -> Mapping[str, Any] | None:
+    def figures(self, recipe: Recipe) -> PlanFigures | None:
         """Returns the price, None where it cannot be planned or no trial of it would be run."""
         try:
             price = self.price(recipe)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 import torch
 from atoll.evaluators.measuring.artifact import artifact_bytes
 from atoll.evaluators.measuring.measure import nonzero_parameter_count, parameter_count, payload_bytes, price
 from atoll.evaluators.ranking.constraints import Constraint
+from atoll.evaluators.ranking.metrics import Metrics, PlanFigures
 from atoll.evaluators.steps.evaluate import price_recipe
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.pipeline_result import PipelineResult
@@ -66,6 +68,7 @@ def test_metrics_carry_value_interval_and_status_of_a_price(given: nn.Module) ->
     assert metrics["latency_ms_low"] == found.latency_ms[1] <= metrics["latency_ms"] == found.latency_ms[0]
     assert metrics["peak_memory_bytes_low"] == found.peak_memory_bytes[1] <= metrics["peak_memory_bytes"]
     assert metrics["latency_status"] == found.latency_ms[3]
+    assert set(metrics) == set(get_type_hints(PlanFigures)) < set(get_type_hints(Metrics))
 
 
 def test_what_the_edge_tpu_takes_is_known_before_training() -> None:
