@@ -8,10 +8,7 @@ from ..tasks import load_task
 
 
 def validation_error(task: str, metrics: Figures) -> float:
-    """Returns the standard error of a quality over the task's validation split, in the quality's unit.
-
-    That of a share of n independent samples, sqrt(q (1 - q) / n), as if one sample less were right where all
-    are. Of other qualities nothing is known from the figure alone: 0.
+    """Returns the standard error of a quality over the task's validation split, as `quality_error`.
 
     Args:
         task: name of it.
@@ -22,7 +19,24 @@ def validation_error(task: str, metrics: Figures) -> float:
     """
     if not QualityTerms.of(metrics).is_share:
         return 0.0
-    samples = len(load_task(task).dataset().validation)
+    return quality_error(metrics, len(load_task(task).dataset().validation))
+
+
+def quality_error(metrics: Figures, samples: int) -> float:
+    """Returns the standard error of a quality over a split, in the quality's unit.
+
+    That of a share of n independent samples, sqrt(q (1 - q) / n), as if one sample less were right where all
+    are. Of other qualities nothing is known from the figure alone: 0.
+
+    Args:
+        metrics: with the quality and its terms.
+        samples: of the split, >= 1.
+
+    Raises:
+        AtollError: there is no quality.
+    """
+    if not QualityTerms.of(metrics).is_share:
+        return 0.0
     share = figure_of(metrics, "quality")
     least = 1 / (samples + 1)
     share = min(max(share, least), 1 - least)

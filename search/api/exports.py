@@ -97,7 +97,7 @@ def export(
         study: which, by its name or its file; the newest when None. A file prepares a task of one's own that
             is not on this machine.
         profile: which `best`; by the study's own weights when None.
-        any_agreement: write also a file that disagrees with its network.
+        any_agreement: write also a file that disagrees with its network and is worse.
         any_float: write also a file that computes in float though integers were asked for.
         also: further forms: `pack`, `c_array`, `onnx`, `executorch`, `torch_export`.
         trust: whether code of the task may run that this machine never ran before.

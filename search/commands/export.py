@@ -26,7 +26,10 @@ def export(
         str | None, typer.Option(metavar="NAME", help="Which `best`; the study's profile if none.")
     ] = None,
     any_agreement: Annotated[
-        bool, typer.Option("--any-agreement", help="Write also a file that disagrees with its network.")
+        bool,
+        typer.Option(
+            "--any-agreement", help="Write also a file that disagrees with its network and is worse."
+        ),
     ] = False,
     any_float: Annotated[
         bool, typer.Option("--any-float", help="Write also a file with float where integers were asked for.")

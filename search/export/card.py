@@ -1,6 +1,6 @@
 """The model card of a trial: everything that is known of an export, put together once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -43,6 +43,7 @@ def make_card(
     report: ArtifactReport,
     about: Mapping[str, Any],
     content: bytes,
+    remarks: Sequence[str] = (),
 ) -> Card:
     """Returns the card of an export, with no `deliveries` and `files` as yet, not sealed.
 
@@ -52,6 +53,7 @@ def make_card(
         report: of its file.
         about: what its `recipe.json` holds.
         content: of its file.
+        remarks: what else there is to say of it.
     """
     name = study.study_name
     trials = store.trials(name)
@@ -87,7 +89,7 @@ def make_card(
         test_images=len(pipeline.dataset.test),
         weights_digest=result.digest,
         dropped=list(DROPPED),
-        remarks=[*_remarks(trial, result), *unloadable(study.demands, result.metrics)],
+        remarks=[*_remarks(trial, result), *remarks, *unloadable(study.demands, result.metrics)],
         versions=versions(),
         data=pipeline.dataset.version,
         commands=[

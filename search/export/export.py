@@ -19,7 +19,9 @@ from ...evaluators.delivery.forms import check_forms, deliver
 from ...evaluators.host.figures import host_figures
 from ...evaluators.litert.silent_float import silent_floats
 from ...evaluators.measuring.artifact import artifact_bytes
-from ...evaluators.measuring.artifact_report import file_quality, report_artifact
+from ...evaluators.measuring.artifact_report import ArtifactReport, file_quality, report_artifact
+from ...evaluators.measuring.noise import quality_error
+from ...evaluators.ranking.metrics import Metrics
 from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.steps.evaluate import pipeline_for
 from ...evaluators.steps.pipeline import Pipeline
@@ -36,7 +38,7 @@ from ..study.study import Study
 from .card import file_digests, make_card
 from .whole_folder import check_replaceable, whole_folder
 
-#: below this share of equal labels a file is not the network that was trained
+#: below this share of equal labels a file is the network that was trained only if it is as good
 LEAST_AGREEMENT = 0.99
 ARTIFACT, CARD, CARD_JSON = "model.tflite", "MODEL_CARD.md", "card.json"
 
@@ -63,7 +65,7 @@ def export_trial(
         store: where the trial lives.
         stored, trial: the study and the row of the trial.
         out: the folder to write; an earlier export there is replaced as a whole, another folder refused.
-        any_agreement: whether a file that disagrees with its network is written all the same.
+        any_agreement: whether a file that disagrees with its network, and is worse, is written all the same.
         any_float: whether a file is written that computes in float though integers were asked for.
         also: further forms to write beside, of `evaluators.delivery.forms.FORMS`.
         say: hears about what takes time.
@@ -73,7 +75,7 @@ def export_trial(
 
     Raises:
         AtollError: the study cannot be read, the network cannot be written, a form is unknown or lacks a
-            package, a file disagrees with the network, or computes in float what was quantized.
+            package, a file disagrees with the network and is worse, or computes in float what was quantized.
     """
     check_forms(also)  # before any training
     check_replaceable(out, CARD_JSON, (CARD,))
@@ -86,12 +88,7 @@ def export_trial(
     result = pipeline.run(recipe, keep=True)
     content = artifact_bytes(result.network, input_shape_of(result.network))
     report = report_artifact(content, result.network, pipeline.dataset.validation, pipeline.task.judged_by)
-    if report.agreement < LEAST_AGREEMENT and not any_agreement:
-        raise AtollError(
-            f"trial {trial['trial']}: the file agrees with its network on {100 * report.agreement:.2f} % of "
-            f"{report.images} validation images, allowed are {100 * LEAST_AGREEMENT:.0f} % at least "
-            "(--any-agreement writes it all the same)"
-        )
+    remarks = _agreement(trial, report, result.metrics, any_agreement)
     floats = silent_floats(result.network, input_shape_of(result.network), content)
     if floats and not any_float:
         raise AtollError(
@@ -101,7 +98,7 @@ def export_trial(
     with whole_folder(out) as folder:
         (folder / ARTIFACT).write_bytes(content)
         about = save_bundle(folder, result.network, pipeline.task, recipe, result.decisions)
-        card = make_card(store, study, trial, pipeline, result, report, about, content)
+        card = make_card(store, study, trial, pipeline, result, report, about, content, remarks)
         source = source_of(card, result.network, content, pipeline.task)
         deliveries = deliver(also, folder, source)
         picture = draw_waterfall(card.waterfall, QualityTerms.of(card.metrics), card.device)
@@ -109,6 +106,34 @@ def export_trial(
         beside = [name for delivery in deliveries for name in (delivery.file, *delivery.beside)]
         files = file_digests(folder, (ARTIFACT, TENSORS, RECIPE, WATERFALL, *beside))
         return write_card(folder, replace(card, deliveries=deliveries, files=files))
+
+
+def _agreement(trial: Row, report: ArtifactReport, metrics: Metrics, any_agreement: bool) -> list[str]:
+    """Returns what is to be said of a file that disagrees with its network.
+
+    Two networks that are right on as many images may be wrong on other ones: labels alone refuse no file.
+
+    Raises:
+        AtollError: it is also worse than its network, by more than the noise of the split.
+    """
+    if report.agreement >= LEAST_AGREEMENT:
+        return []
+    terms = QualityTerms.of(metrics)
+    noise = max(quality_error(metrics, report.images), terms.resolution(metrics.quality))
+    said = (
+        f"the file agrees with its network on {100 * report.agreement:.2f} % of {report.images} validation "
+        "images"
+    )
+    apart = f"{terms.name} {terms.difference(metrics.quality, report.quality)}"
+    if terms.drop(metrics.quality, report.quality) <= noise:
+        return [f"{said} and is as good: {apart}, within the noise of the split, {terms.said(noise)}"]
+    if any_agreement:
+        return []
+    raise AtollError(
+        f"trial {trial['trial']}: {said}, allowed are {100 * LEAST_AGREEMENT:.0f} % at least or a quality "
+        f"within the noise of the split, {terms.said(noise)}: got {apart} (--any-agreement writes it all the "
+        "same)"
+    )
 
 
 def source_of(card: Card, network: nn.Module, artifact: bytes, task: Task) -> Source:

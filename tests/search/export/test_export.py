@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import math
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -258,7 +259,8 @@ def test_a_file_that_disagrees_with_its_network_is_refused(
     with pytest.raises(
         AtollError,
         match=r"the file agrees with its network on \d+\.\d\d % of 200 validation images, "
-        r"allowed are 99 % at least \(--any-agreement",
+        r"allowed are 99 % at least or a quality within the noise of the split, \d\.\d\d %: got accuracy "
+        r"\d+\.\d\d points worse \(--any-agreement",
     ):
         made.export(tmp_path / "out", PRUNED)
     assert not (tmp_path / "out").exists()
@@ -270,6 +272,37 @@ def test_it_is_written_where_the_user_insists(
     card = made.export(tmp_path, PRUNED, any_agreement=True)
     assert card["artifact"]["agreement"] < 0.5
     assert f"{100 * card['artifact']['agreement']:.2f} % of them" in (tmp_path / "MODEL_CARD.md").read_text()
+
+
+def reported(monkeypatch: pytest.MonkeyPatch, **changed: float) -> None:
+    """What is measured of a file, some of it as given."""
+    measured = export_module.report_artifact
+    monkeypatch.setattr(export_module, "report_artifact", lambda *about: replace(measured(*about), **changed))
+
+
+def test_a_file_that_is_as_good_as_its_network_is_not_refused_for_its_labels_alone(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lies one standard error of 200 images below its network, less a hair, and says so."""
+    quality = made.trial(PRUNED)["quality"]
+    error = math.sqrt(quality * (1 - quality) / 200)
+    reported(monkeypatch, agreement=0.9, quality=quality - 0.999 * error)
+    card = made.export(tmp_path / "out", PRUNED)
+    said = [remark for remark in card["remarks"] if "agrees with its network on 90.00 % of 200" in remark]
+    assert len(said) == 1
+    assert f"as good: accuracy {99.9 * error:.2f} points worse, within the noise" in said[0]
+    assert said[0].endswith(f"{100 * error:.2f} %")
+    assert markdown(said[0]) in (tmp_path / "out" / "MODEL_CARD.md").read_text()
+
+
+def test_a_file_that_is_worse_by_more_than_the_noise_is_refused(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quality = made.trial(PRUNED)["quality"]
+    worse = quality - 1.001 * math.sqrt(quality * (1 - quality) / 200)
+    reported(monkeypatch, agreement=0.989, quality=worse)
+    with pytest.raises(AtollError, match=r"on 98\.90 % of 200 .*: got accuracy .* points worse"):
+        made.export(tmp_path / "out", PRUNED)
 
 
 @pytest.fixture
