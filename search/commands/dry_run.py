@@ -39,7 +39,7 @@ def dry_run_rows(study: Study, store: Path) -> list[dict[str, Any]]:
         "runtime": str(study.runs_on or "none named: every file is taken"),
         "goal": f"{goal}, profile {study.profile}, scale {study.scale}" if goal.is_score else str(goal),
         "seed": study.seed,
-        **{f"technique {t.name}": _settings(t, study.settings) for t in study.technique_types},
+        **{f"technique {t.name}": _settings(t, study.grids) for t in study.technique_types},
         "legal recipes": f"{legal_recipes(study):,} of {study.min_steps} to {study.max_steps} steps",
         "run first": "; ".join(map(str, fixed_recipes(task, goal))),
         **{f"left out {text}": why for text, why in (left_out(task) if goal.is_score else {}).items()},

@@ -36,7 +36,7 @@ class Proposals:
         self._order = {recipe: position for position, recipe in enumerate(fixed)}
         self._proposer = new_proposer(
             study.sampler,
-            Space(study.technique_types, study.min_steps, study.max_steps, study.settings),
+            Space(study.technique_types, study.min_steps, study.max_steps, study.grids),
             study.seed,
         )
 

@@ -156,7 +156,7 @@ def check_study(file: Path, sheet: Path, tell: Callable[[str], None], images: in
     except TrainingDiverged as error:
         problems.append(f"{error}: make learning_rate smaller, or look at the scaling of inputs")
     tell("trying techniques and pricing recipes")
-    reach = reaches(study.technique_types, study.settings, network, task, dataset)
+    reach = reaches(study.technique_types, study.grids, network, task, dataset)
     problems += of_reach(reach)
     eight_bits = None
     try:

@@ -20,10 +20,10 @@ SAMPLES = 200
 
 def legal_recipes(study: Study) -> int:
     """Returns how many recipes the study may propose."""
-    longer = count_recipes(study.technique_types, study.max_steps, study.settings)
+    longer = count_recipes(study.technique_types, study.max_steps, study.grids)
     if study.min_steps == 1:
         return longer
-    return longer - count_recipes(study.technique_types, study.min_steps - 1, study.settings)
+    return longer - count_recipes(study.technique_types, study.min_steps - 1, study.grids)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def ruled_out(study: Study, longest_s: float = inf) -> RuledOut:
     priced = rejected = 0
     started = time.monotonic()
     while priced < SAMPLES and (not priced or time.monotonic() - started < longest_s):
-        recipe = sample(study.technique_types, random, study.max_steps, study.settings)
+        recipe = sample(study.technique_types, random, study.max_steps, study.grids)
         broken = _broken(judge, price, recipe)
         priced += 1
         rejected += bool(broken)

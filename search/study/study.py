@@ -26,7 +26,7 @@ from ...evaluators.tasks import load_task
 from ...hw_models.devices.device_folder import runtime_of
 from ...hw_models.runtimes.runtime import Runtime
 from ...spaces.errors import AtollError
-from ...spaces.recipes.order import MAX_STEPS, check_order, searched_values
+from ...spaces.recipes.order import MAX_STEPS, Grids, check_order, searched_values
 from ...spaces.recipes.recipe import Recipe
 from ...spaces.technique.technique import Technique
 from ...spaces.techniques import TECHNIQUES, technique_named
@@ -35,7 +35,7 @@ from ..proposer.proposer import DEFAULT_SAMPLER, check_sampler
 from .limits import Limits, Resources, given_fields
 from .own_task import is_own, prepared_name
 from .reference import PAPERS, REFERENCE, REFERENCE_VERSION, reference_texts
-from .study_checks import StudyMistake, at, check_device, checked_constraints, checked_grids
+from .study_checks import StudyMistake, at, check_device, checked_constraints, checked_grids, stored_grids
 
 #: An ensemble has two steps or more; single techniques are compared by the reference set.
 MIN_STEPS = 2
@@ -108,6 +108,8 @@ class Study(BaseModel):
     resources: Resources = Resources()
     #: the reference set of the task, as texts
     _reference: tuple[str, ...] = PrivateAttr(())
+    #: the values that a stored study was begun with, whatever a search tries by now
+    _begun_with: Grids = PrivateAttr({})
 
     @classmethod
     def create(
@@ -152,6 +154,7 @@ class Study(BaseModel):
                 f"techniques: got {chosen}, allowed are one or more names, each once", ("techniques",)
             )
         settings = checked_grids(self.settings, chosen)
+        self._begun_with = stored_grids((info.context or {}).get("space"), chosen)
         if self.min_steps > self.max_steps:
             raise StudyMistake(
                 f"min_steps: got {self.min_steps}, allowed is at most max_steps, which is {self.max_steps}",
@@ -186,6 +189,12 @@ class Study(BaseModel):
     def technique_types(self) -> tuple[type[Technique], ...]:
         """The techniques that may be proposed, in the order of the package."""
         return tuple(technique_named(name) for name in self.techniques or ())
+
+    @property
+    def grids(self) -> Grids:
+        """The values that the search tries, where these are not the techniques' own of today."""
+        names = {**self._begun_with, **self.settings}
+        return {name: {**self._begun_with.get(name, {}), **self.settings.get(name, {})} for name in names}
 
     @property
     def demands(self) -> tuple[Demand, ...]:
@@ -237,7 +246,7 @@ class Study(BaseModel):
         space = {
             technique.name: {
                 "version": technique.version,
-                **{name: list(tried) for name, tried in searched_values(technique, self.settings).items()},
+                **{name: list(tried) for name, tried in searched_values(technique, self.grids).items()},
             }
             for technique in self.technique_types
         }
@@ -273,6 +282,8 @@ class Study(BaseModel):
     ) -> "Study":
         """Builds what a stored definition means to this Atoll, whatever else the one that wrote it meant.
 
+        It goes on over the space that it was begun with, where these values are still allowed.
+
         Raises:
             AtollError: it means nothing: parts are missing, or not what they are for.
         """
@@ -283,7 +294,8 @@ class Study(BaseModel):
         resources = given.pop("resources", {})
         try:
             return cls.model_validate(
-                {**values, "name": name, "limits": given, "resources": resources}, context={"file": None}
+                {**values, "name": name, "limits": given, "resources": resources},
+                context={"file": None, "space": definition.get("space")},
             )  # a store's task is a name: no code is run for it
         except ValidationError as error:
             first = error.errors()[0]

@@ -1,7 +1,7 @@
 """What a study may say, value by value: a mistake is named with the way to the value that holds it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ...evaluators.ranking.constraints import Constraint, parse_constraints
@@ -60,6 +60,18 @@ def checked_grids(
             if not grid_steps(technique, checked):
                 raise AtollError(f"settings: {name}: no combination of {checked[name]} is allowed")
     return checked
+
+
+def stored_grids(space: Any, chosen: Sequence[str]) -> dict[str, dict[str, tuple[Any, ...]]]:
+    """Returns the values that a stored definition spells out, as far as they are still allowed."""
+    found: dict[str, dict[str, tuple[Any, ...]]] = {}
+    for name in chosen:
+        grids = space.get(name) if isinstance(space, Mapping) else None
+        for key, values in grids.items() if isinstance(grids, Mapping) else ():
+            with suppress(AtollError):
+                if isinstance(values, list):
+                    found.setdefault(name, {})[key] = _checked_grid(technique_named(name), key, values)
+    return found
 
 
 def _checked_grid(technique: type[Technique], key: str, values: Sequence[Any]) -> tuple[Any, ...]:

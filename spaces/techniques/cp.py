@@ -36,7 +36,7 @@ class CP(Decomposition):
 
     rank: int | str = setting(
         16,
-        OrWord("auto", Int(1, LARGEST_RANK, (32, 16, 8)), (32, 16, 8)),
+        OrWord("auto", Int(1, LARGEST_RANK, ()), (32, 16, 8)),
         "own choice: a ninth of the weights of a 64x64x3x3 kernel at rank 32; Lebedev et al. 2015 use 64",
         shown=True,
     )

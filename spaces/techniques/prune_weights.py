@@ -41,9 +41,7 @@ class PruneWeights(Technique):
     )
     repeatable: ClassVar[bool] = True
 
-    ratio: float = setting(
-        0.5, Float(0.0, 1.0, (0.5, 0.75, 0.9), open_ends=True), "HYBRID: prune 0.5", shown=True
-    )
+    ratio: float = setting(0.5, Float(0.0, 1.0, (0.5, 0.75), open_ends=True), "HYBRID: prune 0.5", shown=True)
     criterion: str = setting("l1", Choice(CRITERIA, ("l1",)), "THESIS eq. 10: magnitude")
     spread: str = setting(
         "per_layer", Choice(("per_layer", "global"), ("per_layer",)), "CONVNEXT: a ratio for every layer"

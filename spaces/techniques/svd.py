@@ -31,7 +31,7 @@ class SVD(Decomposition):
 
     rank: int | float | str = setting(
         8,
-        OrWord("auto", CountOrShare(512, (16, 8, 4), "of what the layer's rank can be"), (16, 8, 4)),
+        OrWord("auto", CountOrShare(512, (), "of what the layer's rank can be"), (24, 16, 12, 8)),
         "own choice: an eighth of the weights of PUB-II's layer, 16384 to 64",
         shown=True,
     )

@@ -38,7 +38,10 @@ class TensorTrain(Decomposition):
     source: ClassVar[str] = "THESIS eqs. 6-9; PUB-II; Oseledets 2011"
 
     rank: int | str = setting(
-        4, OrWord("auto", Int(1, 512, (4, 8, 16)), (4, 8, 16)), "PUB-II TT-V: rank 4", shown=True
+        4,
+        OrWord("auto", Int(1, 512, ()), (4, 6, 8, 12, 16, 24, 32)),
+        "PUB-II TT-V: rank 4",
+        shown=True,
     )
     in_dims: str = setting("auto", Modes(), "PUB-II TT-V: 16x8x16x8 for 16384 inputs")
     out_dims: str = setting("auto", Modes(), "PUB-II TT-V: 4x2x4x2 for 64 outputs")

@@ -32,7 +32,7 @@ class Tucker(Decomposition):
 
     rank: int | float | str = setting(
         0.25,
-        OrWord("auto", CountOrShare(512, (0.5, 0.25), "of the layer's channels"), (0.5, 0.25)),
+        OrWord("auto", CountOrShare(512, (), "of the layer's channels"), (0.5, 0.25, 0.125)),
         "Kim et al. 2016: their ranks are a quarter to a half of AlexNet's channels",
         shown=True,
     )

@@ -14,6 +14,7 @@ STRENGTHS: dict[str, tuple[str, ...]] = {
     "prune_weights": tuple(f"prune_weights(ratio={ratio})" for ratio in (0.5, 0.75, 0.9)),
     "tensor_train": tuple(f"tensor_train(rank={rank})" for rank in (16, 8, 4)),
     "tucker": tuple(f"tucker(rank={rank})" for rank in (0.5, 0.25, 0.125)),
+    "svd": tuple(f"svd(rank={rank})" for rank in (16, 8, 4)),
     "cluster": tuple(f"cluster(clusters={clusters})" for clusters in (32, 16, 8)),
     "quantize": tuple(f"quantize(bits={bits})" for bits in (8, 4, 2)),
     "ternarize": ("ternarize", "ternarize(threshold=0.9)", "ternarize(first_last=ternary)"),

@@ -21,8 +21,9 @@ from atoll.search.study.study_file import (
     task_study,
 )
 from atoll.spaces.errors import AtollError
-from atoll.spaces.recipes.order import count_recipes, is_legal
+from atoll.spaces.recipes.order import count_recipes, grid_steps, is_legal
 from atoll.spaces.recipes.recipe import Recipe
+from atoll.spaces.techniques import technique_named
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -98,12 +99,60 @@ def test_another_definition_under_a_known_name_is_refused_with_the_difference() 
         check_same("mine", stored, wanted, "this search")
 
 
-def test_a_grid_that_changed_is_a_difference() -> None:
-    study = Study.create({"task": "digits"})
+def test_a_stored_study_goes_on_over_the_space_that_it_was_begun_with() -> None:
+    """Other values are tried by now; what was named in the study stands beside what was not."""
+    study = Study.create({"task": "digits", "settings": {"tensor_train": {"form": ["fastest"]}}})
     stored = study.definition()
-    stored["space"]["tensor_train"]["rank"] = [1, 2]
-    with pytest.raises(AtollError, match=r"space.tensor_train.rank was \[1, 2\]"):
+    stored["space"]["tensor_train"]["rank"] = [4, 8]
+    again = Study.from_stored("mine", json.loads(json.dumps(stored)), None)
+    assert again.definition() == stored and again.digest != study.digest
+    assert again.settings == study.settings
+    space = Space(again.technique_types, again.min_steps, again.max_steps, again.grids)
+    trains = [step.settings() for step in space.steps["tensor_train"]]
+    assert [(step["rank"], step["form"]) for step in trains] == [(4, "fastest"), (8, "fastest")]
+    assert len(space.steps["tucker"]) == len(grid_steps(technique_named("tucker")))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("rank", [4, "many"], r'space.tensor_train.rank was \[4, "many"\]'),
+        ("rank", 5, "space.tensor_train.rank was 5"),
+        ("rank", [], r"space.tensor_train.rank was \[\]"),
+        ("ranks", [5], r"space.tensor_train.ranks was \[5\], is now null"),
+        ("version", 0, "space.tensor_train.version was 0, is now 1"),
+    ],
+)
+def test_a_stored_space_that_means_something_else_by_now_is_a_difference(
+    name: str, value: Any, said: str
+) -> None:
+    stored = Study.create({"task": "digits"}).definition()
+    stored["space"]["tensor_train"][name] = value
+    with pytest.raises(AtollError, match=said):
         Study.from_stored("mine", stored, None)
+
+
+@pytest.mark.parametrize("space", [5, [], {"svd": 5}, None])
+def test_a_stored_space_that_is_none_is_a_difference(space: Any) -> None:
+    stored = Study.create({"task": "digits", "techniques": ["svd", "quantize"]}).definition()
+    with pytest.raises(AtollError, match="space"):
+        Study.from_stored("mine", {**stored, "space": space}, None)
+
+
+def test_what_hand_made_chains_use_is_tried_and_what_never_was_feasible_is_not() -> None:
+    plain = Study.create({"task": "digits"})
+    steps = {step for technique in plain.technique_types for step in grid_steps(technique, plain.grids)}
+    for chain in (
+        "tensor_train(rank=16) -> tucker(rank=0.25) -> prune_channels(ratio=0.25) -> "
+        "quantize(bits=4, first_last=same) -> distill(temperature=4.0, alpha=0.1)",
+        "tensor_train(rank=12) -> tucker(rank=0.125) -> quantize(bits=8)",
+    ):
+        assert steps.issuperset(Recipe.parse(chain))
+    dead = Recipe.parse("prune_weights(ratio=0.9) -> svd(rank=4)").steps
+    assert not steps & set(dead)
+    settings = {"prune_weights": {"ratio": [0.5, 0.9]}, "svd": {"rank": [4]}}
+    named = Study.create({"task": "digits", "settings": settings})
+    assert all(step in grid_steps(type(step), named.grids) for step in dead)
 
 
 @pytest.mark.parametrize(
