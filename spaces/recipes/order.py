@@ -41,7 +41,7 @@ def refusal(steps: Sequence[Technique]) -> str | None:
 
 def _refused_directly(last: Technique, step: Technique) -> str | None:
     """Returns why a step cannot come directly after another."""
-    if last.name == step.name and not step.replaces_network and _covers(last, step):
+    if last.name == step.name and not step.replaces_network and last.scope == step.scope:
         return f"{step} directly after {last} is one step written twice: give its final settings once"
     return None
 
@@ -50,8 +50,12 @@ def _refused_after(earlier: Technique, step: Technique) -> str | None:
     """Returns why a step cannot come anywhere after another."""
     if step.replaces_network:
         return f"{step} builds a new network and would forget {earlier}: it can only be the first step"
-    if not step.repeatable and earlier.name == step.name and _covers(earlier, step):
-        return f"{step.name} comes twice: what it leaves is still in force, give its final settings once"
+    again = earlier.name == step.name and _covers(earlier, step)
+    if again and not step.repeatable and not _narrower(earlier, step):
+        fewer = "" if step.levels_per_weight is None else ", or fewer values to some of its layers later"
+        return (
+            f"{step.name} comes twice: what it leaves is still in force, give its final settings once{fewer}"
+        )
     if _meaningless(earlier, step):
         return (
             f"{step} after {earlier}: the weights it would touch can take only "
@@ -66,6 +70,15 @@ def _covers(earlier: Technique, later: Technique) -> bool:
     Patterns that overlap in part are legal: the later step leaves alone what it cannot touch, and says so.
     """
     return earlier.scope in ("*", later.scope)
+
+
+def _narrower(earlier: Technique, later: Technique) -> bool:
+    """Whether the later step leaves fewer values to a weight, on a part of the earlier one's layers.
+
+    On the same layers it alone would say all that is left in force.
+    """
+    were, are = earlier.levels_per_weight, later.levels_per_weight
+    return were is not None and are is not None and are < were and earlier.scope != later.scope
 
 
 def _meaningless(earlier: Technique, later: Technique) -> bool:
