@@ -17,6 +17,8 @@ from ..nearest import known_names
 
 #: names of modules and the wildcards of shells; nothing that the text form of a recipe gives a meaning
 _PATTERN = re.compile(r"[\w.*?\[\]!]+(\|[\w.*?\[\]!]+)*")
+#: words of a pattern that mean layers by what or where they are, unless a layer has such a name
+GROUPS = ("convolutions", "dense", "first", "last")
 
 
 class Domain(Protocol):
@@ -175,7 +177,7 @@ class OrWord:
 
 @dataclass(frozen=True)
 class LayerPattern:
-    """Which layers a step touches, by name: `*` all, `features.*` all within, `a|b*` either."""
+    """Which layers a step touches, by name: `*` all, `features.*` all within, `a|b*` either; or by group."""
 
     grid: tuple[str, ...] = ("*",)
     type_name: ClassVar[str] = "layer_pattern"
@@ -187,11 +189,11 @@ class LayerPattern:
         return text
 
     def describe(self) -> str:
-        return "a pattern of layer names such as features.*, several joined by |"
+        return f"a pattern of layer names such as features.*, or {', '.join(GROUPS)}; several joined by |"
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether a layer's dotted name is meant by a checked `LayerPattern` value (case matters).
+    """Whether a layer's dotted name is meant by the names in a checked `LayerPattern` value (case matters).
 
     >>> matches("features.*|head", "features.0.conv"), matches("features.*|head", "Head")
     (True, False)

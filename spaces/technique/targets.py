@@ -1,34 +1,65 @@
-"""The layers that a step touches, by the pattern of names in its settings."""
+"""The layers that a step touches, by the pattern of names and groups in its settings."""
+
+from collections.abc import Mapping
 
 from torch import nn
 
 from ..errors import AtollError
+from ..layers.conv import Conv
+from ..layers.conv_chain import ConvChain
+from ..layers.dense import Dense
 from ..layers.layer import Layer
+from ..layers.norm import Norm
 from ..layers.structure import named_layers, never_called
+from ..layers.transposed_conv import TransposedConv
+from ..layers.tt_dense import TTDense
 from ..nearest import known_names
-from .domains import matches
+from .domains import GROUPS, matches
+
+#: what a layer of a group is, decomposed or not; the other groups are places
+_KINDS: Mapping[str, tuple[type[Layer], ...]] = {
+    "convolutions": (Conv, TransposedConv, ConvChain),
+    "dense": (Dense, TTDense),
+}
 
 
 def targeted_layers(network: nn.Module, pattern: str) -> list[tuple[str, Layer]]:
-    """Returns the layers with weights whose names match, in order of definition; a shared one once.
+    """Returns the layers with weights that are meant, in order of definition; a shared one once.
 
-    Names are those of the base network: every step keeps them.
+    Names are those of the base network: every step keeps them. Groups are of the network as it is.
 
     Args:
         pattern: a checked `LayerPattern` value.
 
     Raises:
-        AtollError: no layer matches; the message lists the layers.
+        AtollError: no layer is meant; the message lists the layers.
     """
-    layers = list(named_layers(network))
-    found = [(name, layer) for name, layer in layers if matches(pattern, name)]
-    idle = sorted(name for name in never_called(network) if matches(pattern, name))
+    layers, meant = list(named_layers(network)), meant_names(network, pattern)
+    found = [(name, layer) for name, layer in layers if name in meant]
+    idle = sorted(never_called(network) & meant)
     if not found and idle:
         raise AtollError(f"layers: {pattern!r} means layers that the network never calls: {', '.join(idle)}")
     if not found and layers:
-        known = known_names(pattern, [name for name, _ in layers])
+        groups = (group for group in GROUPS if group not in pattern.split("|"))
+        known = known_names(pattern, [*(name for name, _ in layers), *groups])
         raise AtollError(f"layers: no layer matches {pattern!r}; {known}")
     return found
+
+
+def meant_names(network: nn.Module, pattern: str) -> set[str]:
+    """Returns the names of the layers and normalisations, called or not, that a pattern means."""
+    modules = {name: one for name, one in network.named_modules() if isinstance(one, Layer | Norm)}
+    names = modules.keys() | never_called(network)
+    meant: set[str] = set()
+    for part in pattern.split("|"):
+        if part not in GROUPS or part in names:
+            meant |= {name for name in names if matches(part, name)}
+        elif part in _KINDS:
+            meant |= {name for name, module in modules.items() if isinstance(module, _KINDS[part])}
+        else:
+            running = [name for name, _ in named_layers(network)]
+            meant |= set(running[:1] if part == "first" else running[-1:])
+    return meant
 
 
 def end_layers(network: nn.Module) -> dict[str, str]:

@@ -24,8 +24,9 @@ from torch import nn
 from ..errors import AtollError
 from ..layers.structure import apply_structure, never_called, structure_changes
 from .context import Context
-from .domains import Domain, LayerPattern, check_settings, matches
+from .domains import Domain, LayerPattern, check_settings
 from .fates import fates
+from .targets import meant_names
 
 Stage = Literal["structure", "weights", "numbers", "training"]
 Decisions = dict[str, Any]
@@ -113,7 +114,7 @@ class Technique(ABC):
 
     @property
     def scope(self) -> str:
-        """The pattern of layer names that the step touches."""
+        """The pattern of names and groups of layers that the step touches."""
         return str(getattr(self, "layers", "*"))
 
     @property
@@ -166,7 +167,7 @@ class Technique(ABC):
             notes: remarks as plain JSON; `left_alone` says by layer why the step did not touch it. Those that
                 the network never calls are added here.
         """
-        idle = {path: NEVER_CALLED for path in sorted(never_called(before)) if matches(self.scope, path)}
+        idle = dict.fromkeys(sorted(never_called(before) & meant_names(before, self.scope)), NEVER_CALLED)
         if idle:
             notes["left_alone"] = {**notes.get("left_alone", {}), **idle}
         return {"structure": structure_changes(before, after), "fates": fates(before, after), **notes}

@@ -1,6 +1,6 @@
 """Structured pruning: whole channels and neurons are removed physically."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from math import lcm
@@ -18,8 +18,8 @@ from ..importance.gates import gated_inputs
 from ..kernels.schedules import SCHEDULES, cumulative_shares
 from ..layers.structure import input_shape_of, to_meta
 from ..technique.context import Context
-from ..technique.domains import Choice, Float, matches
-from ..technique.targets import targeted_layers
+from ..technique.domains import Choice, Float
+from ..technique.targets import meant_names, targeted_layers
 from ..technique.technique import Decisions, Technique, layers_setting, setting
 
 #: images for statistics and for the fit of decomposed layers (own measurement, 2026: more bring nothing)
@@ -130,9 +130,10 @@ class PruneChannels(Technique):
         self, network: nn.Module, sizes: Sizes, share: float = 1.0
     ) -> Iterator[tuple[ChannelGroup, int]]:
         """Yields the groups that shrink on the way to a share of the ratio, and how many channels stay."""
+        targeted = meant_names(network, self.layers)
         for group in channel_groups(network, input_shape_of(network)):
             kept = self.kept_count(sizes[group.makers[0]], share, group.block)
-            if not self._refusal(group) and kept < group.size:
+            if not _refusal(group, targeted) and kept < group.size:
                 yield group, kept
 
     def kept_count(self, size: int, share: float = 1.0, block: int = 1) -> int:
@@ -148,20 +149,14 @@ class PruneChannels(Technique):
 
     # What is left as it was --------------------------------------------------------------------------
 
-    def _refusal(self, group: ChannelGroup) -> str:
-        """Returns why a group keeps all its channels, empty where it can lose some."""
-        others = [path for path in group.makers if not matches(self.layers, path)]
-        if others:
-            return f"its channels go together with those of {', '.join(others)}, not targeted"
-        return group.fixed
-
     def _notes(self, network: nn.Module) -> dict[str, dict[str, str]]:
         """Returns which targeted layers are left alone, and which are not rated by the criterion, and why."""
         reasons: dict[str, str] = {}
         rated: dict[str, str] = {}
+        meant = meant_names(network, self.layers)
         for group in channel_groups(network, input_shape_of(network)):
             enough = self.kept_count(group.size, block=group.block) < group.size
-            reason = self._refusal(group) or ("" if enough else "too few channels to round down")
+            reason = _refusal(group, meant) or ("" if enough else "too few channels to round down")
             for path in [*group.makers, *group.norms, *(norm.path for norm in group.spread_norms)]:
                 reasons[path] = reasons.get(path, reason) and reason  # one group that shrinks will do
             if self.criterion == "bn_scale" and not reason and not has_norm(network, group):
@@ -177,3 +172,11 @@ class PruneChannels(Technique):
 def _sizes(network: nn.Module) -> Sizes:
     groups = channel_groups(network, input_shape_of(network))
     return {path: group.size for group in groups for path in group.makers}
+
+
+def _refusal(group: ChannelGroup, targeted: Collection[str]) -> str:
+    """Returns why a group keeps all its channels, empty where it can lose some."""
+    others = [path for path in group.makers if path not in targeted]
+    if others:
+        return f"its channels go together with those of {', '.join(others)}, not targeted"
+    return group.fixed
