@@ -7,7 +7,7 @@ from typing import Any
 from ...evaluators.ranking.constraints import Constraint, parse_constraints
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
-from ...spaces.recipes.order import grid_steps
+from ...spaces.recipes.order import grid_steps, searched_values
 from ...spaces.technique.technique import Technique
 from ...spaces.techniques import technique_named
 
@@ -63,14 +63,15 @@ def checked_grids(
 
 
 def stored_grids(space: Any, chosen: Sequence[str]) -> dict[str, dict[str, tuple[Any, ...]]]:
-    """Returns the values that a stored definition spells out, as far as they are still allowed."""
+    """Returns the values of a stored definition that are not the techniques' own, as far as still allowed."""
     found: dict[str, dict[str, tuple[Any, ...]]] = {}
     for name in chosen:
         grids = space.get(name) if isinstance(space, Mapping) else None
         for key, values in grids.items() if isinstance(grids, Mapping) else ():
             with suppress(AtollError):
-                if isinstance(values, list):
-                    found.setdefault(name, {})[key] = _checked_grid(technique_named(name), key, values)
+                technique = technique_named(name)
+                if isinstance(values, list) and values != list(searched_values(technique).get(key, ())):
+                    found.setdefault(name, {})[key] = _checked_grid(technique, key, values)
     return found
 
 

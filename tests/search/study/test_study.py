@@ -103,6 +103,7 @@ def test_a_stored_study_goes_on_over_the_space_that_it_was_begun_with() -> None:
     """Other values are tried by now; what was named in the study stands beside what was not."""
     study = Study.create({"task": "digits", "settings": {"tensor_train": {"form": ["fastest"]}}})
     stored = study.definition()
+    assert Study.from_stored("mine", stored, None).grids == study.grids == study.settings
     stored["space"]["tensor_train"]["rank"] = [4, 8]
     again = Study.from_stored("mine", json.loads(json.dumps(stored)), None)
     assert again.definition() == stored and again.digest != study.digest
