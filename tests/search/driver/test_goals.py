@@ -12,9 +12,11 @@ from atoll.evaluators.steps.work import Outcome, Work
 from atoll.search.driver.campaign import Campaign
 from atoll.search.driver.progress import snapshot
 from atoll.search.driver.runner import drive_here
+from atoll.search.proposer.proposer import PROPOSERS
 from atoll.search.store.selection import choose_study, choose_trial
 from atoll.search.store.store import Store
 from atoll.search.study.study import Study
+from atoll.spaces.recipes.order import is_legal
 from atoll.spaces.recipes.recipe import Recipe
 from atoll.testing import STUDY, Replay, made_up_replay
 
@@ -117,6 +119,22 @@ def test_a_restart_proposes_what_the_uninterrupted_search_would_have(tmp_path: P
     recipes = [[row["recipe"] for row in store.trials()] for store in (whole, cut)]
     assert recipes[0] == recipes[1]
     assert [row["objective"] for row in whole.trials()] == [row["objective"] for row in cut.trials()]
+
+
+@pytest.mark.parametrize("sampler", [name for name, _ in PROPOSERS])
+def test_six_steps_are_proposed_priced_and_stored_by_every_sampler(store: Store, sampler: str) -> None:
+    values = {"min_steps": 6, "max_steps": 6, "goal": "smallest", "sampler": sampler}
+    study = Study.create({**STUDY, **values, "limits": {"ensembles": 4}})
+    recipes = [trial.recipe for trial in searched(study, store).trials.searched]
+    assert len(recipes) == 4 and all(is_legal(recipe.steps) for recipe in recipes)
+    assert study.baseline_epochs == 6 * study.budget_epochs
+    stored = store.query(
+        "SELECT t.recipe, t.step_count, max(s.position) AS last, count(*) AS steps "
+        "FROM trials t JOIN steps s USING (study, trial) "
+        "WHERE t.origin = 'search' AND s.position > 0 GROUP BY ALL"
+    ).to_pylist()
+    assert {row.pop("recipe") for row in stored} == set(map(str, recipes))
+    assert stored == 4 * [{"step_count": 6, "last": 6, "steps": 6}]
 
 
 def test_a_damaged_step_row_is_left_aside_when_a_study_goes_on(store: Store) -> None:

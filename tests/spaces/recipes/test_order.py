@@ -89,6 +89,16 @@ def test_recipes_are_counted_as_brute_force_counts_them(names: tuple[str, ...], 
     assert count_recipes(few, max_steps, SPACES[names]) == brute_force(few, max_steps, SPACES[names])
 
 
+def test_six_steps_are_counted_as_brute_force_counts_them() -> None:
+    grids: Grids = {
+        "quantize": {"bits": [8, 4], "first_last": ["same"], "layers": ["*", "dense"]},
+        "prune_weights": {"ratio": [0.5]},
+        "prune_channels": {"ratio": [0.5]},
+    }
+    few = [technique_named(name) for name in grids]
+    assert count_recipes(few, 6, grids) == brute_force(few, 6, grids) > count_recipes(few, 5, grids)
+
+
 def test_twelve_steps_are_counted_in_seconds_and_by_hand() -> None:
     """Two techniques that may come again, but not directly: they take turns, three and five settings."""
     grids: Grids = {
