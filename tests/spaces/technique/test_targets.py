@@ -74,7 +74,8 @@ def test_every_technique_with_layers_takes_groups(
     network = trained["sequential"]
     for group, names in {"convolutions": "conv1|conv2", "dense": "dense1|dense2", "last": "dense2"}.items():
         changed = [
-            structure_changes(network, technique(layers=layers).plan(network)) for layers in (group, names)
+            structure_changes(network, technique.from_settings({"layers": layers}).plan(network))
+            for layers in (group, names)
         ]
         assert changed[0] == changed[1], group
 
