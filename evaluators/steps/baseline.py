@@ -3,33 +3,18 @@
 from copy import deepcopy
 from functools import cache
 
-from torch import Tensor, nn
+from torch import nn
 
-from ...spaces.kernels.distillation import responses_loss
-from ...spaces.technique.context import Batch, Context, Loss
 from ..datasets.dataset import Dataset
 from ..digests import derived_seed
 from ..tasks.task import Task
 from ..training.augmentation import Views
+from ..training.losses import distilled_loss
 from ..training.prediction import keeps_answers, predict_views
 from .context import TrainingContext
 
-#: self-distillation as in Hinton et al. 2015; worth 0.3 points on the reference CNN (own measurement, 2026)
-TEMPERATURE, ALPHA = 4.0, 0.3
 #: how often it is trained with the whole budget: plain and self-distilled
 RUNS = 2
-
-
-def self_distillation(context: Context) -> Loss:
-    """Returns the objective of a network that learns from labels and from what it came from."""
-
-    def objective(network: nn.Module, batch: Batch) -> Tensor:
-        learnt, taught = network(batch.images), batch.teacher_logits()
-        pairs = list(zip(context.judged(learnt), context.judged(taught), strict=True))
-        hard = context.criterion(learnt, batch.labels)
-        return responses_loss(hard, pairs, batch.labels.is_floating_point(), TEMPERATURE, ALPHA)
-
-    return objective
 
 
 def make_baseline(
@@ -55,7 +40,7 @@ def make_baseline(
         network = deepcopy(given)
         seed_of_run = derived_seed(seed, "baseline", name)
         context = TrainingContext(task, dataset, given, seed_of_run, epochs, answers)
-        context.fit(network, objective=None if name == "plain" else self_distillation(context))
+        context.fit(network, objective=None if name == "plain" else distilled_loss(context))
         networks[name] = network
     qualities = {name: task.quality(network, dataset.validation) for name, network in networks.items()}
     return networks[task.quality_terms.best(qualities)], qualities

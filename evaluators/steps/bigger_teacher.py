@@ -8,7 +8,7 @@ from ...spaces.graph.heads import Outputs
 from ..datasets.dataset import Dataset
 from ..digests import derived_seed
 from ..tasks.task import Task
-from .baseline import self_distillation
+from ..training.losses import distilled_loss
 from .context import TrainingContext
 
 #: what tells two copies of a channel apart, in standard deviations of a layer's weights (own choice; Chen et
@@ -43,5 +43,5 @@ def make_bigger_teacher(
     context = TrainingContext(
         task, dataset, baseline, own_seed, epochs, None if answers is None else lambda: answers
     )
-    context.fit(network, objective=self_distillation(context))
+    context.fit(network, objective=distilled_loss(context))
     return network.eval()

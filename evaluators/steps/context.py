@@ -14,7 +14,7 @@ from ..datasets.class_weights import class_weights
 from ..datasets.dataset import Dataset
 from ..tasks.task import Task
 from ..training.loop import fit
-from ..training.losses import cross_entropy, labels_loss, loss_named
+from ..training.losses import cross_entropy, distilled_loss, labels_loss, loss_named
 from ..training.patience import Patience
 
 
@@ -30,6 +30,7 @@ class TrainingContext:
         teacher_logits: gives the teacher's answers to all views of the training images (`predict_views`),
             called when an objective asks; the teacher itself answers at every step where there are none.
         bigger_teacher: gives a trained network wider than the baseline.
+        distilled: whether training goes by the teacher's answers too where a technique says nothing else.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class TrainingContext:
         epochs: float,
         teacher_logits: Callable[[], Outputs | None] | None = None,
         bigger_teacher: Callable[[], nn.Module] | None = None,
+        distilled: bool = False,
     ) -> None:
         self.generator = torch.Generator().manual_seed(seed)
         self.input_shape = task.input_shape
@@ -50,6 +52,7 @@ class TrainingContext:
         self.epochs_spent = 0.0
         self._teacher_logits = teacher_logits
         self._bigger_teacher = bigger_teacher
+        self._objective = distilled_loss(self) if distilled else None
         self._task = task
         self._train, self._validation = dataset.train, dataset.validation
 
@@ -106,7 +109,7 @@ class TrainingContext:
             training,
             epochs=epochs / networks,
             generator=self.generator,
-            objective=objective or labels_loss(self.criterion),
+            objective=objective or self._objective or labels_loss(self.criterion),
             teacher=self._answering,
             beside=beside if self.teacher is None else (*beside, self.teacher),
             scaling=self._task.scaling,

@@ -145,6 +145,7 @@ class Pipeline:
             self.settings.epochs_per_step,
             lambda: self.teachers.logits,
             lambda: self.teachers.bigger,
+            self.settings.distilled,
         )
         compressed, decided = step.apply(network, context)
         check_applied(prefix, decided)

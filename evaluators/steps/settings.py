@@ -18,6 +18,7 @@ class Settings:
         epochs_per_step: passes over the training split after every step.
         baseline_epochs: what the baseline may spend: as much as any candidate of the study.
         threads: of torch in a worker; they decide the last bits of a result.
+        loss: what steps are fine-tuned against: `labels`, or `distilled`, the baseline's answers beside them.
     """
 
     task: str
@@ -26,6 +27,7 @@ class Settings:
     epochs_per_step: float
     baseline_epochs: float
     threads: int = 1
+    loss: str = "labels"
 
     def __post_init__(self) -> None:
         # 1 and 1.0 are equal, and as JSON, of which keys are made, they are not.
@@ -33,13 +35,21 @@ class Settings:
             object.__setattr__(self, name, float(getattr(self, name)))
 
     @property
+    def distilled(self) -> bool:
+        """Whether steps are fine-tuned against the baseline's answers too."""
+        return self.loss == "distilled"
+
+    @property
     def digest(self) -> str:
         """SHA-256 of all of them, hexadecimal: equal settings have the same one in every process."""
         return digest_json(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """Returns every field in JSON's own types."""
-        return asdict(self)
+        """Returns every field in JSON's own types; what came later is left out where it changes nothing."""
+        told = asdict(self)
+        if not self.distilled:
+            del told["loss"]
+        return told
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:

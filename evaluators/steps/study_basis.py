@@ -65,6 +65,7 @@ class StudyBasis:
             recipe=prefix.identity(),
             epochs_per_step=self.settings.epochs_per_step,
             baseline_epochs=self.settings.baseline_epochs,  # the teacher
+            **({"loss": self.settings.loss} if self.settings.distilled else {}),
         )
 
     def key(self, **what: Any) -> str:

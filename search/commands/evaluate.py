@@ -36,6 +36,10 @@ def evaluate(
     epochs: Annotated[
         float | None, typer.Option(metavar="N", help="Epochs after every step; the study's if none.")
     ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Steps learn from labels, or distilled; the study's if none."),
+    ] = None,
     study: Annotated[
         str | None,
         typer.Option(
@@ -48,7 +52,7 @@ def evaluate(
 ) -> None:
     """Train and measure one recipe as a trial of a study; a finished one is not run again.
 
-    Of a study file its task, device, seed and epochs count; its limits do not.
+    Of a study file its task, device, seed, epochs and loss count; its limits do not.
     """
     from ...evaluators.ranking.quality_terms import QualityTerms
     from ...spaces.recipes.order import check_order
@@ -61,7 +65,7 @@ def evaluate(
 
     wanted = check_order(Recipe.parse(recipe))
     place = Store(store)
-    given = {"seed": seed, "epochs_per_step": epochs}
+    given = {"seed": seed, "epochs_per_step": epochs, "loss": loss}
     overrides = {key: value for key, value in given.items() if value is not None}
     if study is None:
         chosen = _built_in_study(task or "digits", overrides)

@@ -45,7 +45,7 @@ DEFAULT_DEVICE = "coral-dev-board"  # the papers' device (PUB-I §5.2)
 DEFAULT_PROFILE = "balanced"  # equal weights: the profile of someone who states no preference
 
 #: what a definition means that says nothing of it: it is as old as that
-_OF_OLD = {"goal": SCORE, "scale": LINEAR, "sampler": "guided"}
+_OF_OLD = {"goal": SCORE, "scale": LINEAR, "sampler": "guided", "loss": "labels"}
 
 
 class Study(BaseModel):
@@ -63,6 +63,8 @@ class Study(BaseModel):
             own (`atoll techniques` lists both).
         min_steps, max_steps: length of the proposed recipes.
         epochs_per_step: passes over the training split after every step; the task's own when None.
+        loss: what every step is fine-tuned against: `labels`, or `distilled`, the baseline's answers beside
+            them; the step `distill` has its own.
         goal: what makes one candidate better than another: `score`, the papers' weighted ranking; `smallest`,
             `fastest` or `least_memory`; or `{minimize: METRIC}`, also of a product `METRIC * METRIC`.
         profile: weight profile of THESIS table 4, or weights by role; for the score.
@@ -97,6 +99,7 @@ class Study(BaseModel):
     min_steps: Annotated[int, Field(ge=1, le=12, strict=True)] = MIN_STEPS
     max_steps: Annotated[int, Field(ge=1, le=12, strict=True)] = MAX_STEPS
     epochs_per_step: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None = None
+    loss: Literal["labels", "distilled"] = "labels"
     goal: str | dict[str, str] = SCORE
     profile: str | dict[str, float] = DEFAULT_PROFILE
     scale: Literal["log", "linear"] = "log"
@@ -227,7 +230,15 @@ class Study(BaseModel):
 
     def trial_settings(self, threads: int) -> Settings:
         """Returns what its trials are run with, by workers of so many threads."""
-        return Settings(self.task, self.device, self.seed, self.budget_epochs, self.baseline_epochs, threads)
+        return Settings(
+            self.task,
+            self.device,
+            self.seed,
+            self.budget_epochs,
+            self.baseline_epochs,
+            threads,
+            self.loss,
+        )
 
     def definition(self) -> dict[str, Any]:
         """Returns what decides the outcome, in JSON's own types: everything but name, limits and resources.

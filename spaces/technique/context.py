@@ -89,7 +89,8 @@ class Context(Protocol):
         Args:
             model: the network; constraints on its weights hold by construction.
             epochs: what is spent, at most `epochs_left`: passes of one network over the training split.
-            objective: the task's criterion against the labels by default.
+            objective: by default the task's criterion against the labels, beside the teacher's answers where
+                the study says so.
             after_step: called after every optimiser step.
             networks: how many networks the model holds that the objective runs each: so many times fewer
                 passes are made.

@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from atoll.evaluators.steps.context import TrainingContext
 from atoll.evaluators.tasks.given import given_network
 from atoll.evaluators.tasks.task import Task
-from atoll.evaluators.training.augmentation import VIEWS
+from atoll.evaluators.training.augmentation import VIEWS, Views
 from atoll.evaluators.training.losses import labels_loss
-from atoll.evaluators.training.prediction import predict_logits
+from atoll.evaluators.training.prediction import predict_logits, predict_views
 from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.scaling import PIXELS
 from atoll.spaces.technique.context import Batch
@@ -99,6 +100,45 @@ def test_without_its_answers_the_teacher_itself_is_asked(tiny_task: Task) -> Non
     expected = predict_logits(teacher, tiny_task.dataset().train.images)
     assert heard[0].shape == (32, 10)
     assert heard[0].abs().max() <= 3 * expected.abs().max()
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["answers kept", "teacher asked"])
+def test_a_distilled_study_trains_every_step_on_labels_and_the_teacher_s_view(
+    tiny_task: Task, kept: bool
+) -> None:
+    """As Hinton et al. 2015 write it, T = 4 and 0.3 for labels, on the very views that are shown."""
+    teacher = given_network(tiny_task).eval()
+    images = tiny_task.dataset().train.images
+    answers = predict_views(teacher, images, Views(len(images), tiny_task.input_shape))
+
+    def as_written(model: nn.Module, batch: Batch) -> torch.Tensor:
+        with torch.no_grad():
+            wanted = F.log_softmax(teacher(batch.images) / 4, dim=1)
+        said = model(batch.images)
+        soft = F.kl_div(F.log_softmax(said / 4, dim=1), wanted, reduction="batchmean", log_target=True)
+        return 0.3 * F.cross_entropy(said, batch.labels) + 0.7 * 16 * soft
+
+    def trained(objective: Any, **more: Any) -> torch.Tensor:
+        network = given_network(tiny_task)
+        context(tiny_task, epochs=0.2, teacher=teacher, **more).fit(network, objective=objective)
+        return network.state_dict()["classifier.dense2.weight"]
+
+    told = {"teacher_logits": lambda: answers} if kept else {}
+    found, expected = trained(None, distilled=True, **told), trained(as_written)
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert not torch.allclose(trained(None, **told), expected, atol=1e-4), "labels alone are something else"
+
+
+def test_a_technique_s_own_loss_is_not_mixed_with_the_study_s(tiny_task: Task) -> None:
+    def trained(distilled: bool) -> torch.Tensor:
+        network = given_network(tiny_task)
+        world = context(tiny_task, epochs=0.1, distilled=distilled)  # no teacher: none is asked
+        world.fit(network, objective=labels_loss())
+        return network.state_dict()["classifier.dense2.weight"]
+
+    assert torch.equal(trained(True), trained(False))
+    with pytest.raises(AtollError, match="asks for a teacher and there is none"):
+        context(tiny_task, epochs=0.1, distilled=True).fit(given_network(tiny_task))
 
 
 def test_two_networks_in_one_objective_share_the_epochs(tiny_task: Task) -> None:

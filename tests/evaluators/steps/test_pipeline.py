@@ -14,6 +14,7 @@ from atoll.evaluators import tasks
 from atoll.evaluators.datasets.dataset import ImagesInMemory
 from atoll.evaluators.steps import baseline, step_entries
 from atoll.evaluators.steps import pipeline as pipeline_module
+from atoll.evaluators.steps.context import TrainingContext
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.pipeline_result import PipelineResult
 from atoll.evaluators.steps.settings import Settings
@@ -244,12 +245,35 @@ def test_a_step_s_seed_depends_on_seed_and_prefix_alone(
         {"threads": 2},
         {"epochs_per_step": 0.25},
         {"baseline_epochs": 0.5},
+        {"loss": "distilled"},
     ],
     ids=str,
 )
 def test_what_decides_a_result_is_in_its_key(warm: NewPipeline, changed: dict[str, Any]) -> None:
     assert warm().is_cached(RECIPE)
     assert not warm(**changed).is_cached(RECIPE)
+
+
+def test_every_fit_of_a_distilled_study_asks_the_kept_answers_of_the_same_baseline(
+    warm: NewPipeline, cold: Any, applied: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    real = TrainingContext._answering
+
+    def noting(self: TrainingContext) -> Any:
+        asked.append(applied[-1])
+        found = real(self)
+        assert isinstance(found, torch.Tensor)
+        return found
+
+    monkeypatch.setattr(TrainingContext, "_answering", noting)
+    pipeline = warm(loss="distilled")
+    staged = Recipe.parse("prune_weights(ratio=0.5, schedule=agp) -> quantize(bits=8)")
+    found = pipeline.run(staged)
+    an_epoch = len(pipeline.dataset.train) // pipeline.task.training.batch_size
+    for step in found.steps:
+        assert asked.count(step.step) == round(step.epochs * an_epoch) > 0
+    assert pipeline.baseline.digest == cold[0].baseline.digest
 
 
 def test_the_task_decides_a_result_too(warm: NewPipeline, tiny_task: Task) -> None:

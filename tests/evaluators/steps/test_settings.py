@@ -18,12 +18,14 @@ OTHERS = {
     "epochs_per_step": 2.0,
     "baseline_epochs": 8.0,
     "threads": 1,
+    "loss": "distilled",
 }
 
 
 def test_settings_cross_processes() -> None:
     assert pickle.loads(pickle.dumps(SETTINGS)) == SETTINGS
-    assert Settings.from_json(json.loads(json.dumps(SETTINGS.to_json()))) == SETTINGS
+    for settings in (SETTINGS, replace(SETTINGS, loss="distilled")):
+        assert Settings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
 
 
 def test_settings_stay_as_they_are() -> None:
@@ -51,6 +53,7 @@ def test_keys_of_results_stay_what_they_were(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(study_basis, "library_versions", lambda: {"torch": "0"})
     basis = StudyBasis(SETTINGS)
     recipe = Recipe.parse("prune_channels(ratio=0.5) -> quantize(bits=8)")
+    assert set(SETTINGS.to_json()) == {name for name in OTHERS if name != "loss"}
     assert basis.step_key(recipe) == "9831ca94b97b70ed43d4decfc9697a520c64ed878115230cfee92416b348d655"
     assert (
         basis.key(baseline_epochs=6.0) == "98383e61c4298f20047ee7de7a686d65ad1e286f35f2d70bc7316790d022049c"

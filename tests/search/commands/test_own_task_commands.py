@@ -62,6 +62,10 @@ def test_evaluate_takes_a_study_file(capsys: pytest.CaptureFixture[str], replaye
     stored = Store(Path("atoll.duckdb")).studies()[0]["definition"]
     assert (stored["device"], stored["seed"], stored["epochs_per_step"]) == ("host", 3, 0.5)
     assert stored["task"].startswith("parts@")
+    assert "loss" not in stored
+    _, distilled, _ = run(capsys, "evaluate", RECIPE, "--study", file, "--loss", "distilled")
+    definitions = {one["study"]: one["definition"] for one in Store(Path("atoll.duckdb")).studies()}
+    assert definitions[distilled[0]["study"]]["loss"] == "distilled"
     # by its name it is the same study, and its trial is not run again
     assert run(capsys, "evaluate", RECIPE, "--study", rows[0]["study"])[1] == rows
     status, _, said = run(capsys, "evaluate", RECIPE, "--study", rows[0]["study"], "--seed", "4")

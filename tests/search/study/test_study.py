@@ -339,6 +339,15 @@ def test_values_that_cannot_be_tried_are_refused(settings: dict[str, Any], messa
         Study.create({**WIDER, "settings": settings})
 
 
+def test_a_loss_is_part_of_the_definition_only_where_it_is_distilled() -> None:
+    plain, distilled = Study(task="digits"), Study(task="digits", loss="distilled")
+    assert "loss" not in plain.definition() and distilled.definition()["loss"] == "distilled"
+    assert (plain.trial_settings(1).loss, distilled.trial_settings(1).loss) == ("labels", "distilled")
+    assert Study.from_stored("mine", distilled.definition(), None).loss == "distilled"
+    with pytest.raises(AtollError, match="loss: got 'distil', it should be 'labels' or 'distilled'"):
+        create_study({"task": "digits", "loss": "distil"}, "study")
+
+
 def test_a_runtime_is_part_of_the_definition_only_where_it_is_given() -> None:
     plain, named = Study(task="digits"), Study(task="digits", runtime="litert-2")
     assert "runtime" not in plain.definition() and named.definition()["runtime"] == "litert-2"
