@@ -36,7 +36,13 @@ EFFECTS = {
     "distill": Effect(1.0, -0.004),
 }
 #: a study over them, as a YAML file would hold it
-STUDY: dict[str, Any] = {"task": "digits", "seed": 3, "techniques": list(EFFECTS), "limits": {"ensembles": 8}}
+STUDY: dict[str, Any] = {
+    "task": "digits",
+    "seed": 3,
+    "techniques": list(EFFECTS),
+    "finalist_seeds": 1,
+    "limits": {"ensembles": 8},
+}
 
 
 def made_up_metrics(**changes: Any) -> Metrics:

@@ -56,6 +56,11 @@ FIGURES: tuple[Figure, ...] = (
         "compression_ratio", "smaller", "predicted", _TIMES, Form("x", 1), higher_is_better=True,
         resolution=0.01, source="derived",
     ),
+    # standard error of the mean over seeds
+    Figure(
+        "quality_drop_error", "+-", "measured", _QUALITY, needs_training=True, source="derived",
+        of_quality=True,
+    ),
     Figure(
         "quality_std", "+-", "measured", _QUALITY, needs_training=True, source="derived", of_quality=True
     ),

@@ -41,17 +41,20 @@ def leaderboard(
 
     Returns:
         one row a recipe, best first: `rank`, `score` (unrounded), `recipe`, `n` seeds at its largest budget,
-        the means of its metrics over them, `quality_std` (None for one seed), `quality_drop`,
-        `compression_ratio`, `meets` and `misses` (what it misses, in words), and the further keys.
+        the means of its metrics over them, `quality_std` and `quality_drop_error` (None for one seed),
+        `quality_drop`, `compression_ratio`, `meets` and `misses` (what it misses, in words), and the further
+        keys, of the seed nearest the mean.
 
     Raises:
         AtollError: unknown profile or scoring, or a ranked or constrained figure that is missing.
     """
-    candidates = [_judged(row, baseline, constraints) for row in recipe_rows(rows)]
+    candidates = [_judged(row, baseline, constraints) for row in recipe_rows(rows, baseline)]
     ranked = [_baseline_row(baseline, constraints), *(row for row in candidates if all or row["meets"])]
     weights, terms = profile_weights(profile), QualityTerms.of(baseline)
     ranking = rank_models(
-        values={metric: [_figure(row, metric) for row in ranked] for metric in OUR_METRICS.values()},
+        values={
+            metric: [_ranked(row, metric, baseline) for row in ranked] for metric in OUR_METRICS.values()
+        },
         weights={metric: weights[role] for role, metric in OUR_METRICS.items()},
         higher_is_better={
             metric: terms.figure(FIGURE[metric]).higher_is_better for metric in OUR_METRICS.values()
@@ -80,7 +83,7 @@ def leaderboard_by_goal(
     Raises:
         AtollError: a minimized or constrained figure is missing.
     """
-    candidates = [_judged(row, baseline, constraints) for row in recipe_rows(rows)]
+    candidates = [_judged(row, baseline, constraints) for row in recipe_rows(rows, baseline)]
     ranked = [_baseline_row(baseline, constraints), *(row for row in candidates if all or row["meets"])]
     scores = [goal.halvings(row, baseline) for row in ranked]
     order = sorted(range(len(ranked)), key=lambda place: -scores[place])
@@ -102,53 +105,94 @@ def nearest_miss(
     Returns:
         its row as in `leaderboard`, without rank and score; None where no trial finished or one meets all.
     """
-    judged = [_judged(row, baseline, constraints) for row in recipe_rows(rows)]
+    judged = [_judged(row, baseline, constraints) for row in recipe_rows(rows, baseline)]
     if not judged or any(row["meets"] for row in judged):
         return None
-    return min(judged, key=lambda row: max(one.violation(row, baseline) for one in constraints))
+    return min(judged, key=lambda row: max(one.violation(row, _beside(row, baseline)) for one in constraints))
 
 
-def recipe_rows(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
+def recipe_rows(rows: Iterable[Mapping[str, Any]], baseline: Mapping[str, Any]) -> list[Row]:
     """Merges the finished trials of each recipe at its largest budget: the mean over its seeds.
 
-    A trial given twice (same recipe, seed and budget) counts once, the later one. Rows of the baseline are
-    left out.
+    A trial given twice (same recipe, seed and budget) counts once, the later one. Rows of the baseline make
+    no row: each is what the trials of its seed and budget are held against.
+
+    Args:
+        rows: as for `leaderboard`.
+        baseline: what all others are held against.
 
     Returns:
-        one row a recipe, in the order of first appearance.
+        one row a recipe, in the order of first appearance; `baseline_quality` is the mean over its seeds.
     """
     by_recipe: dict[str, dict[tuple[float, Any], Mapping[str, Any]]] = {}
     for row in rows:
-        if row.get("status", "finished") != "finished" or row["recipe"] == BASELINE:
-            continue
-        key = (float(row.get("epochs_per_step") or 0), row.get("seed"))
-        by_recipe.setdefault(row["recipe"], {})[key] = row
+        if row.get("status", "finished") == "finished":
+            key = (float(row.get("epochs_per_step") or 0), row.get("seed"))
+            by_recipe.setdefault(row["recipe"], {})[key] = row
+    beside = {key: row for key, row in by_recipe.pop(BASELINE, {}).items() if key[1] != baseline.get("seed")}
     merged = []
     for trials in by_recipe.values():
         largest = max(budget for budget, _ in trials)
-        merged.append(_mean([row for (budget, _), row in trials.items() if not budget < largest]))
+        seeds = {key: row for key, row in trials.items() if not key[0] < largest}
+        pairs = [_figure(beside.get(key, baseline), "quality") for key in seeds]
+        merged.append(_mean(list(seeds.values()), pairs))
     return merged
 
 
-def _mean(seeds: Sequence[Mapping[str, Any]]) -> Row:
-    """Returns the first seed's row with every metric replaced by the mean over the seeds."""
-    row = dict(seeds[0])
+def _mean(seeds: Sequence[Mapping[str, Any]], baselines: Sequence[float]) -> Row:
+    """Returns the row of the seed nearest the mean with every metric replaced by the mean over the seeds.
+
+    Args:
+        seeds: rows of one recipe.
+        baselines: quality of the baseline of each seed.
+    """
+    qualities = [_figure(seed, "quality") for seed in seeds]
+    gaps = [before - after for before, after in zip(baselines, qualities, strict=True)]
+    middle = statistics.fmean(gaps)
+    # two seeds are equally far, but for their last bits
+    nearest = min(range(len(seeds)), key=lambda place: round(abs(gaps[place] - middle), 12))
+    row = dict(seeds[nearest])
     row["n"] = len(seeds)
+    row["baseline_quality"] = statistics.fmean(baselines) if len(set(baselines)) > 1 else baselines[0]
     for name in _AVERAGED:
         figures = [seed[name] for seed in seeds if seed.get(name) is not None]
         if len(set(figures)) > 1:  # equal figures stay what they are, whole numbers above all
             row[name] = statistics.fmean(figures)
-    qualities = [_figure(seed, "quality") for seed in seeds]
     row["quality_std"] = statistics.stdev(qualities) if len(seeds) > 1 else None
+    row["quality_drop_error"] = standard_error(gaps)
     return row
 
 
+def standard_error(values: Sequence[float]) -> float | None:
+    """Returns the standard error of the mean of values, None of one alone.
+
+    >>> standard_error([1.0, 2.0, 3.0])  # a standard deviation of 1, over the root of 3
+    0.5773502691896258
+    """
+    return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+
+
 def _baseline_row(baseline: Mapping[str, Any], constraints: Sequence[Demand]) -> Row:
-    return _judged({"n": 1, "quality_std": None, **baseline, "recipe": BASELINE}, baseline, constraints)
+    alone = {"n": 1, "quality_std": None, "quality_drop_error": None, **baseline, "recipe": BASELINE}
+    return _judged({**alone, "baseline_quality": alone.get("quality")}, baseline, constraints)
+
+
+def _beside(row: Mapping[str, Any], baseline: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the baseline as it came out with the seeds of a row."""
+    return {**baseline, "quality": row["baseline_quality"]}
+
+
+def _ranked(row: Mapping[str, Any], metric: str, baseline: Mapping[str, Any]) -> float:
+    """Returns a figure as it is ranked: a quality is shifted as the baseline of its seeds is."""
+    figure = _figure(row, metric)
+    if metric != "quality":
+        return figure
+    return figure + (_figure(baseline, "quality") - row["baseline_quality"])
 
 
 def _judged(row: Mapping[str, Any], baseline: Mapping[str, Any], constraints: Sequence[Demand]) -> Row:
     """Adds what refers to the baseline and whether the constraints are met."""
+    baseline = _beside(row, baseline)
     misses = [one.explain(row, baseline) for one in constraints if one.violation(row, baseline) > 0]
     ratio = compression_ratio(_figure(baseline, "model_bytes"), _figure(row, "model_bytes"))
     return {

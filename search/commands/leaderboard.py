@@ -25,6 +25,7 @@ _FIGURES = (
     "quality",
     "quality_std",
     "quality_drop",
+    "quality_drop_error",
     "model_bytes",
     "compression_ratio",
     "payload_bytes",

@@ -2,7 +2,7 @@
 
 Knows neither Ray nor processes: `searcher.py` and `runner.py` carry out what it says. The order is: baseline;
 reference set and the papers' ensemble; once the reference set is complete the scales are frozen and the
-searcher's own proposals follow.
+searcher's own proposals follow; when a limit is reached, the finalists with further seeds.
 """
 
 import logging
@@ -20,6 +20,7 @@ from ..proposer.objective import LOG
 from ..proposer.outlook import Pricer
 from ..proposer.trial_scores import Judge, objective_from_json
 from ..store.events import INTERRUPTED
+from ..store.selection import FINALIST, finalist_recipes
 from ..store.store import Store
 from ..store.stored_rows import StepRow, TrialRow
 from ..store.stored_study import StoredStudy
@@ -72,31 +73,35 @@ class Campaign:
         self._task = load_task(study.task)
         self._fixed = fixed_recipes(self._task, study.parsed_goal)
         self._proposals = Proposals(study, self.trials, tuple(self._fixed), pricer)
+        #: what is trained when a limit was reached; None before that is known
+        self._finals: list[tuple[Recipe, int]] | None = None
         self._begin()
 
     # What the caller asks ---------------------------------------------------------------------------
 
     def next(self) -> Trial | None:
         """Returns the next trial, now started, or None: wait (`is_over` tells whether for ever)."""
+        trial = None
+        if self.end_reason is None and not self._is_stopped([rule for rule in RULES if rule.stops_fixed]):
+            trial = self._next_fixed()
+            if trial is None and self.judge is not None and self.judge.objective is not None:
+                trial = self._next_proposed(self.judge)
         if self.end_reason is not None:
-            return None
-        if self._is_stopped([rule for rule in RULES if rule.stops_fixed]):
-            return None
-        trial = self._next_fixed()
-        if trial is None and self.judge is not None and self.judge.objective is not None:
-            trial = self._next_proposed(self.judge)
+            trial = self._next_final()
         if trial is not None:
             self._start(trial)
         return trial
 
     def has_work(self) -> bool:
         """Whether a trial would start now; sets `end_reason` where a limit is reached already."""
-        return self.end_reason is None and (self._next_fixed() is not None or not self._is_stopped(RULES))
+        if self.end_reason is None and (self._next_fixed() is not None or not self._is_stopped(RULES)):
+            return True
+        return self._next_final() is not None
 
     @property
     def is_over(self) -> bool:
         """Whether no trial will follow and none is running."""
-        return self.end_reason is not None and not self.trials.running
+        return self.end_reason is not None and not self.trials.running and self._next_final() is None
 
     @property
     def elapsed_s(self) -> float:
@@ -106,7 +111,9 @@ class Campaign:
     def work(self, trial: Trial) -> Work:
         """Returns the piece of work that a worker gets for a trial."""
         settings = self.study.trial_settings(self._threads)
-        return Work(settings, trial.recipe, keep=trial.origin == "baseline")
+        if trial.seed is not None:
+            settings = replace(settings, seed=trial.seed)
+        return Work(settings, trial.recipe, keep=trial.origin in ("baseline", FINALIST))
 
     def end(self, name: str, outcome: Outcome) -> Trial:
         """Writes down what came of a trial, then learns from it; a second end of it is ignored.
@@ -131,7 +138,7 @@ class Campaign:
         if trial.origin == "baseline" and trial.metrics is not None:
             self.judge = Judge(self.study.demands, trial.metrics)
         if self.judge is not None:
-            trial.be_judged(self.judge)
+            trial.be_judged(self._judge_beside(trial, self.judge))
         self._journal.ended(trial)
         if trial.origin == "baseline" and trial.status != "finished":
             raise AtollError(f"study {self.study.study_name!r}: the baseline failed: {outcome.reason}")
@@ -174,12 +181,17 @@ class Campaign:
         if stored.objective:
             self.judge = replace(self.judge, objective=objective_from_json(stored.objective))
         self._freeze_if_complete()
+        # the same command again goes on with what was cut off; larger limits say that the search goes on
+        was_cut_off = any(not trial.is_over for trial in self.trials.values() if trial.seed is not None)
+        if was_cut_off and stored.limits == self.study.given_limits():
+            self.end_reason = "it was cut off while its finalists were trained"
 
     def _load(self, row: TrialRow, steps: Sequence[StepRow]) -> None:
-        """Takes a trial over from the store, unless it is of another seed or budget."""
+        """Takes a trial over from the store, unless it is of another budget, or of a seed of nobody here."""
         try:
             self.trials.skip(row["trial"])
-            if row["seed"] == self.study.seed and row["epochs_per_step"] == self.study.budget_epochs:
+            is_ours = row["origin"] == FINALIST or row["seed"] == self.study.seed
+            if is_ours and row["epochs_per_step"] == self.study.budget_epochs:
                 self.trials.add(Trial.from_row(row, steps))
         except AtollError as error:
             _LOG.warning("trial %.80s of the store is left aside: %s", row["trial"], error)
@@ -210,6 +222,43 @@ class Campaign:
             self._journal.ended(trial)
         return None
 
+    def _next_final(self) -> Trial | None:
+        """Returns the next of the finalists with a further seed; None: wait, or nothing is left of them.
+
+        Baselines go before the finalists that are held against them, and a seed whose baseline failed is
+        left out.
+        """
+        if self.judge is None or any(trial.seed is None for trial in self.trials.running):
+            return None  # whoever runs may be one of them
+        while self._finals is None or (self._finals and all(map(self._is_final_over, self._finals))):
+            self._finals = self._next_finals()
+        for recipe, seed in self._finals:
+            trial = self.trials.of(recipe, seed)
+            baseline = self.trials.of(Recipe(), seed)
+            is_ready = not recipe.steps or (baseline is not None and baseline.metrics is not None)
+            if is_ready and (trial is None or trial.status == "waiting"):
+                return trial or self.trials.create(recipe, FINALIST, seed=seed)
+        return None
+
+    def _next_finals(self) -> list[tuple[Recipe, int]]:
+        """Returns what the finalists have to be trained with, none where that is done."""
+        study, seeds = self.study, self.study.further_seeds
+        row = self.store.study(study.study_name)
+        if row is None or not seeds:
+            return []
+        stored, trials = StoredStudy.from_row(row), self.store.trials(study.study_name)
+        found = finalist_recipes(stored, trials, study.finalists, len(seeds))
+        recipes = [Recipe(), *map(Recipe.parse, found)] if found else []
+        finals = [(recipe, seed) for seed in seeds for recipe in recipes]
+        return [] if all(map(self._is_final_over, finals)) else finals
+
+    def _is_final_over(self, final: tuple[Recipe, int]) -> bool:
+        recipe, seed = final
+        trial, baseline = self.trials.of(recipe, seed), self.trials.of(Recipe(), seed)
+        if baseline is not None and baseline.is_over and baseline.metrics is None:
+            return True
+        return trial is not None and trial.is_over
+
     def _is_stopped(self, rules: Sequence[StoppingRule]) -> bool:
         """Whether a rule lets nothing start now; sets the reason where nothing will any more."""
         so_far = SoFar(self.trials, self.study.limits, self.elapsed_s)
@@ -231,8 +280,15 @@ class Campaign:
         """Lets a trial wait whose process was lost: that says nothing of its recipe."""
         trial.wait()
         self._journal.interrupted(trial)
-        self.end_reason = None  # it is found again when nothing waits any more
+        if trial.seed is None:
+            self.end_reason = None  # it is found again when nothing waits any more
         return trial
+
+    def _judge_beside(self, trial: Trial, judge: Judge) -> Judge:
+        """Returns the judge that holds a trial against the baseline of its own seed, where there is one."""
+        baseline = self.trials.of(Recipe(), trial.seed)
+        metrics = None if baseline is None else baseline.metrics
+        return judge if metrics is None else replace(judge, baseline=metrics)
 
     def _announce(self, trial: Trial) -> None:
         self._journal.proposed(trial, self._proposals.parameters(trial))

@@ -44,7 +44,7 @@ class Proposals:
         """Returns the next proposal as a trial, waiting or rejected; None, with `end_reason`, is the end."""
         n = 1 + max((t.proposal for t in self._trials.searched if t.proposal is not None), default=-1)
         pending = [trial.recipe for trial in self._trials.running]
-        known = [trial.recipe for trial in self._trials.values()]
+        known = [trial.recipe for trial in self._trials.own]
         outlook = None if self._pricer is None else Outlook(judge, self._pricer)
         recipe = self._proposer.propose(n, self.history(judge), pending, known, outlook)
         if recipe is None:
@@ -66,7 +66,7 @@ class Proposals:
     def history(self, judge: Judge) -> list[Told]:
         """Returns what the optimiser knows: fixed recipes in their order, then proposals in theirs."""
         last = len(self._order)
-        over = [t for t in self._trials.values() if t.is_over and len(t.recipe) and t.origin != "evaluate"]
+        over = [t for t in self._trials.own if t.is_over and len(t.recipe) and t.origin != "evaluate"]
         over.sort(
             key=lambda t: (t.proposal is not None, t.proposal or 0, self._order.get(t.recipe, last), t.name)
         )

@@ -96,6 +96,8 @@ def run_study(
         finally:
             folder.close()
             store.recover()  # what was still running is interrupted now
+            if not campaign.is_over:
+                campaign.end_reason = None
     return campaign
 
 

@@ -48,7 +48,7 @@ class RecipeSearcher(Searcher):
         try:
             self.check()
             self.tick()
-            if self.campaign.trials.count("running") >= self.workers:
+            if len(self.campaign.trials.running) >= self.workers:
                 return None
             trial = self.campaign.next()
             if trial is not None:

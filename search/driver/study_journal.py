@@ -105,7 +105,7 @@ class StudyJournal:
             "trial": trial.name,
             "recipe": str(trial.recipe),
             "recipe_digest": trial.recipe.digest,
-            "seed": self._study.seed,
+            "seed": self._study.seed if trial.seed is None else trial.seed,
             "epochs_per_step": self._study.budget_epochs,
             "origin": trial.origin,
             "proposal": trial.proposal,

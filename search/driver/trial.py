@@ -10,6 +10,7 @@ from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
 from ..proposer.proposer import AfterStep
 from ..proposer.trial_scores import Judge, total_violation
+from ..store.selection import FINALIST
 from ..store.store import INTERRUPTED
 from ..store.stored_rows import StepRow, TrialRow
 from ..study.study import MIN_STEPS
@@ -17,13 +18,14 @@ from ..study.study import MIN_STEPS
 
 @dataclass
 class Trial:
-    """One recipe of the study, at the study's seed and budget.
+    """One recipe of the study, at its budget, with the study's seed or, of a finalist, with another one.
 
     Args:
         name: within the study, `t0007`.
         recipe: what is carried out.
-        origin: baseline, reference, paper, search or evaluate.
+        origin: baseline, reference, paper, search, evaluate or finalist.
         proposal: n of the searcher's n-th proposal.
+        seed: a further one, of a finalist or of the baseline beside it; None is the study's.
         is_running: whether a worker has it.
         outcome: what came of it; None until it is over.
         steps_are_stored: whether the outcome came from the store, which keeps the steps.
@@ -38,6 +40,7 @@ class Trial:
     recipe: Recipe
     origin: str
     proposal: int | None = None
+    seed: int | None = None
     is_running: bool = False
     outcome: Outcome | None = None
     steps_are_stored: bool = False
@@ -81,7 +84,7 @@ class Trial:
 
     @property
     def is_feasible(self) -> bool:
-        """Whether it finished and meets every constraint."""
+        """Whether it finished and meets every constraint, with the seed that it has."""
         return self.status == "finished" and total_violation(self.violation) == 0
 
     @classmethod
@@ -99,6 +102,7 @@ class Trial:
             AtollError: the recipe cannot be read.
         """
         trial = cls(row["trial"], Recipe.parse(row["recipe"]), row["origin"], row["proposal"])
+        trial.seed = row["seed"] if trial.origin == FINALIST else None
         outcome = _stored_outcome(row)
         if outcome is not None and outcome.status == "failed" and trial.origin == "baseline":
             return trial  # with all its tries again

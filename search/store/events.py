@@ -99,7 +99,7 @@ class TrialEvent(Event):
         trial: its name within the study.
         recipe_digest, seed, epochs_per_step: with the study, the trial's key.
         recipe: text form.
-        origin: baseline, reference, paper, search or evaluate.
+        origin: baseline, reference, paper, search, evaluate or finalist.
         proposal: n of the searcher's n-th proposal.
         study_digest: of the definition.
     """

@@ -43,7 +43,7 @@ CREATE TABLE trial_rows (
     epochs_per_step DOUBLE NOT NULL,        -- budget
     trial VARCHAR NOT NULL,                 -- short name within the study: t0007
     recipe VARCHAR,                         -- canonical text; the uncompressed network is `baseline`
-    origin VARCHAR,                         -- baseline, reference, paper, search or evaluate
+    origin VARCHAR,                         -- baseline, reference, paper, search, evaluate, or finalist: a further seed
     proposal BIGINT,                        -- n of the searcher's n-th proposal, null if it proposed none
     proposal_parameters JSON,               -- the proposal as the optimiser knows it
     status VARCHAR NOT NULL,                -- finished, failed, rejected or running

@@ -1,7 +1,10 @@
 """Which trial a command means: a study by name or the newest, a trial by name or the best."""
 
+from collections import Counter
+from collections.abc import Sequence
 from shlex import quote
 
+from ...evaluators.ranking.finalists import Finalist, finalists, winner
 from ...evaluators.ranking.leaderboard import BASELINE
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
@@ -10,6 +13,8 @@ from .stored_rows import LeaderboardRow, TrialRow
 from .stored_study import StoredStudy
 
 BEST = "best"
+#: origin of trials with further seeds: of the best recipes, and of the baseline that they are held against
+FINALIST = "finalist"
 
 
 def choose_study(store: Store, name: str | None) -> StoredStudy:
@@ -46,8 +51,9 @@ def ranked_trials(store: Store, study: StoredStudy, profile: str | None = None) 
 def choose_trial(store: Store, study: StoredStudy, name: str, profile: str | None = None) -> TrialRow:
     """Returns the row of a trial: that of the name, that of the recipe, or the best.
 
-    The best is the leaderboard's first among the finalists, which were measured from their files; where
-    there are none yet, the leaderboard's first.
+    The best is the winner of the finalists, with the seed nearest their mean: see `ranking.finalists`. Where
+    no recipe has several seeds it is the leaderboard's first among those measured from their files, and
+    where there are none yet, the leaderboard's first.
 
     Raises:
         AtollError: no such trial, it is not finished, or nothing meets the constraints (the nearest is
@@ -58,8 +64,9 @@ def choose_trial(store: Store, study: StoredStudy, name: str, profile: str | Non
         return _named(trials, study, name)
     ranked = ranked_trials(store, study, profile)
     if ranked:
-        finalists = [row for row in ranked if row["model_bytes_measured"] is not None]
-        best = (finalists or ranked)[0]["trial"]
+        several = finalists_of(study, trials, ranked, profile)
+        measured = [row for row in ranked if row["model_bytes_measured"] is not None]
+        best = (winner(several).row if several else (measured or ranked)[0])["trial"]
         # the trial itself: the leaderboard's row holds the means over a recipe's seeds
         return next(row for row in trials if row["trial"] == best)
     nearest = study.nearest_miss(trials)
@@ -70,6 +77,48 @@ def choose_trial(store: Store, study: StoredStudy, name: str, profile: str | Non
         else "no recipe is finished yet"
     )
     raise AtollError(f"no trial of study {study.name!r} meets its constraints; {hint}")
+
+
+def finalists_of(
+    study: StoredStudy,
+    trials: Sequence[TrialRow],
+    ranked: Sequence[LeaderboardRow],
+    profile: str | None = None,
+    scoring: str | None = None,
+) -> list[Finalist]:
+    """Returns the recipes of a leaderboard that were trained with several seeds, best first.
+
+    Args:
+        study, trials: all trials of the study.
+        ranked: the leaderboard that `profile` and `scoring` gave.
+    """
+    return finalists(trials, ranked, lambda rows: study.ranked(rows, profile, True, scoring))
+
+
+def finalist_recipes(study: StoredStudy, trials: Sequence[TrialRow], most: int, seeds: int) -> list[str]:
+    """Returns the recipes that are to be trained with further seeds, best first.
+
+    They are the best by the study's own seed, and as long as no mean of theirs meets the constraints, as
+    many of the next ones again.
+
+    Args:
+        study, trials: all trials of the study; without its baseline nothing is ranked.
+        most: how many at a time.
+        seeds: how many further ones each gets.
+    """
+    own = [trial for trial in trials if trial["origin"] != FINALIST]
+    ranked = [row["recipe"] for row in study.ranked(own) if row["recipe"] != BASELINE]
+    over = Counter(
+        trial["recipe"]
+        for trial in trials
+        if trial["origin"] == FINALIST and trial["status"] in ("finished", "failed")
+    )
+    holds = {row["recipe"] for row in study.ranked(trials) if row["n"] == 1 + seeds}
+    for end in range(most, len(ranked), most):
+        found = ranked[:end]
+        if holds.intersection(found) or any(over[recipe] < seeds for recipe in found):
+            return found
+    return ranked
 
 
 def _named(trials: list[TrialRow], study: StoredStudy, name: str) -> TrialRow:

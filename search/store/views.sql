@@ -52,7 +52,7 @@ WITH counts AS (
         count(*) FILTER (status = 'failed') AS failed,
         count(*) FILTER (status = 'rejected') AS rejected,
         count(*) FILTER (status = 'running') AS running,
-        max(objective) FILTER (status = 'finished') AS best_objective,
+        max(objective) FILTER (status = 'finished' AND origin IS DISTINCT FROM 'finalist') AS best_objective,
         sum(seconds) AS seconds
     FROM trial_rows GROUP BY study
 ), looks AS (

@@ -39,13 +39,14 @@ from .study_checks import StudyMistake, at, check_device, checked_constraints, c
 
 #: An ensemble has two steps or more; single techniques are compared by the reference set.
 MIN_STEPS = 2
-#: Best trials that are exported and measured at the end; three show whether the first stands alone.
-FINALISTS = 3
+#: Best recipes that are trained with further seeds at the end, and seeds of each (own choice: of three there
+#: is a standard error, and of five the luckiest of one seed is seldom all that is left).
+FINALISTS, FINALIST_SEEDS = 5, 3
 DEFAULT_DEVICE = "coral-dev-board"  # the papers' device (PUB-I §5.2)
 DEFAULT_PROFILE = "balanced"  # equal weights: the profile of someone who states no preference
 
 #: what a definition means that says nothing of it: it is as old as that
-_OF_OLD = {"goal": SCORE, "scale": LINEAR, "sampler": "guided", "loss": "labels"}
+_OF_OLD = {"goal": SCORE, "scale": LINEAR, "sampler": "guided", "finalist_seeds": 1, "loss": "labels"}
 
 
 class Study(BaseModel):
@@ -70,7 +71,8 @@ class Study(BaseModel):
         profile: weight profile of THESIS table 4, or weights by role; for the score.
         scale: how costs count in the score: `log`, every halving alike, or `linear`, as in the papers.
         constraints: what a winner must meet.
-        finalists: how many of the best are exported and measured at the end.
+        finalists: how many of the best are trained again at the end, and measured from their files.
+        finalist_seeds: with how many seeds in all, from the study's own on; 1 trains nothing again.
         sampler: what says which recipes are tried: `atoll` grows them by price and what was learned, `tpe` is
             Optuna's alone, `random` draws; `guided` is what studies had before there was a choice.
         seed: of everything random.
@@ -105,6 +107,7 @@ class Study(BaseModel):
     scale: Literal["log", "linear"] = "log"
     constraints: tuple[str, ...] = tuple(str(constraint) for constraint in DEFAULT_CONSTRAINTS)
     finalists: Annotated[int, Field(ge=1, le=100, strict=True)] = FINALISTS
+    finalist_seeds: Annotated[int, Field(ge=1, le=20, strict=True)] = FINALIST_SEEDS
     sampler: str = DEFAULT_SAMPLER
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
     limits: Limits = Limits()
@@ -222,6 +225,11 @@ class Study(BaseModel):
         return self.epochs_per_step
 
     @property
+    def further_seeds(self) -> tuple[int, ...]:
+        """The seeds of the finalists beside its own."""
+        return tuple((self.seed + place) % 2**32 for place in range(1, self.finalist_seeds))
+
+    @property
     def baseline_epochs(self) -> float:
         """The largest budget that any candidate may spend, which is the baseline's."""
         fixed = (*REFERENCE, *PAPERS) if self.parsed_goal.is_score else REFERENCE[:1]
@@ -299,7 +307,8 @@ class Study(BaseModel):
             AtollError: it means nothing: parts are missing, or not what they are for.
         """
         values = {key: value for key, value in definition.items() if key in cls.model_fields}
-        of_old = _OF_OLD if values.get("goal", SCORE) == SCORE else {"sampler": _OF_OLD["sampler"]}
+        of_score = () if values.get("goal", SCORE) == SCORE else ("goal", "scale")
+        of_old = {name: value for name, value in _OF_OLD.items() if name not in of_score}
         values = {**of_old, **values}
         given = dict(limits or {})
         resources = given.pop("resources", {})

@@ -97,8 +97,8 @@ def test_mean_over_seeds_at_the_largest_budget():
         _trial("a", 0.92, 4, seed=2, epochs_per_step=3, trial="t3"),
         _trial("b", 0.89, 4),
     ]
-    a, b = recipe_rows(rows)
-    assert (a["recipe"], a["n"], a["trial"]) == ("a", 3, "t1")
+    a, b = recipe_rows(rows, BASELINE)
+    assert (a["recipe"], a["n"], a["trial"]) == ("a", 3, "t2")
     assert a["quality"] == pytest.approx(0.90)
     assert a["quality_std"] == pytest.approx(0.02)  # sample standard deviation of 0.88, 0.90, 0.92
     assert (b["n"], b["quality"], b["quality_std"]) == (1, 0.89, None)
@@ -106,20 +106,20 @@ def test_mean_over_seeds_at_the_largest_budget():
 
 def test_whole_figures_that_agree_stay_whole():
     rows = [_trial("a", 0.8, 4, seed=seed, parameters=7, packed_bytes=None) for seed in (0, 1)]
-    (row,) = recipe_rows(rows)
+    (row,) = recipe_rows(rows, BASELINE)
     assert row["parameters"] == 7 and isinstance(row["parameters"], int)
     assert row["packed_bytes"] is None
 
 
 def test_a_trial_given_twice_counts_once():
-    (row,) = recipe_rows([_trial("a", 0.5, 4), _trial("a", 0.9, 4)])
+    (row,) = recipe_rows([_trial("a", 0.5, 4), _trial("a", 0.9, 4)], BASELINE)
     assert (row["n"], row["quality"]) == (1, 0.9)
 
 
 def test_only_finished_trials_count():
     rows = [{"recipe": "c", "status": status} for status in ("failed", "rejected", "running")]
-    assert recipe_rows([*rows, _trial("a", 0.9, 4, status="finished")])[0]["recipe"] == "a"
-    assert len(recipe_rows(rows)) == 0
+    assert recipe_rows([*rows, _trial("a", 0.9, 4, status="finished")], BASELINE)[0]["recipe"] == "a"
+    assert len(recipe_rows(rows, BASELINE)) == 0
 
 
 def test_order_of_the_trials_does_not_matter():

@@ -46,6 +46,7 @@ techniques: [quantize, prune_weights]
 max_steps: 2
 constraints: []
 finalists: 1
+finalist_seeds: 1
 """
 
 

@@ -1,0 +1,105 @@
+"""The winner of the finalists: seeds are paired, luck is told from a lead, and the safer of equals wins."""
+
+from typing import Any
+
+import pytest
+from atoll.evaluators.ranking.constraints import parse_constraints
+from atoll.evaluators.ranking.finalists import Finalist, Lead, finalists, winner
+from atoll.evaluators.ranking.goal import Goal
+from atoll.evaluators.ranking.leaderboard import leaderboard, leaderboard_by_goal, recipe_rows, standard_error
+
+BASELINE = {
+    "quality": 0.90,
+    "model_bytes": 8000,
+    "latency_ms": 8.0,
+    "macs": 800,
+    "peak_memory_bytes": 80,
+    "seed": 0,
+}
+
+
+def trial(recipe: str, quality: float, size: int = 1000, seed: int = 0) -> dict[str, Any]:
+    costs = {"model_bytes": size, "latency_ms": 1.0, "macs": 100, "peak_memory_bytes": 10}
+    return {
+        "recipe": recipe,
+        "seed": seed,
+        "epochs_per_step": 1.0,
+        "quality": quality,
+        "trial": recipe,
+        **costs,
+    }
+
+
+def seeds(recipe: str, *qualities: float, size: int = 1000) -> list[dict[str, Any]]:
+    return [trial(recipe, quality, size, seed) for seed, quality in enumerate(qualities)]
+
+
+def finalist(drop: float, error: float, *scores: float) -> Finalist:
+    return Finalist({"quality_drop": drop, "quality_drop_error": error}, scores)
+
+
+def test_each_seed_is_held_against_its_own_baseline() -> None:
+    rows = [*seeds("baseline", 0.90, 0.94, 0.86), *seeds("a", 0.89, 0.91, 0.87), trial("b", 0.89)]
+    a, b = recipe_rows(rows, BASELINE)
+    # drops of 0.01, 0.03 and -0.01: mean 0.01, standard deviation 0.02
+    assert (a["n"], a["baseline_quality"], a["quality"]) == (3, pytest.approx(0.90), pytest.approx(0.89))
+    assert a["quality_drop_error"] == pytest.approx(0.02 / 3**0.5)
+    assert a["seed"] == 0, "the seed whose drop is the mean"
+    assert (b["n"], b["baseline_quality"], b["quality_drop_error"]) == (1, 0.90, None)
+    ranked = {row["recipe"]: row for row in leaderboard(rows, BASELINE)}
+    assert ranked["a"]["quality_drop"] == pytest.approx(0.01)
+    assert ranked["a"]["score"] == pytest.approx(ranked["b"]["score"]), "equal drops and costs score alike"
+
+
+def test_a_mean_drop_decides_what_meets_the_constraint() -> None:
+    """0.86 is far below the first baseline, and level with its own."""
+    rows = [*seeds("baseline", 0.90, 0.85), *seeds("a", 0.895, 0.84), *seeds("b", 0.90, 0.80)]
+    constraints = parse_constraints(["quality_drop <= 0.01"])
+    met = [row["recipe"] for row in leaderboard(rows, BASELINE, constraints=constraints)]
+    assert sorted(met) == ["a", "baseline"]
+    by_goal = leaderboard_by_goal(rows, BASELINE, Goal.parse("smallest"), constraints)
+    assert sorted(row["recipe"] for row in by_goal) == ["a", "baseline"]
+
+
+def test_the_standard_error_is_that_of_a_mean() -> None:
+    assert standard_error([0.1, 0.3]) == pytest.approx(0.1)  # |a - b| / 2
+    assert standard_error([0.1]) is None
+
+
+def test_a_lead_is_told_seed_by_seed() -> None:
+    """Seeds that lift both alike say nothing; gaps of 1, 1.2 and 0.8 do."""
+    one, other = finalist(0, 0, 5, 9.2, 1.8), finalist(0, 0, 4, 8, 1)
+    lead = Lead.of(one, other)
+    assert (lead.score, lead.error) == (pytest.approx(1.0), pytest.approx(0.2 / 3**0.5))
+    assert lead.is_clear
+    assert not Lead.of(finalist(0, 0, 5, 9), finalist(0, 0, 4, 9.5)).is_clear  # 0.25 with 0.75
+    assert not Lead.of(one, one).is_clear
+
+
+def test_the_safest_of_those_that_luck_tells_apart_wins() -> None:
+    risky, safe, worse = finalist(0, 0, 9, 1, 5.3), finalist(0, 0, 5, 5, 5), finalist(0, 0, 4.9, 4.9, 4.9)
+    assert winner([risky, safe, worse]) is safe
+    clear = finalist(0, 0, 6, 6, 6)
+    assert winner([clear, safe]) is clear
+
+
+def test_equal_costs_leave_it_to_the_drop() -> None:
+    luckier, surer = finalist(0.001, 0.010, 3, 3, 3), finalist(0.002, 0.001, 3, 3, 3)
+    assert winner([luckier, surer]) is surer
+
+
+def test_scores_of_each_seed_come_from_the_leaderboard_of_that_seed() -> None:
+    rows = [
+        *seeds("baseline", 0.90, 0.94),
+        *seeds("a", 0.90, 0.93, size=1000),
+        *seeds("b", 0.89, 0.93, size=500),
+        trial("c", 0.90, 250),
+        {**trial("a", 0.0, 1, seed=2), "status": "failed"},
+    ]
+    goal = Goal.parse("smallest")
+    ranked = leaderboard_by_goal(rows, BASELINE, goal)
+    found = finalists(rows, ranked, lambda some: leaderboard_by_goal(some, BASELINE, goal, all=True))
+    assert [(one.row["recipe"], one.scores) for one in found] == [("b", (4.0, 4.0)), ("a", (3.0, 3.0))]
+    assert winner(found).row["recipe"] == "b"
+    once = [row for row in rows if row["seed"] == 0]
+    assert finalists(once, leaderboard_by_goal(once, BASELINE, goal), lambda some: []) == []
