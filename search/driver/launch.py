@@ -71,7 +71,7 @@ def _resume(study: Study, store: Store) -> str:
 
 
 def _greet(campaign: Campaign) -> None:
-    over = sum(trial.is_over for trial in campaign.trials.values())
+    over = sum(trial.is_over for trial in campaign.trials.own)
     remark = Device.load(campaign.study.device).remark
     if remark:
         say(remark)
