@@ -55,6 +55,7 @@ task:
   epochs_per_step: 16
   learning_rate: 0.01
 max_steps: 2
+finalist_seeds: 1
 """
 RECIPES = (
     "prune_channels(ratio=0.25, multiple=1, criterion=taylor) -> distill",

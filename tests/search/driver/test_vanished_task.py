@@ -35,6 +35,7 @@ task:
   input: {mean: 0.5, std: 0.5}
   quality: {function: metrics.py:recall, higher_is_better: true}
   epochs_per_step: 0.1
+finalist_seeds: 1
 """
 
 
