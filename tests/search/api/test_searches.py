@@ -29,7 +29,8 @@ def test_a_study_comes_in_any_form(given: Any, tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     listed = "".join(f"\n  - {name}" for name in SMALL["techniques"])
     Path("study.yaml").write_text(
-        f"task: digits\nseed: 3\ntechniques:{listed}\nfinalist_seeds: 1\nlimits: {{ensembles: 2, workers: 1}}\n"
+        f"task: digits\nseed: 3\ntechniques:{listed}\nfinalist_seeds: 1\n"
+        "limits: {ensembles: 2, workers: 1}\n"
     )
     assert study_of(given) == Study(**SMALL)
     changed = study_of(given, seed=4, ensembles=5, name="mine")
