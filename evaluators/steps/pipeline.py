@@ -6,6 +6,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from ...spaces.graph.heads import Outputs
+from ...spaces.layers.statistics import reestimate
 from ...spaces.recipes.order import check_order
 from ...spaces.recipes.recipe import Recipe
 from ..datasets.dataset import Dataset
@@ -23,6 +24,9 @@ from .step_cache import StepCache
 from .step_entries import StepEntries
 from .study_basis import StudyBasis
 from .teachers import Teachers
+
+#: training images on which the statistics of a step without an epoch are measured, as `quantize` observes
+IMAGES = 512
 
 
 class Pipeline:
@@ -142,7 +146,7 @@ class Pipeline:
             basis.dataset,
             self.baseline.network,
             derived_seed(self.settings.seed, prefix.digest),
-            self.settings.epochs_per_step,
+            self.settings.epochs_of(step.name),
             lambda: self.teachers.logits,
             lambda: self.teachers.bigger,
             self.settings.distilled,
@@ -151,6 +155,8 @@ class Pipeline:
         check_applied(prefix, decided)
         if step.fine_tuned and context.epochs_left > 0:
             context.fit(compressed)
+        elif step.fine_tuned and context.epochs_spent == 0:
+            reestimate(compressed, context.images(IMAGES))
         seconds = time.perf_counter() - started
         return self._entries.of_step(
             compressed, step, decided, before, context.epochs_spent, seconds, self._baseline_logits

@@ -61,11 +61,14 @@ class StudyBasis:
 
     def step_key(self, prefix: Recipe) -> str:
         """Returns the key of what a recipe gives."""
+        settings = self.settings
+        own = {step.name: settings.epochs[step.name] for step in prefix if step.name in settings.epochs}
         return self.key(
             recipe=prefix.identity(),
-            epochs_per_step=self.settings.epochs_per_step,
-            baseline_epochs=self.settings.baseline_epochs,  # the teacher
-            **({"loss": self.settings.loss} if self.settings.distilled else {}),
+            epochs_per_step=settings.epochs_per_step,
+            baseline_epochs=settings.baseline_epochs,  # the teacher
+            **({"loss": settings.loss} if settings.distilled else {}),
+            **({"epochs": own} if own else {}),
         )
 
     def key(self, **what: Any) -> str:

@@ -108,7 +108,7 @@ def export_trial(
         return write_card(folder, replace(card, deliveries=deliveries, files=files))
 
 
-def _agreement(trial: Row, report: ArtifactReport, metrics: Metrics, any_agreement: bool) -> list[str]:
+def _agreement(trial: TrialRow, report: ArtifactReport, metrics: Metrics, any_agreement: bool) -> list[str]:
     """Returns what is to be said of a file that disagrees with its network.
 
     Two networks that are right on as many images may be wrong on other ones: labels alone refuse no file.

@@ -81,7 +81,8 @@ def costs_of(study: Study, network: nn.Module, epoch_s: float) -> Costs:
     steps = (study.min_steps + study.max_steps) / 2
     fixed = len(fixed_recipes(load_task(study.task), study.parsed_goal))  # about one step each
     searched = limits.ensembles or max(0, (limits.trials or 0) - fixed)
-    step_s = study.budget_epochs * epoch_s
+    each = [study.epochs.get(technique.name, study.budget_epochs) for technique in study.technique_types]
+    step_s = sum(each) / len(each) * epoch_s
     network_bytes = sum(t.numel() * t.element_size() for t in network.state_dict().values())
     return Costs(
         epoch_s=epoch_s,

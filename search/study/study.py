@@ -32,6 +32,7 @@ from ...spaces.technique.technique import Technique
 from ...spaces.techniques import TECHNIQUES, technique_named
 from ..proposer.objective import LINEAR
 from ..proposer.proposer import DEFAULT_SAMPLER, check_sampler
+from .budgets import checked_epochs, largest_budget
 from .limits import Limits, Resources, given_fields
 from .own_task import is_own, prepared_name
 from .reference import PAPERS, REFERENCE, REFERENCE_VERSION, reference_texts
@@ -46,7 +47,14 @@ DEFAULT_DEVICE = "coral-dev-board"  # the papers' device (PUB-I §5.2)
 DEFAULT_PROFILE = "balanced"  # equal weights: the profile of someone who states no preference
 
 #: what a definition means that says nothing of it: it is as old as that
-_OF_OLD = {"goal": SCORE, "scale": LINEAR, "sampler": "guided", "finalist_seeds": 1, "loss": "labels"}
+_OF_OLD = {
+    "goal": SCORE,
+    "scale": LINEAR,
+    "sampler": "guided",
+    "finalist_seeds": 1,
+    "loss": "labels",
+    "epochs": {},
+}
 
 
 class Study(BaseModel):
@@ -64,8 +72,8 @@ class Study(BaseModel):
             own (`atoll techniques` lists both).
         min_steps, max_steps: length of the proposed recipes.
         epochs_per_step: passes over the training split after every step; the task's own when None.
-        loss: what every step is fine-tuned against: `labels`, or `distilled`, the baseline's answers beside
-            them; the step `distill` has its own.
+        epochs: of single techniques, by name, in their place; after 0 only statistics are measured again.
+        loss: what steps are fine-tuned against: `labels`, or `distilled`, the baseline's answers beside them.
         goal: what makes one candidate better than another: `score`, the papers' weighted ranking; `smallest`,
             `fastest` or `least_memory`; or `{minimize: METRIC}`, also of a product `METRIC * METRIC`.
         profile: weight profile of THESIS table 4, or weights by role; for the score.
@@ -101,6 +109,7 @@ class Study(BaseModel):
     min_steps: Annotated[int, Field(ge=1, le=12, strict=True)] = MIN_STEPS
     max_steps: Annotated[int, Field(ge=1, le=12, strict=True)] = MAX_STEPS
     epochs_per_step: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None = None
+    epochs: dict[str, Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]] = {}
     loss: Literal["labels", "distilled"] = "labels"
     goal: str | dict[str, str] = SCORE
     profile: str | dict[str, float] = DEFAULT_PROFILE
@@ -161,6 +170,7 @@ class Study(BaseModel):
             )
         settings = checked_grids(self.settings, chosen)
         self._begun_with = stored_grids((info.context or {}).get("space"), chosen)
+        epochs = checked_epochs(self.epochs)
         if self.min_steps > self.max_steps:
             raise StudyMistake(
                 f"min_steps: got {self.min_steps}, allowed is at most max_steps, which is {self.max_steps}",
@@ -177,12 +187,14 @@ class Study(BaseModel):
             self.__dict__["task"] = name
         if goal.is_score:  # once: later the task may be gone from this machine
             self._reference = reference_texts(load_task(self.task))
+        each = float(self.epochs_per_step or load_task(self.task).epochs_per_step)
         # past the freezing, and without a word in `model_fields_set`: that says what was given
         self.__dict__.update(
             techniques=tuple(t.name for t in TECHNIQUES if t.name in chosen),
             settings=settings,
             goal=goal.value,
-            epochs_per_step=float(self.epochs_per_step or load_task(self.task).epochs_per_step),
+            epochs_per_step=each,
+            epochs={name: own for name, own in epochs.items() if own != each},
             constraints=constraints,
         )
         return self
@@ -234,19 +246,14 @@ class Study(BaseModel):
         """The largest budget that any candidate may spend, which is the baseline's."""
         fixed = (*REFERENCE, *PAPERS) if self.parsed_goal.is_score else REFERENCE[:1]
         longest = max(len(Recipe.parse(text)) for text in fixed)
-        return max(self.max_steps, longest) * self.budget_epochs
+        return largest_budget(max(self.max_steps, longest), self.budget_epochs, self.epochs, self.grids)
 
     def trial_settings(self, threads: int) -> Settings:
         """Returns what its trials are run with, by workers of so many threads."""
+        budget, baseline = self.budget_epochs, self.baseline_epochs
         return Settings(
-            self.task,
-            self.device,
-            self.seed,
-            self.budget_epochs,
-            self.baseline_epochs,
-            threads,
-            self.loss,
-        )
+            self.task, self.device, self.seed, budget, baseline, threads, self.loss, self.epochs
+        )  # fmt: skip
 
     def definition(self) -> dict[str, Any]:
         """Returns what decides the outcome, in JSON's own types: everything but name, limits and resources.

@@ -137,6 +137,12 @@ def grid_steps(technique: type[Technique], grids: Grids | None = None) -> list[T
     return steps
 
 
+def may_repeat(technique: type[Technique], grids: Grids | None = None) -> bool:
+    """Whether a recipe may hold two steps of a technique, as a search draws them."""
+    steps = grid_steps(technique, grids)
+    return any(_refused_after(*pair) is None for pair in product(steps, steps))
+
+
 def allowed_step(technique: type[Technique], settings: Mapping[str, Any]) -> Technique | None:
     """Returns the step, None where these settings, each legal by itself, exclude each other."""
     try:

@@ -246,6 +246,7 @@ def test_a_step_s_seed_depends_on_seed_and_prefix_alone(
         {"epochs_per_step": 0.25},
         {"baseline_epochs": 0.5},
         {"loss": "distilled"},
+        {"epochs": {"quantize": 0.25}},
     ],
     ids=str,
 )
@@ -274,6 +275,27 @@ def test_every_fit_of_a_distilled_study_asks_the_kept_answers_of_the_same_baseli
     for step in found.steps:
         assert asked.count(step.step) == round(step.epochs * an_epoch) > 0
     assert pipeline.baseline.digest == cold[0].baseline.digest
+
+
+def test_techniques_have_epochs_of_their_own_and_zero_measures_statistics_alone(
+    warm: NewPipeline, applied: list[str]
+) -> None:
+    recipe = Recipe.parse(f"{PRUNED} -> prune_weights(ratio=0.5, schedule=agp) -> quantize(bits=8)")
+    pipeline = warm(epochs={"prune_weights": 0.0, "quantize": 0.25})
+    found = pipeline.run(recipe)
+    assert applied == [str(step) for step in recipe.steps[1:]], "other techniques' steps are shared"
+    an_epoch = len(pipeline.dataset.train) // pipeline.task.training.batch_size
+    assert [step.epochs * an_epoch for step in found.steps] == [
+        round(0.5 * an_epoch),
+        0,
+        round(0.25 * an_epoch),
+    ]
+    before = pipeline.run(Recipe(recipe.steps[:1])).network.state_dict()
+    after = pipeline.run(Recipe(recipe.steps[:2])).network.state_dict()
+    weights = [name for name in before if name.endswith("weight.raw")]
+    assert weights and all(torch.equal(after[name], before[name]) for name in weights)
+    means = [name for name in before if name.endswith("running_mean")]
+    assert means and not any(torch.equal(after[name], before[name]) for name in means)
 
 
 def test_the_task_decides_a_result_too(warm: NewPipeline, tiny_task: Task) -> None:

@@ -348,6 +348,37 @@ def test_a_loss_is_part_of_the_definition_only_where_it_is_distilled() -> None:
         create_study({"task": "digits", "loss": "distil"}, "study")
 
 
+def test_epochs_of_techniques_are_part_of_the_definition_only_where_they_differ() -> None:
+    plain, same = Study(task="digits"), Study(task="digits", epochs={"quantize": 2})
+    assert "epochs" not in plain.definition() and same.definition() == plain.definition()
+    other = Study(task="digits", epochs={"tensor_train": 3, "quantize": 0})
+    assert other.definition()["epochs"] == {"tensor_train": 3.0, "quantize": 0.0}
+    assert Study.from_stored("mine", other.definition(), None).definition() == other.definition()
+    settings = other.trial_settings(1)
+    assert [settings.epochs_of(name) for name in ("tensor_train", "quantize", "cluster")] == [3, 0, 2]
+    for epochs, said in (
+        ({"quantise": 1}, "unknown technique 'quantise'.*did you mean 'quantize'"),
+        ({"quantize": -1}, "epochs.quantize: got -1, it should be greater than or equal to 0"),
+        ({"quantize": "many"}, "epochs.quantize: got 'many', it should be a valid number"),
+    ):
+        with pytest.raises(AtollError, match=said):
+            create_study({"task": "digits", "epochs": epochs}, "study")
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"),
+    [
+        ({}, 8.0),
+        ({"quantize": 0}, 8.0),  # four other steps
+        ({"tensor_train": 5}, 11.0),  # once: 5 + 2 + 2 + 2
+        ({"tensor_train": 5, "svd": 3}, 12.0),
+        ({"distill": 3}, 12.0),  # may come again
+    ],
+)
+def test_the_baseline_may_spend_as_much_as_any_candidate(epochs: dict[str, float], expected: float) -> None:
+    assert Study(task="digits", goal="smallest", epochs=epochs).baseline_epochs == expected
+
+
 def test_a_runtime_is_part_of_the_definition_only_where_it_is_given() -> None:
     plain, named = Study(task="digits"), Study(task="digits", runtime="litert-2")
     assert "runtime" not in plain.definition() and named.definition()["runtime"] == "litert-2"
