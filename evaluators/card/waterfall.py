@@ -7,12 +7,13 @@ from typing import Any
 from ...hw_models.devices.device import Device
 from ...hw_models.devices.device_folder import DEVICES, About, device_folder
 from ...hw_models.runtimes.need import Need
-from ...hw_models.tables.network_table import layer_table
+from ...hw_models.tables.network_table import layer_table, table_of_graph
 from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
+from ...spaces.graph.reading import trace
 from ...spaces.layers.structure import input_shape_of, to_meta
-from ..edge_tpu.check import check_edge_tpu
-from ..measuring.artifact import artifact_bytes, model_bytes
+from ..edge_tpu.check import check_file
+from ..measuring.artifact import artifact_of, model_bytes
 from ..measuring.measure import parameter_count, price
 from .bundle import structures
 
@@ -66,13 +67,14 @@ def counts(about: Mapping[str, Any]) -> list[Row]:
     for structure in structures(about):
         network = to_meta(structure).eval()
         shape = input_shape_of(network)
-        content = artifact_bytes(network, shape)
+        graph = trace(network, shape)
+        file = TfliteFile.parse(artifact_of(graph))
         row = {
-            "macs": layer_table(network, shape).macs,
-            "model_bytes": len(content),
-            "edge_tpu_mappable": check_edge_tpu(content).mappable,
+            "macs": table_of_graph(graph, shape).macs,
+            "model_bytes": file.size_bytes,
+            "edge_tpu_mappable": check_file(file).mappable,
             "parameters": parameter_count(network),
-            **Need.of(TfliteFile.parse(content)).to_metrics(),
+            **Need.of(file).to_metrics(),
         }
         rows.append(row)
     return rows

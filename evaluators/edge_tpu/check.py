@@ -6,7 +6,7 @@ from typing import Any
 
 from ...hw_models.formulas.edge_tpu_latency import cache_bytes
 from ...hw_models.tables.tflite_file import TfliteFile
-from ..litert.inspect import peak_tensor_bytes
+from ..litert.inspect import peak_bytes_of
 from .limits import TAKEN, CheckedOperator
 
 _STREAMED = (
@@ -88,7 +88,11 @@ def check_edge_tpu(content: bytes, layers: Sequence[str] = ()) -> EdgeTpuReport:
         content: the bytes of a `.tflite` file.
         layers: the layer that each operator comes from, in the order of execution; files do not say.
     """
-    file = TfliteFile.parse(content)
+    return check_file(TfliteFile.parse(content), layers)
+
+
+def check_file(file: TfliteFile, layers: Sequence[str] = ()) -> EdgeTpuReport:
+    """Holds a file that was read against the rules; else as `check_edge_tpu`."""
     verdicts: list[OperatorVerdict] = []
     advice: list[str] = []
     stop = "" if file.subgraphs == 1 else "the file has several subgraphs, allowed is one"
@@ -105,7 +109,7 @@ def check_edge_tpu(content: bytes, layers: Sequence[str] = ()) -> EdgeTpuReport:
         if not found.risk:
             stop = stop or f"behind the first {operator.name} that runs on the CPU"
     parameters = sum(tensor.bytes for graph in file.graphs for tensor in graph.tensors if tensor.constant)
-    room = cache_bytes(peak_tensor_bytes(content))
+    room = cache_bytes(peak_bytes_of(file))
     if parameters > room:
         advice.append(_STREAMED.format(bytes=parameters - room))
     return EdgeTpuReport(tuple(verdicts), parameters, room, tuple(dict.fromkeys(advice)))

@@ -86,7 +86,11 @@ def peak_tensor_bytes(content: bytes) -> int:
     graph outputs to the end. The float copy of a constant behind DEQUANTIZE stays for good, in a loop too. A
     loop has what its own graphs compute besides.
     """
-    file = TfliteFile.parse(content)
+    return peak_bytes_of(TfliteFile.parse(content))
+
+
+def peak_bytes_of(file: TfliteFile) -> int:
+    """Returns that of a file that was read."""
     rows, count = file.tensors, len(file.operators)
     born = dict.fromkeys(file.inputs, 0)
     dies = dict.fromkeys(file.inputs, 0)

@@ -55,7 +55,12 @@ def lower(network: nn.Module, input_shape: tuple[int, ...]) -> bytes:
     Raises:
         AtollError: an operation cannot be written; the message names it and its layer.
     """
-    return lowered(network, input_shape).model.to_bytes()
+    return lower_graph(trace(network, input_shape))
+
+
+def lower_graph(graph: Graph) -> bytes:
+    """Writes a network that was traced; else as `lower`."""
+    return lowered_graph(graph).model.to_bytes()
 
 
 def operator_layers(network: nn.Module, input_shape: tuple[int, ...]) -> list[str]:
@@ -80,7 +85,12 @@ class Lowered:
 
 def lowered(network: nn.Module, input_shape: tuple[int, ...]) -> Lowered:
     """Writes a network and keeps where everything in the file comes from; else as `lower`."""
-    graph = run_order(trace(network, input_shape))
+    return lowered_graph(trace(network, input_shape))
+
+
+def lowered_graph(graph: Graph) -> Lowered:
+    """Writes a network that was traced; else as `lowered`."""
+    graph = run_order(graph)
     bench = Workbench(positive=never_negative(graph))
     values: dict[str, LoweredValue] = {}
     layers: list[str] = []

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
+from ...spaces.graph.graph import Graph
 from ...spaces.graph.heads import Outputs, as_outputs, heads
+from ...spaces.graph.reading import trace
 from ...spaces.layers.scaling import PIXELS, Scaling
 from ...spaces.layers.structure import input_shape_of, scaling_of
 from ..tasks.quality import ACCURACY, Quality
@@ -36,9 +38,14 @@ def artifact_bytes(network: nn.Module, input_shape: tuple[int, ...]) -> bytes:
     Raises:
         AtollError: an operation cannot be written; the message names it.
     """
-    from ..litert.lower import lower  # the schema takes a moment to import, and `atoll --help` must not wait
+    return artifact_of(trace(network, input_shape))
 
-    return lower(network, input_shape)
+
+def artifact_of(graph: Graph) -> bytes:
+    """Returns the `.tflite` file of a network that was traced; else as `artifact_bytes`."""
+    from ..litert.lower import lower_graph  # the schema takes a moment, and `atoll --help` must not wait
+
+    return lower_graph(graph)
 
 
 def model_bytes(network: nn.Module, input_shape: tuple[int, ...]) -> int:

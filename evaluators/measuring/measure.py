@@ -8,21 +8,21 @@ from torch import Tensor, nn
 
 from ...hw_models.devices.device import Device
 from ...hw_models.runtimes.need import Need
-from ...hw_models.tables.layer_table import LayerTable
-from ...hw_models.tables.network_table import layer_table
+from ...hw_models.tables.network_table import table_of_graph
 from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
 from ...spaces.graph.heads import Outputs
+from ...spaces.graph.reading import trace
 from ...spaces.layers.bits import FLOAT_BITS
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
 from ...spaces.layers.structure import input_shape_of, named_factors, running_parts, to_meta, weight_factors
-from ..edge_tpu.check import check_edge_tpu
+from ..edge_tpu.check import check_file
 from ..ranking.figures import METRICS
 from ..ranking.metrics import Metrics, PlanFigures, probability_loyalty
 from ..tasks.task import Task
 from ..training.prediction import predict_logits
-from .artifact import artifact_bytes, packed_bytes
+from .artifact import artifact_of, packed_bytes
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,16 @@ class Price:
 
 def price(network: nn.Module, device: Device) -> Price:
     """Prices a structure; the network may be on the meta device."""
+    return _priced(network, device)[0]
+
+
+def _priced(network: nn.Module, device: Device) -> tuple[Price, bytes]:
+    """Returns the price and the file that it is of; traced once, for that is half of the work."""
     shape = input_shape_of(network)
-    table: LayerTable = layer_table(network, shape)
-    content = artifact_bytes(network, shape)
-    mappable = check_edge_tpu(content).mappable
-    predictions = device.predict(table, model_bytes=len(content))
+    graph = trace(network, shape)
+    table = table_of_graph(graph, shape)
+    file = TfliteFile.parse(artifact_of(graph))
+    predictions = device.predict(table, model_bytes=file.size_bytes)
 
     def quad(name: str) -> tuple[float, float, float, str]:
         if name not in predictions:
@@ -75,15 +80,16 @@ def price(network: nn.Module, device: Device) -> Price:
         p = predictions[name]
         return (p.value, p.low, p.high, p.status)
 
-    return Price(
+    found = Price(
         macs=table.macs,
-        model_bytes=len(content),
-        edge_tpu_mappable=mappable,
-        need=Need.of(TfliteFile.parse(content)),
+        model_bytes=file.size_bytes,
+        edge_tpu_mappable=check_file(file).mappable,
+        need=Need.of(file),
         parameters=parameter_count(network),
         latency_ms=quad("latency_ms"),
         peak_memory_bytes=quad("peak_memory_bytes"),
     )
+    return found, file.content
 
 
 def check_priced(network: nn.Module, device: Device) -> None:
@@ -168,6 +174,7 @@ def measure(
     alike = None
     if task.judged_by.of_classes and len(judged) == 1:
         alike = probability_loyalty(judged[0].numpy(), known[0].numpy())
+    found, content = _priced(network, device)
     metrics = Metrics(
         quality=task.judged_by.measure(logits, labels),
         quality_name=terms.name,
@@ -175,11 +182,11 @@ def measure(
         quality_higher_is_better=terms.higher_is_better,
         nonzero_parameters=nonzero_parameter_count(network),
         payload_bytes=payload_bytes(network),
-        packed_bytes=packed_bytes(artifact_bytes(network, input_shape_of(network))),
+        packed_bytes=packed_bytes(content),
         label_loyalty=task.judged_by.agreement(logits, reference),
         probability_loyalty=alike,
         train_epochs=epochs,
         train_seconds=seconds,
-        **price(network, device).to_metrics(),
+        **found.to_metrics(),
     )
     return metrics, logits

@@ -2,6 +2,8 @@
 
 from torch import nn
 
+from ...spaces.graph.graph import Graph
+from ...spaces.graph.reading import trace
 from .layer_table import LayerTable, table_of_values
 from .traced_values import traced_values
 
@@ -20,4 +22,11 @@ def layer_table(
     Raises:
         AtollError: where the network cannot be traced, or holds an operation that is not supported.
     """
-    return table_of_values(name, input_shape, traced_values(network, input_shape, as_written))
+    return table_of_graph(trace(network, input_shape), input_shape, name, as_written)
+
+
+def table_of_graph(
+    graph: Graph, input_shape: tuple[int, ...], name: str = "network", as_written: bool = False
+) -> LayerTable:
+    """Returns the table of a network that was traced; else as `layer_table`."""
+    return table_of_values(name, input_shape, traced_values(graph, as_written))

@@ -15,7 +15,6 @@ from ...spaces.graph.axis_order import wanted_orders, without
 from ...spaces.graph.fusion import carried_out, keeps_all_steps, written_grid
 from ...spaces.graph.graph import Graph, Operation
 from ...spaces.graph.non_negative import never_negative
-from ...spaces.graph.reading import trace
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
 from ...spaces.layers.pooling import pooling
@@ -33,21 +32,17 @@ from .run_order import run_order
 _KINDS = ("layer", "norm", "identity", "channels_last_flatten", *MOVES, *OPERATORS_OF)
 
 
-def traced_values(
-    network: nn.Module, input_shape: tuple[int, ...], as_written: bool = False
-) -> list[TracedValue]:
-    """Traces a network and returns its values as the runtime computes them, an operator each.
+def traced_values(graph: Graph, as_written: bool = False) -> list[TracedValue]:
+    """Returns the values of a traced network as the runtime computes them, an operator each.
 
     Args:
-        network: adopted or compressed.
-        input_shape: (channels, height, width), (channels, length) or (features,).
+        graph: of a network, adopted or compressed.
         as_written: leave normalisations where the network has them, as other converters do, and count no
             biases that are only zeros.
 
     Raises:
         AtollError: for operations that are not supported.
     """
-    graph = trace(network, input_shape)
     _check_kinds(graph)
     graph = graph if as_written else run_order(graph)
     positive = never_negative(graph)

@@ -5,16 +5,17 @@ from pathlib import Path
 
 from torch import nn
 
-from ...evaluators.measuring.artifact import artifact_bytes
+from ...evaluators.measuring.artifact import artifact_of
 from ...evaluators.steps.evaluate import planned_for, planned_need
 from ...hw_models.runtimes.need import Need
 from ...hw_models.tables.file_table import layer_table_of
 from ...hw_models.tables.flop_count import FlopCount
 from ...hw_models.tables.layer_table import LayerTable
-from ...hw_models.tables.network_table import layer_table
+from ...hw_models.tables.network_table import table_of_graph
 from ...hw_models.tables.planned import planned_steps
 from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
+from ...spaces.graph.reading import trace
 from ...spaces.layers.shape import InputShape
 from ...spaces.layers.structure import input_shape_of
 from ...spaces.layers.structure import structure as describe
@@ -120,13 +121,14 @@ def _priced(title: str, recipe: Recipe, structures: list[nn.Module], shape: Inpu
     for step, before, after in zip(recipe, described, described[1:], strict=False):
         if step.stage != "training" and before == after:
             notes.append(f"{step} changes nothing in this network")
-    table = layer_table(structures[-1], shape, title)
+    graph = trace(structures[-1], shape)
+    table = table_of_graph(graph, shape, title)
     try:
-        content = artifact_bytes(structures[-1], shape)
+        content = artifact_of(graph)
         size, need = len(content), planned_need(recipe, Need.of(TfliteFile.parse(content)))
     except AtollError as error:
         size, size_status = table.weight_bytes, "unknown operation: no LiteRT file can be written"
         need = Need("", "no LiteRT file can be written")
         notes.append(f"no LiteRT file can be written ({error}): model_bytes are the weights alone")
-    flops = FlopCount.of(layer_table(structures[-1], shape, title, as_written=True))
+    flops = FlopCount.of(table_of_graph(graph, shape, title, as_written=True))
     return Priced(title, table, size, flops, need, size_status, tuple(notes))

@@ -7,6 +7,7 @@ it.
 """
 
 import operator
+from collections.abc import Iterator
 from math import prod
 from typing import Any
 
@@ -255,26 +256,27 @@ def _described(node: fx.Node, module: nn.Module | None) -> str:
 # Values on the meta device ---------------------------------------------------------------------------
 
 
-class _Values(fx.Interpreter):
-    def __init__(self, module: fx.GraphModule) -> None:
-        super().__init__(module)
-        self.found: dict[str, Any] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        self.found[n.name] = super().run_node(n)
-        return self.found[n.name]
-
-
 def _values(network: nn.Module, traced: fx.Graph, input_shape: tuple[int, ...]) -> dict[str, Any]:
     planned = next(network.parameters(), torch.empty(0)).is_meta
     structure = network if planned else to_meta(network)
     shapes = input_parts_of(network) or (input_shape,)
-    interpreter = _Values(fx.GraphModule(structure, traced))
+    images = (torch.empty(BATCH, *shape, device="meta") for shape in shapes)
     try:
         with torch.no_grad():
-            interpreter.run(*(torch.empty(BATCH, *shape, device="meta") for shape in shapes))
+            return _carried_out(structure, traced, images)
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise AtollError(
             f"the network does not take an input of {' and '.join(map(shape_said, shapes))}: {error}"
         ) from error
-    return interpreter.found
+
+
+def _carried_out(network: nn.Module, traced: fx.Graph, inputs: Iterator[Tensor]) -> dict[str, Any]:
+    """Returns what every call gives, by name."""
+    found: dict[str, Any] = {}
+    for node in traced.nodes:
+        args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda source: found[source.name])
+        if node.op in ("placeholder", "output"):
+            found[node.name] = args[0] if node.op == "output" else next(inputs)
+        else:
+            found[node.name] = run_call(network, node, args, kwargs)
+    return found
