@@ -65,7 +65,8 @@ ROOMS = {
         "driver": "proposer store study terminal export",
         "api": "store study terminal export driver",
         "first_steps": "proposer study terminal driver",
-        "commands": "store study terminal export driver api first_steps",
+        "ablation": "store study terminal driver",
+        "commands": "store study terminal export driver api first_steps ablation",
     },
 }
 # Lists of things of one kind, a file each: they may grow.

@@ -17,6 +17,7 @@ from ...spaces.errors import AtollError
 from ..terminal.ending import INTERRUPTED, Endings
 from ..terminal.plain_text import speak_plainly
 from ..terminal.said import say, show_logs, tell
+from .ablate import ablate
 from .calibrate import calibrate
 from .check import check
 from .devices import devices
@@ -43,6 +44,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("search", search),
     ("resume", resume),
     ("evaluate", evaluate),
+    ("ablate", ablate),
     ("leaderboard", leaderboard),
     ("report", report),
     ("export", export),

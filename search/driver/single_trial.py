@@ -50,8 +50,8 @@ def evaluate_single(
     Raises:
         AtollError: the trial failed; it is recorded with its reason.
     """
-    _run(campaign, Recipe(), say, evaluator)
-    trial = _run(campaign, recipe, say, evaluator)
+    run_single(campaign, Recipe(), say, evaluator)
+    trial = run_single(campaign, recipe, say, evaluator)
     if trial.status != "finished" or trial.metrics is None or campaign.judge is None:
         raise AtollError(f"trial {trial.name} of study {campaign.study.study_name!r} failed: {trial.reason}")
     baseline = campaign.judge.baseline
@@ -68,9 +68,10 @@ def evaluate_single(
     )
 
 
-def _run(
-    campaign: Campaign, recipe: Recipe, say: Callable[[str], None], evaluator: Evaluator | None
+def run_single(
+    campaign: Campaign, recipe: Recipe, say: Callable[[str], None], evaluator: Evaluator | None = None
 ) -> Trial:
+    """Runs a recipe as a trial, unless the store has it finished, and returns that, however it ended."""
     trial = campaign.add(recipe, "evaluate" if len(recipe) else "baseline")
     if trial.status == "running":
         say(f"evaluating {recipe}")
