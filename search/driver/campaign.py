@@ -7,8 +7,9 @@ searcher's own proposals follow; when a limit is reached, the finalists with fur
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ...evaluators.measuring.noise import validation_error
 from ...evaluators.ranking.against_baseline import Figures
@@ -26,7 +27,7 @@ from ..store.stored_rows import StepRow, TrialRow
 from ..store.stored_study import StoredStudy
 from ..study.reference import fixed_recipes, reference_recipes
 from ..study.study import Study, check_same
-from .proposals import Proposals
+from .proposals import Proposals, lessons_elsewhere, lessons_of
 from .stopping import RULES, SoFar, StoppingRule
 from .study_journal import StudyJournal
 from .trial import Trial
@@ -66,6 +67,8 @@ class Campaign:
         self.started = 0  # trials, by this command
         #: of the given network, in seconds; None until a worker has told it
         self.epoch_s: float | None = None
+        #: studies whose results it began with
+        self.warmed_by: tuple[str, ...] = ()
         self._threads = threads
         self._clock = clock
         self._started_at_s = clock()
@@ -166,7 +169,7 @@ class Campaign:
                 f"cannot be shown (its lines in the journal are damaged). Allowed are the same definition or "
                 f"another name"
             )
-        self._journal.begun()
+        self._journal.begun(self._warm_start(is_new=stored is None))
         if stored is None:
             return
         steps: dict[str, list[StepRow]] = {}
@@ -185,6 +188,17 @@ class Campaign:
         was_cut_off = any(not trial.is_over for trial in self.trials.values() if trial.seed is not None)
         if was_cut_off and stored.limits == self.study.given_limits():
             self.end_reason = "it was cut off while its finalists were trained"
+
+    def _warm_start(self, is_new: bool) -> Mapping[str, Any] | None:
+        """Returns what the study took from others when it began, and lets the proposer know of it."""
+        if not self.study.warm_start:
+            return None
+        told = None if is_new else self._journal.warm_start()
+        if told is None:
+            told = lessons_elsewhere(self.store, self.study) if self.store.path.exists() else {}
+        self._proposals.lessons = lessons_of(told)
+        self.warmed_by = tuple(map(str, told.get("studies") or ())) if self._proposals.lessons else ()
+        return told
 
     def _load(self, row: TrialRow, steps: Sequence[StepRow]) -> None:
         """Takes a trial over from the store, unless it is of another budget, or of a seed of nobody here."""

@@ -78,6 +78,13 @@ def _greet(campaign: Campaign) -> None:
     if campaign.study.parsed_goal.is_score:
         for text, why in left_out(load_task(campaign.study.task)).items():
             say(f"reference set: {text} is left out: {why}")
+    if campaign.study.warm_start:
+        warm = (
+            f"begins with what {', '.join(campaign.warmed_by)} found"
+            if campaign.warmed_by
+            else "has no other study of this task to learn from and begins cold"
+        )
+        say(f"warm start: {warm}")
     where = f"study {campaign.study.study_name} in {campaign.store.path}"
     say(f"{where}: goes on after {over} trials" if over else f"{where}: begins")
 

@@ -1,19 +1,26 @@
 """The searcher's part of a study: what it proposes, and what is rejected before it costs a trial."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ...evaluators.steps.work import Outcome
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
+from ..proposer.lesson import Lesson
 from ..proposer.outlook import Outlook, Pricer
 from ..proposer.proposer import Told, new_proposer
 from ..proposer.space import Space
 from ..proposer.trial_scores import FAILED_VIOLATION, Judge, Verdict, total_violation
+from ..store.store import Store
+from ..store.stored_study import StoredStudy
 from ..study.study import Study
 from .stopping import told_rejections
 from .trial import Trial
 from .trials import Trials
+
+#: results of other studies that one begins with at most (own choice: a second of learning, 250 kB of journal)
+MOST_LESSONS = 1000
 
 
 class Proposals:
@@ -31,6 +38,8 @@ class Proposals:
     ) -> None:
         #: why there will be no more of them
         self.end_reason: str | None = None
+        #: what other studies found, where this one begins warm
+        self.lessons: tuple[Lesson, ...] = ()
         self._trials = trials
         self._pricer = pricer
         self._order = {recipe: position for position, recipe in enumerate(fixed)}
@@ -45,7 +54,7 @@ class Proposals:
         n = 1 + max((t.proposal for t in self._trials.searched if t.proposal is not None), default=-1)
         pending = [trial.recipe for trial in self._trials.running]
         known = [trial.recipe for trial in self._trials.own]
-        outlook = None if self._pricer is None else Outlook(judge, self._pricer)
+        outlook = None if self._pricer is None else Outlook(judge, self._pricer, self.lessons)
         recipe = self._proposer.propose(n, self.history(judge), pending, known, outlook)
         if recipe is None:
             rejected = told_rejections(self._trials, at_least=1)
@@ -81,6 +90,47 @@ class Proposals:
             return judge.rejection(self._pricer(recipe))
         except AtollError as error:
             return Verdict(str(error), {"plan": FAILED_VIOLATION})
+
+
+def lessons_elsewhere(store: Store, study: Study) -> dict[str, Any]:
+    """Returns what other studies of the same task found, the newest `MOST_LESSONS` results, as plain JSON.
+
+    Args:
+        store: that may have some.
+        study: that is to begin warm.
+    """
+    found: dict[tuple[str, Recipe, int, float], Lesson] = {}
+    for row in store.studies():
+        if row["study"] != study.study_name and _is_alike(row["definition"] or {}, study):
+            try:
+                baseline = StoredStudy.from_row(row).baseline
+            except AtollError:  # of a newer Atoll, or damaged: it teaches nothing
+                continue
+            for step in store.steps_of_study(row["study"]) if baseline else ():
+                with suppress(AtollError, IndexError):  # a technique that this Atoll does not know
+                    recipe = Recipe.parse(str(step["recipe"])).prefixes()[step["position"]]
+                    key = (row["study"], recipe, step["seed"], step["epochs_per_step"])
+                    if recipe.steps:
+                        found[key] = Lesson.of(recipe, step, baseline)
+    newest = list(found.items())[-MOST_LESSONS:]
+    return {
+        "studies": list(dict.fromkeys(name for (name, *_), _ in newest)),
+        "lessons": [lesson.to_json() for _, lesson in newest],
+    }
+
+
+def _is_alike(definition: Mapping[str, Any], study: Study) -> bool:
+    """Whether a definition is of the same task: of a prepared one its digest counts, not its name."""
+    return str(definition.get("task")).rpartition("@")[2] == study.task.rpartition("@")[2]
+
+
+def lessons_of(told: Mapping[str, Any]) -> tuple[Lesson, ...]:
+    """Reads what `lessons_elsewhere` gave; what is no lesson to this Atoll is left aside."""
+    given, found = told.get("lessons"), []
+    for one in given if isinstance(given, list) else ():
+        with suppress(AtollError):
+            found.append(Lesson.from_json(one))
+    return tuple(found)
 
 
 def _told(trial: Trial, judge: Judge) -> Told | None:

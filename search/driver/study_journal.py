@@ -11,6 +11,9 @@ from ..store.store import Store
 from ..study.study import Study
 from .trial import Trial
 
+#: events read at a time, of which a few MB are held (own choice)
+_READ_EVENTS = 1000
+
 
 class StudyJournal:
     """Appends the events of one study; each is durable when the call returns.
@@ -24,9 +27,26 @@ class StudyJournal:
         self._study = study
         self._store = store
 
-    def begun(self) -> None:
-        """Writes the study's definition and limits."""
-        self._append(self._described(created_at=_now()))
+    def begun(self, warm_start: Mapping[str, Any] | None = None) -> None:
+        """Writes the study's definition and limits, and what it took from other studies."""
+        told = None if warm_start is None else dict(warm_start)
+        self._append(self._described(created_at=_now(), warm_start=told))
+
+    def warm_start(self) -> Mapping[str, Any] | None:
+        """Returns what the study took from others when it began; None where no event says it."""
+        journal, begin = self._store.journal, 0
+        while True:
+            events, end = journal.read(begin, limit=_READ_EVENTS)
+            for event in events:
+                if (
+                    isinstance(event, StudyDescribed)
+                    and event.study == self._study.study_name
+                    and event.warm_start is not None
+                ):
+                    return event.warm_start
+            if end == begin:
+                return None
+            begin = end
 
     def frozen(self, objective: Objective | None, members: Sequence[Trial]) -> None:
         """Writes the baseline, the reference set, which begins with it, and the objective that it froze."""

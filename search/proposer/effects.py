@@ -114,12 +114,13 @@ class Lessons:
         self._precision = np.zeros((0, 0))
         self._sums = np.zeros((0, figures))
 
-    def add(self, row: tuple[Columns, Array], figures: Sequence[float]) -> None:
-        """Takes in a result; `row` as `Words.learn` gives it."""
+    def add(self, row: tuple[Columns, Array], figures: Sequence[float], noises: float = 1.0) -> None:
+        """Takes in a result; `row` as `Words.learn` gives it, with so many times the noise of one."""
         columns, weights = row
         self._grow(int(columns.max(initial=-1)) + 1)
-        self._precision[columns[:, None], columns] += np.outer(weights, weights) / self._noise**2
-        self._sums[columns] += np.outer(weights, figures) / self._noise**2
+        variance = (noises * self._noise) ** 2
+        self._precision[columns[:, None], columns] += np.outer(weights, weights) / variance
+        self._sums[columns] += np.outer(weights, figures) / variance
 
     def learned(self) -> Effects:
         """Returns the posterior."""

@@ -14,14 +14,18 @@ from ...evaluators.ranking.figures import FIGURE
 from ...evaluators.ranking.quality_terms import QualityTerms
 from ...spaces.recipes.recipe import Recipe
 from .effects import SIZE, Array, Columns, Lessons, Words
+from .lesson import PLAN_COSTS, Lesson
 from .outlook import Outlook
-from .proposer import PLAN_COSTS, AfterStep, Told
+from .proposer import AfterStep, Told
 from .trial_scores import Judge, total_violation
 
 #: costs that no plan tells, and the one whose share of the baseline's they are taken to have
 _LIKE = {"payload_bytes": "model_bytes", "nonzero_parameters": "parameters"}
 #: standard deviation of a result about the sum of its effects: in halvings, and of the logarithm of a drop
 _COST_NOISE, QUALITY_NOISE = 0.1, 0.25
+#: so many times that of a result of another study, whose seed, budget or device may be others (own choice:
+#: four of them weigh as much as one of this study's own)
+_ELSEWHERE = 2.0
 #: what a halving of the file is expected to add to the logarithm of the drop before anything is known, and
 #: the standard deviation of that: weaker changes are tried first
 _DROP_PER_HALVING, _PER_HALVING_SPREAD = 0.3, 0.2
@@ -84,6 +88,13 @@ class Evidence:
             price = outlook.figures(recipe)
             if price is not None and all(name in price for name in PLAN_COSTS):
                 self._costs.add(self._words.learn(recipe), self._halvings(price))
+        for lesson in outlook.lessons:
+            self._begin_with(lesson)
+
+    def _begin_with(self, lesson: Lesson) -> None:
+        """Takes in what another study found: learned from and grown, and yet not evaluated here."""
+        costs = {name: self._baseline[name] * share for name, share in lesson.shares.items()}
+        self._learn(lesson.recipe, costs, lesson.drop, _ELSEWHERE)
 
     def add(self, told: Told) -> None:
         """Takes in what came of a recipe."""
@@ -94,16 +105,20 @@ class Evidence:
             if prefix in self.found:
                 continue
             self.found[prefix] = after
-            drop, halvings = self._drop(after), self._halvings(after.costs)
-            self._costs.add(self._words.learn(prefix), halvings)
-            unforeseen = self.scaled(drop) - _DROP_PER_HALVING * halvings[0]
-            self._drops.add(self._row(prefix, halvings[0]), [unforeseen])
+            self._learn(prefix, after.costs, self._drop(after))
             self._seconds.setdefault(prefix.steps[-1].name, []).append(after.seconds)
-            all_figures = self.likely(after.costs, drop)
-            violation = total_violation(self._judge.violation(all_figures))
-            self._worth[prefix] = self._objective(all_figures) - _PENALTY * violation
         if told.failed:
             self._drops.add(self._words.learn(told.recipe), [_WORST])
+
+    def _learn(self, recipe: Recipe, costs: Mapping[str, float], drop: float, noises: float = 1.0) -> None:
+        """Learns what a recipe costs and how far it drops, and what it is worth as a beginning."""
+        halvings = self._halvings(costs)
+        self._costs.add(self._words.learn(recipe), halvings, noises)
+        unforeseen = self.scaled(drop) - _DROP_PER_HALVING * halvings[0]
+        self._drops.add(self._row(recipe, halvings[0]), [unforeseen], noises)
+        all_figures = self.likely(costs, drop)
+        violation = total_violation(self._judge.violation(all_figures))
+        self._worth[recipe] = self._objective(all_figures) - _PENALTY * violation
 
     def _row(self, recipe: Recipe, halvings: float) -> tuple[Columns, Array]:
         """Returns a recipe's features with the halvings of its file as one more."""

@@ -10,6 +10,7 @@ from ...evaluators.ranking.figures import FIGURE
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
 from ...spaces.recipes.recipe import Recipe
+from .lesson import PLAN_COSTS
 from .outlook import Outlook
 from .space import Space
 
@@ -22,8 +23,6 @@ PROPOSERS: tuple[tuple[str, str], ...] = (
 )
 #: what a study that names none is searched by
 DEFAULT_SAMPLER = "atoll"
-#: costs that every plan has, and every record of a step
-PLAN_COSTS = ("model_bytes", "macs", "latency_ms", "peak_memory_bytes", "parameters")
 
 
 @dataclass(frozen=True)

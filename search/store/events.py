@@ -79,6 +79,7 @@ class StudyDescribed(Event):
         created_at: when it began.
         baseline: metrics.
         reference: the reference set, and the objective that it froze.
+        warm_start: what a study that begins warm took from others: `lessons`, and the names of the `studies`.
     """
 
     kind = "study"
@@ -89,6 +90,7 @@ class StudyDescribed(Event):
     created_at: _Moment | None = None
     baseline: _Object | None = None
     reference: _Object | None = None
+    warm_start: _Object | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,6 +54,7 @@ _OF_OLD = {
     "finalist_seeds": 1,
     "loss": "labels",
     "epochs": {},
+    "warm_start": False,
 }
 
 
@@ -83,6 +84,7 @@ class Study(BaseModel):
         finalist_seeds: with how many seeds in all, from the study's own on; 1 trains nothing again.
         sampler: what says which recipes are tried: `atoll` grows them by price and what was learned, `tpe` is
             Optuna's alone, `random` draws; `guided` is what studies had before there was a choice.
+        warm_start: whether the sampler begins with what other studies of the task in the store found.
         seed: of everything random.
         limits: when it ends.
         resources: what a trial is given of its machine.
@@ -118,6 +120,7 @@ class Study(BaseModel):
     finalists: Annotated[int, Field(ge=1, le=100, strict=True)] = FINALISTS
     finalist_seeds: Annotated[int, Field(ge=1, le=20, strict=True)] = FINALIST_SEEDS
     sampler: str = DEFAULT_SAMPLER
+    warm_start: Annotated[bool, Field(strict=True)] = False
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
     limits: Limits = Limits()
     resources: Resources = Resources()
@@ -153,6 +156,12 @@ class Study(BaseModel):
             runtime_of(self.device, self.runtime)
         with at("sampler"):
             check_sampler(self.sampler)
+        if self.warm_start and self.sampler != DEFAULT_SAMPLER:
+            raise StudyMistake(
+                f"warm_start: got true with the sampler {self.sampler!r}, which learns from no other study; "
+                f"allowed is {DEFAULT_SAMPLER!r}",
+                ("warm_start",),
+            )
         with at("goal"):
             goal = Goal.parse(self.goal)
         for name in ("profile", "scale"):
