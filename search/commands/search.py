@@ -1,9 +1,11 @@
 """`atoll search`: the search itself."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...spaces.errors import AtollError
 from ..terminal.store_option import DEFAULT_STORE, StoreOption
 from ..terminal.tables import Format, FormatOption
 
@@ -52,6 +54,10 @@ def search(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print space, constraints and cost; start nothing.")
     ] = False,
+    replay: Annotated[
+        Path | None,
+        typer.Option(metavar="STORE", help="Search among the trials of a store; train and write nothing."),
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     format: FormatOption = "table",
 ) -> None:
@@ -68,6 +74,13 @@ def search(
         from .dry_run import dry_run as preview
 
         preview(chosen, store, format)
+        return
+    if replay is not None:
+        from .replay import replay as search_stored
+
+        if address is not None:
+            raise AtollError("--replay runs in this process and trains nothing: leave --address out")
+        search_stored(chosen, replay, format)
         return
     finish(run(chosen, store, address=address), format)
 

@@ -49,6 +49,7 @@ class Campaign:
         pricer: gives the plan-only figures of a recipe; None rejects nothing.
         threads: of a worker.
         clock: seconds, for the time limit.
+        recipes: those that can be evaluated at all; None for every one.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Campaign:
         pricer: Pricer | None = None,
         threads: int = 1,
         clock: Callable[[], float] = time.monotonic,
+        recipes: frozenset[Recipe] | None = None,
     ) -> None:
         self.study = study
         self.store = store
@@ -75,7 +77,7 @@ class Campaign:
         self._journal = StudyJournal(study, store)
         self._task = load_task(study.task)
         self._fixed = fixed_recipes(self._task, study.parsed_goal)
-        self._proposals = Proposals(study, self.trials, tuple(self._fixed), pricer)
+        self._proposals = Proposals(study, self.trials, tuple(self._fixed), pricer, recipes)
         #: what is trained when a limit was reached; None before that is known
         self._finals: list[tuple[Recipe, int]] | None = None
         self._begin()

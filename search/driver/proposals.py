@@ -31,10 +31,16 @@ class Proposals:
         trials: of the study; proposals are added to them.
         fixed: the recipes that the study runs first, in their order.
         pricer: gives the plan-only figures of a recipe; None rejects nothing.
+        recipes: those that can be evaluated at all; None for every one.
     """
 
     def __init__(
-        self, study: Study, trials: Trials, fixed: Sequence[Recipe], pricer: Pricer | None = None
+        self,
+        study: Study,
+        trials: Trials,
+        fixed: Sequence[Recipe],
+        pricer: Pricer | None = None,
+        recipes: frozenset[Recipe] | None = None,
     ) -> None:
         #: why there will be no more of them
         self.end_reason: str | None = None
@@ -45,7 +51,7 @@ class Proposals:
         self._order = {recipe: position for position, recipe in enumerate(fixed)}
         self._proposer = new_proposer(
             study.sampler,
-            Space(study.technique_types, study.min_steps, study.max_steps, study.grids),
+            Space(study.technique_types, study.min_steps, study.max_steps, study.grids, recipes),
             study.seed,
         )
 

@@ -77,6 +77,8 @@ class GrowingProposer:
             chosen = self._most_promising(n, candidates, evidence, outlook, pending, random)
             if chosen is not None:
                 return chosen
+        if self._space.only is not None and outlook is not None:
+            return None
         return next(self._drawn(random, taken, RANDOM_ATTEMPTS), None)
 
     def parameters(self, recipe: Recipe) -> dict[str, Any]:
@@ -94,7 +96,13 @@ class GrowingProposer:
         return self._evidence
 
     def _candidates(self, evidence: Evidence, random: Random, taken: set[Recipe]) -> list[Recipe]:
-        """Returns what may be tried, each once: next steps, changes, drawn ones, trained prefixes."""
+        """Returns what may be tried, each once: next steps, changes, drawn ones, trained prefixes.
+
+        Where few recipes can be evaluated at all, these are what may be tried, the same in any order.
+        """
+        if self._space.only is not None:
+            some = [recipe for recipe in self._space.only if recipe in self._space and recipe not in taken]
+            return sorted(some, key=str)
         best = evidence.best(GROWN)
         found = dict.fromkeys(best)
         for recipe in (Recipe(), *best):

@@ -17,12 +17,14 @@ class Space:
         techniques: what may be in one.
         min_steps, max_steps: its length.
         grids: the values to be tried, where these are not the techniques' own.
+        only: the recipes that can be evaluated at all, where not every one can: in a replay.
     """
 
     techniques: Sequence[type[Technique]]
     min_steps: int
     max_steps: int
     grids: Grids = field(default_factory=dict)
+    only: frozenset[Recipe] | None = None
 
     @cached_property
     def steps(self) -> Mapping[str, Sequence[Technique]]:

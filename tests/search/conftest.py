@@ -1,13 +1,15 @@
 """A study whose answers are looked up: the search loop in seconds, without training."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from atoll.evaluators.ranking.metrics import Metrics
+from atoll.evaluators.steps.pipeline_result import MEASURED_AFTER_A_STEP, StepRecord
 from atoll.evaluators.steps.settings import Settings
-from atoll.evaluators.steps.work import Work
+from atoll.evaluators.steps.work import Evaluator, Outcome, Work
 from atoll.search.driver import launch, runner, work
 from atoll.search.driver.campaign import Campaign
 from atoll.search.store.store import Store
@@ -37,6 +39,23 @@ def pricer() -> Callable[[Any], dict[str, Any]]:
         return {name: found[name] for name in found if name.startswith(("latency", "peak", "macs", "model"))}
 
     return price
+
+
+@pytest.fixture
+def by_steps(replay: Replay) -> Evaluator:
+    """Answers from the same table with a record of every step, as training does."""
+
+    def evaluated(work: Work) -> Outcome:
+        steps: list[StepRecord] = []
+        for place, prefix in enumerate(work.recipe.prefixes()[1:], start=1):
+            metrics, step = replay(Work(work.settings, prefix)).metrics, prefix.steps[-1]
+            figures = {name: getattr(metrics, name) for name in MEASURED_AFTER_A_STEP}
+            told: dict[str, Any] = {"technique": step.name, "stage": step.stage, "notes": {}}
+            told |= {"epochs": 1, "seconds": 1.0, "cached": False, "worker_pid": 1}
+            steps.append(StepRecord(position=place, step=str(step), **told, **figures))
+        return replace(replay(work), steps=tuple(steps), seconds=float(len(steps) or 3))
+
+    return evaluated
 
 
 @pytest.fixture

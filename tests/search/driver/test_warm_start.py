@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from atoll.evaluators.steps.pipeline_result import MEASURED_AFTER_A_STEP, StepRecord
-from atoll.evaluators.steps.work import Outcome, Work
+from atoll.evaluators.steps.work import Evaluator
 from atoll.search.driver.campaign import Campaign
 from atoll.search.driver.proposals import lessons_elsewhere, lessons_of
 from atoll.search.driver.runner import drive_here
@@ -19,41 +18,34 @@ from atoll.search.store.store import Store
 from atoll.search.study.study import Study
 from atoll.spaces.errors import AtollError
 from atoll.spaces.recipes.recipe import Recipe
-from atoll.testing import BASELINE, STUDY, made_up_metrics, made_up_replay
+from atoll.testing import BASELINE, STUDY, made_up_metrics
 
 Pricer = Callable[[Any], dict[str, Any]]
+Search = Callable[..., Campaign]
 VALUES = STUDY | {"goal": "smallest", "limits": {"ensembles": 6}}
 COLD = Study.create(VALUES)
 WARM = Study.create(VALUES | {"warm_start": True, "seed": 4})
 
 
-def evaluated(work: Work) -> Outcome:
-    """Answers from the table, with a record of every step."""
-    replay = made_up_replay()
-    steps: list[StepRecord] = []
-    for place, prefix in enumerate(work.recipe.prefixes()[1:], start=1):
-        metrics = replay(Work(work.settings, prefix)).metrics
-        assert metrics is not None
-        figures = {name: getattr(metrics, name) for name in MEASURED_AFTER_A_STEP}
-        step = prefix.steps[-1]
-        told: dict[str, Any] = {"step": str(step), "technique": step.name, "stage": step.stage, "notes": {}}
-        steps.append(StepRecord(place, epochs=1, seconds=1, cached=False, worker_pid=1, **told, **figures))
-    return Outcome("finished", metrics=replay(work).metrics, steps=tuple(steps), seconds=1.0)
+@pytest.fixture
+def search(pricer: Pricer, by_steps: Evaluator) -> Search:
+    """Searches a study in a store, or so many trials of it."""
 
+    def searched(study: Study, store: Store, trials: int | None = None) -> Campaign:
+        with store.lock():
+            store.recover()
+            campaign = Campaign(study, store, pricer)
+            if trials is None:
+                drive_here(campaign, by_steps)
+            for _ in range(trials or 0):
+                trial = campaign.next()
+                assert trial is not None
+                campaign.end(trial.name, carry_out(campaign.work(trial).to_json(), by_steps))
+            Folder(store).close()
+            store.recover()
+        return campaign
 
-def search(study: Study, store: Store, pricer: Pricer, trials: int | None = None) -> Campaign:
-    with store.lock():
-        store.recover()
-        campaign = Campaign(study, store, pricer)
-        if trials is None:
-            drive_here(campaign, evaluated)
-        for _ in range(trials or 0):
-            trial = campaign.next()
-            assert trial is not None
-            campaign.end(trial.name, carry_out(campaign.work(trial).to_json(), evaluated))
-        Folder(store).close()
-        store.recover()
-    return campaign
+    return searched
 
 
 def proposed(store: Store, study: Study) -> list[str]:
@@ -67,15 +59,15 @@ def told(store: Store, study: Study) -> list[dict[str, Any]]:
     return [one for one in ours if one is not None]
 
 
-def test_what_another_study_found_is_grown_at_once(store: Store, pricer: Pricer, tmp_path: Path) -> None:
-    search(COLD, store, pricer)
+def test_what_another_study_found_is_grown_at_once(search: Search, store: Store, tmp_path: Path) -> None:
+    search(COLD, store)
     taken = lessons_of(lessons_elsewhere(store, WARM))
     found = {Recipe.parse(text) for text in proposed(store, COLD)}
     assert {lesson.recipe for lesson in taken} == {one for r in found for one in r.prefixes()[1:]}
-    campaign = search(WARM, store, pricer)
+    campaign = search(WARM, store)
     assert campaign.warmed_by == (COLD.study_name,)
     cold = Store(tmp_path / "cold.duckdb")
-    search(WARM, cold, pricer)
+    search(WARM, cold)
     best = [
         min(row["model_bytes"] for row in where.trials(WARM.study_name) if (row["proposal"] or 9) < 3)
         for where in (store, cold)
@@ -84,23 +76,23 @@ def test_what_another_study_found_is_grown_at_once(store: Store, pricer: Pricer,
 
 
 def test_it_goes_on_alike_whatever_the_store_learns_later(
-    store: Store, pricer: Pricer, tmp_path: Path
+    search: Search, store: Store, tmp_path: Path
 ) -> None:
-    search(COLD, store, pricer)
+    search(COLD, store)
     other = Store(tmp_path / "other.duckdb")
     other.journal_path.write_bytes(store.journal_path.read_bytes())
-    search(WARM, store, pricer)
-    search(WARM, other, pricer, trials=3)
-    search(Study.create(VALUES | {"seed": 9}), other, pricer)
-    assert search(WARM, other, pricer).warmed_by == (COLD.study_name,)
+    search(WARM, store)
+    search(WARM, other, trials=3)
+    search(Study.create(VALUES | {"seed": 9}), other)
+    assert search(WARM, other).warmed_by == (COLD.study_name,)
     assert proposed(other, WARM) == proposed(store, WARM)
     first, *later = told(other, WARM)
     assert len(first["lessons"]) > 6 and all(one == first for one in later)
 
 
-def test_a_store_without_another_study_of_the_task_begins_cold(store: Store, pricer: Pricer) -> None:
-    search(Study.create(VALUES | {"task": "characters"}), store, pricer, trials=2)
-    assert search(WARM, store, pricer, trials=2).warmed_by == ()
+def test_a_store_without_another_study_of_the_task_begins_cold(search: Search, store: Store) -> None:
+    search(Study.create(VALUES | {"task": "characters"}), store, trials=2)
+    assert search(WARM, store, trials=2).warmed_by == ()
     assert told(store, WARM)[0] == {"studies": [], "lessons": []}
 
 
