@@ -77,8 +77,6 @@ class GrowingProposer:
             chosen = self._most_promising(n, candidates, evidence, outlook, pending, random)
             if chosen is not None:
                 return chosen
-        if self._space.only is not None and outlook is not None:
-            return None
         return next(self._drawn(random, taken, RANDOM_ATTEMPTS), None)
 
     def parameters(self, recipe: Recipe) -> dict[str, Any]:
@@ -101,8 +99,7 @@ class GrowingProposer:
         Where few recipes can be evaluated at all, these are what may be tried, the same in any order.
         """
         if self._space.only is not None:
-            some = [recipe for recipe in self._space.only if recipe in self._space and recipe not in taken]
-            return sorted(some, key=str)
+            return [recipe for recipe in self._space.pool if recipe not in taken]
         best = evidence.best(GROWN)
         found = dict.fromkeys(best)
         for recipe in (Recipe(), *best):
@@ -128,6 +125,10 @@ class GrowingProposer:
 
     def _drawn(self, random: Random, taken: set[Recipe], draws: int) -> Iterator[Recipe]:
         """Yields legal recipes of the space that are not taken."""
+        if self._space.only is not None:
+            left = [recipe for recipe in self._space.pool if recipe not in taken]
+            yield from random.sample(left, min(draws, len(left)))
+            return
         for _ in range(draws):
             length = random.randint(self._space.min_steps, self._space.max_steps)
             # twice as many as are kept: the repair leaves out what is not legal

@@ -96,7 +96,8 @@ class GuidedProposer:
                 else:
                     drawn = self._draw(random)
                 recipe = self._completed(drawn, random)
-                if recipe is not None and recipe not in taken:
+                is_known = recipe is None or recipe in taken
+                if not is_known and (self.space.only is None or recipe in self.space.only):
                     return recipe
         return None
 
@@ -202,6 +203,8 @@ class GuidedProposer:
         return trial.suggest_categorical(parameter, self._distribution(parameter).choices)
 
     def _draw(self, random: Random) -> list[Technique]:
+        if self.space.pool:
+            return list(random.choice(self.space.pool).steps)
         length = random.randint(self.space.min_steps, self.space.max_steps)
         return [
             random.choice(self.space.steps[random.choice(self.space.techniques).name]) for _ in range(length)

@@ -31,6 +31,11 @@ class Space:
         """Every step that may be taken, by the name of its technique."""
         return {technique.name: grid_steps(technique, self.grids) for technique in self.techniques}
 
+    @cached_property
+    def pool(self) -> tuple[Recipe, ...]:
+        """The recipes of `only` that may be proposed, in an order of their own."""
+        return tuple(sorted((recipe for recipe in self.only or () if recipe in self), key=str))
+
     def __contains__(self, recipe: Recipe) -> bool:
         """Whether it may be proposed, legal or not."""
         return self.min_steps <= len(recipe) <= self.max_steps and all(

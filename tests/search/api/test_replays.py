@@ -67,15 +67,22 @@ def test_it_ends_when_everything_that_is_stored_was_tried(stored: Store, tmp_pat
     assert known.seconds == 3 + len(prefixes)
 
 
-def test_what_is_not_stored_is_rejected_with_the_reason(stored: Store, tmp_path: Path) -> None:
-    study = Study.create(VALUES | {"sampler": "random", "limits": {"trials": 1}})
-    known = StoredTrials.of(stored, study)
+@pytest.mark.parametrize("sampler", ["random", "tpe", "guided"])
+def test_every_sampler_chooses_among_what_is_stored(stored: Store, tmp_path: Path, sampler: str) -> None:
+    rows = searched(Study.create(VALUES | {"sampler": sampler}), stored, tmp_path)
+    assert {row["recipe"] for row in rows} == {row["recipe"] for row in stored.trials()}
+    assert {row["status"] for row in rows} == {"finished"}
+
+
+def test_what_is_not_stored_has_no_answer(stored: Store, tmp_path: Path) -> None:
+    known = StoredTrials.of(stored, STUDY_OF)
     with pytest.raises(AtollError, match=r"have no 'cluster\(clusters=16\)', and a replay trains nothing"):
         known.price(Recipe.parse("cluster"))
-    study = Study.create(VALUES | {"sampler": "random", "limits": {"ensembles": 1}})
-    rows = searched(study, stored, tmp_path)
-    refused = [row for row in rows if row["status"] == "rejected"]
-    assert refused and all("a replay trains nothing" in row["reason"] for row in refused)
+    # the score's reference set is proposed by nobody: a member that was never trained fails, and says why
+    rows = searched(Study.create(STUDY | {"limits": {"ensembles": 2}}), stored, tmp_path)
+    failed = [row for row in rows if row["status"] == "failed"]
+    assert {row["origin"] for row in failed} == {"reference", "paper"}
+    assert all("a replay trains nothing" in row["reason"] for row in failed)
 
 
 @pytest.mark.parametrize(
