@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
 from ..driver.launch import pricer_of
-from ..store.rows import Row
 from ..store.store import Store
 from ..store.stored_study import StoredStudy
 from ..study.study import Study
@@ -48,7 +48,12 @@ class Plan:
 
     @classmethod
     def of(
-        cls, store: Store, stored: StoredStudy, trial: Row, variants: Sequence[Variant], seeds: int
+        cls,
+        store: Store,
+        stored: StoredStudy,
+        trial: Mapping[str, Any],
+        variants: Sequence[Variant],
+        seeds: int,
     ) -> "Plan":
         """Plans the ablation of a trial; what its plan alone rules out is found here, in milliseconds.
 

@@ -14,7 +14,6 @@ from ...spaces.recipes.recipe import Recipe
 from ..driver.campaign import Campaign
 from ..driver.runner import drive_here
 from ..driver.trial import Trial
-from ..store.rows import Row
 from ..store.store import Store
 from ..study.study import Study
 
@@ -86,8 +85,8 @@ class StoredTrials:
         self.told_at_s[work.recipe] = self.seconds
         return outcome
 
-    def price(self, recipe: Recipe) -> Mapping[str, Any]:
-        """Returns the costs that the store has of a recipe.
+    def price(self, recipe: Recipe) -> Any:
+        """Returns the figures that the store has of a recipe: a plan's and more.
 
         Raises:
             AtollError: it has none: nothing is trained for it.
@@ -107,7 +106,7 @@ class StoredTrials:
 
 def _by_kind(store: Store, study: str, epochs: float) -> dict[_Kind, dict[Recipe, Outcome]]:
     """Returns the finished trials of a study with a budget, by seed and baseline."""
-    steps: dict[str, list[Row]] = {}
+    steps: dict[str, list[Any]] = {}
     for step in store.steps_of_study(study):
         steps.setdefault(step["trial"], []).append(step)
     rows = [
@@ -129,7 +128,7 @@ def _by_kind(store: Store, study: str, epochs: float) -> dict[_Kind, dict[Recipe
     return found
 
 
-def _records(rows: Iterable[Row]) -> tuple[StepRecord, ...]:
+def _records(rows: Iterable[Mapping[str, Any]]) -> tuple[StepRecord, ...]:
     return tuple(StepRecord(**{name: row[name] for name in _STEP}, notes={}) for row in rows)
 
 

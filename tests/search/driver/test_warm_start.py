@@ -69,7 +69,7 @@ def test_what_another_study_found_is_grown_at_once(search: Search, store: Store,
     cold = Store(tmp_path / "cold.duckdb")
     search(WARM, cold)
     best = [
-        min(row["model_bytes"] for row in where.trials(WARM.study_name) if (row["proposal"] or 9) < 3)
+        min(row["model_bytes"] or 0 for row in where.trials(WARM.study_name) if (row["proposal"] or 9) < 3)
         for where in (store, cold)
     ]
     assert best[0] < best[1], "the first proposals are better than those of a cold start"
