@@ -1,16 +1,19 @@
 """Which finalist wins: those that were trained with several seeds, and how far their lead is luck."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from .leaderboard import BASELINE, Row, standard_error
+from .leaderboard import BASELINE, standard_error
 
 #: scores are sums of a few products near 1: below this two are the same
 _LAST_BITS = 1e-9
 
+#: a row of a trial, or of a leaderboard
+Row = Mapping[str, Any]
 #: ranks rows of trials, the baseline among them, best first: `leaderboard` with all its arguments but these
-Rank = Callable[[Sequence[Row]], list[Row]]
+Rank = Callable[[Sequence[Row]], Sequence[Row]]
 
 
 @dataclass(frozen=True)

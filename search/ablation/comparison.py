@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...evaluators.ranking.against_baseline import compression_ratio, quality_drop
-from ...evaluators.ranking.leaderboard import recipe_rows
+from ...evaluators.ranking.leaderboard import BASELINE, recipe_rows
 from ...evaluators.ranking.quality_terms import QualityTerms
 from .plan import Plan
 from .runs import Results
@@ -48,9 +48,10 @@ def _row(plan: Plan, results: Results, variant: Variant) -> Row:
     if not found:
         first = trials[plan.seeds[0]]
         return {**about, "n": 0, "status": first.status, "reason": first.reason}
-    (means,) = recipe_rows(
-        {**metrics.to_json(), "recipe": about["recipe"], "seed": seed} for seed, metrics in found.items()
-    )
+    baselines = [{**results.baselines[seed].to_json(), "recipe": BASELINE, "seed": seed} for seed in found]
+    # a recipe of one step without it is the baseline too, and is a variant here
+    ours = [{**metrics.to_json(), "recipe": variant.kind, "seed": seed} for seed, metrics in found.items()]
+    (means,) = recipe_rows([*baselines, *ours], baselines[0])
     drops = {seed: quality_drop(metrics, results.baselines[seed]) for seed, metrics in found.items()}
     of_trial = {seed: results.trials[plan.recipe, seed].metrics for seed in found}
     worse = [

@@ -143,6 +143,8 @@ def replay(study: Study, stored: StoredTrials, place: Store) -> Campaign:
     Returns:
         the campaign.
     """
+    # further seeds of finalists are seldom stored, and a recipe is looked up whatever its seed
+    study = study.model_copy(update={"finalist_seeds": 1})
     with place.lock():
         campaign = Campaign(study, place, stored.price, clock=lambda: stored.seconds, recipes=stored.recipes)
         drive_here(campaign, stored)

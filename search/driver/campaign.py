@@ -26,7 +26,8 @@ from ..store.store import Store
 from ..store.stored_rows import StepRow, TrialRow
 from ..store.stored_study import StoredStudy
 from ..study.reference import fixed_recipes, reference_recipes
-from ..study.study import Study, check_same
+from ..study.same_study import check_same
+from ..study.study import Study
 from .proposals import Proposals, lessons_elsewhere, lessons_of
 from .stopping import RULES, SoFar, StoppingRule
 from .study_journal import StudyJournal

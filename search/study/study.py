@@ -26,7 +26,7 @@ from ...evaluators.tasks import load_task
 from ...hw_models.devices.device_folder import runtime_of
 from ...hw_models.runtimes.runtime import Runtime
 from ...spaces.errors import AtollError
-from ...spaces.recipes.order import MAX_STEPS, Grids, check_order, searched_values
+from ...spaces.recipes.order import MAX_STEPS, Grids, check_order
 from ...spaces.recipes.recipe import Recipe
 from ...spaces.technique.technique import Technique
 from ...spaces.techniques import TECHNIQUES, technique_named
@@ -36,7 +36,17 @@ from .budgets import checked_epochs, largest_budget
 from .limits import Limits, Resources, given_fields
 from .own_task import is_own, prepared_name
 from .reference import PAPERS, REFERENCE, REFERENCE_VERSION, reference_texts
-from .study_checks import StudyMistake, at, check_device, checked_constraints, checked_grids, stored_grids
+from .same_study import check_same
+from .study_checks import (
+    StudyMistake,
+    at,
+    check_device,
+    checked_constraints,
+    checked_grids,
+    checked_techniques,
+    spelt_out,
+    stored_grids,
+)
 
 #: An ensemble has two steps or more; single techniques are compared by the reference set.
 MIN_STEPS = 2
@@ -169,14 +179,7 @@ class Study(BaseModel):
                 raise StudyMistake(f"{name}: it belongs to the goal {SCORE}; this study's is {goal}", (name,))
         with at("profile"):
             check_weights(profile_weights(self.profile))
-        chosen = [t.name for t in TECHNIQUES] if self.techniques is None else list(self.techniques)
-        for position, name in enumerate(chosen):
-            with at("techniques", position):
-                technique_named(name)
-        if not chosen or len(set(chosen)) < len(chosen):
-            raise StudyMistake(
-                f"techniques: got {chosen}, allowed are one or more names, each once", ("techniques",)
-            )
+        chosen = checked_techniques(self.techniques)
         settings = checked_grids(self.settings, chosen)
         self._begun_with = stored_grids((info.context or {}).get("space"), chosen)
         epochs = checked_epochs(self.epochs)
@@ -259,10 +262,8 @@ class Study(BaseModel):
 
     def trial_settings(self, threads: int) -> Settings:
         """Returns what its trials are run with, by workers of so many threads."""
-        budget, baseline = self.budget_epochs, self.baseline_epochs
-        return Settings(
-            self.task, self.device, self.seed, budget, baseline, threads, self.loss, self.epochs
-        )  # fmt: skip
+        budgets = self.budget_epochs, self.baseline_epochs
+        return Settings(self.task, self.device, self.seed, *budgets, threads, self.loss, self.epochs)
 
     def definition(self) -> dict[str, Any]:
         """Returns what decides the outcome, in JSON's own types: everything but name, limits and resources.
@@ -278,14 +279,7 @@ class Study(BaseModel):
         if not goal.is_score:
             del fields["profile"], fields["scale"]
         fields = {name: value for name, value in fields.items() if (name, value) not in _OF_OLD.items()}
-        space = {
-            technique.name: {
-                "version": technique.version,
-                **{name: list(tried) for name, tried in searched_values(technique, self.grids).items()},
-            }
-            for technique in self.technique_types
-        }
-        found = {**fields, "space": space}
+        found = {**fields, "space": spelt_out(self.technique_types, self.grids)}
         if goal.is_score:
             found["reference"] = {
                 "version": REFERENCE_VERSION,
@@ -353,31 +347,3 @@ class Study(BaseModel):
         study = cls.of_definition(name, definition, limits)
         check_same(name, definition, study.definition(), "this version of Atoll")
         return study
-
-
-def check_same(name: str, stored: Mapping[str, Any], wanted: Mapping[str, Any], whose: str) -> None:
-    """Refuses another definition under a name that the store knows.
-
-    Raises:
-        AtollError: they differ; the message lists where.
-    """
-    differences = _differences(stored, wanted)
-    if differences:
-        shown = "; ".join(differences[:5]) + ("; …" if len(differences) > 5 else "")
-        raise AtollError(
-            f"study {name!r} is in the store with another definition than that of {whose}: {shown}. "
-            f"Allowed are the same definition or another name"
-        )
-
-
-def _differences(stored: Any, wanted: Any, where: str = "") -> list[str]:
-    if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
-        keys = [*stored, *(key for key in wanted if key not in stored)]
-        return [
-            line
-            for key in keys
-            for line in _differences(
-                stored.get(key), wanted.get(key), f"{where}.{key}" if where else str(key)
-            )
-        ]
-    return [] if stored == wanted else [f"{where} was {json.dumps(stored)}, is now {json.dumps(wanted)}"]

@@ -7,9 +7,9 @@ from typing import Any
 from ...evaluators.ranking.constraints import Constraint, parse_constraints
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
-from ...spaces.recipes.order import grid_steps, searched_values
+from ...spaces.recipes.order import Grids, grid_steps, searched_values
 from ...spaces.technique.technique import Technique
-from ...spaces.techniques import technique_named
+from ...spaces.techniques import TECHNIQUES, technique_named
 
 _ONE_OR_MORE = "allowed are one or more values, each once"
 
@@ -38,6 +38,24 @@ def checked_constraints(texts: Sequence[str]) -> tuple[str, ...]:
             Constraint.parse(text)
     with at("constraints"):
         return tuple(str(constraint) for constraint in parse_constraints(texts))
+
+
+def checked_techniques(given: Sequence[str] | None) -> list[str]:
+    """Returns the names of what is searched: all techniques where none is given.
+
+    Raises:
+        StudyMistake: no technique has such a name, or one comes twice.
+    """
+    if given is None:
+        return [technique.name for technique in TECHNIQUES]
+    for position, name in enumerate(given):
+        with at("techniques", position):
+            technique_named(name)
+    if not given or len(set(given)) < len(given):
+        raise StudyMistake(
+            f"techniques: got {list(given)}, allowed are one or more names, each once", ("techniques",)
+        )
+    return list(given)
 
 
 def checked_grids(
@@ -103,3 +121,14 @@ def check_device(name: str) -> None:
             f"device {name}: {', '.join(lacking)} was never measured there; allowed are devices and set-ups "
             "with latency and memory"
         )
+
+
+def spelt_out(techniques: Sequence[type[Technique]], grids: Grids) -> dict[str, Any]:
+    """Returns what is searched, in JSON's own types: version and tried values of each technique."""
+    return {
+        technique.name: {
+            "version": technique.version,
+            **{name: list(tried) for name, tried in searched_values(technique, grids).items()},
+        }
+        for technique in techniques
+    }

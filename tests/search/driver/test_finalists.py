@@ -13,6 +13,7 @@ from atoll.search.driver.work import carry_out
 from atoll.search.store.events import event_from_json
 from atoll.search.store.selection import FINALIST, choose_study, choose_trial, ranked_trials
 from atoll.search.store.store import Store
+from atoll.search.store.stored_rows import TrialRow
 from atoll.search.study.study import Study
 from atoll.spaces.errors import AtollError
 from atoll.testing import STUDY, Replay
@@ -83,7 +84,7 @@ def run(study: Study, store: Store, evaluator: Any, stop_after: int | None = Non
     return run_here(study, store, drive)
 
 
-def finals(store: Store) -> list[dict[str, Any]]:
+def finals(store: Store) -> list[TrialRow]:
     return [row for row in store.trials() if row["origin"] == FINALIST]
 
 
@@ -111,11 +112,11 @@ def test_a_drop_is_paired_with_the_baseline_of_its_seed(study: Study, store: Sto
             assert row["violation"]["quality_drop <= 0.04"] == pytest.approx(
                 by_recipe[row["recipe"]]["violation"]["quality_drop <= 0.04"], abs=1e-9
             )
-    for row in ranked_trials(store, choose_study(store, None)):
-        assert row["quality_drop"] == pytest.approx(base - by_recipe[row["recipe"]]["quality"])
-        if row["n"] == 3:
-            assert row["quality_drop_error"] == pytest.approx(0.0, abs=1e-12)
-            assert row["quality_std"] == pytest.approx(0.0251661, abs=1e-6)  # of 0, 0.03 and -0.02
+    for best in ranked_trials(store, choose_study(store, None)):
+        assert best["quality_drop"] == pytest.approx(base - by_recipe[best["recipe"]]["quality"])
+        if best["n"] == 3:
+            assert best["quality_drop_error"] == pytest.approx(0.0, abs=1e-12)
+            assert best["quality_std"] == pytest.approx(0.0251661, abs=1e-6)  # of 0, 0.03 and -0.02
     assert [row["n"] for row in ranked_trials(store, choose_study(store, None))].count(3) == 2
 
 
@@ -214,7 +215,7 @@ def test_the_seed_nearest_the_mean_is_the_best_trial(study: Study, store: Store,
     # drops of 0.000, 0.012 and 0.005 above the first one's: their mean is 0.0057
     for seed, worse in ((4, 0.012), (5, 0.005)):
         told = {"type": "ended", "study": study_row.name, "trial": rows[seed]["trial"], "status": "finished"}
-        metrics = {**rows[seed]["metrics"], "quality": rows[seed]["quality"] - worse}
+        metrics = {**(rows[seed]["metrics"] or {}), "quality": rows[seed]["quality"] - worse}
         store.journal.append(event_from_json({**told, "metrics": metrics}))
     assert choose_trial(store, study_row, recipe)["seed"] == OWN
     (row,) = [row for row in ranked_trials(store, study_row) if row["recipe"] == recipe]

@@ -12,7 +12,8 @@ from atoll.search.proposer.guided import GuidedProposer
 from atoll.search.proposer.space import Space
 from atoll.search.study.limits import Limits
 from atoll.search.study.reference import PAPERS, REFERENCE, fixed_recipes, left_out, reference_recipes
-from atoll.search.study.study import Study, check_same
+from atoll.search.study.same_study import check_same
+from atoll.search.study.study import Study
 from atoll.search.study.study_file import (
     built_in_studies,
     create_study,
