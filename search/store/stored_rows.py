@@ -159,8 +159,10 @@ class RecipeRow(TrialRow):
     """
 
     n: int
+    baseline_quality: float
     quality_std: float | None
     quality_drop: float
+    quality_drop_error: float | None
     meets: bool
     misses: str
 
