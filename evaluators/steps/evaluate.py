@@ -11,6 +11,7 @@ import torch
 from ...hw_models.devices.device import Device
 from ...hw_models.runtimes.need import Need
 from ...spaces.layers.structure import to_meta
+from ...spaces.machine.allocator import keep_freed_memory
 from ...spaces.recipes.recipe import Recipe
 from ..cache_dir import cache_dir
 from ..measuring.measure import Price, price
@@ -49,6 +50,7 @@ def pipeline_for(settings: Settings, folder: Path) -> Pipeline:
         folder: of the step cache.
     """
     torch.set_num_threads(settings.threads)
+    keep_freed_memory()
     return _pipeline(settings, folder)
 
 

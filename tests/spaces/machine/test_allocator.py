@@ -1,0 +1,32 @@
+"""Freed memory is kept: the kernel need not find the pages of every batch anew."""
+
+import subprocess
+import sys
+
+#: Prints how many pages are found while blocks of 64 MB are filled and freed in turn.
+FAULTS = """
+import resource, sys
+import numpy as np
+from atoll.spaces.machine.allocator import keep_freed_memory
+if sys.argv[1] == "kept":
+    assert keep_freed_memory() and keep_freed_memory()
+np.ones(2**23)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    np.ones(2**23)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(how: str) -> int:
+    run = subprocess.run(
+        [sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True, timeout=60
+    )
+    return int(run.stdout)
+
+
+def test_large_blocks_are_not_found_anew_each_time() -> None:
+    """A block of 64 MB has 16,384 pages of 4 KiB, or 32 huge ones where the kernel gives those."""
+    kept, given_back = faults("kept"), faults("usual")
+    assert given_back >= 5 * 32
+    assert kept < given_back / 5
