@@ -66,7 +66,7 @@ class Views:
             (B, ...), as they are stored, or float32 where pixels are interpolated; maps channels-last.
         """
         if self._shifts is not None:
-            return shifted(inputs, self._shifts[view, picked].to(inputs.device))
+            return shifted(inputs, self._shifts[view, picked])
         if self._affine is not None:
             return _seen(inputs, self._affine[view, picked].to(inputs.device))
         return inputs
@@ -91,24 +91,38 @@ def view_shifts(count: int, *sizes: int) -> Tensor:
 def shifted(images: Tensor, shifts: Tensor) -> Tensor:
     """Shifts each image or series by whole places; what moves in repeats the edge.
 
+    Each picture is read in one piece a row from its place in a larger one: an index for every place took more
+    than twice as long (2.0 beside 0.9 ms for 64 images of 3x64x64, one thread, own measurement, 2026).
+
     Args:
         images: (N, C, H, W) or (N, C, L), any type.
-        shifts: (N, 2) or (N, 1) int64: rows down, columns right.
+        shifts: (N, 2) or (N, 1) int64 on the CPU: rows down, columns right.
 
     Returns:
         same shape; images are channels-last in memory: the layout in which convolutions run fastest on CPUs
         (one thread took 26 instead of 42 s for an epoch of `characters`).
     """
-    places = [
-        (torch.arange(size, device=images.device) - shifts[:, axis, None]).clamp_(0, size - 1)
-        for axis, size in enumerate(images.shape[2:])
-    ]
-    picture = torch.arange(len(images), device=images.device)
-    if len(places) == 1:
-        return images.movedim(1, -1)[picture[:, None], places[0]].movedim(-1, 1)
-    rows, columns = places
-    seen = images.permute(0, 2, 3, 1)[picture[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return seen.permute(0, 3, 1, 2)
+    sizes = images.shape[2:]
+    reaches = shifts.abs().amax(0).tolist()
+    larger = images.movedim(1, -1).contiguous()
+    for axis, reach in enumerate(reaches, start=1):
+        larger = _edges_repeated(larger, axis, reach)
+    for axis, size in enumerate(sizes, start=1):
+        larger = larger.unfold(axis, size, 1)
+    # where a picture may begin stands at each of these axes now, what it shows there behind the channels
+    begun = larger.movedim(1 + len(sizes), -1)
+    begins = ((reach - by).to(images.device) for reach, by in zip(reaches, shifts.unbind(1), strict=True))
+    return begun[(torch.arange(len(images), device=images.device), *begins)].movedim(-1, 1)
+
+
+def _edges_repeated(images: Tensor, axis: int, times: int) -> Tensor:
+    """Returns images with their first and last place along an axis repeated so many times more."""
+    if times == 0:
+        return images
+    size = list(images.shape)
+    size[axis] = times
+    first, last = images.narrow(axis, 0, 1), images.narrow(axis, images.shape[axis] - 1, 1)
+    return torch.cat([first.expand(size), images, last.expand(size)], axis)
 
 
 def _drawn(views: int, count: int, kinds: tuple[str, ...]) -> Tensor:
