@@ -69,7 +69,16 @@ class Views:
             return shifted(inputs, self._shifts[view, picked])
         if self._affine is not None:
             return _seen(inputs, self._affine[view, picked].to(inputs.device))
-        return inputs
+        return channels_last(inputs)
+
+
+def channels_last(images: Tensor) -> Tensor:
+    """Returns images (N, C, H, W) channels-last in memory, others as they are.
+
+    In that layout convolutions run fastest on CPUs: one thread took 26 instead of 42 s for an epoch of
+    `characters`.
+    """
+    return images.contiguous(memory_format=torch.channels_last) if images.dim() == 4 else images
 
 
 def view_shifts(count: int, *sizes: int) -> Tensor:
@@ -99,8 +108,7 @@ def shifted(images: Tensor, shifts: Tensor) -> Tensor:
         shifts: (N, 2) or (N, 1) int64 on the CPU: rows down, columns right.
 
     Returns:
-        same shape; images are channels-last in memory: the layout in which convolutions run fastest on CPUs
-        (one thread took 26 instead of 42 s for an epoch of `characters`).
+        same shape; images are channels-last in memory.
     """
     sizes = images.shape[2:]
     reaches = shifts.abs().amax(0).tolist()
@@ -157,4 +165,4 @@ def _seen(images: Tensor, maps: Tensor) -> Tensor:
     """
     grid = F.affine_grid(maps, list(images.shape), align_corners=False)
     seen = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
-    return seen.contiguous(memory_format=torch.channels_last)
+    return channels_last(seen)

@@ -249,7 +249,7 @@ class _Batches:
         for order in orders:
             for picked in order.split(size)[: len(order) // size]:
                 view = torch.randint(self.views.count, (size,), generator=generator)
-                seen = self.views.show(self._moved(self.images[picked]), view, picked)
+                seen = self.views.show(self._moved(self.images.index_select(0, picked)), view, picked)
                 shown = self.scaling.to_network(seen)
                 teach = partial(self._teach, shown, view, picked)
                 yield Batch(shown, self._moved(self.labels[picked]), teach)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ...spaces.graph.heads import Outputs, as_outputs, heads, mapped
 from ...spaces.layers.structure import scaling_of
 from .accelerator import placed, training_device, whole_float32
-from .augmentation import Views
+from .augmentation import Views, channels_last
 
 #: Inputs a batch where nothing is learnt from them: enough to fill the kernels, little memory.
 PREDICTION_BATCH = 256
@@ -67,15 +67,10 @@ def _answers(model: nn.Module, batches: Iterator[Tensor]) -> Outputs:
         # placed first: parameters that are moved in inference mode could train no more
         with placed([model], device), whole_float32(device), torch.inference_mode():
             found = [
-                mapped(Tensor.cpu, as_outputs(model(scaling.to_network(_laid_out(part.to(device))))))
+                mapped(Tensor.cpu, as_outputs(model(scaling.to_network(channels_last(part.to(device))))))
                 for part in batches
             ]
     finally:
         for module, mode in modes:  # not `model.train`: a partly frozen network has some of both
             module.training = mode
     return mapped(lambda *parts: torch.cat(parts).clone(), *found)
-
-
-def _laid_out(images: Tensor) -> Tensor:
-    """Returns maps channels-last in memory, others as they are."""
-    return images.contiguous(memory_format=torch.channels_last) if images.dim() == 4 else images

@@ -60,3 +60,18 @@ def test_keys_of_results_stay_what_they_were(monkeypatch: pytest.MonkeyPatch) ->
     assert (
         basis.key(baseline_epochs=6.0) == "98383e61c4298f20047ee7de7a686d65ad1e286f35f2d70bc7316790d022049c"
     )
+
+
+def test_only_images_without_augmentation_have_other_keys_since_their_layout_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def differ(augment: tuple[str, ...] | None) -> bool:
+        keys = set()
+        for version in (2, 3):
+            monkeypatch.setattr(study_basis, "LAYOUT_VERSION", version)
+            basis = StudyBasis(SETTINGS)
+            basis.task = replace(basis.task, training=replace(basis.task.training, augment=augment))
+            keys.add(basis.key())
+        return len(keys) == 2
+
+    assert differ(()) and not differ(None) and not differ(("mirror",))

@@ -49,6 +49,12 @@ def test_views_of_series_are_shifted_and_those_of_vectors_are_not() -> None:
     assert Views(2, (5,)).count == 1 and Views(2, (5,)).show(vectors, view, picked) is vectors
 
 
+def test_images_that_are_shown_as_they_are_lie_channels_last() -> None:
+    images = torch.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+    seen = Views(2, (3, 4, 5), ()).show(images, torch.zeros(2, dtype=torch.int64), torch.arange(2))
+    assert torch.equal(seen, images) and seen.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_a_mirrored_view_is_the_mirror_image_or_the_image() -> None:
     images = torch.randint(
         0, 256, (8, 3, 6, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
