@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# a shell starts what runs in its background with Ctrl-C ignored, and children inherit that
 COMMAND = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from atoll.evaluators.tasks import user_code
 from atoll.search.commands.cli import main
 user_code.SLOW_S = 0.2
