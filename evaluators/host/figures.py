@@ -13,6 +13,7 @@ from ...hw_models.formulas.prediction import Prediction
 from ...hw_models.tables.file_table import layer_table_of
 from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
+from ...spaces.machine.quiet_stderr import quiet_stderr
 from ...spaces.machine.scratch import scratch_folder
 from ..ranking.figures import FIGURE
 
@@ -67,9 +68,10 @@ def host_figures(contents: Sequence[bytes]) -> list[HostFigures]:
             Path(path).write_bytes(content)
         try:
             memory = [round(MIB * bench.peak_memory_mib(path)) for path in paths]
-            times = bench.time_files(
-                paths, rounds=ROUNDS, runs=ROUNDS, round_seconds=ROUND_SECONDS, clock=time.thread_time
-            )
+            with quiet_stderr():  # the runtime says which delegate it made
+                times = bench.time_files(
+                    paths, rounds=ROUNDS, runs=ROUNDS, round_seconds=ROUND_SECONDS, clock=time.thread_time
+                )
         except bench.BenchError as error:
             raise AtollError(str(error)) from error
     found = []

@@ -1,32 +1,13 @@
 """Runs a ``.tflite`` file with LiteRT: batches of images, median time, types of its inputs and outputs."""
 
-import contextlib
-import os
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ...spaces.errors import AtollError
+from ...spaces.machine.quiet_stderr import quiet_stderr
 from .tensors import TensorGrid
-
-
-@contextlib.contextmanager
-def _quiet_stderr() -> Iterator[list[str]]:
-    """Collects what the C++ runtime prints on file descriptor 2 instead of showing it to the user."""
-    lines: list[str] = []
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as sink:
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield lines
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            sink.seek(0)
-            lines.extend(sink.read().decode(errors="replace").splitlines())
 
 
 def _grid(details: dict) -> TensorGrid | None:
@@ -54,7 +35,7 @@ class LiteRtRunner:
 
         content = model if isinstance(model, bytes) else Path(model).read_bytes()
         resolver = OpResolverType.AUTO if delegate else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        with _quiet_stderr() as self.messages:
+        with quiet_stderr() as self.messages:
             try:
                 self.interpreter = Interpreter(
                     model_content=content, num_threads=threads, experimental_op_resolver_type=resolver

@@ -96,9 +96,10 @@ def test_the_fitted_file_is_a_refit(quantity):
         assert again[name] == pytest.approx(value, rel=0.01), name
 
 
-def test_figures_of_files_stand_beside_predictions(quick):
+def test_figures_of_files_stand_beside_predictions(quick, capfd):
     content = host_artifact(SMALL[1])
     one, again = figures.host_figures([content, content])
+    assert capfd.readouterr() == ("", ""), "the runtime's own words, past Python too"
     assert one.predicted == again.predicted
     event = json.loads(json.dumps(one.to_event()))
     assert event["latency_host_ms_measured"] == one.latency_ms > 0
