@@ -110,6 +110,8 @@ def snapshot(campaign: Campaign, workers: int) -> Snapshot:
 
 def doing(campaign: Campaign) -> str | None:
     """Returns what everything else waits for, None where trials run as they come."""
+    if any(trial.seed is not None for trial in campaign.trials.running):
+        return "training the finalists with further seeds, each beside a baseline of its seed"
     if campaign.end_reason is not None:
         return None
     if campaign.started == 0:
@@ -248,7 +250,8 @@ class Progress:
             )
         else:
             what = f"{trial.status}: {trial.reason}"
-        self._say(f"{trial.name} {trial.recipe}: {what}")
+        again = "" if trial.seed is None else f" with seed {trial.seed}"
+        self._say(f"{trial.name} {trial.recipe}{again}: {what}")
 
     def _say(self, line: str) -> None:
         self._said_at_s = time.monotonic()

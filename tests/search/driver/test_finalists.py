@@ -1,5 +1,6 @@
 """The finalists: further seeds of the best, each held against the baseline of its own seed."""
 
+import io
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from atoll.evaluators.steps.work import Outcome, Work
 from atoll.search.driver.campaign import Campaign
-from atoll.search.driver.progress import snapshot
+from atoll.search.driver.progress import Progress, snapshot
 from atoll.search.driver.runner import run_here
 from atoll.search.driver.work import carry_out
 from atoll.search.store.events import event_from_json
@@ -100,6 +101,29 @@ def test_at_the_end_the_best_get_further_seeds_beside_a_baseline_of_their_own(
     assert {row["status"] for row in finals(store)} == {"finished"}
     assert campaign.end_reason == "6 ensembles are done"
     assert {row["epochs_per_step"] for row in store.trials()} == {study.budget_epochs}
+
+
+def test_progress_says_that_they_are_trained_and_with_which_seed(
+    study: Study, store: Store, lucky: Lucky
+) -> None:
+    said = io.StringIO()
+
+    def drive(campaign: Campaign) -> None:
+        with Progress(campaign, workers=1, stream=said) as progress:
+            while not campaign.is_over:
+                trial = campaign.next()
+                if trial is not None:
+                    progress.tick()
+                    campaign.end(trial.name, carry_out(campaign.work(trial).to_json(), lucky))
+
+    run_here(study, store, drive)
+    lines = said.getvalue().splitlines()
+    (begun,) = (
+        place for place, line in enumerate(lines) if "training the finalists with further seeds" in line
+    )
+    first = finals(store)[0]
+    assert lines[begun + 1].startswith(f"{first['trial']} baseline with seed 4: quality ")
+    assert not any(" with seed " in line for line in lines[:begun])
 
 
 def test_a_drop_is_paired_with_the_baseline_of_its_seed(study: Study, store: Store, lucky: Lucky) -> None:
