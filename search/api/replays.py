@@ -15,6 +15,7 @@ from ..driver.campaign import Campaign
 from ..driver.runner import drive_here
 from ..driver.trial import Trial
 from ..store.store import Store
+from ..study.same_study import same_task, trained_alike
 from ..study.study import Study
 
 #: seed of the trials, and digest of the baseline's weights: what is compared has to have both in common
@@ -43,24 +44,25 @@ class StoredTrials:
 
     @classmethod
     def of(cls, store: Store, study: Study) -> "StoredTrials":
-        """Takes the trials of the study's task, device and budget that share a baseline.
+        """Takes the trials of the study's task, device, budget and loss that share a baseline.
 
         Those of the study's own seed where there are some, else those of the seed with most.
 
         Raises:
-            AtollError: there is no finished baseline of that task, device and budget.
+            AtollError: there is no finished baseline of that task, device, budget and loss.
         """
         kinds: dict[_Kind, dict[Recipe, Outcome]] = {}
         for row in store.studies():
             definition = row["definition"] or {}
-            same_task = str(definition.get("task")).rpartition("@")[2] == study.task.rpartition("@")[2]
-            if same_task and definition.get("device") == study.device:
+            is_alike = same_task(definition, study.task) and trained_alike(definition, study.definition())
+            if is_alike and definition.get("device") == study.device:
                 for kind, found in _by_kind(store, row["study"], study.budget_epochs).items():
                     kinds.setdefault(kind, {}).update(found)
         if not kinds:
             raise AtollError(
                 f"the store {store.path} has no finished baseline of the task {study.task!r} on "
-                f"{study.device} with {study.budget_epochs:g} epochs a step, which a replay needs"
+                f"{study.device} with {study.budget_epochs:g} epochs a step, trained as this study trains "
+                f"(loss, epochs of single techniques, their versions), which a replay needs"
             )
         kind = max(kinds, key=lambda one: (one[0] == study.seed, len(kinds[one])))
         return cls(store.path, kind[0], kinds[kind])

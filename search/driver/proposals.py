@@ -14,6 +14,7 @@ from ..proposer.space import Space
 from ..proposer.trial_scores import FAILED_VIOLATION, Judge, Verdict, total_violation
 from ..store.store import Store
 from ..store.stored_study import StoredStudy
+from ..study.same_study import same_task, trained_alike
 from ..study.study import Study
 from .stopping import told_rejections
 from .trial import Trial
@@ -107,7 +108,8 @@ def lessons_elsewhere(store: Store, study: Study) -> dict[str, Any]:
     """
     found: dict[tuple[str, Recipe, int, float], Lesson] = {}
     for row in store.studies():
-        if row["study"] != study.study_name and _is_alike(row["definition"] or {}, study):
+        definition = row["definition"] or {}
+        if row["study"] != study.study_name and _teaches(definition, study):
             try:
                 baseline = StoredStudy.from_row(row).baseline
             except AtollError:  # of a newer Atoll, or damaged: it teaches nothing
@@ -116,7 +118,8 @@ def lessons_elsewhere(store: Store, study: Study) -> dict[str, Any]:
                 with suppress(AtollError, IndexError):  # a technique that this Atoll does not know
                     recipe = Recipe.parse(str(step["recipe"])).prefixes()[step["position"]]
                     key = (row["study"], recipe, step["seed"], step["epochs_per_step"])
-                    if recipe.steps:
+                    # further seeds of finalists have baselines of their own
+                    if recipe.steps and step["position"] > 0 and step["seed"] == definition.get("seed"):
                         found[key] = Lesson.of(recipe, step, baseline)
     newest = list(found.items())[-MOST_LESSONS:]
     return {
@@ -125,9 +128,9 @@ def lessons_elsewhere(store: Store, study: Study) -> dict[str, Any]:
     }
 
 
-def _is_alike(definition: Mapping[str, Any], study: Study) -> bool:
-    """Whether a definition is of the same task: of a prepared one its digest counts, not its name."""
-    return str(definition.get("task")).rpartition("@")[2] == study.task.rpartition("@")[2]
+def _teaches(definition: Mapping[str, Any], study: Study) -> bool:
+    """Whether what steps gave under a definition says what they will give in a study."""
+    return same_task(definition, study.task) and trained_alike(definition, study.definition())
 
 
 def lessons_of(told: Mapping[str, Any]) -> tuple[Lesson, ...]:

@@ -87,10 +87,16 @@ def test_what_is_not_stored_has_no_answer(stored: Store, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "other",
-    [{"task": "characters"}, {"device": "host"}, {"epochs_per_step": 7}],
+    [
+        {"task": "characters"},
+        {"device": "host"},
+        {"epochs_per_step": 7},
+        {"loss": "distilled"},
+        {"epochs": {"quantize": 0}},
+    ],
     ids=lambda one: next(iter(one)),
 )
-def test_trials_of_another_task_device_or_budget_are_no_answers(stored: Store, other: dict[str, Any]) -> None:
+def test_trials_that_were_made_otherwise_are_no_answers(stored: Store, other: dict[str, Any]) -> None:
     with pytest.raises(AtollError, match="has no finished baseline of the task"):
         StoredTrials.of(stored, Study.create(VALUES | other))
 
