@@ -1,10 +1,12 @@
 """The model card of a trial: everything that is known of an export, put together once."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from ...evaluators.card.card import Card, PredictedFigure, TestLook
@@ -13,6 +15,7 @@ from ...evaluators.litert.flatbuffer import DROPPED
 from ...evaluators.measuring.artifact_report import ArtifactReport
 from ...evaluators.measuring.file_ends import file_inputs, file_outputs
 from ...evaluators.ranking.demands import unloadable
+from ...evaluators.ranking.leaderboard import BASELINE
 from ...evaluators.steps.pipeline import Pipeline
 from ...evaluators.steps.pipeline_result import PipelineResult
 from ...spaces.layers.scaling import PIXELS
@@ -59,7 +62,9 @@ def make_card(
     trials = store.trials(name)
     # priced as the network is, by the device's models of today
     baseline = pipeline.baseline.metrics.to_json()
-    base_trial = next((t["trial"] for t in trials if t["origin"] == "baseline"), "")
+    base_trial = next(
+        (t["trial"] for t in trials if t["recipe"] == BASELINE and t["seed"] == trial["seed"]), ""
+    )
     steps = [asdict(step) for step in result.steps if step.position > 0]
     devices = card_devices(study.device)
     several = pipeline.task.outputs
@@ -89,18 +94,47 @@ def make_card(
         test_images=len(pipeline.dataset.test),
         weights_digest=result.digest,
         dropped=list(DROPPED),
-        remarks=[*_remarks(trial, result), *remarks, *unloadable(study.demands, result.metrics)],
+        remarks=[
+            *_remarks(trial, result),
+            *_training(study),
+            *remarks,
+            *unloadable(study.demands, result.metrics),
+        ],
         versions=versions(),
         data=pipeline.dataset.version,
-        commands=[
-            f'atoll evaluate "{trial["recipe"]}" --task {study.task} --seed {trial["seed"]} '
-            f"--epochs {trial['epochs_per_step']:g}",
-            f'atoll export "{trial["recipe"]}"',
-        ],
+        commands=[*made_again(study, trial), f'atoll export "{trial["recipe"]}"'],
         exported_at=datetime.now(UTC).isoformat(timespec="seconds"),
         deliveries=[],
         files={},
     )
+
+
+def _training(study: Study) -> list[str]:
+    """Returns what there is to say of a study's training where it is not that of most."""
+    said = []
+    if study.loss != "labels":
+        said.append(f"loss {study.loss}: steps were fine-tuned against the baseline's answers too")
+    if study.epochs:
+        own = ", ".join(f"{name} {epochs:g}" for name, epochs in study.epochs.items())
+        said.append(f"epochs of single techniques: {own}")
+    return said
+
+
+def made_again(study: Study, trial: TrialRow) -> list[str]:
+    """Returns the commands that train a trial again."""
+    if study.loss == "labels" and not study.epochs:
+        return [
+            f'atoll evaluate "{trial["recipe"]}" --task {study.task} --seed {trial["seed"]} '
+            f"--epochs {trial['epochs_per_step']:g}"
+        ]
+    definition = study.definition()
+    names = ("task", "device", "goal", "max_steps", "loss", "epochs")
+    told = {name: definition[name] for name in names if name in definition}
+    told |= {"seed": trial["seed"], "epochs_per_step": trial["epochs_per_step"]}
+    return [  # JSON is YAML
+        f"echo {quote(json.dumps(told))} > study.yaml",
+        f'atoll evaluate "{trial["recipe"]}" --study study.yaml',
+    ]
 
 
 def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
