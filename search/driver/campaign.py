@@ -189,19 +189,20 @@ class Campaign:
         self._freeze_if_complete()
         # the same command again goes on with what was cut off; larger limits say that the search goes on
         was_cut_off = any(not trial.is_over for trial in self.trials.values() if trial.seed is not None)
-        if was_cut_off and stored.limits == self.study.given_limits():
+        if was_cut_off and _ends(stored.limits) == _ends(self.study.given_limits()):
             self.end_reason = "it was cut off while its finalists were trained"
 
     def _warm_start(self, is_new: bool) -> Mapping[str, Any] | None:
-        """Returns what the study took from others when it began, and lets the proposer know of it."""
+        """Lets the proposer know what the study took from others as it began; returns what to write."""
         if not self.study.warm_start:
             return None
-        told = None if is_new else self._journal.warm_start()
+        known = None if is_new else self._journal.warm_start()
+        told = known
         if told is None:
             told = lessons_elsewhere(self.store, self.study) if self.store.path.exists() else {}
         self._proposals.lessons = lessons_of(told)
         self.warmed_by = tuple(map(str, told.get("studies") or ())) if self._proposals.lessons else ()
-        return told
+        return told if known is None else None
 
     def _load(self, row: TrialRow, steps: Sequence[StepRow]) -> None:
         """Takes a trial over from the store, unless it is of another budget, or of a seed of nobody here."""
@@ -332,3 +333,8 @@ class Campaign:
             if trial.status == "finished" and trial.objective is None and trial.metrics is not None:
                 trial.be_judged(self.judge)
                 self._journal.ended(trial)
+
+
+def _ends(limits: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Returns when limits end a search; how many workers it has is another matter."""
+    return tuple(limits.get(name) for name in ("ensembles", "trials", "time_minutes"))
