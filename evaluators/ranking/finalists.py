@@ -80,7 +80,10 @@ def finalists(trials: Sequence[Row], ranked: Sequence[Row], rank: Rank) -> list[
         if trial["recipe"] in seeds and trial.get("status", "finished") == "finished":
             seeds[trial["recipe"]].add(trial["seed"])
     scores: dict[str, list[float]] = {recipe: [] for recipe in seeds}
-    for seed in sorted(set.intersection(*seeds.values()) if seeds else ()):
+    common = sorted(set.intersection(*seeds.values())) if seeds else []
+    if len(common) < 2:  # rows of someone else's making: there is nothing to compare seed by seed
+        return []
+    for seed in common:
         alone = [
             trial
             for trial in trials

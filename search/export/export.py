@@ -30,7 +30,7 @@ from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of
 from ...spaces.recipes.recipe import Recipe
 from ..store.events import LookedAtTest, Measured
-from ..store.selection import ranked_trials
+from ..store.selection import to_measure
 from ..store.store import READ_WAIT_S, Store
 from ..store.stored_rows import TrialRow
 from ..store.stored_study import StoredStudy
@@ -187,7 +187,7 @@ def trial_pipeline(study: Study, trial: TrialRow) -> Pipeline:
 
 
 def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]:
-    """Measures the best few and the baseline from their files, test quality included, and writes it down.
+    """Measures the finalists and their baselines from their files, test quality included, and writes it down.
 
     Called by the driver when a study ends; a finalist that was measured before is left as it is, so that the
     test split is looked at once. Then the files are timed in turns on this machine, beside its predictions.
@@ -204,10 +204,8 @@ def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]
     if row is None:
         return []
     stored = StoredStudy.from_row(row)
-    trials = store.trials(stored.name)
-    baseline = [t for t in trials if t["origin"] == "baseline" and t["status"] == "finished"]
-    rows = {trial["trial"]: trial for trial in trials}
-    finalists = [*baseline, *ranked_trials(store, stored)[: study.finalists]] if baseline else []
+    finalists = to_measure(store, stored, study.finalists)
+    rows = {trial["trial"]: trial for trial in finalists}
     measured = []
     contents: dict[str, bytes] = {}
     for trial in finalists:

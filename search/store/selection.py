@@ -8,6 +8,7 @@ from ...evaluators.ranking.finalists import Finalist, finalists, winner
 from ...evaluators.ranking.leaderboard import BASELINE
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
+from .events import INTERRUPTED
 from .store import Store
 from .stored_rows import LeaderboardRow, TrialRow
 from .stored_study import StoredStudy
@@ -95,6 +96,36 @@ def finalists_of(
     return finalists(trials, ranked, lambda rows: study.ranked(rows, profile, True, scoring))
 
 
+def to_measure(store: Store, study: StoredStudy, most: int) -> list[TrialRow]:
+    """Returns the trials whose files are measured when a study ends: baselines, then the best, best first.
+
+    The best are the finalists, each with the seed nearest its mean, and where no recipe has several seeds the
+    leaderboard's first; each stands beside the baseline of its seed.
+
+    Args:
+        store, study: that ended.
+        most: how many of the best.
+    """
+    trials = store.trials(study.name)
+    ranked = ranked_trials(store, study)
+    several = finalists_of(study, trials, ranked)
+    first = [one.row["trial"] for one in several] or [row["trial"] for row in ranked]
+    if several:  # what wins is measured, wherever it stands
+        first.insert(0, winner(several).row["trial"])
+    chosen = list(dict.fromkeys(first))[:most]
+    rows = {trial["trial"]: trial for trial in trials}
+    best = [rows[name] for name in chosen]
+    seeds = {row["seed"] for row in best}
+    baselines = [
+        row
+        for row in trials
+        if row["recipe"] == BASELINE
+        and row["status"] == "finished"
+        and (row["origin"] != FINALIST or row["seed"] in seeds)
+    ]
+    return [*baselines, *best]
+
+
 def finalist_recipes(study: StoredStudy, trials: Sequence[TrialRow], most: int, seeds: int) -> list[str]:
     """Returns the recipes that are to be trained with further seeds, best first.
 
@@ -111,7 +142,9 @@ def finalist_recipes(study: StoredStudy, trials: Sequence[TrialRow], most: int, 
     over = Counter(
         trial["recipe"]
         for trial in trials
-        if trial["origin"] == FINALIST and trial["status"] in ("finished", "failed")
+        if trial["origin"] == FINALIST
+        and trial["status"] in ("finished", "failed")
+        and trial["reason"] != INTERRUPTED  # which runs again
     )
     holds = {row["recipe"] for row in study.ranked(trials) if row["n"] == 1 + seeds}
     for end in range(most, len(ranked), most):

@@ -103,3 +103,16 @@ def test_scores_of_each_seed_come_from_the_leaderboard_of_that_seed() -> None:
     assert winner(found).row["recipe"] == "b"
     once = [row for row in rows if row["seed"] == 0]
     assert finalists(once, leaderboard_by_goal(once, BASELINE, goal), lambda some: []) == []
+
+
+def test_recipes_that_share_no_two_seeds_are_not_compared() -> None:
+    rows = [
+        *seeds("baseline", 0.90),
+        *seeds("a", 0.90, 0.89),
+        trial("b", 0.9, seed=7),
+        trial("b", 0.9, seed=8),
+    ]
+    goal = Goal.parse("smallest")
+    ranked = leaderboard_by_goal(rows, BASELINE, goal)
+    assert {row["n"] for row in ranked if row["recipe"] != "baseline"} == {2}
+    assert finalists(rows, ranked, lambda some: leaderboard_by_goal(some, BASELINE, goal, all=True)) == []

@@ -12,7 +12,7 @@ from atoll.search.driver.progress import Progress, snapshot
 from atoll.search.driver.runner import run_here
 from atoll.search.driver.work import carry_out
 from atoll.search.store.events import event_from_json
-from atoll.search.store.selection import FINALIST, choose_study, choose_trial, ranked_trials
+from atoll.search.store.selection import FINALIST, choose_study, choose_trial, ranked_trials, to_measure
 from atoll.search.store.store import Store
 from atoll.search.store.stored_rows import TrialRow
 from atoll.search.study.study import Study
@@ -208,6 +208,38 @@ def test_a_kill_among_the_finalists_goes_on(
     lucky.runs.clear()
     run(study, cut, lucky)
     assert lucky.runs == []
+
+
+def test_a_kill_while_one_finalist_misses_brings_no_further_ones_in(
+    study: Study, tmp_path: Path, lucky: Lucky
+) -> None:
+    """What was interrupted has not failed: its recipe is not over, and no other takes its place."""
+    whole, cut = Store(tmp_path / "whole.duckdb"), Store(tmp_path / "cut.duckdb")
+    run(study.model_copy(update={"finalist_seeds": 1}), Store(tmp_path / "own.duckdb"), lucky)
+    own = Store(tmp_path / "own.duckdb")
+    lucky.worse = {ranked_trials(own, choose_study(own, None))[0]["recipe"]: 0.09}
+    run(study, whole, lucky)
+    run(study, cut, lucky, stop_after=5)
+    fewer = study.model_copy(update={"limits": study.limits.model_copy(update={"workers": 1})})
+    assert run(fewer, cut, lucky).end_reason == "it was cut off while its finalists were trained"
+    assert [row["recipe"] for row in finals(cut)] == [row["recipe"] for row in finals(whole)]
+
+
+def test_what_won_is_measured_beside_the_baseline_of_its_seed(
+    study: Study, store: Store, lucky: Lucky
+) -> None:
+    run(study, store, lucky)
+    stored = choose_study(store, None)
+    measured = to_measure(store, stored, study.finalists)
+    best = choose_trial(store, stored, "best")
+    assert best["trial"] in {row["trial"] for row in measured}
+    compressed = [row for row in measured if row["recipe"] != "baseline"]
+    assert {row["recipe"] for row in compressed} == {
+        row["recipe"] for row in finals(store) if row["recipe"] != "baseline"
+    }
+    assert {row["seed"] for row in compressed} | {OWN} == {
+        row["seed"] for row in measured if row["recipe"] == "baseline"
+    }
 
 
 def test_larger_limits_go_on_with_the_search(study: Study, store: Store, lucky: Lucky) -> None:
