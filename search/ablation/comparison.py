@@ -26,7 +26,7 @@ def comparison_rows(plan: Plan, results: Results) -> list[Row]:
         rows with the means of the metrics over the seeds that finished, `n` of them, `quality_std`,
         `quality_drop` (the mean of what each seed lost beside its own baseline), `worse_by` (the mean, seed
         by seed, of how much worse the quality is than that of the trial's order; None for itself) and its
-        standard deviation `worse_by_std`, `status` and `reason`.
+        standard deviation `worse_by_std` over `pairs` of seeds, `status` and `reason`.
     """
     rows = [_row(plan, results, variant) for variant in plan.variants]
     terms = QualityTerms.of(next(iter(results.baselines.values())))
@@ -49,7 +49,6 @@ def _row(plan: Plan, results: Results, variant: Variant) -> Row:
         first = trials[plan.seeds[0]]
         return {**about, "n": 0, "status": first.status, "reason": first.reason}
     baselines = [{**results.baselines[seed].to_json(), "recipe": BASELINE, "seed": seed} for seed in found]
-    # a recipe of one step without it is the baseline too, and is a variant here
     ours = [{**metrics.to_json(), "recipe": variant.kind, "seed": seed} for seed, metrics in found.items()]
     (means,) = recipe_rows([*baselines, *ours], baselines[0])
     drops = {seed: quality_drop(metrics, results.baselines[seed]) for seed, metrics in found.items()}
@@ -68,6 +67,7 @@ def _row(plan: Plan, results: Results, variant: Variant) -> Row:
         "compression_ratio": compression_ratio(baseline_bytes, means["model_bytes"]),
         "worse_by": statistics.fmean(worse) if worse else None,
         "worse_by_std": statistics.stdev(worse) if len(worse) > 1 else None,
+        "pairs": len(worse),
         "seconds": statistics.fmean(trials[seed].seconds or 0.0 for seed in found),
         "status": "finished",
         "reason": f"{len(failed)} of {len(trials)} seeds failed: {failed[0].reason}" if failed else None,
@@ -86,11 +86,12 @@ def findings(rows: Sequence[Row], seeds: int) -> list[str]:
     said = []
     if others:
         terms = QualityTerms.of(trial)
-        better = sum(_is_clear(row, -row["worse_by"], terms) for row in others)
-        worse = sum(_is_clear(row, row["worse_by"], terms) for row in others)
+        paired = [row for row in others if seeds == 1 or row["pairs"] > 1]
+        better = sum(_is_clear(row, -row["worse_by"], terms) for row in paired)
+        worse = sum(_is_clear(row, row["worse_by"], terms) for row in paired)
         best, last = (
             terms.difference(0.0, -row["worse_by"] if terms.higher_is_better else row["worse_by"])
-            for row in (others[0], others[-1])
+            for row in (min(others, key=_worse_by), max(others, key=_worse_by))
         )
         beyond = ", beyond the standard error" if seeds > 1 else ""
         said.append(
@@ -102,7 +103,11 @@ def findings(rows: Sequence[Row], seeds: int) -> list[str]:
     return said
 
 
+def _worse_by(row: Row) -> float:
+    return float(row["worse_by"])
+
+
 def _is_clear(row: Row, difference: float, terms: QualityTerms) -> bool:
     """Whether a difference is above what means nothing, and above its standard error, if that is known."""
-    error = (row["worse_by_std"] or 0.0) / math.sqrt(row["n"])
+    error = (row["worse_by_std"] or 0.0) / math.sqrt(row["pairs"])
     return difference > max(terms.resolution(row["quality"]), error)

@@ -23,7 +23,7 @@ def store_of_ablations(store: Store) -> Store:
     Its trials are like all others and no study's own: in the store of the study a search would take them for
     what it found, and would not propose them any more.
     """
-    return Store(store.path.with_name(f"{store.path.stem}-ablations.duckdb"))
+    return Store(store.path.with_name(f"{store.path.name.removesuffix('.duckdb')}-ablations.duckdb"))
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,12 @@ class Plan:
         study = Study.from_stored(stored.name, stored.definition, stored.limits)
         recipe = variants[0].recipe
         each_s = (trial["seconds"] or 0.0) / len(recipe)
+        # results depend on them
+        threads = study.resources.model_copy(update={"cpu": trial["threads"] or 1})
         rows = {row["step"]: row["seconds"] for row in store.steps(stored.name, trial["trial"])}
         every = store.trials(stored.name)
         return cls(
-            study.model_copy(update={"epochs_per_step": trial["epochs_per_step"]}),
+            study.model_copy(update={"epochs_per_step": trial["epochs_per_step"], "resources": threads}),
             tuple((trial["seed"] + n) % 2**32 for n in range(seeds)),
             tuple(variants),
             _impossible(study, [variant.recipe for variant in variants[1:]]),
@@ -88,7 +90,7 @@ class Plan:
 
     def study_of(self, seed: int) -> Study:
         """Returns the study that the runs of a seed belong to, named after what it is."""
-        return self.study.model_copy(update={"name": None, "seed": seed})
+        return self.study.model_copy(update={"name": None, "seed": seed, "warm_start": False})
 
     @cached_property
     def recipes(self) -> tuple[Recipe, ...]:
