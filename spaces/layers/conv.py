@@ -34,6 +34,7 @@ class Window(MapWindow):
     """
 
     narrowest_bits: ClassVar[int] = NARROWEST_BITS
+    paddings: ClassVar[tuple[str, ...]] = ("same",)
 
     size: tuple[int, int]
     stride: tuple[int, int] = (1, 1)

@@ -8,6 +8,8 @@ from .cost import OperationCost
 from .factor import Factor
 from .one_weight import OneWeight
 
+#: as long as a map's side may be (`spaces.written.graph_json`): no window of use is larger
+_MOST = 2**20
 #: settings of windows that may be 0; of all others the least is 1
 _FROM_ZERO = ("padding", "more")
 
@@ -18,6 +20,8 @@ class MapWindow:
 
     #: fewest bits in which the artifact stores the weights (see `storage_bits`)
     narrowest_bits: ClassVar[int]
+    #: words that may stand for numbers of zeros
+    paddings: ClassVar[tuple[str, ...]] = ()
 
     def cost(
         self,
@@ -53,19 +57,21 @@ class MapWindow:
             AtollError: a setting is not of its kind.
             KeyError: one is missing.
         """
-        return cls(**{field.name: _setting(field.name, stored[field.name]) for field in fields(cls)})
+        names = (field.name for field in fields(cls))
+        return cls(**{name: _setting(name, stored[name], cls.paddings) for name in names})
 
 
-def _setting(name: str, stored: Any) -> Any:
-    """Returns a setting of a window: a pair of whole numbers, the one number of groups, or "same" zeros."""
-    if name == "padding" and stored == "same":
+def _setting(name: str, stored: Any, paddings: tuple[str, ...]) -> Any:
+    """Returns a setting of a window: whole numbers, a pair or one of groups, or a word."""
+    if name == "padding" and isinstance(stored, str) and stored in paddings:
         return stored
     least = 0 if name in _FROM_ZERO else 1
     numbers = [stored] if name == "groups" else stored
-    whole = isinstance(numbers, list) and all(type(one) is int and one >= least for one in numbers)
+    whole = isinstance(numbers, list) and all(type(one) is int and least <= one <= _MOST for one in numbers)
     if not whole or len(numbers) != (1 if name == "groups" else 2):
         raise AtollError(
-            f"got a window with {name} {stored!r:.80}, allowed are whole numbers from {least} on, one an axis"
+            f"got a window with {name} {stored!r:.80}, allowed are whole numbers from {least} to {_MOST}, "
+            "one an axis"
         )
     return stored if name == "groups" else tuple(numbers)
 

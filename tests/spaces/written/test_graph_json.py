@@ -253,7 +253,7 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     ),
     "a step of nothing": (
         lambda w: w["modules"]["conv"]["layer"].update(stride=[0, 1]),
-        r"got a window with stride \[0, 1\], allowed are whole numbers from 1 on",
+        r"got a window with stride \[0, 1\], allowed are whole numbers from 1 to 1048576",
     ),
     "three axes": (
         lambda w: w["modules"]["conv"]["layer"].update(dilation=[1, 1, 1]),
@@ -261,15 +261,23 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     ),
     "padding by a word": (
         lambda w: w["modules"]["conv"]["layer"].update(padding="full"),
-        "got a window with padding 'full', allowed are whole numbers from 0 on",
+        "got a window with padding 'full', allowed are whole numbers from 0 to 1048576",
     ),
     "no groups": (
         lambda w: w["modules"]["conv"]["layer"].update(groups=0),
-        "got a window with groups 0, allowed are whole numbers from 1 on",
+        "got a window with groups 0, allowed are whole numbers from 1 to 1048576",
     ),
     "what is left on": (
         lambda w: w["modules"].update(other={"layer": TRANSPOSED | {"more": [-1, 0]}}),
-        r"got a window with more \[-1, 0\], allowed are whole numbers from 0 on",
+        r"got a window with more \[-1, 0\], allowed are whole numbers from 0 to 1048576",
+    ),
+    "a word that is a convolution's": (
+        lambda w: w["modules"].update(other={"layer": TRANSPOSED | {"padding": "same"}}),
+        "got a window with padding 'same', allowed are whole numbers from 0 to 1048576",
+    ),
+    "zeros beyond every map": (
+        lambda w: w["modules"].update(other={"layer": TRANSPOSED | {"padding": [10**9, 0]}}),
+        r"got a window with padding \[1000000000, 0\], allowed are whole numbers from 0 to 1048576",
     ),
     "means of other channels": (
         lambda w: w["scaling"].update(mean=[1.0] * 4, std=[1.0] * 4),
