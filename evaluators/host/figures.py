@@ -66,14 +66,15 @@ def host_figures(contents: Sequence[bytes]) -> list[HostFigures]:
         paths = [str(folder / f"{number}.tflite") for number in range(len(contents))]
         for path, content in zip(paths, contents, strict=True):
             Path(path).write_bytes(content)
+        said: list[str] = []
         try:
             memory = [round(MIB * bench.peak_memory_mib(path)) for path in paths]
-            with quiet_stderr():  # the runtime says which delegate it made
+            with quiet_stderr() as said:  # the runtime tells which delegate it made
                 times = bench.time_files(
                     paths, rounds=ROUNDS, runs=ROUNDS, round_seconds=ROUND_SECONDS, clock=time.thread_time
                 )
         except bench.BenchError as error:
-            raise AtollError(str(error)) from error
+            raise AtollError("; ".join([str(error), *said[-1:]])) from error
     found = []
     for path, content, peak in zip(paths, contents, memory, strict=True):
         table = layer_table_of(TfliteFile.parse(content), DEVICE)

@@ -5,7 +5,7 @@ from functools import cache
 
 #: parameters of mallopt(3), from glibc's malloc.h
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
-_NEVER = 2**31 - 1  # bytes, the largest that mallopt takes
+_MOST = 2**31 - 1  # bytes, the largest that mallopt takes
 
 
 @cache
@@ -14,7 +14,8 @@ def keep_freed_memory() -> bool:
 
     glibc maps every block above 32 MB anew, and the kernel fills each of its pages with zeros first. The maps
     of a batch are such blocks: that took 40 % of a training step on 64 images of 3x64x64 (180 ms, without it
-    105; papers' CNN, one thread, own measurement, 2026). What is computed stays the same.
+    105; papers' CNN, one thread, own measurement, 2026). What is computed stays the same. In return a process
+    holds the most that it ever used until it ends: 573 of 600 MiB that were freed (own measurement, 2026).
 
     Returns:
         Whether it does: a C library other than glibc may have no such setting.
@@ -22,4 +23,4 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _NEVER))
+    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _MOST))
