@@ -110,6 +110,8 @@ def shifted(images: Tensor, shifts: Tensor) -> Tensor:
     Returns:
         same shape; images are channels-last in memory.
     """
+    if not len(images):
+        return images
     sizes = images.shape[2:]
     reaches = shifts.abs().amax(0).tolist()
     larger = images.movedim(1, -1).contiguous()

@@ -40,8 +40,9 @@ def targeted_layers(network: nn.Module, pattern: str) -> list[tuple[str, Layer]]
     if not found and idle:
         raise AtollError(f"layers: {pattern!r} means layers that the network never calls: {', '.join(idle)}")
     if not found and layers:
-        groups = (group for group in GROUPS if group not in pattern.split("|"))
-        known = known_names(pattern, [*(name for name, _ in layers), *groups])
+        named = [name for name, _ in layers]
+        groups = (group for group in GROUPS if group not in (*pattern.split("|"), *named))
+        known = known_names(pattern, [*named, *groups])
         raise AtollError(f"layers: no layer matches {pattern!r}; {known}")
     return found
 

@@ -49,6 +49,10 @@ def test_views_of_series_are_shifted_and_those_of_vectors_are_not() -> None:
     assert Views(2, (5,)).count == 1 and Views(2, (5,)).show(vectors, view, picked) is vectors
 
 
+def test_no_images_are_no_images() -> None:
+    assert shifted(torch.zeros(0, 3, 4, 5), torch.zeros(0, 2, dtype=torch.int64)).shape == (0, 3, 4, 5)
+
+
 def test_images_that_are_shown_as_they_are_lie_channels_last() -> None:
     images = torch.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
     seen = Views(2, (3, 4, 5), ()).show(images, torch.zeros(2, dtype=torch.int64), torch.arange(2))
