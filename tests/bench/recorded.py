@@ -16,7 +16,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 RECORDS = HERE.parents[1] / "results" / "bench"
-SUITES = ("store", "cost", "artifact", "host")
+SUITES = ("store", "cost", "artifact", "host", "training")
 
 
 def measured(suite: str) -> list[dict[str, Any]]:
