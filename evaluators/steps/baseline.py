@@ -2,23 +2,33 @@
 
 from copy import deepcopy
 from functools import cache
+from math import ceil
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from ...spaces.technique.context import AfterStep
 from ..datasets.dataset import Dataset
 from ..digests import derived_seed
 from ..tasks.task import Task
+from ..training.accelerator import CPU, training_device
 from ..training.augmentation import Views
 from ..training.losses import distilled_loss
 from ..training.prediction import keeps_answers, predict_views
 from .context import TrainingContext
+from .side_by_side import side_by_side
 
 #: how often it is trained with the whole budget: plain and self-distilled
 RUNS = 2
 
 
+def turns(at_once: int) -> int:
+    """Returns how many times as long as its budget the baseline takes, so many runs at a time."""
+    return ceil(RUNS / at_once)
+
+
 def make_baseline(
-    given: nn.Module, task: Task, dataset: Dataset, epochs: float, seed: int
+    given: nn.Module, task: Task, dataset: Dataset, epochs: float, seed: int, at_once: int = 1
 ) -> tuple[nn.Module, dict[str, float]]:
     """Fine-tunes the given network with the largest budget of any candidate, plain and self-distilled.
 
@@ -26,6 +36,7 @@ def make_baseline(
         given: the adopted network as the user brought it; unchanged.
         epochs: the largest budget that a candidate may spend.
         seed: of the study.
+        at_once: how many runs may train at a time; the result is the same.
 
     Returns:
         whichever validates best: plain, self-distilled, or the given network where neither improves it; and
@@ -37,10 +48,31 @@ def make_baseline(
     kept = keeps_answers(given, images, views)
     answers = cache(lambda: predict_views(given, images, views)) if kept else None
     for name in ("plain", "self_distilled"):
-        network = deepcopy(given)
-        seed_of_run = derived_seed(seed, "baseline", name)
-        context = TrainingContext(task, dataset, given, seed_of_run, epochs, answers)
-        context.fit(network, objective=None if name == "plain" else distilled_loss(context))
-        networks[name] = network
+        networks[name] = deepcopy(given)
+
+    def train(name: str, after_step: AfterStep | None = None) -> None:
+        context = TrainingContext(task, dataset, given, derived_seed(seed, "baseline", name), epochs, answers)
+        objective = None if name == "plain" else distilled_loss(context)
+        context.fit(networks[name], objective=objective, after_step=after_step)
+
+    if at_once > 1 and _are_independent(given, task, images):
+        # what cannot be abandoned at a step, the teacher's answers, is left to this thread
+        side_by_side(lambda look: train("plain", look), lambda look: train("self_distilled", look))
+    else:
+        train("plain")
+        train("self_distilled")
     qualities = {name: task.quality(network, dataset.validation) for name, network in networks.items()}
     return networks[task.quality_terms.best(qualities)], qualities
+
+
+def _are_independent(given: nn.Module, task: Task, images: Tensor) -> bool:
+    """Whether two runs share nothing: no accelerator, no code of the user's, no dropout.
+
+    Dropout draws from torch's own generator, which is one for all threads.
+    """
+    if training_device() != CPU or task.code is not None:
+        return False
+    with torch.random.fork_rng(devices=()), torch.no_grad():
+        before = torch.get_rng_state()
+        deepcopy(given).train()(task.scaling.to_network(images[:2]))
+        return torch.equal(before, torch.get_rng_state())

@@ -30,7 +30,9 @@ def evaluate(work: Work) -> Outcome:
         AtollError: the recipe cannot be carried out, training diverged, or a metric is not finite.
     """
     started = time.perf_counter()
-    result = pipeline_for(work.settings, cache_dir()).run(work.recipe, keep=work.keep)
+    pipeline = pipeline_for(work.settings, cache_dir())
+    pipeline.at_once = work.at_once
+    result = pipeline.run(work.recipe, keep=work.keep)
     return Outcome(
         "finished",
         metrics=result.metrics,

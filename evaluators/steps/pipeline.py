@@ -45,6 +45,8 @@ class Pipeline:
         self.basis = StudyBasis(settings)
         self.cache: CacheBackend = StepCache(cache_dir)
         self._entries = StepEntries(self.basis)
+        #: how many runs of the baseline may train at a time; no result depends on it
+        self.at_once = 1
 
     @property
     def task(self) -> Task:
@@ -127,7 +129,7 @@ class Pipeline:
         started = time.perf_counter()
         basis, settings = self.basis, self.settings
         network, qualities = make_baseline(
-            basis.given, basis.task, basis.dataset, settings.baseline_epochs, settings.seed
+            basis.given, basis.task, basis.dataset, settings.baseline_epochs, settings.seed, self.at_once
         )
         seconds = time.perf_counter() - started
         chosen = basis.task.quality_terms.best(qualities)

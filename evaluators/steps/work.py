@@ -19,15 +19,22 @@ class Work:
         settings: of the study.
         recipe: the empty one is the baseline.
         keep: whether the result must stay in the step cache whatever its quota says.
+        at_once: how many runs of the baseline may train at a time, where nothing else runs beside it.
     """
 
     settings: Settings
     recipe: Recipe
     keep: bool = False
+    at_once: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Returns every part in JSON's own types."""
-        return {"settings": self.settings.to_json(), "recipe": self.recipe.to_json(), "keep": self.keep}
+        return {
+            "settings": self.settings.to_json(),
+            "recipe": self.recipe.to_json(),
+            "keep": self.keep,
+            "at_once": self.at_once,
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -36,7 +43,8 @@ class Work:
         Raises:
             AtollError: the recipe is of another version of Atoll.
         """
-        return cls(Settings.from_json(value["settings"]), Recipe.from_json(value["recipe"]), value["keep"])
+        settings, recipe = Settings.from_json(value["settings"]), Recipe.from_json(value["recipe"])
+        return cls(settings, recipe, value["keep"], value["at_once"])
 
 
 @dataclass(frozen=True)

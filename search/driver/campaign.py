@@ -51,6 +51,7 @@ class Campaign:
         threads: of a worker.
         clock: seconds, for the time limit.
         recipes: those that can be evaluated at all; None for every one.
+        at_once: how many runs of the baseline may train at a time: nothing else does before it is made.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Campaign:
         threads: int = 1,
         clock: Callable[[], float] = time.monotonic,
         recipes: frozenset[Recipe] | None = None,
+        at_once: int = 1,
     ) -> None:
         self.study = study
         self.store = store
@@ -72,6 +74,7 @@ class Campaign:
         self.epoch_s: float | None = None
         #: studies whose results it began with
         self.warmed_by: tuple[str, ...] = ()
+        self.at_once = at_once
         self._threads = threads
         self._clock = clock
         self._started_at_s = clock()
@@ -119,7 +122,8 @@ class Campaign:
         settings = self.study.trial_settings(self._threads)
         if trial.seed is not None:
             settings = replace(settings, seed=trial.seed)
-        return Work(settings, trial.recipe, keep=trial.origin in ("baseline", FINALIST))
+        at_once = self.at_once if trial.origin == "baseline" else 1
+        return Work(settings, trial.recipe, trial.origin in ("baseline", FINALIST), at_once)
 
     def end(self, name: str, outcome: Outcome) -> Trial:
         """Writes down what came of a trial, then learns from it; a second end of it is ignored.

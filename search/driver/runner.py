@@ -78,7 +78,9 @@ def run_study(
     with store.lock():
         _recover(store)
         folder = Folder(store)
-        campaign = Campaign(study, store, pricer, threads)
+        # of a cluster's machines others may have the rest
+        at_once = workers if address is None else 1
+        campaign = Campaign(study, store, pricer, threads, at_once=at_once)
         if on_begin is not None:
             on_begin(campaign)
         try:
@@ -112,8 +114,8 @@ def run_here(study: Study, store: Store, choose: Callable[[Campaign], None]) -> 
     with store.lock():
         _recover(store)
         # The threads that a worker of a search would have: they belong to the key of the step cache.
-        threads = threads_of(study, workers_of(study))
-        campaign = Campaign(study, store, threads=threads)
+        workers = workers_of(study)
+        campaign = Campaign(study, store, threads=threads_of(study, workers), at_once=workers)
         try:
             choose(campaign)
         finally:

@@ -8,7 +8,7 @@ import psutil
 from torch import nn
 
 from ...evaluators.cache_dir import cache_dir
-from ...evaluators.steps.baseline import RUNS
+from ...evaluators.steps.baseline import turns
 from ...evaluators.tasks import load_task
 from ...spaces.machine.resources import memory
 from ..driver.runner import workers_of
@@ -86,7 +86,7 @@ def costs_of(study: Study, network: nn.Module, epoch_s: float) -> Costs:
     network_bytes = sum(t.numel() * t.element_size() for t in network.state_dict().values())
     return Costs(
         epoch_s=epoch_s,
-        baseline_s=RUNS * study.baseline_epochs * epoch_s,
+        baseline_s=turns(workers) * study.baseline_epochs * epoch_s,
         fixed_s=fixed * step_s / workers,
         ensemble_s=steps * step_s / workers,
         searched=searched,

@@ -1,8 +1,11 @@
 """The baseline: the best on validation of given, plain and self-distilled; never worse than the given one."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from atoll.evaluators.steps.baseline import make_baseline
+from atoll.evaluators.steps import baseline
+from atoll.evaluators.steps.baseline import make_baseline, turns
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.tasks.given import given_network
@@ -74,3 +77,39 @@ def test_the_seed_decides_it(tiny_task: Task, given: nn.Module, monkeypatch: pyt
     first = made(0)
     assert torch.equal(first, made(0))
     assert not torch.equal(first, made(1))
+
+
+@pytest.mark.parametrize("best", ["plain", "self_distilled"])
+def test_runs_at_a_time_give_the_same_bits(
+    tiny_task: Task, given: nn.Module, best: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overlapped: list[bool] = []
+    side_by_side = baseline.side_by_side
+
+    def watched(*runs: object) -> None:
+        overlapped.append(True)
+        side_by_side(*runs)
+
+    monkeypatch.setattr(baseline, "side_by_side", watched)
+    names = ["given", "plain", "self_distilled"]
+    qualities = iter([0.9 if name == best else 0.1 for name in names] * 2)
+    monkeypatch.setattr(Task, "quality", lambda task, network, split: next(qualities))
+    one, two = (
+        make_baseline(given, tiny_task, tiny_task.dataset(), 0.3, 0, at_once)[0].state_dict()
+        for at_once in (1, 2)
+    )
+    assert overlapped == [True]
+    assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+
+
+def test_what_shares_a_generator_or_code_trains_in_turns(tiny_task: Task, given: nn.Module) -> None:
+    images = tiny_task.dataset().train.images
+    state = torch.get_rng_state()
+    assert baseline._are_independent(given, tiny_task, images)
+    assert not baseline._are_independent(nn.Sequential(nn.Dropout(), given), tiny_task, images)
+    assert not baseline._are_independent(given, replace(tiny_task, code="0" * 64), images)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_baseline_takes_twice_its_budget_or_once() -> None:
+    assert [turns(at_once) for at_once in (1, 2, 16)] == [2, 1, 1]

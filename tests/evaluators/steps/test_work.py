@@ -45,7 +45,7 @@ OUTCOMES = [
 @pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.parametrize("recipe", ["baseline", "tensor_train(rank=8) -> quantize(bits=4)"])
 def test_work_crosses_processes(recipe: str, keep: bool) -> None:
-    work = Work(SETTINGS, Recipe.parse(recipe), keep)
+    work = Work(SETTINGS, Recipe.parse(recipe), keep, at_once=1 + keep)
     assert pickle.loads(pickle.dumps(work)) == work
     assert Work.from_json(json.loads(json.dumps(work.to_json()))) == work
 

@@ -679,3 +679,17 @@ def test_an_evaluator_that_gives_no_outcome_is_a_failure() -> None:
 
 def _work(recipe: str) -> Work:
     return Work(Settings("digits", "coral-dev-board", 0, 1.0, 1.0), Recipe.parse(recipe))
+
+
+def test_the_cores_are_the_baseline_s_until_it_is_made(study: Study, store: Store, replay: Replay) -> None:
+    with store.lock():
+        store.recover()
+        campaign = Campaign(study, store, at_once=2)
+        found = []
+        for _ in range(3):
+            trial = campaign.next()
+            assert trial is not None
+            work = campaign.work(trial)
+            found.append((trial.origin == "baseline", work.at_once))
+            campaign.end(trial.name, carry_out(work.to_json(), replay))
+    assert found == [(True, 2), (False, 1), (False, 1)]

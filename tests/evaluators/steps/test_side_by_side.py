@@ -1,0 +1,44 @@
+"""Two runs at a time: both are done, and where one fails the other ends at its next step."""
+
+from threading import Barrier, current_thread
+
+import pytest
+import torch
+from atoll.evaluators.steps.side_by_side import side_by_side
+from atoll.spaces.errors import AtollError
+from atoll.spaces.technique.context import AfterStep
+
+
+def test_both_run_at_the_same_time_with_the_threads_of_the_caller() -> None:
+    meeting, threads = Barrier(2, timeout=20), []
+    seen: list[str] = []
+
+    def run(look: AfterStep) -> None:
+        meeting.wait()
+        threads.append(torch.get_num_threads())
+        seen.append(current_thread().name)
+        look(1.0)
+
+    before = torch.get_num_threads()
+    side_by_side(run, run)
+    assert threads == [before] * 2 and len(set(seen)) == 2
+
+
+@pytest.mark.parametrize("first_fails", [True, False])
+@pytest.mark.parametrize("error", [AtollError("it diverged"), KeyboardInterrupt()])
+def test_what_one_raises_ends_the_other_and_is_raised(first_fails: bool, error: BaseException) -> None:
+    ended: list[float] = []
+
+    def failing(_look: AfterStep) -> None:
+        raise error
+
+    def endless(look: AfterStep) -> None:
+        try:
+            while True:
+                look(0.5)
+        finally:
+            ended.append(1.0)
+
+    with pytest.raises(type(error)):
+        side_by_side(*((failing, endless) if first_fails else (endless, failing)))
+    assert ended == [1.0]
