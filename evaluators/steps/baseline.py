@@ -22,9 +22,9 @@ from .side_by_side import side_by_side
 RUNS = 2
 
 
-def turns(at_once: int) -> int:
-    """Returns how many times as long as its budget the baseline takes, so many runs at a time."""
-    return ceil(RUNS / at_once)
+def turns(given: nn.Module, task: Task, dataset: Dataset, at_once: int) -> int:
+    """Returns how many budgets long the baseline takes, where so many runs may train at a time."""
+    return ceil(RUNS / at_once) if _are_independent(given, task, dataset.train.images) else RUNS
 
 
 def make_baseline(
@@ -55,7 +55,7 @@ def make_baseline(
         objective = None if name == "plain" else distilled_loss(context)
         context.fit(networks[name], objective=objective, after_step=after_step)
 
-    if at_once > 1 and _are_independent(given, task, images):
+    if turns(given, task, dataset, at_once) == 1:
         # what cannot be abandoned at a step, the teacher's answers, is left to this thread
         side_by_side(lambda look: train("plain", look), lambda look: train("self_distilled", look))
     else:

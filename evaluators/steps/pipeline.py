@@ -13,7 +13,7 @@ from ..datasets.dataset import Dataset
 from ..digests import derived_seed
 from ..tasks.task import Task
 from ..training.prediction import predict_logits
-from .baseline import make_baseline
+from .baseline import make_baseline, turns
 from .cache_backend import CacheBackend, Entry
 from .context import TrainingContext
 from .idle import check_applied
@@ -70,8 +70,11 @@ class Pipeline:
     def _baseline_key(self) -> str:
         return self.basis.key(baseline_epochs=self.settings.baseline_epochs)
 
-    def time_epoch(self) -> float | None:
-        """Returns how many seconds an epoch of the given network takes here; None where the baseline is made.
+    def time_baseline(self) -> dict[str, float] | None:
+        """Returns what the baseline will take here; None where it is made.
+
+        Returns:
+            `epoch_s`, an epoch of the given network, and `baseline_s`, all of it.
 
         Raises:
             AtollError: it cannot be trained.
@@ -79,7 +82,9 @@ class Pipeline:
         if self.cache.has(self._baseline_key):
             return None
         pace = time_batches(self.task, self.dataset, self.settings.seed)
-        return pace.epoch_s(len(self.dataset.train))
+        epoch_s = pace.epoch_s(len(self.dataset.train))
+        in_turn = turns(self.basis.given, self.task, self.dataset, self.at_once)
+        return {"epoch_s": epoch_s, "baseline_s": in_turn * self.settings.baseline_epochs * epoch_s}
 
     @cached_property
     def teachers(self) -> Teachers:

@@ -67,7 +67,7 @@ def _costs(study: Study) -> dict[str, str]:
     threads = threads_of(study, workers_of(study))
     torch.set_num_threads(threads)
     pace = time_batches(task, dataset, study.seed)
-    costs = costs_of(study, adopted_network(task), pace.epoch_s(len(dataset.train)))
+    costs = costs_of(study, adopted_network(task), dataset, pace.epoch_s(len(dataset.train)))
     search_s = costs.search_s
     return {
         "one epoch": f"about {duration(costs.epoch_s)}, measured over {pace.timed} batches of the given "

@@ -70,8 +70,8 @@ class Campaign:
         self.judge: Judge | None = None
         self.end_reason: str | None = None
         self.started = 0  # trials, by this command
-        #: of the given network, in seconds; None until a worker has told it
-        self.epoch_s: float | None = None
+        #: seconds that the baseline will take, and one epoch of it, once a worker has timed them
+        self.baseline_s, self.epoch_s = 0.0, 0.0
         #: studies whose results it began with
         self.warmed_by: tuple[str, ...] = ()
         self.at_once = at_once

@@ -15,7 +15,6 @@ from ...evaluators.ranking.figures import FIGURE
 from ...evaluators.ranking.goal import Goal
 from ...evaluators.ranking.metrics import Metrics
 from ...evaluators.ranking.quality_terms import QualityTerms
-from ...evaluators.steps.baseline import turns
 from ...evaluators.tasks import load_task
 from ...spaces.outside.shown import shown
 from ...spaces.recipes.recipe import Recipe
@@ -142,9 +141,9 @@ def _seconds_left(campaign: Campaign, workers: int) -> float | None:
 
 def forecast(campaign: Campaign) -> str | None:
     """Returns in words what an epoch and the baseline take, None before that is known."""
-    if campaign.epoch_s is None:
+    baseline_s = campaign.baseline_s
+    if not baseline_s:
         return None
-    baseline_s = turns(campaign.at_once) * campaign.study.baseline_epochs * campaign.epoch_s
     said = f"one epoch takes about {duration(campaign.epoch_s)}: the baseline about {duration(baseline_s)}"
     minutes = campaign.study.limits.time_minutes
     if minutes is not None and campaign.elapsed_s + baseline_s > minutes * 60:

@@ -59,9 +59,9 @@ class RecipeSearcher(Searcher):
             return self._end_by(error)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Hears what an epoch takes; a trial's outcome counts when the trial is complete."""
+        """Hears what the baseline takes; a trial's outcome counts when the trial is complete."""
         if "epoch_s" in result:
-            self.campaign.epoch_s = result["epoch_s"]
+            self.campaign.epoch_s, self.campaign.baseline_s = result["epoch_s"], result["baseline_s"]
             self.tick()
 
     def on_trial_complete(

@@ -10,7 +10,7 @@ from ray import tune
 
 from ...evaluators.steps.work import Evaluator
 from .luggage import Luggage, unpack
-from .work import carry_out, time_epoch
+from .work import carry_out, time_baseline
 
 
 class TrialTrainable(tune.Trainable):
@@ -40,9 +40,9 @@ class TrialTrainable(tune.Trainable):
         """
         if not self._is_timed:
             self._is_timed = True  # a baseline is the first work of its process
-            epoch_s = time_epoch(self._work, partial(unpack, self._luggage))
-            if epoch_s is not None:
-                return {"epoch_s": epoch_s}
+            seconds = time_baseline(self._work, partial(unpack, self._luggage))
+            if seconds is not None:
+                return {**seconds}
         # As text: Ray flattens nested results.
         outcome = carry_out(self._work, self._evaluator, partial(unpack, self._luggage))
         return {"outcome": json.dumps(outcome.to_json()), "done": True}

@@ -19,21 +19,27 @@ STOPPED = "stopped"
 TRIES = 3
 
 
-def time_epoch(work: Mapping[str, Any], before: Callable[[], None] = lambda: None) -> float | None:
-    """Returns how many seconds an epoch of the baseline takes in this process, before it is made.
+def time_baseline(
+    work: Mapping[str, Any], before: Callable[[], None] = lambda: None
+) -> dict[str, float] | None:
+    """Returns how many seconds the baseline will take in this process, and an epoch of it, before it is made.
 
     Args:
         work: what `Work.to_json` gave.
         before: as for `carry_out`.
 
     Returns:
-        None for other work, for a baseline that is made already, and where it cannot be told: whatever is
-        wrong then becomes part of the work's outcome.
+        as `Pipeline.time_baseline`; None for other work, for a baseline that is made already, and where it
+        cannot be told: whatever is wrong then becomes part of the work's outcome.
     """
     try:
         before()
         whole = Work.from_json(work)
-        return None if whole.recipe.steps else pipeline_for(whole.settings, cache_dir()).time_epoch()
+        if whole.recipe.steps:
+            return None
+        pipeline = pipeline_for(whole.settings, cache_dir())
+        pipeline.at_once = whole.at_once
+        return pipeline.time_baseline()
     except Exception:
         return None
 

@@ -151,7 +151,7 @@ def check_study(file: Path, sheet: Path, tell: Callable[[str], None], images: in
     pace, costs = None, None
     try:
         pace = time_batches(task, dataset, study.seed)
-        costs = costs_of(study, network, pace.epoch_s(round(total * looked_at["train"] / seen)))
+        costs = costs_of(study, network, dataset, pace.epoch_s(round(total * looked_at["train"] / seen)))
         problems += of_costs(study, costs, pace.step_s)
     except TrainingDiverged as error:
         problems.append(f"{error}: make learning_rate smaller, or look at the scaling of inputs")

@@ -8,6 +8,7 @@ import psutil
 from torch import nn
 
 from ...evaluators.cache_dir import cache_dir
+from ...evaluators.datasets.dataset import Dataset
 from ...evaluators.steps.baseline import turns
 from ...evaluators.tasks import load_task
 from ...spaces.machine.resources import memory
@@ -68,25 +69,27 @@ class Costs:
         return shutil.disk_usage(next(folder for folder in _upwards(place) if folder.exists())).free
 
 
-def costs_of(study: Study, network: nn.Module, epoch_s: float) -> Costs:
+def costs_of(study: Study, network: nn.Module, dataset: Dataset, epoch_s: float) -> Costs:
     """Estimates what a study takes.
 
     Args:
         study: to be run.
         network: the given one.
-        epoch_s: of it, measured.
+        dataset: of the task, or some of it.
+        epoch_s: of the network, measured.
     """
     workers = workers_of(study)
     limits = study.limits
     steps = (study.min_steps + study.max_steps) / 2
-    fixed = len(fixed_recipes(load_task(study.task), study.parsed_goal))  # about one step each
+    task = load_task(study.task)
+    fixed = len(fixed_recipes(task, study.parsed_goal))  # about one step each
     searched = limits.ensembles or max(0, (limits.trials or 0) - fixed)
     each = [study.epochs.get(technique.name, study.budget_epochs) for technique in study.technique_types]
     step_s = sum(each) / len(each) * epoch_s
     network_bytes = sum(t.numel() * t.element_size() for t in network.state_dict().values())
     return Costs(
         epoch_s=epoch_s,
-        baseline_s=turns(workers) * study.baseline_epochs * epoch_s,
+        baseline_s=turns(network, task, dataset, workers) * study.baseline_epochs * epoch_s,
         fixed_s=fixed * step_s / workers,
         ensemble_s=steps * step_s / workers,
         searched=searched,

@@ -111,5 +111,9 @@ def test_what_shares_a_generator_or_code_trains_in_turns(tiny_task: Task, given:
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_a_baseline_takes_twice_its_budget_or_once() -> None:
-    assert [turns(at_once) for at_once in (1, 2, 16)] == [2, 1, 1]
+def test_a_baseline_takes_twice_its_budget_or_once(tiny_task: Task, given: nn.Module) -> None:
+    def turns_of(network: nn.Module) -> list[int]:
+        return [turns(network, tiny_task, tiny_task.dataset(), at_once) for at_once in (1, 2, 16)]
+
+    assert turns_of(given) == [2, 1, 1]
+    assert turns_of(nn.Sequential(nn.Dropout(), given)) == [2, 2, 2]

@@ -76,7 +76,7 @@ def test_an_epoch_that_a_worker_timed_is_said_with_what_follows(campaign: Campai
     said = io.StringIO()
     with Progress(campaign, workers=1, stream=said) as progress:
         begin(campaign)
-        campaign.epoch_s = 41.0
+        campaign.epoch_s, campaign.baseline_s = 41.0, 2 * 8 * 41.0
         progress.tick()
         progress.tick()
     # four steps of two epochs, trained twice
@@ -90,9 +90,9 @@ def test_a_baseline_longer_than_the_limit_is_said(store: Store, study: Study) ->
     with store.lock():
         store.recover()
         campaign = Campaign(short, store)
-        campaign.epoch_s = 5.0
+        campaign.epoch_s, campaign.baseline_s = 5.0, 80.0
         assert "longer than" not in str(forecast(campaign))
-        campaign.epoch_s = 10.0
+        campaign.epoch_s, campaign.baseline_s = 10.0, 160.0
         assert "the baseline about 3 minutes, which is longer than the time limit of 2 minutes" in str(
             forecast(campaign)
         )
