@@ -12,7 +12,7 @@ from atoll.testing import BASELINE
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from replayed_search import Spent, Tabulated, best_after, searched, seconds_until
+from replayed_search import Spent, Tabulated, best_after, least_ahead, searched, seconds_until
 from search_table import SPACE, Table, recipes, runs
 
 STRONG = {"tensor_train": 3.0, "tucker": 2.0, "prune_channels": 2.0, "quantize": 4.0, "distill": 1.0}
@@ -71,6 +71,16 @@ def test_seconds_and_bests_are_read_off_a_course() -> None:
     assert seconds_until(course, 1.6) == 9.0
     assert seconds_until(course, 5.0) == 9.0
     assert [best_after(course, seconds) for seconds in (1.0, 2.5, 3.0, 100.0)] == [0.0, 0.0, 1.5, 2.0]
+
+
+def test_ahead_is_the_median_where_it_is_least() -> None:
+    plain = {seed: [Spent(1.0, 1.0), Spent(10.0, 3.0)] for seed in range(3)}
+    better = [Spent(0.5, 2.0), Spent(9.5, 2.5)]
+    worst = {0: [Spent(0.5, 9.0)], 1: better, 2: better}
+    assert least_ahead(plain, plain) == 0.0
+    # two of three are ahead by 1 until plain Optuna's last trial, then behind by a half
+    assert least_ahead(worst, plain) == -0.5
+    assert least_ahead({seed: [Spent(0.5, 9.0)] for seed in range(3)}, plain) == 6.0
 
 
 def test_a_table_is_written_whole_and_gone_on_with(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """How fast we train beside a bare loop, what a cached prefix costs, and what a trial costs beside Ray's own.
 
-One thread throughout. Images a second come from processor time, in turns, so that what else runs disturbs both
-alike; the others are wall time.
+One thread throughout. Images a second come from processor time, in turns, so that what else runs disturbs
+both alike; the others are wall time.
 """
 
 import itertools
@@ -54,7 +54,7 @@ def papers_network(divisor: int) -> nn.Module:
 
 
 def bare_epoch(network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> None:
-    """The loop of PyTorch's tutorials: batches scaled as ours are, no augmentation, no schedule, no checks."""
+    """The loop of PyTorch's tutorials: batches scaled as ours are, no augmentation, schedule or checks."""
     network.train()
     for picked in torch.randperm(len(images)).split(BATCH_SIZE):
         batch = images[picked].float().div(127.5).sub(1).contiguous(memory_format=torch.channels_last)
