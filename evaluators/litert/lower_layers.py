@@ -289,7 +289,7 @@ def _lower_tensor_train(
         )
         rows = bench.model.tensors[y].shape[0] // each_by_itself
         if rows * rank > 1 and mode > 1:
-            shape, order = _mode_in_front(each_by_itself, rows, rank, mode)
+            shape, order = _mode_in_front(each_by_itself, rows * rank, mode)
             y = transpose(bench.model, bench.shaped(LoweredValue(y, ()), shape), order)
         value = bench.on_grid(LoweredValue(y, (rows * rank * mode,)), grid)
     if bias is not None:
@@ -299,13 +299,14 @@ def _lower_tensor_train(
     return replace(value, shape=(*source.shape[:-1], layer.outputs), axes=source.axes)
 
 
-def _mode_in_front(each_by_itself: int, rows: int, rank: int, mode: int) -> tuple[Shape, Shape]:
-    """Sizes of a stage's result, and the order of its axes that puts the mode before rows and rank."""
+def _mode_in_front(each_by_itself: int, others: int, mode: int) -> tuple[Shape, Shape]:
+    """Sizes of a stage's result, and the order of its axes that puts the mode before all others.
+
+    Rows and rank stay neighbours, so they are one axis of ``others``, and every stage shares one order.
+    """
     if each_by_itself > 1:
-        return (each_by_itself, rows, rank, mode), (0, 3, 1, 2)
-    if rows == 1 or rank == 1:
-        return (rows * rank, mode), (1, 0)
-    return (rows, rank, mode), (2, 0, 1)
+        return (each_by_itself, others, mode), (0, 2, 1)
+    return (others, mode), (1, 0)
 
 
 def _grid_before_shift(target: TensorGrid | None, shift: np.ndarray) -> TensorGrid | None:

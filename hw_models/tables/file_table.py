@@ -184,9 +184,8 @@ def _matrix(
 def _train_rank(file: TfliteFile, operator: FileOperator) -> int:
     """Returns the rank of a tensor-train stage, 0 for any other dense operator.
 
-    Behind a stage its mode moves in front: [rows, rank, mode] or, with one row, [rank, mode] is transposed;
-    [rows, mode] has rank 1, and of several inputs [inputs, rows, rank, mode] is transposed
-    (`evaluators.litert.lower_layers`).
+    Behind a stage its mode moves in front of rows and rank, so it is the last axis of what is transposed, and
+    all before it are rank times the stage's rows (`evaluators.litert.lower_layers`).
     """
     output = file.tensors[operator.outputs[0]]
     if len(output.shape) > 2:
@@ -205,10 +204,7 @@ def _train_rank(file: TfliteFile, operator: FileOperator) -> int:
             others = file.constant_behind(readers[0].inputs[1]).shape[1]
             return 1 if others == columns else columns  # of a mode of 1 nothing is moved: [rows, rank]
         return int(output.shape[0] > 1)
-    rows, shape = output.shape[0], file.tensors[index].shape
-    if len(shape) == 4:
-        return shape[2]
-    return shape[1] if len(shape) == 3 else shape[0] if rows == 1 else 1
+    return prod(file.tensors[index].shape[:-1]) // output.shape[0]
 
 
 def _work(

@@ -9,6 +9,7 @@ import torch
 from atoll.evaluators.litert.inspect import operator_names, tensor_rows
 from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
+from atoll.hw_models.tables.tflite_file import TfliteFile
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.structure import to_meta
 from atoll.spaces.layers.tt_dense import TTDense
@@ -171,3 +172,12 @@ def test_a_tensor_train_reads_every_row_by_itself(rank: int, bits: str, compress
     assert isinstance(network.get_submodule("wider"), TTDense)
     content = written(network, images()[:8], steps=3.01, share=0.5, dynamic="dynamic" in bits)
     assert operator_names(content).count("TRANSPOSE") >= 1
+
+
+def test_every_stage_of_a_tensor_train_moves_its_mode_by_one_order(network: nn.Module) -> None:
+    content = lower(compressed(network, "tensor_train(rank=4, fit_steps=0)"), SHAPE)
+    file = TfliteFile.parse(content)
+    _, *moved = [operator for operator in file.operators if operator.name == "TRANSPOSE"]  # one flattens
+    assert len(moved) > 2
+    assert len({operator.inputs[1] for operator in moved}) == 1
+    assert {len(file.tensors[operator.inputs[0]].shape) for operator in moved} == {2}
