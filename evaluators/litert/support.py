@@ -29,8 +29,11 @@ TRANSPOSE_CONV            both         int8         as CONV; narrower ones are n
   to whole numbers and then again after the shift: the larger s_in * s_w / s_out, the more outputs are 1 LSB
   off (0.1 % for typical int8, 1-3 % for int4 convolutions, 5-14 % for int2 with one scale).
 - s_in * s_w / s_out must stay below 256 in every channel, or XNNPACK refuses the whole file.
-- CONV and DEPTHWISE need a bias; an int32 bias needs one scale (s_in * s_w) per scale of the weights: without
-  scales it is right but not delegated, with fewer the file does not load. FC may go without bias.
+- CONV and DEPTHWISE need a bias (two inputs do not load, nor does -1); an int32 bias needs one scale
+  (s_in * s_w) per scale of the weights: without scales it is right but not delegated, with fewer the file
+  does not load. So biases beside int4, which is not delegated anyway, have none: the same integers to the
+  last bit, here, in TensorFlow 2.12 and in tflite-runtime 2.14, with the plain and the reference kernels.
+  FC may go without bias.
 - Every scale needs its own int64 zero point in the file.
 - 1x1 depthwise with weights +-127 and scale |g| / 127 is the batch normalisation g x + b to 1 LSB; with
   weights +-1 and scale |g| the bias gets coarse and a tenth of the outputs is 1 LSB off.
@@ -91,3 +94,13 @@ def weight_type(operator: WeightedOperator, bits: int, int8_activations: bool) -
         int8_activations: whether the layer's activations are int8 (else float32).
     """
     return f"int{next(width for width in RIGHT_WIDTHS[operator, int8_activations] if width >= bits)}"
+
+
+def reads_bias_scales(operator: WeightedOperator, dtype: str) -> bool:
+    """Whether the kernel, on int8 activations, reads the scales of its bias: only XNNPACK does.
+
+    Args:
+        operator: which kernel the weights are for.
+        dtype: tensor type of the weights.
+    """
+    return operator == "dense" or dtype != "int4"

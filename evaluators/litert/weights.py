@@ -9,7 +9,7 @@ from ...spaces.layers.factor import Factor
 from ...spaces.layers.half import LARGEST, Half
 from ...spaces.layers.norm import Norm
 from . import operators
-from .support import LARGEST_RATIO, WeightedOperator, weight_type
+from .support import LARGEST_RATIO, WeightedOperator, reads_bias_scales, weight_type
 from .tensors import TensorGrid
 from .writer import TfliteModel
 
@@ -118,9 +118,11 @@ class Weights:
         no_bias = self.bias is None and operator == "dense"  # convolutions must have one
         if source is not None and self.scale is not None:
             scale = self._scale_with_room(self.scale, source).astype(np.float32)
-            weight = model.add_constant(values, weight_type(operator, self.bits, True), scale, axis)
+            dtype = weight_type(operator, self.bits, True)
+            weight = model.add_constant(values, dtype, scale, axis)
             steps = np.float32(source.scale) * scale  # in float32, as the runtime multiplies them
-            data: tuple[np.ndarray, str, np.ndarray | None] = np.rint(bias / steps), "int32", steps
+            read = steps if reads_bias_scales(operator, dtype) else None
+            data: tuple[np.ndarray, str, np.ndarray | None] = np.rint(bias / steps), "int32", read
         elif self.scale is not None:
             scale, dtype = self.scale, weight_type(operator, self.bits, False)
             if dynamic:

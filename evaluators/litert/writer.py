@@ -59,7 +59,7 @@ class TfliteModel(FileModel):
             dtype: a key of ``TENSOR_TYPES``.
             scales: one step, or one per channel along ``channel_axis``, > 0.
             channel_axis: axis of the channels.
-            structural: whether the values follow from the graph alone, so that equal ones may be shared.
+            structural: whether the values follow from the graph alone: equal ones are one, if without scales.
             name: written only if given.
             zero_points: the integers that mean 0, one per scale; all 0 if None.
 
@@ -80,6 +80,10 @@ class TfliteModel(FileModel):
         if zero_points is not None and (steps is None or np.size(zero_points) != steps.size):
             raise AtollError(f"{np.size(zero_points)} zero points: allowed is one for every scale")
         data = pack_elements(values, dtype)
+        if structural and steps is None:
+            for index, known in enumerate(self.tensors):
+                if known.structural and (known.dtype, known.shape, known.data) == (dtype, values.shape, data):
+                    return index
         entry = TensorEntry(
             values.shape, dtype, data, None, steps, channel_axis, structural, name, zero_points
         )
@@ -87,10 +91,6 @@ class TfliteModel(FileModel):
 
     def add_index(self, values: Sequence[int] | np.ndarray) -> int:
         """Adds an int32 constant that steers an operator (axes, shape, paddings); equal ones are one."""
-        data, shape = pack_elements(np.asarray(values), "int32"), np.shape(values)
-        for index, known in enumerate(self.tensors):
-            if known.structural and (known.dtype, known.shape, known.data) == ("int32", shape, data):
-                return index
         return self.add_constant(np.asarray(values), "int32", structural=True)
 
     def add_operator(

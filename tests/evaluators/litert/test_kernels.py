@@ -7,7 +7,7 @@ from atoll.evaluators.litert import operators
 from atoll.evaluators.litert import operators_moving as moving
 from atoll.evaluators.litert.inspect import tensor_rows
 from atoll.evaluators.litert.runtime import LiteRtRunner
-from atoll.evaluators.litert.support import RIGHT_WIDTHS, weight_type
+from atoll.evaluators.litert.support import RIGHT_WIDTHS, reads_bias_scales, weight_type
 from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.writer import TfliteModel
 from atoll.spaces.errors import AtollError
@@ -77,7 +77,8 @@ def test_weight_type_is_computed_right(
         steps = INPUT.scale * scales
         bias_integers = rng.integers(-50, 50, count)
         bias = bias_integers * steps.astype(np.float64)
-        bias_index = model.add_constant(bias_integers, "int32", steps)
+        read = steps if reads_bias_scales(operator, f"int{width}") else None  # type: ignore[arg-type]
+        bias_index = model.add_constant(bias_integers, "int32", read)
     else:
         raw = values = rng.normal(size=(3, *input_shape)).astype(np.float32)
         bias = rng.normal(size=count).astype(np.float32).astype(np.float64)

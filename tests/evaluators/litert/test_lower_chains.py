@@ -181,3 +181,20 @@ def test_every_stage_of_a_tensor_train_moves_its_mode_by_one_order(network: nn.M
     assert len(moved) > 2
     assert len({operator.inputs[1] for operator in moved}) == 1
     assert {len(file.tensors[operator.inputs[0]].shape) for operator in moved} == {2}
+
+
+def test_stages_of_four_bits_share_a_bias_of_zeros_without_scales(network: nn.Module) -> None:
+    content = lower(compressed(network, "tucker(rank=0.25, fit_steps=0) -> quantize(bits=4)"), SHAPE)
+    file = TfliteFile.parse(content)
+    convolutions = [operator for operator in file.operators if operator.name == "CONV_2D"]
+    narrow = [one for one in convolutions if file.tensors[one.inputs[1]].dtype == "INT4"]
+    biases = [file.tensors[one.inputs[2]] for one in narrow]
+    zeros = [
+        one.inputs[2]
+        for one, bias in zip(narrow, biases, strict=True)
+        if not any(content[bias.data[0] : sum(bias.data)])
+    ]
+    # of each chain the first two stages have none of their own; equally long ones are one
+    assert (len(narrow), len(zeros)) == (6, 4)
+    assert len(set(zeros)) == len({file.tensors[index].shape for index in zeros}) == 2
+    assert {bias.scales[1] for bias in biases} == {0}

@@ -133,6 +133,10 @@ def test_index_constants_are_shared_and_weights_never() -> None:
     model = TfliteModel()
     assert model.add_index((1, 2)) == model.add_index((1, 2)) != model.add_index((2, 1))
     assert model.add_constant(np.zeros(3), "float32") != model.add_constant(np.zeros(3), "float32")
+    biases = [model.add_constant(np.zeros(3), dtype, structural=True) for dtype in ("int32", "float32") * 2]
+    assert biases[:2] == biases[2:]
+    steps = [model.add_constant(np.zeros(3), "int32", np.ones(3), structural=True) for _ in range(2)]
+    assert len({*biases, *steps}) == 4  # the steps are trained
 
 
 @pytest.mark.parametrize("scales", [[0.0], [-1.0], [np.nan], [np.inf]])
