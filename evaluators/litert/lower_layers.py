@@ -249,8 +249,11 @@ def _scale_and_shift(
     target: TensorGrid | None,
     activation: str | None,
 ) -> LoweredValue:
-    """``gain`` x + ``shift`` per channel; on int8 grids with weights +-127 and scale |gain| / 127."""
-    filters = gain.reshape(-1, 1, 1, 1)
+    """``gain`` x + ``shift`` per channel; on int8 grids with weights +-127 and scale |gain| / 127.
+
+    A ``gain`` [1] is that of all channels: then one scale is stored.
+    """
+    filters = np.broadcast_to(gain, shift.shape).reshape(-1, 1, 1, 1)
     if target is not None and bench.grid_of(source) is not None:
         scale = np.where(gain == 0, 1.0, np.abs(gain)) / 127
         weights = Weights(127 * np.sign(filters), scale, 8, shift)
@@ -295,7 +298,7 @@ def _lower_tensor_train(
     if bias is not None:
         rows_of_features = (each_by_itself, layer.outputs) if each_by_itself > 1 else (layer.outputs,)
         value = replace(value, shape=rows_of_features)
-        value = _scale_and_shift(bench, value, np.ones(layer.outputs), bias, target, activation)
+        value = _scale_and_shift(bench, value, np.ones(1), bias, target, activation)
     return replace(value, shape=(*source.shape[:-1], layer.outputs), axes=source.axes)
 
 

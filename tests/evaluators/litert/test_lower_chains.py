@@ -198,3 +198,12 @@ def test_stages_of_four_bits_share_a_bias_of_zeros_without_scales(network: nn.Mo
     assert (len(narrow), len(zeros)) == (6, 4)
     assert len(set(zeros)) == len({file.tensors[index].shape for index in zeros}) == 2
     assert {bias.scales[1] for bias in biases} == {0}
+
+
+def test_the_bias_behind_a_tensor_train_has_one_scale(network: nn.Module) -> None:
+    text = "tensor_train(rank=4, fit_steps=0) -> quantize(bits=8)"
+    file = TfliteFile.parse(lower(compressed(network, text), SHAPE))
+    moved = [at for at, one in enumerate(file.operators) if one.name == "FULLY_CONNECTED"][-2]
+    shift = next(one for one in file.operators[moved:] if one.name == "DEPTHWISE_CONV_2D")
+    weight, bias = (file.tensors[index] for index in shift.inputs[1:])
+    assert (weight.shape, weight.scales[1], bias.scales[1]) == ((1, 1, 1, 40), 1, 1)
