@@ -34,6 +34,7 @@ DROPPED = (
     "operator codes a second time",
     "copies of equal buffers, shapes, grids, options and tables",
     "gaps before aligned buffers",
+    "scales of biases that no kernel reads",
 )
 
 
