@@ -31,6 +31,12 @@ def to_numpy(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().cpu().numpy()
 
 
+def folded_bias(bias: np.ndarray | None, norm: Norm) -> np.ndarray:
+    """The bias [out], float64, of a layer followed by ``norm``."""
+    gain, shift = (to_numpy(part).astype(np.float64) for part in norm.scale_and_shift())
+    return shift if bias is None else bias * gain + shift
+
+
 @dataclass(frozen=True)
 class Weights:
     """Weight and bias of a layer.
@@ -66,8 +72,7 @@ class Weights:
 
         Half precision is rounded again: the file holds the nearest to the weights times the gain.
         """
-        gain, shift = (to_numpy(part).astype(np.float64) for part in norm.scale_and_shift())
-        bias = shift if self.bias is None else self.bias * gain + shift
+        gain, bias = to_numpy(norm.scale_and_shift()[0]).astype(np.float64), folded_bias(self.bias, norm)
         spread = gain.reshape(-1, *[1] * (self.values.ndim - 1))
         if self.scale is None:
             return replace(self, values=(self.values * spread).astype(np.float32), bias=bias)

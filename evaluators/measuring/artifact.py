@@ -146,6 +146,19 @@ def outputs_of(run: "FileRun") -> Outputs:
     return as_outputs(tuple(map(torch.from_numpy, run.outputs)))
 
 
+def shipped_logits(network: nn.Module, images: Tensor) -> Outputs:
+    """Runs a network in eval mode with the roundings of its file's integer kernels; else as `predict_logits`.
+
+    Args:
+        network: in its final state.
+        images: (N, ...), as they are stored.
+    """
+    from ..litert.as_shipped import rounding_as_shipped
+
+    with rounding_as_shipped(network):
+        return predict_logits(network, images)
+
+
 def verify_artifact(
     artifact: bytes | Path,
     network: nn.Module,
@@ -174,7 +187,7 @@ def verify_artifact(
         run = run_artifact(content, images, timed_runs, scaling_of(network))
     except AtollError as error:
         raise AtollError(f"{error}{_place(error, content, network)}") from error
-    found, expected = outputs_of(run), predict_logits(network, images)
+    found, expected = outputs_of(run), shipped_logits(network, images)
     differences = largest_differences(found, expected)
     in_steps = [off / step for off, step in zip(differences, run.steps, strict=True) if step is not None]
     return Verification(

@@ -21,8 +21,7 @@ from ..edge_tpu.check import check_file
 from ..ranking.figures import METRICS
 from ..ranking.metrics import Metrics, PlanFigures, probability_loyalty
 from ..tasks.task import Task
-from ..training.prediction import predict_logits
-from .artifact import artifact_of, packed_bytes
+from .artifact import artifact_of, packed_bytes, shipped_logits
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ def measure(
     Raises:
         AtollError: labels or the baseline's logits do not fit the network's, or an output is not finite.
     """
-    logits = predict_logits(network, images)
+    logits = shipped_logits(network, images)
     reference = logits if baseline_logits is None else baseline_logits
     terms = task.quality_terms
     judged, known = task.judged(logits), task.judged(reference)

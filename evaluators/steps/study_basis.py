@@ -23,6 +23,8 @@ NUMBERS_VERSION = 2
 #: how images lie in memory that are not augmented, in the keys of their tasks: until 2 channel by channel,
 #: with which convolutions are slower and give other last bits
 LAYOUT_VERSION = 2
+#: how networks on integers are evaluated, in the keys of theirs: until 2 without what their kernels round
+INTEGERS_VERSION = 2
 
 
 class StudyBasis:
@@ -72,6 +74,7 @@ class StudyBasis:
             baseline_epochs=settings.baseline_epochs,  # the teacher
             **({"loss": settings.loss} if settings.distilled else {}),
             **({"epochs": own} if own else {}),
+            **({"integers": INTEGERS_VERSION} if any(step.stage == "numbers" for step in prefix) else {}),
         )
 
     def key(self, **what: Any) -> str:

@@ -9,6 +9,7 @@ from torch import nn
 from ...evaluators.card.bundle import structures
 from ...evaluators.card.card import Card
 from ...evaluators.card.waterfall import counts, fit_digest, predictions, prices
+from ...evaluators.measuring.artifact import shipped_logits
 from ...evaluators.measuring.artifact_report import report_artifact
 from ...evaluators.measuring.file_ends import file_outputs
 from ...evaluators.measuring.measure import nonzero_parameter_count, payload_bytes
@@ -70,7 +71,7 @@ def recomputed_figures(
     report: dict[str, Any] = {}
     if task is not None:
         split = task.dataset().validation
-        of_network["quality"] = task.quality(network, split)
+        of_network["quality"] = task.judged_by.measure(shipped_logits(network, split.images), split.labels)
         report = report_artifact(artifact, network, split, task.judged_by).to_json() if run else {}
     of_network |= {name: report[name] for name in ("packed_bytes",) if run}
     rows = counts(about) if card.device in other else prices(about, card.device)

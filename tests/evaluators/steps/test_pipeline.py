@@ -12,6 +12,7 @@ import pytest
 import torch
 from atoll.evaluators import tasks
 from atoll.evaluators.datasets.dataset import ImagesInMemory
+from atoll.evaluators.measuring.artifact import shipped_logits
 from atoll.evaluators.steps import baseline, step_entries
 from atoll.evaluators.steps import pipeline as pipeline_module
 from atoll.evaluators.steps.context import TrainingContext
@@ -146,7 +147,8 @@ def test_every_step_says_what_it_took(cold: tuple[Pipeline, PipelineResult]) -> 
         assert getattr(last, name) == getattr(result.metrics, name), name
     assert result.steps[0].model_bytes > last.model_bytes
     validation = pipeline.dataset.validation
-    assert result.metrics.quality == pipeline.task.quality(result.network, validation)
+    said = shipped_logits(result.network, validation.images)
+    assert result.metrics.quality == pipeline.task.judged_by.measure(said, validation.labels)
 
 
 def test_a_second_run_reads_everything(warm: NewPipeline, cold: Any, applied: list[str]) -> None:
