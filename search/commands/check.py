@@ -67,6 +67,8 @@ def check(
 
 def _facts(found: "Checked") -> Iterator[tuple[str, str]]:
     """Yields what was found, in a line each."""
+    from ..first_steps.costs import finalists_said
+
     price = found.price
     shape = "x".join(map(str, found.input_shape))
     gives = f"{found.classes} classes" if found.classes else "numbers out"
@@ -107,6 +109,7 @@ def _facts(found: "Checked") -> Iterator[tuple[str, str]]:
         ensemble = duration(costs.ensemble_s)
         yield "an ensemble", f"about {ensemble} of training on average, by {costs.workers} worker(s)"
         yield "", "what techniques compute before it, such as fits of layers, comes on top"
+        yield "finalists", finalists_said(found.study, costs)
         search_s = costs.search_s
         yield "the search", "no limit" if search_s is None else f"at least {duration(search_s)}"
         yield "memory", f"about {size(costs.memory_bytes)}; {size(costs.free_memory_bytes)} are free"

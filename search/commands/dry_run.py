@@ -12,7 +12,7 @@ from ...evaluators.tasks.given import adopted_network
 from ...hw_models.devices.device import Device
 from ...spaces.recipes.order import Grids, searched_values
 from ..driver.runner import threads_of, workers_of
-from ..first_steps.costs import costs_of
+from ..first_steps.costs import costs_of, finalists_said
 from ..first_steps.space import legal_recipes, ruled_out
 from ..study.reference import fixed_recipes, left_out
 from ..study.study import Study
@@ -73,6 +73,7 @@ def _costs(study: Study) -> dict[str, str]:
         "one epoch": f"about {duration(costs.epoch_s)}, measured over {pace.timed} batches of the given "
         f"network, {threads} thread(s)",
         "baseline": f"about {duration(costs.baseline_s)}; everything else waits for it",
+        "finalists": finalists_said(study, costs),
         "time": "no limit"
         if search_s is None
         else f"about {duration(search_s)} with {costs.workers} workers, beside starting Ray",

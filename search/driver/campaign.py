@@ -113,6 +113,11 @@ class Campaign:
         return self.end_reason is not None and not self.trials.running and self._next_final() is None
 
     @property
+    def finals_left(self) -> list[tuple[Recipe, int]] | None:
+        """Recipes and further seeds that are not over, the baseline's too; None before they are known."""
+        return None if self._finals is None else [one for one in self._finals if not self._is_final_over(one)]
+
+    @property
     def elapsed_s(self) -> float:
         """Seconds since the command began."""
         return self._clock() - self._started_at_s

@@ -18,6 +18,7 @@ from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.tasks import load_task
 from ...spaces.outside.shown import shown
 from ...spaces.recipes.recipe import Recipe
+from ..study.budgets import finals_s
 from ..study.reference import reference_recipes
 from ..terminal.amounts import duration
 from ..terminal.said import tell
@@ -39,7 +40,7 @@ class Snapshot:
         feasible: finished compressed trials that meet the constraints.
         reference_left: recipes of the reference set that are not over; without them nothing is ranked.
         best: recipe of the best feasible trial, with its objective, ratio, and quality in words.
-        seconds_left: until the first limit, as far as it can be told.
+        seconds_left: until the first limit and for the finalists after it, as far as it can be told.
     """
 
     done: int
@@ -122,6 +123,34 @@ def doing(campaign: Campaign) -> str | None:
 
 
 def _seconds_left(campaign: Campaign, workers: int) -> float | None:
+    """Estimates the time to the first limit, and that of the finalists after it."""
+    search_s = _search_left_s(campaign, workers) if campaign.end_reason is None else 0.0
+    after_s = _finals_left_s(campaign, workers)
+    return None if search_s is None or after_s is None else search_s + after_s
+
+
+def _finals_left_s(campaign: Campaign, workers: int) -> float | None:
+    """Estimates how long the finalists train, by what training from nothing took with the study's seed.
+
+    None before a recipe told it: what lies in the step cache for one seed has to be made for another.
+    """
+    study, trials = campaign.study, campaign.trials
+    known = campaign.finals_left if campaign.end_reason is not None else None
+    if known == [] or not study.further_seeds:
+        return 0.0
+    took = {t.recipe: t.metrics.train_seconds for t in trials.own if t.metrics is not None}
+    baseline_s = took.pop(Recipe(), None)
+    if baseline_s is None or not took:
+        return None
+    mean_s = sum(took.values()) / len(took)
+    if known is None:  # as many as may come
+        seeds = len(study.further_seeds)
+        return finals_s(seeds, baseline_s, seeds * study.finalists * mean_s, workers)
+    recipes_s = sum(took.get(recipe, mean_s) for recipe, _ in known if recipe.steps)
+    return finals_s(sum(not recipe.steps for recipe, _ in known), baseline_s, recipes_s, workers)
+
+
+def _search_left_s(campaign: Campaign, workers: int) -> float | None:
     """Estimates the time to the first limit from the mean of the trials so far."""
     limits = campaign.study.limits
     found = []

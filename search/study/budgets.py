@@ -1,4 +1,4 @@
-"""How many epochs steps are given where techniques differ, and what a candidate may spend in all."""
+"""How many epochs steps are given where techniques differ, what a candidate and the finalists may spend."""
 
 from collections.abc import Mapping
 
@@ -35,3 +35,20 @@ def largest_budget(
         times = max_steps if may_repeat(technique_named(name), grids) else 1
         more += [max(0.0, own - epochs_per_step)] * times
     return max_steps * epochs_per_step + sum(sorted(more, reverse=True)[:max_steps])
+
+
+def finals_s(baselines: int, baseline_s: float, recipes_s: float, workers: int) -> float:
+    """Returns about how long the finalists train, in seconds.
+
+    Workers share the work, and the first baseline is waited for by whatever is held against it.
+
+    Args:
+        baselines: that are still to be made, one a further seed.
+        baseline_s: of making one.
+        recipes_s: of all recipes, one after the other.
+        workers: trials at a time.
+
+    >>> finals_s(2, 60.0, 300.0, workers=1), finals_s(2, 60.0, 300.0, workers=3)
+    (420.0, 160.0)
+    """
+    return max(baselines / workers, min(baselines, 1)) * baseline_s + recipes_s / workers

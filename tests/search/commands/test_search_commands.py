@@ -211,5 +211,6 @@ def test_a_dry_run_shows_space_and_costs_and_starts_nothing(capsys: pytest.Captu
     assert said["technique cluster"] == "clusters 8, 16, 32"
     assert said["ruled out before training"].startswith("200 of 200 recipes drawn at random (latency_ms")
     assert "measured" in said["one epoch"]
+    assert "5 recipes at most with 2 further seeds, each beside a baseline" in said["finalists"]
     assert said["limit ensembles"] == "5"
     assert not Path("atoll.duckdb").exists()

@@ -126,6 +126,35 @@ def test_progress_says_that_they_are_trained_and_with_which_seed(
     assert not any(" with seed " in line for line in lines[:begun])
 
 
+def test_the_time_left_counts_them(study: Study, store: Store, lucky: Lucky) -> None:
+    """A recipe trains for 10 s, the baseline for 40 s: 2 recipes with 2 further seeds, one at a time."""
+    left: list[tuple[int, float | None]] = []
+
+    def timed(work: Work) -> Outcome:
+        found = lucky(work)
+        assert found.metrics is not None
+        took_s = 10.0 if work.recipe.steps else 40.0
+        return replace(found, seconds=took_s, metrics=replace(found.metrics, train_seconds=took_s))
+
+    def drive(campaign: Campaign) -> None:
+        while not campaign.is_over:
+            trial = campaign.next()
+            if trial is not None:
+                campaign.end(trial.name, carry_out(campaign.work(trial).to_json(), timed))
+                left.append((len(campaign.trials), snapshot(campaign, workers=1).seconds_left))
+
+    limits = study.limits.model_copy(update={"time_minutes": 5.0})
+    run_here(study.model_copy(update={"limits": limits}), store, drive)
+    told = dict(left)
+    assert told[1] is None, "before a recipe ended nobody knows what one takes"
+    finalists_s = 2 * 2 * 10.0 + 2 * 40.0
+    mean_s = (40.0 + 3 * 10.0) / 4
+    assert told[4] == pytest.approx(3 * mean_s + finalists_s)
+    # six ensembles are done; then a baseline and two recipes, twice
+    after = [finalists_s, 80.0, 70.0, 60.0, 20.0, 10.0, 0.0]
+    assert [told[7 + place] for place in range(7)] == pytest.approx(after)
+
+
 def test_a_drop_is_paired_with_the_baseline_of_its_seed(study: Study, store: Store, lucky: Lucky) -> None:
     """What the seeds do to the baseline and to the finalists alike is no drop."""
     run(study, store, lucky)
