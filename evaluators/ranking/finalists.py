@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .leaderboard import BASELINE, standard_error
+from .quality_terms import QualityTerms
 
 #: scores are sums of a few products near 1: below this two are the same
 _LAST_BITS = 1e-9
@@ -105,3 +106,23 @@ def winner(of: Sequence[Finalist]) -> Finalist:
     """
     first = of[0]
     return max((one for one in of if not Lead.of(first, one).is_clear), key=lambda one: one.bound)
+
+
+def said_on_test(row: Row) -> str | None:
+    """Returns in words what the test split says of a recipe, None where it was not asked with several seeds.
+
+    Args:
+        row: of the leaderboard, or of `recipe_rows`.
+    """
+    if row.get("test_drop_error") is None:
+        return None
+    terms = QualityTerms.of(row)
+    drops = (row["test_drop"], terms.drop(row["baseline_quality"], row["quality"]))
+    errors = (row["test_drop_error"], row["quality_drop_error"])
+    test, validation = (
+        f"{terms.worse(drop)} ± {terms.apart(error)}" for drop, error in zip(drops, errors, strict=True)
+    )
+    return (
+        f"mean over its seeds: on the test split (files) {test}, on validation {validation}; "
+        f"the test split is {terms.worse(row['test_gap'])}"
+    )

@@ -17,6 +17,7 @@ from .ranking import OUR_METRICS, profile_weights, rank_models
 BASELINE = "baseline"
 _AVERAGED = tuple(name for figure in METRICS for name in (figure.name, *figure.ends))
 Row = dict[str, Any]
+_NO_TEST: Row = dict.fromkeys(("test_drop", "test_drop_error", "test_gap"))
 
 
 def leaderboard(
@@ -43,7 +44,8 @@ def leaderboard(
         one row a recipe, best first: `rank`, `score` (unrounded), `recipe`, `n` seeds at its largest budget,
         the means of its metrics over them, `quality_std` and `quality_drop_error` (None for one seed),
         `quality_drop`, `compression_ratio`, `meets` and `misses` (what it misses, in words), and the further
-        keys, of the seed nearest the mean.
+        keys, of the seed nearest the mean. Of the seeds that have a `test_drop` its mean, `test_drop_error`
+        and `test_gap`, how much larger it is than their drop on validation; None where no test was looked at.
 
     Raises:
         AtollError: unknown profile or scoring, or a ranked or constrained figure that is missing.
@@ -130,27 +132,28 @@ def recipe_rows(rows: Iterable[Mapping[str, Any]], baseline: Mapping[str, Any]) 
             key = (float(row.get("epochs_per_step") or 0), row.get("seed"))
             by_recipe.setdefault(row["recipe"], {})[key] = row
     beside = {key: row for key, row in by_recipe.pop(BASELINE, {}).items() if key[1] != baseline.get("seed")}
-    merged = []
+    merged, terms = [], QualityTerms.of(baseline)
     for trials in by_recipe.values():
         largest = max(budget for budget, _ in trials)
         seeds = {key: row for key, row in trials.items() if not key[0] < largest}
         pairs = [_figure(beside.get(key, baseline), "quality") for key in seeds]
-        merged.append(_mean(list(seeds.values()), pairs))
+        merged.append(_mean(list(seeds.values()), pairs, terms))
     return merged
 
 
-def _mean(seeds: Sequence[Mapping[str, Any]], baselines: Sequence[float]) -> Row:
+def _mean(seeds: Sequence[Mapping[str, Any]], baselines: Sequence[float], terms: QualityTerms) -> Row:
     """Returns the row of the seed nearest the mean with every metric replaced by the mean over the seeds.
 
     Args:
         seeds: rows of one recipe.
         baselines: quality of the baseline of each seed.
+        terms: in which both are read.
     """
     qualities = [_figure(seed, "quality") for seed in seeds]
-    gaps = [before - after for before, after in zip(baselines, qualities, strict=True)]
-    middle = statistics.fmean(gaps)
+    drops = [terms.drop(before, after) for before, after in zip(baselines, qualities, strict=True)]
+    middle = statistics.fmean(drops)
     # two seeds are equally far, but for their last bits
-    nearest = min(range(len(seeds)), key=lambda place: round(abs(gaps[place] - middle), 12))
+    nearest = min(range(len(seeds)), key=lambda place: round(abs(drops[place] - middle), 12))
     row = dict(seeds[nearest])
     row["n"] = len(seeds)
     row["baseline_quality"] = statistics.fmean(baselines) if len(set(baselines)) > 1 else baselines[0]
@@ -159,8 +162,30 @@ def _mean(seeds: Sequence[Mapping[str, Any]], baselines: Sequence[float]) -> Row
         if len(set(figures)) > 1:  # equal figures stay what they are, whole numbers above all
             row[name] = statistics.fmean(figures)
     row["quality_std"] = statistics.stdev(qualities) if len(seeds) > 1 else None
-    row["quality_drop_error"] = standard_error(gaps)
-    return row
+    row["quality_drop_error"] = standard_error(drops)
+    return row | _on_test(seeds, drops)
+
+
+def _on_test(seeds: Sequence[Mapping[str, Any]], drops: Sequence[float]) -> Row:
+    """Returns what the test split says of a recipe, over the seeds with which it was looked at.
+
+    Args:
+        seeds: rows of the recipe.
+        drops: of each on the validation split.
+    """
+    looked = [
+        (seed["test_drop"], drop)
+        for seed, drop in zip(seeds, drops, strict=True)
+        if seed.get("test_drop") is not None
+    ]
+    if not looked:
+        return dict(_NO_TEST)
+    found = [test_drop for test_drop, _ in looked]
+    return {
+        "test_drop": statistics.fmean(found),
+        "test_drop_error": standard_error(found),
+        "test_gap": statistics.fmean(test_drop - drop for test_drop, drop in looked),
+    }
 
 
 def standard_error(values: Sequence[float]) -> float | None:
@@ -173,7 +198,14 @@ def standard_error(values: Sequence[float]) -> float | None:
 
 
 def _baseline_row(baseline: Mapping[str, Any], constraints: Sequence[Demand]) -> Row:
-    alone = {"n": 1, "quality_std": None, "quality_drop_error": None, **baseline, "recipe": BASELINE}
+    alone = {
+        "n": 1,
+        "quality_std": None,
+        "quality_drop_error": None,
+        **_NO_TEST,
+        **baseline,
+        "recipe": BASELINE,
+    }
     return _judged({**alone, "baseline_quality": alone.get("quality")}, baseline, constraints)
 
 

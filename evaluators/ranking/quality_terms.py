@@ -95,9 +95,18 @@ class QualityTerms:
 
     def difference(self, baseline: float, quality: float) -> str:
         """Returns `1.23 points worse` or `better`, `0.00 points apart` where the digits show none."""
-        drop = self.drop(baseline, quality)
-        form, unit = (Form("%", 2), "points") if self.is_share else (self.form, self.unit)
-        text = form.text(abs(drop))
-        zero = float(text.replace(",", "")) == 0
-        how = "apart" if zero else "worse" if drop > 0 else "better"
-        return " ".join(part for part in (text, unit, how) if part)
+        return self.worse(self.drop(baseline, quality))
+
+    def worse(self, drop: float) -> str:
+        """Returns a drop in words, as `difference` does."""
+        zero = float(self._between.text(drop).replace(",", "")) == 0
+        return f"{self.apart(drop)} {'apart' if zero else 'worse' if drop > 0 else 'better'}"
+
+    def apart(self, difference: float) -> str:
+        """Returns how far two figures are apart, whichever is better: `1.23 points`."""
+        unit = "points" if self.is_share else self.unit
+        return f"{self._between.text(abs(difference))} {unit}".strip()
+
+    @property
+    def _between(self) -> Form:
+        return Form("%", 2) if self.is_share else self.form

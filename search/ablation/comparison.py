@@ -90,8 +90,7 @@ def findings(rows: Sequence[Row], seeds: int) -> list[str]:
         better = sum(_is_clear(row, -row["worse_by"], terms) for row in paired)
         worse = sum(_is_clear(row, row["worse_by"], terms) for row in paired)
         best, last = (
-            terms.difference(0.0, -row["worse_by"] if terms.higher_is_better else row["worse_by"])
-            for row in (min(others, key=_worse_by), max(others, key=_worse_by))
+            terms.worse(row["worse_by"]) for row in (min(others, key=_worse_by), max(others, key=_worse_by))
         )
         beyond = ", beyond the standard error" if seeds > 1 else ""
         said.append(

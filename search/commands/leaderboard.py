@@ -40,6 +40,9 @@ _FIGURES = (
     "peak_memory_host_bytes",
     "agreement",
     "test_quality",
+    "test_drop",
+    "test_drop_error",
+    "test_gap",
 )
 _NOT_IN_TABLE = {
     "payload_bytes",

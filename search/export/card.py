@@ -15,7 +15,8 @@ from ...evaluators.litert.flatbuffer import DROPPED
 from ...evaluators.measuring.artifact_report import ArtifactReport
 from ...evaluators.measuring.file_ends import file_inputs, file_outputs
 from ...evaluators.ranking.demands import unloadable
-from ...evaluators.ranking.leaderboard import BASELINE
+from ...evaluators.ranking.finalists import said_on_test
+from ...evaluators.ranking.leaderboard import BASELINE, recipe_rows
 from ...evaluators.steps.pipeline import Pipeline
 from ...evaluators.steps.pipeline_result import PipelineResult
 from ...spaces.layers.scaling import PIXELS
@@ -97,6 +98,7 @@ def make_card(
         remarks=[
             *_remarks(trial, result),
             *_training(study),
+            *_over_seeds(trials, trial),
             *remarks,
             *unloadable(study.demands, result.metrics),
         ],
@@ -107,6 +109,14 @@ def make_card(
         deliveries=[],
         files={},
     )
+
+
+def _over_seeds(trials: Sequence[TrialRow], trial: TrialRow) -> list[str]:
+    """Returns what the test split says of a finalist's seeds together."""
+    own = [row for row in trials if row["recipe"] in (BASELINE, trial["recipe"])]
+    baseline = next((row for row in own if row["origin"] == "baseline"), None)
+    said = map(said_on_test, recipe_rows(own, baseline or {}))
+    return [text for text in said if text is not None]
 
 
 def _training(study: Study) -> list[str]:

@@ -30,7 +30,7 @@ from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of
 from ...spaces.recipes.recipe import Recipe
 from ..store.events import LookedAtTest, Measured
-from ..store.selection import to_measure
+from ..store.selection import to_measure, to_test
 from ..store.store import READ_WAIT_S, Store
 from ..store.stored_rows import TrialRow
 from ..store.stored_study import StoredStudy
@@ -189,8 +189,10 @@ def trial_pipeline(study: Study, trial: TrialRow) -> Pipeline:
 def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]:
     """Measures the finalists and their baselines from their files, test quality included, and writes it down.
 
-    Called by the driver when a study ends; a finalist that was measured before is left as it is, so that the
-    test split is looked at once. Then the files are timed in turns on this machine, beside its predictions.
+    Called by the driver when a study ends, after the choice; a finalist that was measured before is left as
+    it is, so that the test split is looked at once. Of each the seed nearest its mean is measured whole, and
+    the others on the test split alone. Then the files of the former are timed in turns on this machine,
+    beside its predictions.
 
     Args:
         store: held by the caller as its driver.
@@ -205,6 +207,7 @@ def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]
         return []
     stored = StoredStudy.from_row(row)
     finalists = to_measure(store, stored, study.finalists)
+    others = to_test(store.trials(stored.name), finalists)
     rows = {trial["trial"]: trial for trial in finalists}
     measured = []
     contents: dict[str, bytes] = {}
@@ -215,24 +218,35 @@ def measure_finalists(store: Store, study: Study, say: Say = print) -> list[str]
         pipeline = trial_pipeline(study, trial)
         result = pipeline.run(Recipe.parse(trial["recipe"]), keep=True)
         contents[name] = artifact_bytes(result.network, input_shape_of(result.network))
-        if trial["model_bytes_measured"] is not None:
-            continue  # by an Atoll that did not time it beside the others
-        say(f"measuring {name} from its file: {trial['recipe']}")
-        report = report_artifact(
-            contents[name], result.network, pipeline.dataset.validation, pipeline.task.judged_by
-        )
-        task = pipeline.task
-        quality = file_quality(contents[name], pipeline.dataset.test, task.judged_by, task.scaling)
-        now = datetime.now(UTC).isoformat()
-        figures = {**report.to_event(), "test_quality": quality, "test_quality_at": now}
-        store.journal.append(Measured.of_row(rows[name], figures=figures))
-        store.journal.append(
-            LookedAtTest.of_row(rows[name], command="search", quality=quality, looked_at=now)
-        )
-        measured.append(name)
+        if trial["model_bytes_measured"] is None:
+            say(f"measuring {name} from its file: {trial['recipe']}")
+            report = report_artifact(
+                contents[name], result.network, pipeline.dataset.validation, pipeline.task.judged_by
+            )
+            store.journal.append(Measured.of_row(trial, figures=report.to_event()))
+            measured.append(name)
+        _look_at_test(store, trial, pipeline, contents[name])
+    for trial in others:
+        if trial["test_quality"] is None:
+            say(f"testing {trial['trial']}, seed {trial['seed']} of {trial['recipe']}")
+            pipeline = trial_pipeline(study, trial)
+            network = pipeline.run(Recipe.parse(trial["recipe"]), keep=True).network
+            _look_at_test(store, trial, pipeline, artifact_bytes(network, input_shape_of(network)))
+            measured.append(trial["trial"])
     if contents:
         say(f"timing {len(contents)} file{'s in turns' * (len(contents) != 1)} on this machine")
         for name, timed in zip(contents, host_figures(list(contents.values())), strict=True):
             store.journal.append(Measured.of_row(rows[name], figures=dict(timed.to_event())))
     store.fold(READ_WAIT_S)
     return measured
+
+
+def _look_at_test(store: Store, trial: TrialRow, pipeline: Pipeline, content: bytes) -> None:
+    """Judges a file on the test split and writes that down, unless it was done before."""
+    if trial["test_quality"] is not None:
+        return
+    task, now = pipeline.task, datetime.now(UTC).isoformat()
+    quality = file_quality(content, pipeline.dataset.test, task.judged_by, task.scaling)
+    figures = {"test_quality": quality, "test_quality_at": now}
+    store.journal.append(Measured.of_row(trial, figures=figures))
+    store.journal.append(LookedAtTest.of_row(trial, command="search", quality=quality, looked_at=now))

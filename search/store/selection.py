@@ -126,6 +126,21 @@ def to_measure(store: Store, study: StoredStudy, most: int) -> list[TrialRow]:
     return [*baselines, *best]
 
 
+def to_test(trials: Sequence[TrialRow], measured: Sequence[TrialRow]) -> list[TrialRow]:
+    """Returns the other seeds of what is measured when a study ends: of these the test split alone is asked.
+
+    Args:
+        trials: all of the study.
+        measured: what `to_measure` gave.
+    """
+    names, recipes = {row["trial"] for row in measured}, {row["recipe"] for row in measured}
+    return [
+        row
+        for row in trials
+        if row["recipe"] in recipes and row["trial"] not in names and row["status"] == "finished"
+    ]
+
+
 def finalist_recipes(study: StoredStudy, trials: Sequence[TrialRow], most: int, seeds: int) -> list[str]:
     """Returns the recipes that are to be trained with further seeds, best first.
 

@@ -107,6 +107,7 @@ class TrialRow(TypedDict):
     quality_of_file: float | None
     test_quality: float | None
     test_quality_at: datetime | None
+    test_drop: float | None
     interruptions: int | None
     worker_pid: int | None
     node: str | None
@@ -163,6 +164,8 @@ class RecipeRow(TrialRow):
     quality_std: float | None
     quality_drop: float
     quality_drop_error: float | None
+    test_drop_error: float | None
+    test_gap: float | None
     meets: bool
     misses: str
 

@@ -29,10 +29,17 @@ SELECT
     t.peak_memory_host_bytes_measured, t.peak_memory_host_bytes, t.peak_memory_host_bytes_low,
     t.peak_memory_host_bytes_high, t.peak_memory_host_status,
     t.agreement, t.quality_of_file, t.test_quality, t.test_quality_at,
+    -- how much worse the file is on the test split than that of the baseline with the same seed and budget
+    CASE
+        WHEN coalesce(t.quality_higher_is_better, TRUE) THEN beside.test_quality - t.test_quality
+        ELSE t.test_quality - beside.test_quality
+    END AS test_drop,
     t.interruptions, t.worker_pid, t.node, t.threads, t.started_at, t.ended_at, t.artifact,
     t.recipe_digest, t.weights_digest, t.proposal, t.proposal_parameters, t.metrics, t.measured
 FROM trial_rows t
 LEFT JOIN baselines USING (study)
+LEFT JOIN trial_rows beside ON beside.recipe = 'baseline' AND beside.study = t.study
+    AND beside.seed = t.seed AND beside.epochs_per_step = t.epochs_per_step
 WHERE t.recipe IS NOT NULL;  -- a fold removes such rows; a store that nobody folds any more may have some
 
 CREATE OR REPLACE VIEW steps AS

@@ -50,6 +50,9 @@ def test_a_row_does_not_contradict_itself(figure: Figure) -> None:
         "quality_drop",
         "quality_drop_error",
         "quality_std",
+        "test_drop",
+        "test_drop_error",
+        "test_gap",
     )
     assert figure.higher_is_better is not lower
 

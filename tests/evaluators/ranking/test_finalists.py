@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from atoll.evaluators.ranking.constraints import parse_constraints
-from atoll.evaluators.ranking.finalists import Finalist, Lead, finalists, winner
+from atoll.evaluators.ranking.finalists import Finalist, Lead, finalists, said_on_test, winner
 from atoll.evaluators.ranking.goal import Goal
 from atoll.evaluators.ranking.leaderboard import leaderboard, leaderboard_by_goal, recipe_rows, standard_error
 
@@ -116,3 +116,32 @@ def test_recipes_that_share_no_two_seeds_are_not_compared() -> None:
     ranked = leaderboard_by_goal(rows, BASELINE, goal)
     assert {row["n"] for row in ranked if row["recipe"] != "baseline"} == {2}
     assert finalists(rows, ranked, lambda some: leaderboard_by_goal(some, BASELINE, goal, all=True)) == []
+
+
+def test_the_test_split_is_held_against_validation_over_the_seeds_that_were_tested() -> None:
+    """Drops on validation 0.01, 0.03 and 0.02, on test 0.03, 0.07 and none: gaps of 0.02 and 0.04."""
+    rows = [*seeds("baseline", 0.90, 0.90, 0.90), *seeds("a", 0.89, 0.87, 0.88), trial("b", 0.89)]
+    for row, test_drop in zip(rows[3:5], (0.03, 0.07), strict=True):
+        row["test_drop"] = test_drop
+    a, b = recipe_rows(rows, BASELINE)
+    assert a["test_drop"] == pytest.approx(0.05) and a["test_gap"] == pytest.approx(0.03)
+    assert a["test_drop_error"] == pytest.approx(
+        0.02
+    )  # standard deviation of 0.02 times the root of 2, over it
+    assert (b["test_drop"], b["test_drop_error"], b["test_gap"]) == (None, None, None)
+    assert said_on_test(b) is None
+    assert said_on_test(a) == (
+        "mean over its seeds: on the test split (files) 5.00 points worse ± 2.00 points, on validation 2.00 "
+        "points worse ± 0.58 points; the test split is 3.00 points worse"
+    )
+
+
+def test_an_error_that_grows_is_a_drop_on_test_too() -> None:
+    """Of an error in mm less is better: 0.3 mm more on validation, and the test split 0.1 mm worse."""
+    unit = {"quality_name": "error", "quality_unit": "mm", "quality_higher_is_better": False}
+    rows = [{**trial("a", 1.2 + seed / 10, seed=seed), "test_drop": 0.4, **unit} for seed in (0, 2)]
+    (row,) = recipe_rows(rows, {**BASELINE, "quality": 1.0, **unit})
+    assert row["test_gap"] == pytest.approx(0.1)
+    assert str(said_on_test(row)).endswith(
+        "on validation 0.3 mm worse ± 0.1 mm; the test split is 0.1 mm worse"
+    )

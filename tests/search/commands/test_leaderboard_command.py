@@ -44,11 +44,11 @@ WRECK = {"tensor_train(rank=1) -> binarize": metrics(0.09, 800)}
 class Study:
     """Writes a study's events."""
 
-    def __init__(self, store, name="s", created_at="2026-11-05T12:00:00Z", **definition):
+    def __init__(self, store, name="s", created_at="2026-11-05T12:00:00Z", baseline=BASELINE, **definition):
         self.store, self.name, self.trials = store, name, 0
         definition = {"profile": "balanced", "constraints": ["quality_drop <= 0.02"]} | definition
         self.append(type="study", created_at=created_at, definition=definition)
-        self.finished("baseline", BASELINE, origin="baseline")
+        self.finished("baseline", baseline, origin="baseline")
 
     def append(self, **event):
         self.store.journal.append(event_from_json({"study": self.name, **event}))
@@ -135,6 +135,28 @@ def test_one_row_a_recipe_the_mean_over_its_seeds(store, command):
     [row] = [row for row in rows(command) if row["recipe"] == "binarize"]
     assert (row["n"], row["quality"], row["quality_std"]) == (3, pytest.approx(0.90), pytest.approx(0.02))
     assert row["quality_drop"] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("more_is_better", [True, False])
+def test_test_drops_are_paired_by_seed_and_can_be_queried(store, command, more_is_better):
+    """The test split makes the second seed of everything 0.1 luckier, which is no drop."""
+    terms = {"quality_higher_is_better": more_is_better, "quality_unit": "mm", "quality_name": "q"}
+    study = Study(store, baseline=BASELINE | terms, constraints=["quality_drop <= 9"])
+    study.finished("baseline", BASELINE | terms, 1, "finalist")
+    for seed in (0, 1):
+        study.finished("binarize", metrics(0.88, 29) | terms, seed, "finalist" if seed else "search")
+    for trial, test_quality in (("t0001", 0.8), ("t0002", 0.9), ("t0003", 0.75), ("t0004", 0.83)):
+        study.append(type="measured", trial=trial, test_quality=test_quality)
+    [row] = [row for row in rows(command) if row["recipe"] == "binarize"]
+    sign = 1 if more_is_better else -1
+    assert row["test_drop"] == pytest.approx(sign * 0.06)  # 0.05 and 0.07
+    assert row["test_drop_error"] == pytest.approx(0.01)
+    assert row["test_gap"] == pytest.approx(sign * (0.06 - 0.02))
+    [found] = store.query(
+        "SELECT avg(test_drop) AS mean, stddev(test_drop) / sqrt(count(*)) AS error FROM trials "
+        "WHERE recipe = 'binarize' AND test_drop IS NOT NULL"
+    ).to_pylist()
+    assert found == {"mean": pytest.approx(row["test_drop"]), "error": pytest.approx(row["test_drop_error"])}
 
 
 def test_the_newest_study_unless_another_is_named(store, command):

@@ -5,11 +5,13 @@ import json
 import math
 import shlex
 import shutil
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,8 +23,10 @@ from atoll.evaluators.measuring.artifact import artifact_bytes, verify_artifact
 from atoll.evaluators.steps.evaluate import _pipeline, evaluate
 from atoll.evaluators.tasks.task import Task
 from atoll.search.commands.cli import main
+from atoll.search.driver.campaign import Campaign
 from atoll.search.driver.runner import run_here
 from atoll.search.driver.single_trial import evaluate_single
+from atoll.search.driver.work import carry_out
 from atoll.search.export import export as export_module
 from atoll.search.export.export import export_trial, measure_finalists, trial_pipeline
 from atoll.search.store.driver_lock import living_driver
@@ -412,6 +416,47 @@ def test_measuring_the_finalists_ends_no_running_trial(copy: Made) -> None:
         assert (
             measure_finalists(copy.store, copy.study, said.append) == []
         )  # the test split is looked at once
+
+
+@pytest.mark.slow
+def test_every_seed_of_a_finalist_is_tested_once_after_the_choice(
+    copy: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed = SimpleNamespace(to_event=lambda: {"latency_host_ms": 1.0, "latency_host_ms_measured": 1.0})
+    monkeypatch.setattr(export_module, "host_figures", lambda contents: [timed] * len(contents))
+
+    def further_seeds(campaign: Campaign) -> None:
+        campaign.end_reason = "enough"
+        while (trial := campaign.next()) is not None:
+            campaign.end(trial.name, carry_out(campaign.work(trial).to_json()))
+
+    run_here(copy.study, copy.store, further_seeds)
+    assert copy.store.studies()[0]["test_looks"] == 0
+    best = choose_trial(copy.store, copy.stored, "best")
+    with copy.store.lock():
+        measured = measure_finalists(copy.store, copy.study, lambda text: None)
+        assert measure_finalists(copy.store, copy.study, lambda text: None) == []
+    tested = {(r["recipe"], r["seed"]): r for r in copy.store.trials() if r["test_quality"] is not None}
+    assert {row["trial"] for row in tested.values()} == set(measured)
+    assert tested.keys() == {(recipe, seed) for recipe in ("baseline", best["recipe"]) for seed in range(3)}
+    assert choose_trial(copy.store, copy.stored, "best")["trial"] == best["trial"], "no test decides"
+    looks = copy.store.query("SELECT trial FROM test_looks").to_pylist()
+    assert sorted(look["trial"] for look in looks) == sorted(measured)
+    # the seed that ships is measured whole and timed, the others are tested alone
+    whole = {row["trial"] for row in tested.values() if row["latency_host_ms_measured"] is not None}
+    assert best["trial"] in whole and len(whole) == len({best["seed"], 0}) + 1
+    assert {row["trial"] for row in tested.values() if row["agreement"] is not None} == whole
+    drops = [
+        tested["baseline", seed]["test_quality"] - tested[best["recipe"], seed]["test_quality"]
+        for seed in range(3)
+    ]
+    (row,) = (row for row in copy.stored.ranked(copy.store.trials()) if row["recipe"] == best["recipe"])
+    assert row["test_drop"] == pytest.approx(statistics.fmean(drops))
+    assert row["test_drop_error"] == pytest.approx(statistics.stdev(drops) / 3**0.5)
+    assert row["test_gap"] == pytest.approx(statistics.fmean(drops) - row["quality_drop"])
+    card = export_trial(copy.store, copy.stored, best, tmp_path / "out").to_json()
+    (said,) = (remark for remark in card["remarks"] if remark.startswith("mean over its seeds: "))
+    assert f"on the test split (files) {100 * abs(row['test_drop']):.2f} points " in said
 
 
 def test_the_card_shows_the_stored_look_at_the_test_split(copy: Made, tmp_path: Path) -> None:
