@@ -12,7 +12,7 @@ from .demands import Demand
 from .figures import FIGURE, METRICS
 from .goal import Goal
 from .quality_terms import QualityTerms
-from .ranking import OUR_METRICS, profile_weights, rank_models
+from .ranking import OUR_METRICS, Ranking, profile_weights, rank_models
 
 BASELINE = "baseline"
 _AVERAGED = tuple(name for figure in METRICS for name in (figure.name, *figure.ends))
@@ -52,18 +52,31 @@ def leaderboard(
     """
     candidates = [_judged(row, baseline, constraints) for row in recipe_rows(rows, baseline)]
     ranked = [_baseline_row(baseline, constraints), *(row for row in candidates if all or row["meets"])]
+    ranking = ranking_of(ranked, baseline, profile, scoring)
+    return [{"rank": ranking.ranks[i], "score": ranking.scores[i], **ranked[i]} for i in ranking.order()]
+
+
+def ranking_of(
+    rows: Sequence[Mapping[str, Any]],
+    baseline: Mapping[str, Any],
+    profile: str | Mapping[str, float],
+    scoring: str,
+) -> Ranking:
+    """Returns the ranking of rows of a leaderboard, in the order in which they are given.
+
+    Args:
+        rows: with `baseline_quality` beside their metrics.
+        baseline, profile, scoring: as for `leaderboard`.
+    """
     weights, terms = profile_weights(profile), QualityTerms.of(baseline)
-    ranking = rank_models(
-        values={
-            metric: [_ranked(row, metric, baseline) for row in ranked] for metric in OUR_METRICS.values()
-        },
+    return rank_models(
+        values={metric: [_ranked(row, metric, baseline) for row in rows] for metric in OUR_METRICS.values()},
         weights={metric: weights[role] for role, metric in OUR_METRICS.items()},
         higher_is_better={
             metric: terms.figure(FIGURE[metric]).higher_is_better for metric in OUR_METRICS.values()
         },
         scoring=scoring,
     )
-    return [{"rank": ranking.ranks[i], "score": ranking.scores[i], **ranked[i]} for i in ranking.order()]
 
 
 def leaderboard_by_goal(

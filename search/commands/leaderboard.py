@@ -54,6 +54,8 @@ _NOT_IN_TABLE = {
     "peak_memory_host_bytes",
     "agreement",
     "minimum_runtime",
+    "lead",
+    "overtaken",
 }
 
 
@@ -91,7 +93,8 @@ def leaderboard(
     One row a recipe: the mean over its seeds at its largest budget. Only recipes that meet the study's
     constraints are ranked, unless --all is given. Scores compare the rows of one table, not tables.
     """
-    from ..store.selection import choose_study
+    from ...evaluators.ranking.finalists import said_on_test
+    from ..store.selection import choose_study, stability_of
     from ..store.store import Store
 
     place = Store(store)
@@ -99,7 +102,13 @@ def leaderboard(
     trials = place.query(_TRIALS, [chosen.name]).to_pylist()
     rows = chosen.ranked(trials, profile, all, scoring)
     notes = _notes(chosen, trials, rows, all)
-    shown = rows if limit is None else rows[:limit]
+    shown: list[Mapping[str, Any]] = list(rows if limit is None else rows[:limit])
+    stability = stability_of(chosen, trials, rows, profile, scoring)
+    if stability is not None:
+        told = stability.to_json()
+        shown = [{**row, **told} if row["recipe"] == stability.first else row for row in shown]
+        first = next(row for row in rows if row["recipe"] == stability.first)
+        notes = [*stability.sentences, *filter(None, [said_on_test(first)]), *notes]
     by_goal = chosen.ranks_by_goal(profile, scoring)
     weights = profile or chosen.profile
     said = weights if isinstance(weights, str) else "of its own"
@@ -156,6 +165,8 @@ def _columns(
         *(column for name in _FIGURES for column in _with_ends(FIGURE[name], terms)),
         Column("minimum_runtime", kind="counted"),
         Column("recipe"),
+        Column("lead"),
+        Column("overtaken"),
     ]
     columns += [Column("meets"), Column("misses")] if all else []
     if format != "table":

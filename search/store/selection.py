@@ -6,6 +6,7 @@ from shlex import quote
 
 from ...evaluators.ranking.finalists import Finalist, finalists, winner
 from ...evaluators.ranking.leaderboard import BASELINE
+from ...evaluators.ranking.stability import Stability, overtaking_of
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
 from .events import INTERRUPTED
@@ -94,6 +95,26 @@ def finalists_of(
         ranked: the leaderboard that `profile` and `scoring` gave.
     """
     return finalists(trials, ranked, lambda rows: study.ranked(rows, profile, True, scoring))
+
+
+def stability_of(
+    study: StoredStudy,
+    trials: Sequence[TrialRow],
+    ranked: Sequence[LeaderboardRow],
+    profile: str | None = None,
+    scoring: str | None = None,
+) -> Stability | None:
+    """Returns how stable a leaderboard's first place is; None where fewer than two recipes are ranked.
+
+    Args:
+        study, trials, ranked, profile, scoring: as for `finalists_of`; `ranked` with the baseline.
+    """
+    weighed, overtaking = not study.ranks_by_goal(profile, scoring), None
+    if weighed:
+        baseline = study.baseline_figures(trials)
+        overtaking = overtaking_of(ranked, baseline, profile or study.profile, scoring or "linear")
+    several = finalists_of(study, trials, ranked, profile, scoring)
+    return Stability.of(ranked, several, weighed, overtaking)
 
 
 def to_measure(store: Store, study: StoredStudy, most: int) -> list[TrialRow]:

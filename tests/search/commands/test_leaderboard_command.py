@@ -159,6 +159,27 @@ def test_test_drops_are_paired_by_seed_and_can_be_queried(store, command, more_i
     assert found == {"mean": pytest.approx(row["test_drop"]), "error": pytest.approx(row["test_drop_error"])}
 
 
+def test_how_stable_the_first_place_is_stands_under_the_table(store, command):
+    """Drops of the first recipe's seeds are 0.00 and 0.01, of the second's 0.02 and 0.01: the same costs."""
+    study = Study(store, constraints=["quality_drop <= 0.03"])
+    study.finished("baseline", BASELINE, 1, "finalist")
+    for recipe, qualities in (("binarize", (0.90, 0.89)), ("quantize(bits=8)", (0.88, 0.89))):
+        for seed, quality in enumerate(qualities):
+            study.finished(recipe, metrics(quality, 29), seed, "finalist" if seed else "search")
+    status, out, err = command("--format", "json", "--profile", "performance")
+    assert status == 0
+    first = next(row for row in json.loads(out) if row["recipe"] == "binarize")
+    assert first["lead"]["over"] == "quantize(bits=8)" and first["lead"]["is_clear"] is False
+    # seed by seed: three recipes, best and worst in quality alone; weights of 15; then level
+    assert first["lead"]["score"] == pytest.approx(2 * 5 / 15 / 2)
+    assert first["lead"]["error"] == pytest.approx(2 * 5 / 15 / 2)
+    assert first["overtaken"] is None
+    assert "binarize leads quantize(bits=8) by 0.33 of the score ± 0.33 (standard error" in err
+    assert "no change of one weight brings another recipe first" in err
+    others = [row for row in json.loads(out) if row["recipe"] != "binarize"]
+    assert all(row["lead"] is None and row["overtaken"] is None for row in others)
+
+
 def test_the_newest_study_unless_another_is_named(store, command):
     Study(store, "new", "2026-11-06T00:00:00Z").finished("binarize", SOUND["binarize"])
     Study(store, "old", "2026-11-05T00:00:00Z").finished("quantize(bits=8)", SOUND["quantize(bits=8)"])
