@@ -27,8 +27,8 @@ TRANSPOSE_CONV            both         int8         as CONV; narrower ones are n
 
 - XNNPACK rounds once and agrees with the simulation but for float32 ties. The plain kernels round the product
   to whole numbers and then again after the shift: the larger s_in * s_w / s_out, the more outputs are 1 LSB
-  off (0.1 % for typical int8, 1-9 % for int4 convolutions, 5-14 % for int2 with one scale). Which kernel takes
-  what, and how to compute it to the bit: `kernel_rounding`.
+  off (0.1 % for typical int8, 1-9 % for int4 convolutions, 5-14 % for int2 with one scale). Which kernel
+  takes what, and how to compute it to the bit: `kernel_rounding`.
 - s_in * s_w / s_out must stay below 256 in every channel, or XNNPACK refuses the whole file.
 - CONV and DEPTHWISE need a bias (two inputs do not load, nor does -1); an int32 bias needs one scale
   (s_in * s_w) per scale of the weights: without scales it is right but not delegated, with fewer the file
