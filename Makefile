@@ -13,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-BENCHES := store cost artifact host training
+BENCHES := store cost artifact host training proposal
 TEST_WORKERS ?= $(shell nproc)
 
 # Waiting OpenMP threads must sleep: spinning ones made an epoch ten times slower on shared cores.

@@ -195,6 +195,7 @@ class Campaign:
         self.judge = Judge(self.study.demands, baseline.metrics)
         if stored.objective:
             self.judge = replace(self.judge, objective=objective_from_json(stored.objective))
+            self._score_all(self.judge)
         self._freeze_if_complete()
         # the same command again goes on with what was cut off; larger limits say that the search goes on
         was_cut_off = any(not trial.is_over for trial in self.trials.values() if trial.seed is not None)
@@ -233,7 +234,7 @@ class Campaign:
                 return trial
             if origin == "baseline" and not trial.is_over:
                 return None
-        return next((t for t in self.trials.searched if t.status == "waiting"), None)
+        return next((trial for trial in self.trials.waiting if trial.origin == "search"), None)
 
     def _next_proposed(self, judge: Judge) -> Trial | None:
         for _ in range(_PRICED_AT_A_TIME):
@@ -300,7 +301,7 @@ class Campaign:
     def _start(self, trial: Trial) -> None:
         self._announce(trial)
         self._journal.started(trial)
-        trial.start()
+        self.trials.start(trial)
         self.started += 1
 
     def _try_again(self, trial: Trial) -> Trial:
@@ -330,17 +331,20 @@ class Campaign:
 
     def _freeze_if_complete(self) -> None:
         """Freezes the scales once the reference set is over, and scores what ended before that."""
-        goal = self.study.parsed_goal
-        members = [self.trials.of(recipe) for recipe in reference_recipes(self._task, goal)]
-        if self.judge is None or any(member is None or not member.is_over for member in members):
+        if self.judge is None or self.judge.objective is not None:
             return
-        if self.judge.objective is None:
-            over = [member for member in members if member is not None]
-            self.judge = self._with_objective(self.judge, [m.metrics for m in over])
+        members = [self.trials.of(recipe) for recipe in reference_recipes(self._task, self.study.parsed_goal)]
+        over = [member for member in members if member is not None and member.is_over]
+        if len(over) == len(members):
+            self.judge = self._with_objective(self.judge, [member.metrics for member in over])
             self._journal.frozen(self.judge.objective, over)
+            self._score_all(self.judge)
+
+    def _score_all(self, judge: Judge) -> None:
+        """Scores what ended before the scales were frozen."""
         for trial in self.trials.values():
             if trial.status == "finished" and trial.objective is None and trial.metrics is not None:
-                trial.be_judged(self.judge)
+                trial.be_judged(judge)
                 self._journal.ended(trial)
 
 

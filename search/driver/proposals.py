@@ -1,7 +1,9 @@
 """The searcher's part of a study: what it proposes, and what is rejected before it costs a trial."""
 
+from bisect import bisect
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from ...evaluators.steps.work import Outcome
@@ -48,6 +50,11 @@ class Proposals:
         #: what other studies found, where this one begins warm
         self.lessons: tuple[Lesson, ...] = ()
         self._trials = trials
+        # The history of the last call, for whom, and the places of its members in order: it mostly grows.
+        self._history: list[Told] = []
+        self._places: list[tuple[bool, int, int, str]] = []
+        self._heard = 0
+        self._heard_for: tuple[Judge, int] | None = None
         self._pricer = pricer
         self._order = {recipe: position for position, recipe in enumerate(fixed)}
         self._proposer = new_proposer(
@@ -58,11 +65,10 @@ class Proposals:
 
     def next(self, judge: Judge) -> Trial | None:
         """Returns the next proposal as a trial, waiting or rejected; None, with `end_reason`, is the end."""
-        n = 1 + max((t.proposal for t in self._trials.searched if t.proposal is not None), default=-1)
+        n = self._trials.next_proposal
         pending = [trial.recipe for trial in self._trials.running]
-        known = [trial.recipe for trial in self._trials.own]
         outlook = None if self._pricer is None else Outlook(judge, self._pricer, self.lessons)
-        recipe = self._proposer.propose(n, self.history(judge), pending, known, outlook)
+        recipe = self._proposer.propose(n, self.history(judge), pending, self._trials.recipes, outlook)
         if recipe is None:
             rejected = told_rejections(self._trials, at_least=1)
             self.end_reason = "; ".join(filter(None, (self._proposer.exhausted, rejected)))
@@ -81,13 +87,23 @@ class Proposals:
 
     def history(self, judge: Judge) -> list[Told]:
         """Returns what the optimiser knows: fixed recipes in their order, then proposals in theirs."""
-        last = len(self._order)
-        over = [t for t in self._trials.own if t.is_over and len(t.recipe) and t.origin != "evaluate"]
-        over.sort(
-            key=lambda t: (t.proposal is not None, t.proposal or 0, self._order.get(t.recipe, last), t.name)
-        )
-        told = [_told(trial, judge) for trial in over]
-        return [one for one in told if one is not None]
+        if self._heard_for != (judge, self._trials.restarts):
+            self._heard_for = (judge, self._trials.restarts)
+            self._history, self._places, self._heard = [], [], 0
+        over = self._trials.over
+        for trial in islice(over.values(), self._heard, None):
+            told = _told(trial, judge) if trial.seed is None and trial.recipe.steps else None
+            if told is not None and trial.origin != "evaluate":
+                place = self._place(trial)
+                index = bisect(self._places, place)
+                self._places.insert(index, place)
+                self._history.insert(index, told)
+        self._heard = len(over)
+        return list(self._history)
+
+    def _place(self, trial: Trial) -> tuple[bool, int, int, str]:
+        fixed = self._order.get(trial.recipe, len(self._order))
+        return trial.proposal is not None, trial.proposal or 0, fixed, trial.name
 
     def _verdict(self, recipe: Recipe, judge: Judge) -> Verdict | None:
         """Prices a recipe; what cannot even be planned is rejected too."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Protocol
 
 from ..study.limits import Limits
@@ -79,8 +80,11 @@ class CountLimit:
 
     def end(self, so_far: SoFar) -> str | None:
         """Returns that so many are done."""
-        limit, done = getattr(so_far.limits, self.kind), self.done(so_far.trials)
-        return None if limit is None or done < limit else f"{done} {self.kind} are done"
+        limit = getattr(so_far.limits, self.kind)
+        if limit is None:
+            return None
+        done = self.done(so_far.trials)
+        return None if done < limit else f"{done} {self.kind} are done"
 
     def holds(self, so_far: SoFar) -> bool:
         """Whether as many are done or running."""
@@ -117,18 +121,16 @@ RULES: tuple[StoppingRule, ...] = (
 
 def told_rejections(trials: Trials, at_least: int) -> str | None:
     """Tells of the last proposals where all of so many were rejected; which constraint did it the most."""
-    searched = trials.searched
-    row = 0
-    while row < len(searched) and searched[-1 - row].status == "rejected":
-        row += 1
-    if row < at_least:
+    searched = (trial for trial in reversed(list(trials.values())) if trial.origin == "search")
+    row = list(takewhile(lambda trial: trial.status == "rejected", searched))
+    if len(row) < at_least:
         return None
     counts: dict[str, int] = {}
-    for trial in searched[len(searched) - row :]:
+    for trial in reversed(row):
         for constraint in trial.violation or {}:
             counts[constraint] = counts.get(constraint, 0) + 1
     worst = max(counts, key=lambda constraint: counts[constraint], default="?")
     return (
-        f"{row} proposals in a row cannot meet the constraints; "
+        f"{len(row)} proposals in a row cannot meet the constraints; "
         f"{worst!r} rejects the most ({counts.get(worst, 0)}): loosen it or choose another device"
     )

@@ -6,9 +6,9 @@ narrower the more particular they are, so that few results teach something of al
 particulars. The posterior is a closed form (Bishop, Pattern Recognition and Machine Learning, eqs. 3.53-59).
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,14 @@ def features(recipe: Recipe) -> dict[Hashable, float]:
 
 #: a column for a feature that is no word: how much smaller the file is
 SIZE = 0
+#: column of a feature that nothing was learned of
+_UNKNOWN = -1
+#: sums are kept in whole numbers of this: they are the same in any order, and what was added can be taken
+#: away again to the last bit; 64 bits hold a million of the largest terms (some hundreds), to ten digits
+_GRAIN = 2.0**-32
+
+#: columns of a recipe's features, and the standard deviations of their priors
+Row = tuple[Columns, Array]
 
 
 class Words:
@@ -52,27 +60,31 @@ class Words:
     def __init__(self) -> None:
         self._columns: dict[Hashable, int] = {SIZE: SIZE}
 
-    def learn(self, recipe: Recipe) -> tuple[Columns, Array]:
-        """Returns the columns of a recipe's features and the standard deviations of their priors."""
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def learn(self, recipe: Recipe) -> Row:
+        """Returns the row of a recipe; features that are new get columns."""
         present = features(recipe)
         columns = [self._columns.setdefault(one, len(self._columns)) for one in present]
         return np.array(columns, dtype=np.intp), np.array(list(present.values()))
 
-    def rows(self, recipes: Sequence[Recipe]) -> tuple[Array, Array]:
-        """Returns their rows over the columns so far, and the variance of what has none.
+    def row(self, recipe: Recipe) -> Row:
+        """Returns the row of a recipe over the columns so far."""
+        present = features(recipe)
+        columns = [self._columns.get(one, _UNKNOWN) for one in present]
+        return np.array(columns, dtype=np.intp), np.array(list(present.values()))
 
-        Returns:
-            shapes (recipes, columns) and (recipes,).
-        """
-        rows, unknown = np.zeros((len(recipes), len(self._columns))), np.zeros(len(recipes))
-        for place, recipe in enumerate(recipes):
-            for feature, weight in features(recipe).items():
-                column = self._columns.get(feature)
-                if column is None:
-                    unknown[place] += weight**2
-                else:
-                    rows[place, column] = weight
-        return rows, unknown
+    def forget(self, kept: int) -> None:
+        """Leaves the first columns alone."""
+        while len(self._columns) > kept:
+            self._columns.popitem()
+
+
+def with_size(row: Row, weight: float) -> Row:
+    """Returns a row with the column `SIZE` as one more."""
+    columns, weights = row
+    return np.append(columns, SIZE), np.append(weights, weight)
 
 
 @dataclass(frozen=True)
@@ -80,29 +92,59 @@ class Effects:
     """The posterior of what features do to some figures.
 
     Args:
-        means: of the weights, shape (columns, figures), in standard deviations of the prior.
-        root: inverse of the lower Cholesky factor of their precision, shape (columns, columns).
+        precision: of the weights, in standard deviations of the prior, shape (columns, columns).
+        sums: precision times means, shape (columns, figures).
     """
 
-    means: Array
-    root: Array
+    precision: Array
+    sums: Array
 
-    def predict(self, rows: Array, unknown: Array) -> tuple[Array, Array]:
-        """Returns what is expected of recipes, and how well that is known, without the noise of a result.
+    @cached_property
+    def _means(self) -> Array:
+        return np.linalg.solve(self.precision, self.sums)
 
-        Args:
-            rows, unknown: as `Words.rows` gives them, where columns were added since.
+    @cached_property
+    def _covariance(self) -> Array:
+        return np.linalg.inv(self.precision)
 
-        Returns:
-            means, shape (recipes, figures), and the standard deviation, shape (recipes,).
+    def means(self, rows: Sequence[Row]) -> Array:
+        """Returns what is expected of recipes, shape (recipes, figures)."""
+        found = np.zeros((len(rows), self.sums.shape[1]))
+        for places, columns, weights in self._alike(rows):
+            found[places] = (weights[:, None, :] * self._means.T[:, columns].swapaxes(0, 1)).sum(axis=-1)
+        return found
+
+    def spreads(self, rows: Sequence[Row]) -> Array:
+        """Returns how well that is known, without the noise of a result, shape (recipes,)."""
+        found = np.zeros(len(rows))
+        for places, columns, weights in self._alike(rows):
+            among = self._covariance[columns[:, :, None], columns[:, None, :]]
+            products = (among * weights[:, None, :]).sum(axis=-1)
+            found[places] = (products * weights).sum(axis=-1)
+        for place, (columns, weights) in enumerate(rows):
+            found[place] += (weights[~self._knows(columns)] ** 2).sum()
+        return np.sqrt(found)
+
+    def _knows(self, columns: Columns) -> NDArray[np.bool_]:
+        return (columns >= 0) & (columns < len(self.precision))
+
+    def _alike(self, rows: Sequence[Row]) -> Iterator[tuple[list[int], Columns, Array]]:
+        """Yields rows of one length together: their places, columns, and weights, 0 where it is unknown.
+
+        So what is said of a recipe does not depend, not in the last bit, on what else was asked.
         """
-        known, later = np.split(rows, [len(self.means)], axis=1)
-        variance = ((known @ self.root.T) ** 2).sum(axis=1) + (later**2).sum(axis=1) + unknown
-        return known @ self.means, np.sqrt(variance)
+        lengths: dict[int, list[int]] = {}
+        for place, (columns, _) in enumerate(rows):
+            lengths.setdefault(len(columns), []).append(place)
+        for places in lengths.values():
+            columns = np.array([rows[place][0] for place in places])
+            known = self._knows(columns)
+            weights = np.array([rows[place][1] for place in places])
+            yield places, np.where(known, columns, 0), np.where(known, weights, 0.0)
 
 
 class Lessons:
-    """Results so far, one after the other, as the sums that the posterior needs of them.
+    """Results so far as the sums that the posterior needs of them: the same in whatever order they came.
 
     Args:
         figures: how many each result has.
@@ -111,25 +153,36 @@ class Lessons:
 
     def __init__(self, figures: int, noise: float) -> None:
         self._noise = noise
-        self._precision = np.zeros((0, 0))
-        self._sums = np.zeros((0, figures))
+        self._precision = np.zeros((0, 0), dtype=np.int64)
+        self._sums = np.zeros((0, figures), dtype=np.int64)
 
-    def add(self, row: tuple[Columns, Array], figures: Sequence[float], noises: float = 1.0) -> None:
-        """Takes in a result; `row` as `Words.learn` gives it, with so many times the noise of one."""
+    def add(self, row: Row, figures: Sequence[float], noises: float = 1.0, times: int = 1) -> None:
+        """Takes in a result.
+
+        Args:
+            row: as `Words.learn` gives it.
+            figures: of the result.
+            noises: so many times the noise of one.
+            times: how often; -1 takes it away again.
+        """
         columns, weights = row
         self._grow(int(columns.max(initial=-1)) + 1)
         variance = (noises * self._noise) ** 2
-        self._precision[columns[:, None], columns] += np.outer(weights, weights) / variance
-        self._sums[columns] += np.outer(weights, figures) / variance
+        self._precision[columns[:, None], columns] += times * _grains(np.outer(weights, weights) / variance)
+        self._sums[columns] += times * _grains(np.outer(weights, figures) / variance)
 
-    def learned(self) -> Effects:
-        """Returns the posterior."""
-        lower = np.linalg.cholesky(self._precision + np.eye(len(self._precision)))
-        root = np.linalg.inv(lower)
-        return Effects(root.T @ (root @ self._sums), root)
+    def learned(self, columns: int) -> Effects:
+        """Returns the posterior over the first columns, those of all results."""
+        self._grow(columns)
+        precision = self._precision[:columns, :columns] * _GRAIN
+        return Effects(precision + np.eye(columns), self._sums[:columns] * _GRAIN)
 
     def _grow(self, columns: int) -> None:
-        more = columns - len(self._precision)
-        if more > 0:
+        if columns > len(self._precision):
+            more = max(columns, 2 * len(self._precision)) - len(self._precision)
             self._precision = np.pad(self._precision, (0, more))
             self._sums = np.pad(self._sums, ((0, more), (0, 0)))
+
+
+def _grains(values: Array) -> NDArray[np.int64]:
+    return np.rint(values / _GRAIN).astype(np.int64)

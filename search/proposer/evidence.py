@@ -2,18 +2,19 @@
 
 import heapq
 import math
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
-
-import numpy as np
 
 from ...evaluators.ranking.against_baseline import figure_of
 from ...evaluators.ranking.constraints import Constraint
 from ...evaluators.ranking.figures import FIGURE
 from ...evaluators.ranking.quality_terms import QualityTerms
 from ...spaces.recipes.recipe import Recipe
-from .effects import SIZE, Array, Columns, Lessons, Words
+from ...spaces.technique.technique import Technique
+from .effects import Lessons, Words, with_size
 from .lesson import PLAN_COSTS, Lesson
 from .outlook import Outlook
 from .proposer import AfterStep, Told
@@ -35,27 +36,46 @@ _DROP_UNIT = 0.02
 _BEST, _WORST = -1.0, 4.0
 #: what a violation as large as the bound itself takes off the objective when the best are chosen
 _PENALTY = 2.0
+#: what was learned is fitted anew when the history grew by such a part; below it with every result
+_REFIT = 64
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What is expected of candidates that nobody tried.
+    """What is expected of a candidate that nobody tried.
 
     Args:
-        costs: figures by name, of each.
-        drops: the logarithm of the drop, shape (candidates,).
-        spreads: standard deviation of that, shape (candidates,).
+        costs: figures by name.
+        drop: its logarithm.
+        spread: standard deviation of that, 0 where it was evaluated as a prefix.
+        objective: what such figures are worth.
+        broken: by how much they break constraints that need no training.
     """
 
-    costs: list[dict[str, float]]
-    drops: Array
-    spreads: Array
+    costs: Mapping[str, float]
+    drop: float
+    spread: float
+    objective: float
+    broken: float
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What taking back a result has to restore."""
+
+    teaching: int
+    found: int
+    words: int
+    any_feasible: bool
+    best_objective: float
 
 
 class Evidence:
-    """Results of one study, taken in one after the other.
+    """Results of one study, in the order of its history.
 
-    A step that a trial took on its way counts as a result of its own: it is what the prefix gives.
+    A step that a trial took on its way counts as a result of its own: it is what the prefix gives. Results
+    are a stack: where one is found to belong further down, those above it are taken back, to the last bit,
+    and put on again. So whatever was known meanwhile, what is known of a history is the same.
 
     Args:
         outlook: of the study.
@@ -66,8 +86,10 @@ class Evidence:
         judge = outlook.judge
         assert judge.objective is not None
         self._judge, self._objective = judge, judge.objective
+        self._figures = judge.baseline if isinstance(judge.baseline, Mapping) else judge.baseline.to_json()
         self._baseline = {name: figure_of(judge.baseline, name) for name in (*PLAN_COSTS, "quality")}
         self._terms = QualityTerms.of(judge.baseline)
+        self._priced = [one for one in judge.constraints if not one.needs_training]
         bound = _drop_bound(judge, self._terms)
         self._unit = (
             _DROP_UNIT if bound is None else max(bound, self._terms.resolution(self._baseline["quality"]))
@@ -80,8 +102,13 @@ class Evidence:
         self.any_feasible = False
         #: what was evaluated: figures after the last step
         self.found: dict[Recipe, AfterStep] = {}
-        self._worth: dict[Recipe, float] = {}
-        self._seconds: dict[str, list[float]] = {}
+        self._told: list[Told] = []
+        self._before: list[_Before] = []
+        #: how many of them say anything (a rejected recipe does not), and those of the last fit; -1: none
+        self._teaching, self._fitted = 0, -1
+        self._worths: dict[Recipe, float] = {}
+        #: by technique: whole microseconds in all, of how many steps
+        self._timed: dict[str, list[int]] = {}
         self._words = Words()
         self._costs, self._drops = Lessons(len(PLAN_COSTS), _COST_NOISE), Lessons(1, QUALITY_NOISE)
         for recipe in singles:
@@ -90,40 +117,109 @@ class Evidence:
                 self._costs.add(self._words.learn(recipe), self._halvings(price))
         for lesson in outlook.lessons:
             self._begin_with(lesson)
+        self._elsewhere = dict(self._worths)
+        self._fit()
 
     def _begin_with(self, lesson: Lesson) -> None:
         """Takes in what another study found: learned from and grown, and yet not evaluated here."""
         costs = {name: self._baseline[name] * share for name, share in lesson.shares.items()}
         self._learn(lesson.recipe, costs, lesson.drop, _ELSEWHERE)
+        self._worths[lesson.recipe] = self._worth(costs, lesson.drop)
 
-    def add(self, told: Told) -> None:
-        """Takes in what came of a recipe."""
-        if told.violation <= 0:
-            self.any_feasible = True
-            self.best_objective = max(self.best_objective, told.objective)
-        for prefix, after in zip(told.recipe.prefixes()[1:], told.after, strict=False):
-            if prefix in self.found:
-                continue
-            self.found[prefix] = after
-            self._learn(prefix, after.costs, self._drop(after))
-            self._seconds.setdefault(prefix.steps[-1].name, []).append(after.seconds)
-        if told.failed:
-            self._drops.add(self._words.learn(told.recipe), [_WORST])
+    # Hearing and taking back ------------------------------------------------------------------------
 
-    def _learn(self, recipe: Recipe, costs: Mapping[str, float], drop: float, noises: float = 1.0) -> None:
-        """Learns what a recipe costs and how far it drops, and what it is worth as a beginning."""
-        halvings = self._halvings(costs)
-        self._costs.add(self._words.learn(recipe), halvings, noises)
+    def follow(self, history: Sequence[Told]) -> None:
+        """Knows exactly this history from now on.
+
+        What is learned of it is learned again with every result at first, and later when it grew by a
+        `_REFIT`-th: then of as many of its first results as are a multiple of that.
+        """
+        pairs = zip(self._told, history, strict=False)
+        same = next((place for place, (a, b) in enumerate(pairs) if a is not b and a != b), len(history))
+        self._keep(same)
+        self._hear(history[len(self._told) :])
+        fitted = self._teaching - self._teaching % max(1, self._teaching // _REFIT)
+        if self._fitted != fitted:
+            self._keep(bisect_left(self._before, fitted, key=lambda before: before.teaching))
+            self._fit()
+            self._hear(history[len(self._told) :])
+
+    def _hear(self, results: Iterable[Told]) -> None:
+        for told in results:
+            before = _Before(
+                self._teaching, len(self.found), len(self._words), self.any_feasible, self.best_objective
+            )
+            self._told.append(told)
+            self._before.append(before)
+            self._teaching += bool(told.after or told.failed or told.violation <= 0)
+            if told.violation <= 0:
+                self.any_feasible = True
+                self.best_objective = max(self.best_objective, told.objective)
+            for prefix, after in zip(told.recipe.prefixes()[1:], told.after, strict=False):
+                if prefix not in self.found:
+                    self._take(prefix, after)
+            if told.failed:
+                self._drops.add(self._words.learn(told.recipe), [_WORST])
+
+    def _keep(self, first: int) -> None:
+        """Takes back all results but the first ones."""
+        while len(self._told) > first:
+            told, before = self._told.pop(), self._before.pop()
+            if told.failed:
+                self._drops.add(self._words.learn(told.recipe), [_WORST], times=-1)
+            while len(self.found) > before.found:
+                self._take_back(*self.found.popitem())
+            self._words.forget(before.words)
+            self._teaching = before.teaching
+            self.any_feasible, self.best_objective = before.any_feasible, before.best_objective
+        if self._teaching < self._fitted:
+            self._fitted = -1
+
+    def _take(self, recipe: Recipe, after: AfterStep) -> None:
+        drop = self._drop(after)
+        self.found[recipe] = after
+        self._expected.pop(recipe, None)
+        self._learn(recipe, after.costs, drop)
+        self._worths[recipe] = self._worth(after.costs, drop)
+        timed = self._timed.setdefault(recipe.steps[-1].name, [0, 0])
+        timed[0] += _microseconds(after)
+        timed[1] += 1
+
+    def _take_back(self, recipe: Recipe, after: AfterStep) -> None:
+        """Undoes `_take`, of what was taken last."""
+        self._expected.pop(recipe, None)
+        self._learn(recipe, after.costs, self._drop(after), times=-1)
+        if recipe in self._elsewhere:
+            self._worths[recipe] = self._elsewhere[recipe]
+        else:
+            del self._worths[recipe]
+        timed = self._timed[recipe.steps[-1].name]
+        timed[0] -= _microseconds(after)
+        timed[1] -= 1
+
+    def _learn(
+        self, recipe: Recipe, costs: Mapping[str, float], drop: float, noises: float = 1.0, times: int = 1
+    ) -> None:
+        """Learns what a recipe costs and how far it drops."""
+        row, halvings = self._words.learn(recipe), self._halvings(costs)
+        self._costs.add(row, halvings, noises, times)
         unforeseen = self.scaled(drop) - _DROP_PER_HALVING * halvings[0]
-        self._drops.add(self._row(recipe, halvings[0]), [unforeseen], noises)
-        all_figures = self.likely(costs, drop)
-        violation = total_violation(self._judge.violation(all_figures))
-        self._worth[recipe] = self._objective(all_figures) - _PENALTY * violation
+        self._drops.add(with_size(row, halvings[0] * _PER_HALVING_SPREAD), [unforeseen], noises, times)
 
-    def _row(self, recipe: Recipe, halvings: float) -> tuple[Columns, Array]:
-        """Returns a recipe's features with the halvings of its file as one more."""
-        columns, weights = self._words.learn(recipe)
-        return np.append(columns, SIZE), np.append(weights, halvings * _PER_HALVING_SPREAD)
+    def _worth(self, costs: Mapping[str, float], drop: float) -> float:
+        """Returns what a recipe is worth as a beginning."""
+        figures = self.likely(costs, drop)
+        return self._objective(figures) - _PENALTY * total_violation(self._judge.violation(figures))
+
+    def _fit(self) -> None:
+        self._fitted = self._teaching
+        self._columns = len(self._words)
+        self._expected: dict[Recipe, Expected] = {}
+        self._cost_effects, self._drop_effects = (
+            lessons.learned(self._columns) for lessons in (self._costs, self._drops)
+        )
+
+    # What is said of it -----------------------------------------------------------------------------
 
     def scaled(self, drop: float) -> float:
         """Returns the logarithm of a drop, of either sign: log(1 + drop / unit), within its bounds."""
@@ -135,14 +231,13 @@ class Evidence:
 
     def likely(self, costs: Mapping[str, Any], drop: float) -> dict[str, Any]:
         """Returns all figures of a recipe, as objective and constraints are asked of them."""
-        baseline, worse = self._judge.baseline, -drop if self._terms.higher_is_better else drop
-        known = baseline if isinstance(baseline, Mapping) else baseline.to_json()
+        worse = -drop if self._terms.higher_is_better else drop
         like = {
-            name: known[name] * costs[other] / max(self._baseline[other], FIGURE[other].resolution)
+            name: self._figures[name] * costs[other] / max(self._baseline[other], FIGURE[other].resolution)
             for name, other in _LIKE.items()
-            if known.get(name) is not None and other in costs
+            if self._figures.get(name) is not None and other in costs
         }
-        return {**known, **like, **costs, "quality": self._baseline["quality"] + worse}
+        return {**self._figures, **like, **costs, "quality": self._baseline["quality"] + worse}
 
     def best(self, most: int) -> list[Recipe]:
         """Returns the best of what was evaluated; what narrowly misses the constraints counts as good too.
@@ -150,31 +245,46 @@ class Evidence:
         A strong compression that is a step of training short of the constraint is a better start than a weak
         one within it.
         """
-        return heapq.nlargest(most, self._worth, key=self._worth.__getitem__)
+        return [recipe for recipe, _ in heapq.nlargest(most, self._worths.items(), key=itemgetter(1))]
 
-    def seconds(self) -> Callable[[Recipe], float]:
-        """Returns what tells how long the last step of a recipe takes, from the means of what was timed."""
-        every = [one for some in self._seconds.values() for one in some]
-        mean = sum(every) / len(every) if every else 1.0
-        means = {name: sum(some) / len(some) for name, some in self._seconds.items()}
-        return lambda recipe: means.get(recipe.steps[-1].name, mean)
+    def seconds(self) -> Callable[[Technique], float]:
+        """Returns what tells how long a step takes, from the means of what was timed."""
+        timed = {name: one for name, one in self._timed.items() if one[1]}
+        total, steps = (sum(one[part] for one in timed.values()) for part in (0, 1))
+        mean = total / steps / 1e6 if steps else 1.0
+        means = {name: total / steps / 1e6 for name, (total, steps) in timed.items()}
+        return lambda step: means.get(step.name, mean)
 
-    def expected(self, candidates: Sequence[Recipe]) -> Expected:
+    def expected(self, candidates: Sequence[Recipe]) -> list[Expected]:
         """Returns what was learned of candidates; what was evaluated as a prefix is known."""
-        rows, unknown = self._words.rows(candidates)
-        halvings, _ = self._costs.learned().predict(rows, unknown)
-        rows[:, SIZE] = halvings[:, 0] * _PER_HALVING_SPREAD
-        means, spreads = self._drops.learned().predict(rows, unknown)
-        drops = means[:, 0] + _DROP_PER_HALVING * halvings[:, 0]
-        for place, recipe in enumerate(candidates):
-            if recipe in self.found:
-                drops[place], spreads[place] = self.scaled(self._drop(self.found[recipe])), 0.0
-        factors = 2.0**-halvings
-        costs = [
-            {name: self._baseline[name] * float(factor) for name, factor in zip(PLAN_COSTS, row, strict=True)}
-            for row in factors
+        new = [recipe for recipe in candidates if recipe not in self._expected]
+        rows = [self._words.row(recipe) for recipe in new]
+        halvings = self._cost_effects.means(rows)
+        rows = [
+            with_size(row, float(size) * _PER_HALVING_SPREAD)
+            for row, size in zip(rows, halvings[:, 0], strict=True)
         ]
-        return Expected(costs, drops, spreads)
+        drops = self._drop_effects.means(rows)[:, 0] + _DROP_PER_HALVING * halvings[:, 0]
+        spreads = self._drop_effects.spreads(rows)
+        for recipe, factors, drop, spread in zip(new, 2.0**-halvings, drops, spreads, strict=True):
+            costs = {
+                name: self._baseline[name] * float(factor)
+                for name, factor in zip(PLAN_COSTS, factors, strict=True)
+            }
+            self._expected[recipe] = self._such(recipe, costs, float(drop), float(spread))
+        return [self._expected[recipe] for recipe in candidates]
+
+    def priced(self, recipe: Recipe, price: Mapping[str, Any]) -> Expected:
+        """Returns what is expected of a candidate, its costs being known."""
+        expected = self._expected[recipe]
+        return self._such(recipe, {**expected.costs, **price}, expected.drop, expected.spread)
+
+    def _such(self, recipe: Recipe, costs: Mapping[str, Any], drop: float, spread: float) -> Expected:
+        if recipe in self.found:
+            drop, spread = self.scaled(self._drop(self.found[recipe])), 0.0
+        likely = self.likely(costs, self.drop(drop))
+        broken = math.fsum(max(0.0, one.violation(likely, self._judge.baseline)) for one in self._priced)
+        return Expected(costs, drop, spread, self._objective(likely), broken)
 
     def _drop(self, after: AfterStep) -> float:
         return self._terms.drop(self._baseline["quality"], after.quality)
@@ -187,6 +297,10 @@ class Evidence:
             )
             for name in PLAN_COSTS
         ]
+
+
+def _microseconds(after: AfterStep) -> int:
+    return round(after.seconds * 1e6)
 
 
 def _drop_bound(judge: Judge, terms: QualityTerms) -> float | None:

@@ -11,13 +11,14 @@ al., ICML 2014).
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from functools import lru_cache
 from random import Random
 from typing import Any
 
 from ...spaces.recipes.order import is_legal, repair
 from ...spaces.recipes.recipe import Recipe
-from .evidence import QUALITY_NOISE, Evidence
+from .evidence import QUALITY_NOISE, Evidence, Expected
 from .mutation import mutate
 from .outlook import Outlook
 from .proposer import Told
@@ -54,23 +55,23 @@ class GrowingProposer:
         self._space = space
         self._seed = seed
         self._singles = [Recipe((step,)) for steps in space.steps.values() for step in steps]
-        # That of the last call: a longer history of the same beginning goes on with it, to save time.
-        self._told: list[Told] = []
+        # Those of the last call: a history much like that one goes on with them, to save time.
         self._outlook: Outlook | None = None
         self._evidence: Evidence | None = None
+        self._next_steps = lru_cache(maxsize=4 * GROWN)(self._all_next_steps)
 
     def propose(
         self,
         n: int,
         history: Sequence[Told],
         pending: Iterable[Recipe] = (),
-        known: Iterable[Recipe] = (),
+        known: Container[Recipe] | None = None,
         outlook: Outlook | None = None,
     ) -> Recipe | None:
         """Returns the n-th proposal, None where nothing new was found; drawn where there is no outlook."""
         random = Random(_derived_seed(self._seed, n))
         pending = list(pending)
-        taken = {told.recipe for told in history} | set(pending) | set(known)
+        taken = {told.recipe for told in history}.union(pending) if known is None else known
         if outlook is not None and outlook.judge.objective is not None:
             evidence = self._evidence_of(history, outlook)
             candidates = self._candidates(evidence, random, taken)
@@ -84,16 +85,12 @@ class GrowingProposer:
         return {str(place): str(step) for place, step in enumerate(recipe, start=1)}
 
     def _evidence_of(self, history: Sequence[Told], outlook: Outlook) -> Evidence:
-        same = self._evidence is not None and outlook == self._outlook
-        if not same or self._told != list(history[: len(self._told)]):
-            self._outlook, self._evidence, self._told = outlook, Evidence(outlook, self._singles), []
-        assert self._evidence is not None
-        for told in history[len(self._told) :]:
-            self._told.append(told)
-            self._evidence.add(told)
+        if self._evidence is None or outlook != self._outlook:
+            self._outlook, self._evidence = outlook, Evidence(outlook, self._singles)
+        self._evidence.follow(history)
         return self._evidence
 
-    def _candidates(self, evidence: Evidence, random: Random, taken: set[Recipe]) -> list[Recipe]:
+    def _candidates(self, evidence: Evidence, random: Random, taken: Container[Recipe]) -> list[Recipe]:
         """Returns what may be tried, each once: next steps, changes, drawn ones, trained prefixes.
 
         Where few recipes can be evaluated at all, these are what may be tried, the same in any order.
@@ -111,19 +108,18 @@ class GrowingProposer:
         found |= dict.fromkeys(self._drawn(random, taken, DRAWN))
         return [recipe for recipe in found if recipe in self._space and recipe not in taken]
 
-    def _next_steps(self, recipe: Recipe) -> Iterator[Recipe]:
-        if len(recipe) < self._space.max_steps:
-            for single in self._singles:
-                steps = (*recipe.steps, *single.steps)
-                if is_legal(steps):
-                    yield Recipe(steps)
+    def _all_next_steps(self, recipe: Recipe) -> tuple[Recipe, ...]:
+        if len(recipe) == self._space.max_steps:
+            return ()
+        longer = ((*recipe.steps, *single.steps) for single in self._singles)
+        return tuple(Recipe(steps) for steps in longer if is_legal(steps))
 
     def _crossed(self, one: Recipe, other: Recipe, random: Random) -> Recipe:
         """Returns the beginning of one with the end of another."""
         cut, begin = random.randint(1, len(one)), random.randrange(len(other))
         return repair([*one.steps[:cut], *other.steps[begin:]], self._space.max_steps)
 
-    def _drawn(self, random: Random, taken: set[Recipe], draws: int) -> Iterator[Recipe]:
+    def _drawn(self, random: Random, taken: Container[Recipe], draws: int) -> Iterator[Recipe]:
         """Yields legal recipes of the space that are not taken."""
         if self._space.only is not None:
             left = [recipe for recipe in self._space.pool if recipe not in taken]
@@ -152,22 +148,28 @@ class GrowingProposer:
         running = {prefix for recipe in pending for prefix in recipe.prefixes()}
         lucks = [random.gauss(0.0, 1.0) for _ in candidates] if n % TURNS == TURNS - 1 else None
 
-        def promise(place: int, costs: Mapping[str, Any]) -> float:
-            recipe = candidates[place]
-            prefixes = recipe.prefixes()[1:]
-            missing = [one for one in prefixes if one not in evidence.found and one not in running]
-            seconds = math.fsum(map(step_seconds, missing)) + _OVERHEAD * step_seconds(recipe)
-            mean, spread = float(expected.drops[place]), float(expected.spreads[place])
-            luck = None if lucks is None else lucks[place]
-            return _promise(evidence, outlook, costs, mean, spread, luck) / seconds
+        def seconds(recipe: Recipe) -> float:
+            # what was evaluated was so with all its beginnings: the longest that was says it of the others
+            trained = len(recipe)
+            for prefix in reversed(recipe.prefixes()[1:]):
+                if prefix in evidence.found or prefix in running:
+                    break
+                trained -= 1
+            missing = math.fsum(map(step_seconds, recipe.steps[trained:]))
+            return missing + _OVERHEAD * step_seconds(recipe.steps[-1])
 
-        guesses = [promise(place, costs) for place, costs in enumerate(expected.costs)]
+        def promise(place: int, such: Expected) -> float:
+            luck = None if lucks is None else lucks[place]
+            return _promise(evidence, such, luck) / seconds(candidates[place])
+
+        guesses = [promise(place, such) for place, such in enumerate(expected)]
         chosen: list[tuple[float, Recipe]] = []
         first = sorted(range(len(candidates)), key=lambda one: -guesses[one])[:ASKED]
         for place in first:
             price = outlook.figures(candidates[place])
             if price is not None:
-                chosen.append((promise(place, {**expected.costs[place], **price}), candidates[place]))
+                such = evidence.priced(candidates[place], price)
+                chosen.append((promise(place, such), candidates[place]))
             if len(chosen) == PRICED:
                 break
         if chosen:
@@ -176,40 +178,26 @@ class GrowingProposer:
         return candidates[first[0]] if first else None
 
 
-def _promise(
-    evidence: Evidence,
-    outlook: Outlook,
-    costs: Mapping[str, Any],
-    drop: float,
-    spread: float,
-    luck: float | None,
-) -> float:
+def _promise(evidence: Evidence, such: Expected, luck: float | None) -> float:
     """Returns what a recipe would gain on the best so far, times the probability that it is feasible.
 
     Args:
-        evidence, outlook: of the study.
-        costs: of the recipe, priced or expected.
-        drop, spread: logarithm of its drop, and the standard deviation of that.
-        luck: where what may be decides, how many of these deviations the result is better than expected.
+        evidence: of the study.
+        such: what is expected of the recipe.
+        luck: where what may be decides, how many standard deviations the drop is better than expected.
 
     Returns:
         below 0 where nothing would be gained: then what comes nearest to it is tried.
     """
-    judge = outlook.judge
-    likely = evidence.likely(costs, evidence.drop(drop))
-    assert judge.objective is not None
-    gain = judge.objective(likely) - evidence.best_objective
-    broken = math.fsum(
-        max(0.0, one.violation(likely, judge.baseline)) for one in judge.constraints if not one.needs_training
-    )
+    gain = such.objective - evidence.best_objective
     feasible = 1.0
-    if evidence.allowed is not None and spread == 0:
-        feasible = float(drop <= evidence.allowed)
+    if evidence.allowed is not None and such.spread == 0:
+        feasible = float(such.drop <= evidence.allowed)
     elif evidence.allowed is not None:
-        edge = (evidence.allowed - drop) / math.hypot(spread, QUALITY_NOISE)
+        edge = (evidence.allowed - such.drop) / math.hypot(such.spread, QUALITY_NOISE)
         feasible = 0.5 * math.erfc(-edge / math.sqrt(2)) if luck is None else float(edge > -luck)
-    if gain <= 0 or broken > 0:
-        return min(gain, 0.0) - broken - 1.0 + 0.01 * feasible
+    if gain <= 0 or such.broken > 0:
+        return min(gain, 0.0) - such.broken - 1.0 + 0.01 * feasible
     return feasible * (gain if evidence.any_feasible else min(gain, STRIDE))
 
 

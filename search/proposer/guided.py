@@ -12,7 +12,7 @@ would have, and nothing of Optuna's has to be stored.
 
 import hashlib
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
 from typing import Any
@@ -75,12 +75,12 @@ class GuidedProposer:
         n: int,
         history: Sequence[Told],
         pending: Iterable[Recipe] = (),
-        known: Iterable[Recipe] = (),
+        known: Container[Recipe] | None = None,
         outlook: Outlook | None = None,
     ) -> Recipe | None:
         """Returns the n-th proposal, None where nothing new was found in all attempts."""
         pending = list(pending)
-        taken = {told.recipe for told in history} | set(pending) | set(known)
+        taken = {told.recipe for told in history}.union(pending) if known is None else known
         study = self._study_of(history)
         starts = [told for told in history if self._is_of_the_space(told.recipe)]
         with self._running(study, pending):

@@ -1,6 +1,6 @@
 """What proposes recipes: the contract, and the proposers by name; none is imported before it is asked for."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol, Self
@@ -91,7 +91,7 @@ class Proposer(Protocol):
         n: int,
         history: Sequence[Told],
         pending: Iterable[Recipe] = (),
-        known: Iterable[Recipe] = (),
+        known: Container[Recipe] | None = None,
         outlook: Outlook | None = None,
     ) -> Recipe | None:
         """Returns the n-th proposal, None where nothing new was found.
@@ -100,7 +100,8 @@ class Proposer(Protocol):
             n: number of the proposal in its study, from 0.
             history: what is known, in an order of its own (not that of wall time).
             pending: recipes that are being evaluated.
-            known: further recipes that must not be proposed.
+            known: recipes that must not be proposed, those of history and pending among them; None for these
+                alone. It is only asked of what might be proposed, so it may be large.
             outlook: what can be said of a recipe before it is trained; None where nobody prices any.
         """
 

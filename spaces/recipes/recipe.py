@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..errors import AtollError
@@ -41,11 +42,26 @@ class Recipe:
     def __iter__(self) -> Iterator[Technique]:
         return iter(self.steps)
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        # a search looks thousands of recipes up for one proposal, and the hash of a step is slow
+        return hash(self.steps)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Recipe, (self.steps,)  # hashes of text differ from process to process
+
     def __str__(self) -> str:
         return f" {ARROW} ".join(str(step) for step in self.steps) if self.steps else BASELINE
 
     def prefixes(self) -> tuple["Recipe", ...]:
         """Returns every prefix, shortest (the baseline) first, the recipe itself last."""
+        return self._prefixes
+
+    @cached_property
+    def _prefixes(self) -> tuple["Recipe", ...]:
         return tuple(Recipe(self.steps[:n]) for n in range(len(self.steps) + 1))
 
     def to_json(self) -> list[dict[str, Any]]:

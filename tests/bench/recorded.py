@@ -16,7 +16,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 RECORDS = HERE.parents[1] / "results" / "bench"
-SUITES = ("store", "cost", "artifact", "host", "training", "replayed_search")
+SUITES = ("store", "cost", "artifact", "host", "training", "proposal", "replayed_search")
 
 
 def measured(suite: str) -> list[dict[str, Any]]:
@@ -28,8 +28,9 @@ def measured(suite: str) -> list[dict[str, Any]]:
 
 
 def recorded(suite: str) -> list[dict[str, Any]]:
-    """Return the lines of a suite's record."""
-    return [json.loads(text) for text in (RECORDS / f"{suite}.jsonl").read_text().splitlines()]
+    """Return the lines of a suite's record, none of a suite that was never recorded."""
+    path = RECORDS / f"{suite}.jsonl"
+    return [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
 
 
 def machine() -> str:

@@ -1,5 +1,7 @@
 """What steps do, learned: the posterior of a linear model, held against its definition."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from atoll.search.proposer.effects import Lessons, Words, features
@@ -18,29 +20,65 @@ def taught(recipes: list[Recipe], figures: list[list[float]]) -> tuple[Words, Le
     return words, lessons
 
 
+def dense(words: Words, recipes: list[Recipe]) -> tuple[Any, Any]:
+    """Returns their rows over all columns, and the variance of what has none."""
+    rows, unknown = np.zeros((len(recipes), len(words))), np.zeros(len(recipes))
+    for place, recipe in enumerate(recipes):
+        columns, weights = words.row(recipe)
+        rows[place, columns[columns >= 0]] = weights[columns >= 0]
+        unknown[place] = (weights[columns < 0] ** 2).sum()
+    return rows, unknown
+
+
+def said(words: Words, lessons: Lessons, recipes: list[Recipe]) -> tuple[Any, Any]:
+    effects, rows = lessons.learned(len(words)), [words.row(recipe) for recipe in recipes]
+    return effects.means(rows), effects.spreads(rows)
+
+
 def test_the_posterior_is_that_of_a_normal_linear_model() -> None:
     """Its definition, with dense matrices: covariance (I + X'X / s^2)^-1, mean covariance X'y / s^2."""
     figures = np.random.default_rng(0).normal(size=(len(RECIPES), 2))
     words, lessons = taught(RECIPES, figures.tolist())
     asked = [*RECIPES, Recipe.parse("svd(rank=16) -> quantize(bits=4)")]
-    rows, unknown = words.rows(asked)
-    known, nothing = words.rows(RECIPES)
+    rows, unknown = dense(words, asked)
+    known, nothing = dense(words, RECIPES)
     assert unknown[-1] == pytest.approx(
         sum(weight**2 for weight in features(asked[-1]).values()) - (rows[-1] ** 2).sum()
     )
     assert not nothing.any()
     covariance = np.linalg.inv(np.eye(known.shape[1]) + known.T @ known / NOISE**2)
-    means, spreads = lessons.learned().predict(rows, unknown)
+    means, spreads = said(words, lessons, asked)
     assert means == pytest.approx(rows @ covariance @ known.T @ figures / NOISE**2)
     assert spreads == pytest.approx(np.sqrt(np.einsum("ij,jk,ik->i", rows, covariance, rows) + unknown))
 
 
+def test_the_order_of_results_and_what_was_taken_away_leave_no_trace() -> None:
+    """Not in the last bit: `Lessons` adds whole numbers."""
+    words, figures = Words(), np.random.default_rng(1).normal(size=(len(RECIPES), 1)).tolist()
+    rows = [words.learn(recipe) for recipe in RECIPES]
+    one, other = Lessons(1, NOISE), Lessons(1, NOISE)
+    for place in range(len(RECIPES)):
+        one.add(rows[place], figures[place])
+    for place in reversed(range(len(RECIPES))):
+        other.add(rows[place], figures[place])
+        other.add(rows[0], [0.1], noises=2.0)
+        other.add(rows[0], [0.1], noises=2.0, times=-1)
+    assert (one.learned(len(words)).precision == other.learned(len(words)).precision).all()
+    assert (one.learned(len(words)).sums == other.learned(len(words)).sums).all()
+
+
+def test_what_is_said_of_a_recipe_does_not_depend_on_what_else_is_asked() -> None:
+    words, lessons = taught(RECIPES, np.random.default_rng(2).normal(size=(len(RECIPES), 2)).tolist())
+    means, spreads = said(words, lessons, RECIPES)
+    for place, recipe in enumerate(RECIPES):
+        mean, spread = said(words, lessons, [recipe])
+        assert (mean[0] == means[place]).all() and spread[0] == spreads[place]
+
+
 def test_nothing_learned_expects_nothing_and_knows_nothing() -> None:
-    words, lessons = Words(), Lessons(1, NOISE)
-    recipe = RECIPES[3]
-    means, spreads = lessons.learned().predict(*words.rows([recipe]))
+    means, spreads = said(Words(), Lessons(1, NOISE), [RECIPES[3]])
     assert means.tolist() == [[0.0]]
-    assert spreads[0] == pytest.approx(np.sqrt(sum(weight**2 for weight in features(recipe).values())))
+    assert spreads[0] == pytest.approx(np.sqrt(sum(weight**2 for weight in features(RECIPES[3]).values())))
 
 
 def test_effects_that_add_up_are_recovered_and_carry_over() -> None:
@@ -53,7 +91,7 @@ def test_effects_that_add_up_are_recovered_and_carry_over() -> None:
     for recipe, figure in zip(recipes, figures, strict=True):
         lessons.add(words.learn(recipe), figure)
     triple = Recipe.parse("svd(rank=8) -> cluster(clusters=8) -> quantize(bits=8)")
-    means, spreads = lessons.learned().predict(*words.rows([triple]))
+    means, spreads = said(words, lessons, [triple])
     assert means[0, 0] == pytest.approx(3.5, abs=0.05)
     assert spreads[0] < 0.3
 
@@ -68,6 +106,6 @@ def test_more_results_never_make_it_less_sure() -> None:
     before = np.inf
     for recipe in RECIPES:
         lessons.add(words.learn(recipe), [0.0])
-        _, spreads = lessons.learned().predict(*words.rows([RECIPES[-1]]))
+        _, spreads = said(words, lessons, [RECIPES[-1]])
         assert spreads[0] <= before + 1e-12
         before = spreads[0]

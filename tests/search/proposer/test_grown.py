@@ -2,12 +2,16 @@
 
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
 
 import pytest
 from atoll.evaluators.ranking.constraints import parse_constraints
 from atoll.evaluators.ranking.goal import Goal
+from atoll.search.proposer import evidence
+from atoll.search.proposer.evidence import Evidence
+from atoll.search.proposer.lesson import PLAN_COSTS, Lesson
 from atoll.search.proposer.outlook import Outlook
 from atoll.search.proposer.proposer import AfterStep, Proposer, Told, new_proposer
 from atoll.search.proposer.space import Space
@@ -38,6 +42,7 @@ SECONDS = {"svd": 4.0, "prune_channels": 2.0, "cluster": 1.0, "quantize": 2.0, "
 JUDGE = Judge(parse_constraints(["quality_drop <= 0.01"]), BASELINE.to_json()).of_costs(
     Goal.parse("smallest")
 )
+SHARES = dict.fromkeys(PLAN_COSTS, 0.25)
 SPACE = [step for technique in TECHNIQUES for step in grid_steps(technique, GRIDS)]
 
 
@@ -143,6 +148,49 @@ def test_an_earlier_call_with_another_history_leaves_no_trace() -> None:
     assert proposer.propose(9, history[3:], outlook=OUTLOOK) == made().propose(
         9, history[3:], outlook=OUTLOOK
     )
+
+
+def mixed(random: Random, length: int) -> list[Told]:
+    """Returns a history in which some failed, some were rejected, and prefixes are shared and differ."""
+    found = []
+    for recipe in random.sample(everything(), length):
+        one, kind = told(recipe), random.random()
+        if kind < 0.1:
+            one = Told(recipe, 0.0, 1.0, failed=True)
+        elif kind < 0.3:
+            one = Told(recipe, 0.0, 0.5)
+        elif kind < 0.5:
+            one = replace(one, after=tuple(replace(step, seconds=step.seconds * 1.1) for step in one.after))
+        found.append(one)
+    return found
+
+
+@pytest.mark.parametrize("delay", [4, 40])
+def test_whatever_order_results_arrive_in_a_history_gives_the_same_proposal(
+    delay: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held against a proposer that hears of it at once, to the last bit, also between refits."""
+    monkeypatch.setattr(evidence, "_REFIT", 8)
+    random = Random(delay)
+    whole = mixed(random, 60)
+    # one of them is of a recipe that is evaluated later
+    lessons = [Lesson(recipe, 0.0, SHARES) for recipe in (*everything()[:2], whole[9].recipe)]
+    outlook = Outlook(JUDGE, price, tuple(lessons))
+    arrivals = sorted(range(len(whole)), key=lambda place: place + random.uniform(0, delay))
+    followed, proposer, asked = Evidence(outlook, []), made(), everything()[::20]
+    for n in range(1, len(whole)):
+        history = [whole[place] for place in sorted(arrivals[:n])]
+        followed.follow(history)
+        if n % 6:
+            continue
+        fresh = Evidence(outlook, [])
+        fresh.follow(history)
+        assert followed.expected(asked) == fresh.expected(asked)
+        assert (followed.best(30), followed.best_objective) == (fresh.best(30), fresh.best_objective)
+        assert [followed.seconds()(step) for step in SPACE] == [fresh.seconds()(step) for step in SPACE]
+        if n % 18 == 0:
+            expected = made().propose(n, history, outlook=outlook)
+            assert proposer.propose(n, history, outlook=outlook) == expected
 
 
 def test_few_recipes_are_priced_for_one_proposal() -> None:
