@@ -14,6 +14,7 @@ from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.writer import TfliteModel
+from atoll.evaluators.measuring.artifact import verify_artifact
 from atoll.evaluators.training.prediction import predict_logits
 from atoll.spaces.layers.activation_grid import ActivationGrid
 from atoll.spaces.layers.structure import scaling_of
@@ -158,6 +159,13 @@ def test_a_train_rounds_before_its_bias_as_its_file(compressed: Compressed, bits
     with_them, without = differing(compressed(network, scaling_of(network).to_network(IMAGES), recipe))
     assert with_them <= 2e-3
     assert without > 0.02
+
+
+def test_a_file_is_verified_against_the_same_roundings(compressed: Compressed) -> None:
+    network = compressed(layer("dense"), scaling_of(layer("dense")).to_network(IMAGES), "quantize(bits=4)")
+    found = verify_artifact(lower(network, (3, 8, 8)), network, IMAGES, torch.zeros(len(IMAGES), dtype=int))
+    assert found.agreement == 1.0 and found.quality == found.network_quality
+    assert found.largest_difference_lsb is not None and found.largest_difference_lsb < 0.01
 
 
 def test_nothing_of_it_stays(compressed: Compressed) -> None:

@@ -86,7 +86,7 @@ def test_outputs_that_are_no_numbers_are_an_error(
 ) -> None:
     broken = replace(work, recipe=Recipe.parse("prune_weights(ratio=0.5)"))
     monkeypatch.setattr(
-        measure_module, "predict_logits", lambda model, images: torch.full((len(images), 10), torch.nan)
+        measure_module, "shipped_logits", lambda model, images: torch.full((len(images), 10), torch.nan)
     )
     with pytest.raises(AtollError, match="not finite"):
         evaluate(broken)
