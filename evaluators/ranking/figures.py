@@ -10,7 +10,6 @@ _MACS, _MILLION_MACS = Form("MAC", 0), Form("M MAC", 2)
 _MS, _SHORT_MS = Form("ms", 3), Form("ms", 2)
 _SECONDS, _EPOCHS = Form("s", 1), Form("epochs", 1)
 _QUALITY, _SHARE, _TIMES = Form("", 4), Form("share", 4), Form("x", 2)
-_OF_TEST = (("test_drop", "test drop", "+"), ("test_drop_error", "+-", ""), ("test_gap", "gap", "+"))
 
 FIGURES: tuple[Figure, ...] = (
     Figure(
@@ -66,11 +65,16 @@ FIGURES: tuple[Figure, ...] = (
         "quality_std", "+-", "measured", _QUALITY, needs_training=True, source="derived", of_quality=True
     ),
     # of the files, beside the baseline's; the gap is how much larger that is than the drop on validation
-    *(
-        Figure(
-            name, title, "measured", Form("", 4, sign), needs_training=True, source="derived", of_quality=True
-        )
-        for name, title, sign in _OF_TEST
+    Figure(
+        "test_drop", "test drop", "measured", Form("", 4, "+"), needs_training=True, source="derived",
+        of_quality=True,
+    ),
+    Figure(
+        "test_drop_error", "+-", "measured", _QUALITY, needs_training=True, source="derived", of_quality=True
+    ),
+    Figure(
+        "test_gap", "gap", "measured", Form("", 4, "+"), needs_training=True, source="derived",
+        of_quality=True,
     ),
     # What is read off the file of a trial once it is written, and predicted for where it was read.
     Figure("model_bytes_measured", "file", "measured", _BYTES, _KB, whole=True, source="file"),

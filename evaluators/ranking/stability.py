@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from .finalists import Finalist, Lead, winner
-from .leaderboard import BASELINE, Row, ranking_of
+from .leaderboard import BASELINE, ranking_of
 from .ranking import OUR_METRICS, Role, profile_weights
 
 #: of a weight: a change below is none, and one that leaves so little of it leaves nothing
@@ -17,7 +17,7 @@ class Overtaking:
     """The smallest change of one weight that brings another recipe first.
 
     Args:
-        by: that recipe.
+        by: trial of that recipe.
         role: whose weight.
         change: of the weight, relative to what it is, above -1: beyond it the other recipe is first.
     """
@@ -38,12 +38,12 @@ class Stability:
     """What the first place of a leaderboard rests on, the baseline left aside.
 
     Args:
-        first, second: recipes.
+        first, second: trials, which are shorter than their recipes.
         lead: of the first over the second in the score, a mean over the seeds where there are several.
         error: its standard error, paired seed by seed; None where one of the two was trained once.
         weighed: whether the score is one of weights; else it counts halvings.
         overtaking: None where no change of one weight brings another recipe first, or there is none.
-        winner: of the finalists; None where every recipe was trained once.
+        winner: trial of the finalist that wins; None where every recipe was trained once.
     """
 
     first: str
@@ -74,13 +74,13 @@ class Stability:
         if len(ranked) < 2:
             return None
         first, second = ranked
-        of = {one.row["recipe"]: one for one in several}
+        of = {one.row["trial"]: one for one in several}
         lead, error = first["score"] - second["score"], None
-        if first["recipe"] in of and second["recipe"] in of:
-            paired = Lead.of(of[first["recipe"]], of[second["recipe"]])
+        if first["trial"] in of and second["trial"] in of:
+            paired = Lead.of(of[first["trial"]], of[second["trial"]])
             lead, error = paired.score, paired.error
-        best = winner(several).row["recipe"] if several else None
-        return cls(first["recipe"], second["recipe"], lead, error, weighed, overtaking, best)
+        best = winner(several).row["trial"] if several else None
+        return cls(first["trial"], second["trial"], lead, error, weighed, overtaking, best)
 
     @property
     def is_clear(self) -> bool | None:
@@ -118,7 +118,7 @@ class Stability:
 
 
 def overtaking_of(
-    rows: Sequence[Row],
+    rows: Sequence[Mapping[str, Any]],
     baseline: Mapping[str, Any],
     profile: str | Mapping[str, float],
     scoring: str = "linear",
@@ -129,7 +129,7 @@ def overtaking_of(
     level at one change of each weight. Dividing by the sum of the weights (eq. 16) changes no order.
 
     Args:
-        rows: all of a leaderboard, best first; the baseline is no recipe that could win.
+        rows: all of a leaderboard, best first, a `trial` each; the baseline is no recipe that could win.
         baseline, profile, scoring: that it was ranked with.
 
     Returns:
@@ -147,6 +147,6 @@ def overtaking_of(
         for role, weight, score in counted:
             if score[other] != score[first]:
                 change = max(behind, 0.0) / (score[other] - score[first]) / weight
-                found.append(Overtaking(rows[other]["recipe"], role, change))
+                found.append(Overtaking(rows[other]["trial"], role, change))
     possible = (one for one in found if one.change > _LAST_BITS - 1)
     return min(possible, key=lambda one: abs(one.change), default=None)

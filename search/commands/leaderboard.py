@@ -106,9 +106,9 @@ def leaderboard(
     stability = stability_of(chosen, trials, rows, profile, scoring)
     if stability is not None:
         told = stability.to_json()
-        shown = [{**row, **told} if row["recipe"] == stability.first else row for row in shown]
-        first = next(row for row in rows if row["recipe"] == stability.first)
-        notes = [*stability.sentences, *filter(None, [said_on_test(first)]), *notes]
+        shown = [{**row, **told} if row.get("trial") == stability.first else row for row in shown]
+        tested = (said_on_test(row) for row in rows if row.get("trial") == stability.first)
+        notes = [*stability.sentences, *(f"{stability.first}, {said}" for said in tested if said), *notes]
     by_goal = chosen.ranks_by_goal(profile, scoring)
     weights = profile or chosen.profile
     said = weights if isinstance(weights, str) else "of its own"

@@ -17,7 +17,7 @@ Weights = dict[str, float]
 def table(generator: np.random.Generator, recipes: int) -> list[dict[str, Any]]:
     """Random recipes, all of them smaller and somewhat worse than the baseline."""
     return [
-        {"recipe": f"r{place}", "quality": 0.9 - generator.uniform(0, 0.1)}
+        {"recipe": f"r{place}", "trial": f"r{place}", "quality": 0.9 - generator.uniform(0, 0.1)}
         | {name: generator.uniform(1, 100) for name in METRICS[1:]}
         for place in range(recipes)
     ]
@@ -60,8 +60,8 @@ def test_two_metrics_by_hand() -> None:
     """
     equal = {"latency_ms": 100.0, "macs": 100.0, "peak_memory_bytes": 100.0}
     rows = [
-        {"recipe": "small", "quality": 0.8, "model_bytes": 20.0, **equal},
-        {"recipe": "good", "quality": 0.9, "model_bytes": 60.0, **equal},
+        {"recipe": "a", "trial": "small", "quality": 0.8, "model_bytes": 20.0, **equal},
+        {"recipe": "b", "trial": "good", "quality": 0.9, "model_bytes": 60.0, **equal},
     ]
     weights = {"compression": 3.0, "accuracy": 1.0}
     found = overtaking_of(ranked(rows, weights, "linear"), BASELINE, weights)
@@ -72,13 +72,17 @@ def test_two_metrics_by_hand() -> None:
 
 
 def test_a_recipe_that_is_best_in_all_is_first_under_any_weights() -> None:
-    rows = [{"recipe": "a", **dict.fromkeys(METRICS, 1.0)}, {"recipe": "b", **dict.fromkeys(METRICS, 50.0)}]
+    figures = ("a", 1.0), ("b", 50.0)
+    rows: list[dict[str, Any]] = [
+        {"recipe": name, "trial": name, **dict.fromkeys(METRICS, figure)} for name, figure in figures
+    ]
     rows[1]["quality"] = 0.5
     assert overtaking_of(ranked(rows, {"time": 1.0, "accuracy": 1.0}, "linear"), BASELINE, "balanced") is None
 
 
 def test_the_only_weight_cannot_fall_to_nothing() -> None:
-    rows = [{"recipe": name, **BASELINE, "model_bytes": size} for name, size in (("a", 10.0), ("b", 20.0))]
+    sizes = ("a", 10.0), ("b", 20.0)
+    rows = [{"recipe": name, "trial": name, **BASELINE, "model_bytes": size} for name, size in sizes]
     only = {"compression": 2.0}
     assert overtaking_of(ranked(rows, only, "linear"), BASELINE, only) is None
 
@@ -97,7 +101,10 @@ def test_a_change_in_words(change: float, said: str) -> None:
 
 def board(*scores: float) -> list[dict[str, Any]]:
     alike = {"quality_drop": 0.0, "quality_drop_error": None}
-    return [{"recipe": f"r{place}", "score": score, **alike} for place, score in enumerate(scores)]
+    return [
+        {"recipe": f"recipe {place}", "trial": f"r{place}", "score": score, **alike}
+        for place, score in enumerate(scores)
+    ]
 
 
 def several(rows: list[dict[str, Any]], *scores: tuple[float, ...]) -> list[Finalist]:
