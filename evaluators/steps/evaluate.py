@@ -3,7 +3,6 @@
 import time
 from dataclasses import replace
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -69,8 +68,10 @@ def price_recipe(recipe: Recipe, task: str, device: str) -> Price:
     Raises:
         AtollError: a step cannot be planned, or touches no layer.
     """
-    for before, after in pairwise(recipe.prefixes()):
-        check_plan(after, planned_for(before, task), planned_for(after, task))
+    _check_plans(recipe, task)
+    before = Recipe(recipe.steps[:-1])
+    if recipe.steps and planned_for(recipe, task) is planned_for(before, task):
+        return price_recipe(before, task, device)
     found = price(planned_for(recipe, task), Device.load(device))
     return replace(found, need=planned_need(recipe, found.need))
 
@@ -87,9 +88,23 @@ def planned_need(recipe: Recipe, need: Need) -> Need:
 
 
 @lru_cache(maxsize=1024)
+def _check_plans(recipe: Recipe, task: str) -> None:
+    """Refuses a recipe one of whose steps touches no layer; prefixes are not looked at again."""
+    if recipe.steps:
+        before = Recipe(recipe.steps[:-1])
+        _check_plans(before, task)
+        check_plan(recipe, planned_for(before, task), planned_for(recipe, task))
+
+
+@lru_cache(maxsize=1024)
 def planned_for(recipe: Recipe, task: str) -> torch.nn.Module:
-    """Returns the structure that a recipe gives a task's network, on the meta device; prefixes are kept."""
+    """Returns the structure that a recipe gives a task's network, on the meta device; prefixes are kept.
+
+    A step that only trains leaves the very structure that it is given.
+    """
     if not recipe.steps:
         return to_meta(adopted_network(load_task(task))).eval()
     before = planned_for(Recipe(recipe.steps[:-1]), task)
-    return recipe.steps[-1].plan(before).eval()
+    step = recipe.steps[-1]
+    only_trains = step.stage == "training" and not step.replaces_network
+    return before if only_trains else step.plan(before).eval()

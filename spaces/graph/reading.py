@@ -270,13 +270,20 @@ def _values(network: nn.Module, traced: fx.Graph, input_shape: tuple[int, ...]) 
         ) from error
 
 
+#: on the meta device torch takes a millisecond to say that these give the shape that they are given
+_SAME_SHAPE = (nn.ReLU, nn.ReLU6)
+
+
 def _carried_out(network: nn.Module, traced: fx.Graph, inputs: Iterator[Tensor]) -> dict[str, Any]:
     """Returns what every call gives, by name."""
     found: dict[str, Any] = {}
     for node in traced.nodes:
         args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda source: found[source.name])
+        module = network.get_submodule(str(node.target)) if node.op == "call_module" else None
         if node.op in ("placeholder", "output"):
             found[node.name] = args[0] if node.op == "output" else next(inputs)
+        elif args and type(module) in _SAME_SHAPE and not module.inplace:
+            found[node.name] = torch.empty_like(args[0])
         else:
             found[node.name] = run_call(network, node, args, kwargs)
     return found
