@@ -15,6 +15,7 @@ from ...evaluators.ranking.figures import FIGURE
 from ...evaluators.ranking.goal import Goal
 from ...evaluators.ranking.metrics import Metrics
 from ...evaluators.ranking.quality_terms import QualityTerms
+from ...evaluators.steps.baseline import RUNS
 from ...evaluators.tasks import load_task
 from ...spaces.outside.shown import shown
 from ...spaces.recipes.recipe import Recipe
@@ -142,6 +143,8 @@ def _finals_left_s(campaign: Campaign, workers: int) -> float | None:
     baseline_s = took.pop(Recipe(), None)
     if baseline_s is None or not took:
         return None
+    # that of the study's seed may have trained its runs side by side, since nothing ran beside it
+    baseline_s = max(baseline_s, RUNS * study.baseline_epochs * campaign.epoch_s)
     mean_s = sum(took.values()) / len(took)
     if known is None:  # as many as may come
         seeds = len(study.further_seeds)

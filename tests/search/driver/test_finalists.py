@@ -17,7 +17,7 @@ from atoll.search.store.store import Store
 from atoll.search.store.stored_rows import TrialRow
 from atoll.search.study.study import Study
 from atoll.spaces.errors import AtollError
-from atoll.testing import STUDY, Replay
+from atoll.testing import BASELINE, STUDY, Replay
 
 OWN = 3  # the seed of the made-up study
 #: what each seed does to everything: a quality that is held against another seed's baseline is off by that
@@ -153,6 +153,23 @@ def test_the_time_left_counts_them(study: Study, store: Store, lucky: Lucky) -> 
     # six ensembles are done; then a baseline and two recipes, twice
     after = [finalists_s, 80.0, 70.0, 60.0, 20.0, 10.0, 0.0]
     assert [told[7 + place] for place in range(7)] == pytest.approx(after)
+
+
+def test_a_baseline_beside_others_takes_its_runs_in_turn(study: Study, store: Store, lucky: Lucky) -> None:
+    """An epoch of 10 s makes two runs of the baseline's epochs, whatever both took side by side."""
+    with store.lock():
+        store.recover()
+        campaign = Campaign(study, store)
+        for _ in range(2):
+            trial = campaign.next()
+            assert trial is not None
+            outcome = carry_out(campaign.work(trial).to_json(), lucky)
+            campaign.end(trial.name, replace(outcome, seconds=1.0))
+        before, campaign.epoch_s = snapshot(campaign, 1).seconds_left, 10.0
+        after = snapshot(campaign, 1).seconds_left
+    took_s = BASELINE.train_seconds
+    assert before is not None and after is not None
+    assert after - before == pytest.approx(2 * (2 * study.baseline_epochs * 10.0 - took_s))
 
 
 def test_a_drop_is_paired_with_the_baseline_of_its_seed(study: Study, store: Store, lucky: Lucky) -> None:
