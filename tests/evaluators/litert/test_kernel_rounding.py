@@ -163,7 +163,7 @@ def test_a_train_rounds_before_its_bias_as_its_file(compressed: Compressed, bits
 
 def test_a_file_is_verified_against_the_same_roundings(compressed: Compressed) -> None:
     network = compressed(layer("dense"), scaling_of(layer("dense")).to_network(IMAGES), "quantize(bits=4)")
-    found = verify_artifact(lower(network, (3, 8, 8)), network, IMAGES, torch.zeros(len(IMAGES), dtype=int))
+    found = verify_artifact(lower(network, (3, 8, 8)), network, IMAGES, torch.zeros(len(IMAGES)).long())
     assert found.agreement == 1.0 and found.quality == found.network_quality
     assert found.largest_difference_lsb is not None and found.largest_difference_lsb < 0.01
 
