@@ -15,8 +15,8 @@ from ..training.accelerator import CPU, training_device
 from ..training.augmentation import Views
 from ..training.losses import distilled_loss
 from ..training.prediction import keeps_answers, predict_views
+from ..training.side_by_side import side_by_side
 from .context import TrainingContext
-from .side_by_side import side_by_side
 
 #: how often it is trained with the whole budget: plain and self-distilled
 RUNS = 2

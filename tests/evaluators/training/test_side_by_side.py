@@ -4,7 +4,7 @@ from threading import Barrier, current_thread
 
 import pytest
 import torch
-from atoll.evaluators.steps.side_by_side import side_by_side
+from atoll.evaluators.training.side_by_side import side_by_side
 from atoll.spaces.errors import AtollError
 from atoll.spaces.technique.context import AfterStep
 
