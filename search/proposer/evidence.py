@@ -37,7 +37,7 @@ _BEST, _WORST = -1.0, 4.0
 #: what a violation as large as the bound itself takes off the objective when the best are chosen
 _PENALTY = 2.0
 #: what was learned is fitted anew when the history grew by such a part; below it with every result
-_REFIT = 64
+_REFIT = 32
 
 
 @dataclass(frozen=True)
