@@ -246,7 +246,7 @@ class Campaign:
                 return None
             if trial.status == "waiting":
                 return trial
-            self._announce(trial)
+            self._journal.proposed(trial, self._proposals.parameters(trial))
             self._journal.ended(trial)
         return None
 
@@ -299,7 +299,7 @@ class Campaign:
     # Writing down -----------------------------------------------------------------------------------
 
     def _start(self, trial: Trial) -> None:
-        self._announce(trial)
+        self._journal.proposed(trial, self._proposals.parameters(trial))
         self._journal.started(trial)
         self.trials.start(trial)
         self.started += 1
@@ -317,9 +317,6 @@ class Campaign:
         baseline = self.trials.of(Recipe(), trial.seed)
         metrics = None if baseline is None else baseline.metrics
         return judge if metrics is None else replace(judge, baseline=metrics)
-
-    def _announce(self, trial: Trial) -> None:
-        self._journal.proposed(trial, self._proposals.parameters(trial))
 
     def _with_objective(self, judge: Judge, reference: Sequence[Figures | None]) -> Judge:
         """Returns the judge with what the study's goal makes of the baseline and the reference set."""
