@@ -20,7 +20,7 @@ TEST_WORKERS ?= $(shell nproc)
 export OMP_WAIT_POLICY := PASSIVE
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help install demo characters weights pairs test test-fast test-long networks coverage check wheel bench clean distclean bench-record bench-compare bench-own-data bench-table bench-search bench-techniques $(BENCHES:%=bench-%)
+.PHONY: help install demo characters weights pairs test test-fast test-long networks coverage check wheel bench clean distclean bench-record bench-compare bench-own-data bench-table bench-search bench-ideas bench-techniques $(BENCHES:%=bench-%)
 
 help: ## Show this list
 	@echo "make TARGET [PYTHON=python3.11] [TORCH_INDEX=URL of an extra package index for PyTorch]"
@@ -150,6 +150,10 @@ bench-table: $(VENV)/.installed ## Train every recipe of a small space, for benc
 bench-search: $(VENV)/.installed ## Replay searches on that table: training until as good as plain Optuna
 	@echo "== Replaying searches" >&2
 	$(BIN)/python tests/bench/replayed_search.py $(BENCH_ARGS)
+
+bench-ideas: $(VENV)/.installed ## Replay them again with each idea of the sampler atoll switched off
+	@echo "== Replaying searches, each idea switched off in turn" >&2
+	$(BIN)/python tests/bench/ideas.py
 
 # Hours, so not among the benches above; BENCH_ARGS="--task digits" tries it out in minutes.
 bench-techniques: $(VENV)/.installed ## Measure every technique alone on characters (an hour or two; run again to go on)

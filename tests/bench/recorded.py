@@ -16,7 +16,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 RECORDS = HERE.parents[1] / "results" / "bench"
-SUITES = ("store", "cost", "artifact", "host", "training", "proposal", "replayed_search")
+SUITES = ("store", "cost", "artifact", "host", "training", "proposal", "replayed_search", "ideas")
 
 
 def measured(suite: str) -> list[dict[str, Any]]:
