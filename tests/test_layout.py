@@ -243,8 +243,8 @@ def calls(path: str, name: str) -> bool:
 @pytest.mark.parametrize(
     ("name", "where"),
     [
-        # what opens a store elsewhere would trust the file
-        ("duckdb.connect", {"opening.py", "schema.py"}),
+        # what opens a store elsewhere would trust the file; two ask what is in an empty database in memory
+        ("duckdb.connect", {"opening.py", "schema.py", "reference.py"}),
         # what prints elsewhere would let a name steer the terminal
         ("print", {"said.py"}),
         ("sys.stdout.write", set()),

@@ -58,7 +58,8 @@ ROOMS = {
     },
     "search": {
         "proposer": "",
-        "store": "",
+        "sql": "",
+        "store": "sql",  # the tables and views that a store's file has
         "study": "proposer terminal",  # what was measured of a user's data is said
         "terminal": "",
         "export": "store study terminal",

@@ -1,20 +1,20 @@
 """The version of the store's tables, what they must look like, and how an older store becomes a newer one."""
 
 import functools
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
 from ...spaces.errors import AtollError
+from ..sql import relations
 from .opening import MEMORY, STORAGE_VERSION, STORE
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 #: what rows are in; their columns are those of schema.sql
 TABLES = ("journal_state", "study_rows", "trial_rows", "step_rows", "test_look_rows")
-#: what views.sql makes: a table of such a name is somebody else's and has no place
-VIEWS = ("trials", "steps", "studies", "test_looks")
+#: a table of such a name is somebody else's and has no place
+VIEWS = tuple(relations.views())
 _VERSION_TABLE = "schema_version"
 
 Columns = dict[str, tuple[str, bool]]  # name -> type and whether it may be null
@@ -85,16 +85,20 @@ def columns_of(connection: duckdb.DuckDBPyConnection, table: str, database: str 
 
 
 def create(connection: duckdb.DuckDBPyConnection, database: str) -> None:
-    """Makes tables and views in an empty database.
+    """Makes tables and views, each with its comments, in an empty database.
 
     Args:
         connection: open.
         database: name of the attached database.
     """
     connection.execute(f"USE {database}")
-    connection.execute(_sql("schema.sql"))
-    connection.execute(_sql("views.sql"))
+    connection.begin()  # one transaction: each would be written to the disk by itself
+    connection.execute(relations.tables())
+    connection.execute(";".join(relations.views().values()))
+    names = (_VERSION_TABLE, *TABLES, *VIEWS)
+    connection.execute(relations.comments({name: columns_of(connection, name, database) for name in names}))
     connection.execute(f"INSERT INTO {_VERSION_TABLE} VALUES (?)", [SCHEMA_VERSION])
+    connection.commit()
 
 
 def copy(connection: duckdb.DuckDBPyConnection, found: Contents, target: str) -> None:
@@ -129,35 +133,29 @@ def make_views(connection: duckdb.DuckDBPyConnection, found: Contents, statement
             that asks for the catalogue.
     """
     connection.execute(f"USE {MEMORY}")
-    makers = {
+    theirs = {
         table.lower(): f"CREATE VIEW {_quoted(table)} AS FROM {STORE}.main.{_quoted(table)}"
         for table in found.tables
-    } | _views_of_the_store()
+    }
+    ours = relations.views(f"{STORE}.main.")
     try:
         # DuckDB names nothing where a value is still to come.
         named = {name.lower() for name in connection.get_table_names(statement.replace("?", "NULL"))}
     except duckdb.Error:  # whoever runs it says what is wrong with it
         named = set()
-    wanted = named if named and named <= makers.keys() else makers.keys()
-    connection.execute(";".join(makers[name] for name in sorted(wanted)))
-
-
-@functools.cache
-def _views_of_the_store() -> dict[str, str]:
-    """Returns the statements of views.sql by the view that each makes, over the tables of the store."""
-    sql = re.sub(r"\b(FROM|JOIN) (\w+_rows)\b", rf"\1 {STORE}.main.\2", _sql("views.sql"))
-    heads = re.split(r"CREATE OR REPLACE VIEW (\w+) AS\b", re.sub("--.*", "", sql))[1:]
-    return {
-        name: f"CREATE VIEW {name} AS {body.strip().rstrip(';')}"
-        for name, body in zip(heads[::2], heads[1::2], strict=True)
-    }
+    wanted = named if named and named <= theirs.keys() | ours.keys() else theirs.keys() | ours.keys()
+    makers = [theirs[name] for name in sorted(wanted - ours.keys())]
+    connection.execute(";".join([*makers, *(ours[name] for name in relations.needed(wanted))]))
+    if "comment" in statement.lower():
+        columns = {name: columns_of(connection, name, MEMORY) for name in relations.needed(wanted)}
+        connection.execute(relations.comments(columns))
 
 
 @functools.cache
 def expected_columns() -> dict[str, Columns]:
     """Returns the columns of every table of schema.sql."""
     with duckdb.connect(":memory:") as connection:
-        connection.execute(_sql("schema.sql"))
+        connection.execute(relations.tables())
         return {table: columns_of(connection, table, MEMORY) for table in (_VERSION_TABLE, *TABLES)}
 
 
@@ -203,7 +201,3 @@ def _words(column: tuple[str, bool]) -> str:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _sql(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")

@@ -1,7 +1,9 @@
 """The DuckDB file of a store: opened when it is free, made whole or not at all, and why it cannot be used."""
 
+import functools
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -78,8 +80,8 @@ class StoreFile:
 
     def create(self) -> None:
         """Makes an empty store that appears under its name only when it is whole."""
-        with self._draft() as draft, closing(open_store(draft, read_only=False)) as connection:
-            schema.create(connection, STORE)
+        with self._draft() as draft:
+            draft.write_bytes(_empty())
 
     def renew(self, wait_s: float) -> bool:
         """Copies an older store into a new file, which takes its place only when it is whole.
@@ -149,6 +151,16 @@ class StoreFile:
 
     def _identity(self) -> _Identity:
         return tuple(map(_stamp, (self.path, self.path.with_name(f"{self.path.name}.wal"))))
+
+
+@functools.cache
+def _empty() -> bytes:
+    """Returns the file of an empty store: views and comments take longer to make than a file to write."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.duckdb"
+        with closing(open_store(path, read_only=False)) as connection:
+            schema.create(connection, STORE)
+        return path.read_bytes()
 
 
 def _stamp(path: Path) -> tuple[int, int, int, int] | None:

@@ -1,7 +1,8 @@
 """Rows as the store gives them: those of its views, and those of a leaderboard.
 
 They are dictionaries, since that is what SQL, CSV and JSON have too; what stands in each is said here alone.
-The units are those of the tables (`schema.sql`), None is SQL's null. JSON columns are read as they come out.
+The units are those of the columns' comments (`search/sql/meanings.py`), None is SQL's null. JSON columns are
+read as they come out.
 """
 
 import json

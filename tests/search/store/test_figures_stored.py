@@ -16,7 +16,7 @@ NUMBERS = ("BIGINT", "INTEGER", "DOUBLE")
 NO_FIGURES = {
     *("seed", "epochs_per_step", "proposal", "interruptions", "objective", "worker_pid", "threads"),
 }
-VIEWS = (Path(__file__).parents[3] / "search/store/views.sql").read_text()
+VIEWS = (Path(__file__).parents[3] / "search/sql/views.sql").read_text()
 
 
 @pytest.mark.parametrize("figure", STORED, ids=lambda figure: figure.name)

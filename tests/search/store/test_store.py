@@ -24,6 +24,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 TABLES = ("study_rows", "trial_rows", "step_rows", "test_look_rows")
+# tables and views as each older version made them
+STORES = Path(__file__).parent / "stores"
 
 
 def study(**fields):
@@ -523,7 +525,7 @@ def test_a_store_from_a_newer_version_is_refused_with_both_numbers(store):
 def made_by_version_3(path):
     """Makes a store as Atoll wrote it before times were moments, in the form that DuckDB 2 chose."""
     with closing(duckdb.connect(str(path))) as connection:
-        connection.execute((Path(__file__).parent / "stores" / "schema_3.sql").read_text())
+        connection.execute((STORES / "schema_3.sql").read_text())
         connection.execute("INSERT INTO schema_version VALUES (3)")
         connection.execute(
             "INSERT INTO study_rows (study, definition, created_at) VALUES ('s', '{}', '2026-11-05 11:00:00')"
@@ -559,6 +561,34 @@ def test_an_older_store_is_brought_forward_and_keeps_its_rows(store, monkeypatch
     assert mine == {"answer": 42, "version": schema.SCHEMA_VERSION}
     assert storage_version(store.path) == 65
     assert [path.name for path in store.path.parent.iterdir()] == ["atoll.duckdb"]
+
+
+def test_a_store_of_every_older_version_is_kept():
+    versions = {int(path.stem.removeprefix("schema_")) for path in STORES.iterdir()}
+    assert versions == set(range(1, schema.SCHEMA_VERSION))
+
+
+@pytest.mark.parametrize("may_write", [True, False])
+@pytest.mark.parametrize("version", range(1, schema.SCHEMA_VERSION))
+def test_a_store_of_every_older_version_has_every_view(store, monkeypatch, version, may_write):
+    with closing(duckdb.connect(str(store.path))) as connection:
+        connection.execute((STORES / f"schema_{version}.sql").read_text())
+        connection.execute("INSERT INTO schema_version VALUES (?)", [version])
+        connection.execute("INSERT INTO study_rows (study, definition) VALUES ('s', '{}')")
+        connection.execute(
+            "INSERT INTO trial_rows (study, recipe_digest, seed, epochs_per_step, trial, status, recipe, "
+            "origin) VALUES ('s', 'd', 0, 1, 't0001', 'finished', 'binarize', 'search')"
+        )
+        connection.execute(
+            "INSERT INTO step_rows (study, recipe_digest, seed, epochs_per_step, position, step) "
+            "VALUES ('s', 'd', 0, 1, 1, 'binarize')"
+        )
+    if not may_write:
+        monkeypatch.setattr(os, "access", lambda *_: False)
+    assert [row["step"] for row in store.steps("s", "t0001")] == ["binarize"]
+    for view in schema.VIEWS:
+        store.query(f"FROM {view}")
+    assert (storage_version(store.path) == 65) == may_write
 
 
 def test_an_older_store_that_may_not_be_written_is_read_all_the_same(store, monkeypatch):

@@ -1,0 +1,166 @@
+"""What every table, view and column of a store means, once for its comments and for docs/sql.md."""
+
+from .meaning import OF_QUALITY, Meaning, of_figures
+
+#: of every table and view, in the order of docs/sql.md
+RELATIONS: dict[str, str] = {
+    "studies": "a study: its definition, limits, baseline, reference set, counts of trials and "
+    "looks at the test "
+    "split",
+    "trials": "a trial: one recipe with one seed and one budget, whether it finished, failed, was "
+    "rejected or runs",
+    "steps": "a trial after one of its steps",
+    "test_looks": "one look at the test split; more than one a trial means that it no longer tells the truth",
+    "schema_version": "the version of these tables, in one row",
+    "journal_state": "how far the journal is folded into these tables, in one row",
+    "study_rows": "a study as the journal says it",
+    "trial_rows": "a trial as the journal says it; the same study, recipe, seed and budget again is "
+    "the same trial",
+    "step_rows": "a trial after one of its steps, as the journal says it",
+    "test_look_rows": "one look at the test split, as the journal says it",
+}
+
+_FIGURES = of_figures(
+    {
+        "quality": "the task's own metric on the validation split, as its user knows it; a share "
+        "lies in 0 to 1",
+        "macs": "work of the network",
+        "latency_ms": "time for one sample on the study's device",
+        "peak_memory_bytes": "peak memory on the study's device",
+        "parameters": "parameters of every layer, whatever their type",
+        "nonzero_parameters": "parameters that are not zero",
+        "payload_bytes": "exactly what must be stored: weights at their bits, scales, biases",
+        "model_bytes": "size of the file that ships",
+        "packed_bytes": "size of the file after zstd -19",
+        "label_loyalty": "share of samples on which it says the same as the baseline",
+        "probability_loyalty": "1 - sqrt(Jensen-Shannon divergence to the baseline)",
+        "edge_tpu_mappable": "share of the file's operators that the Edge TPU takes, by its documented rules",
+        "train_epochs": "passes over the training split that it took",
+        "train_seconds": "training time that it took",
+        "seconds": "wall time of the evaluation",
+        "quality_drop": "how much worse the quality is than the baseline's of the same seeds; below "
+        "0 it is better",
+        "compression_ratio": "how many times smaller model_bytes is than the baseline's",
+        "quality_drop_error": "standard error of quality_drop over the seeds; null with one seed",
+        "quality_std": "standard deviation of the quality over the seeds; null with one seed",
+        "test_drop": "how much worse the file is on the test split than the baseline's of the same "
+        "seed and budget",
+        "test_drop_error": "standard error of test_drop over the seeds; null with one seed",
+        "test_gap": "how much larger test_drop is than the drop on the validation split",
+        "model_bytes_measured": "size of the exported file",
+        "packed_bytes_measured": "size of the exported file after zstd -19",
+        "peak_memory_bytes_measured": "tensors of the exported file that are alive at once",
+        "latency_host_ms_measured": "time of the exported file for one sample on the machine that "
+        "exported it, one "
+        "thread",
+        "latency_host_ms": "time of the exported file for one sample there, by the device `host`",
+        "peak_memory_host_bytes_measured": "growth of a fresh process that loads and runs the "
+        "exported file there",
+        "peak_memory_host_bytes": "the same growth, by the device `host`",
+        "agreement": "share of samples on which file and network agree",
+        "quality_of_file": "quality of the exported file on the validation split",
+        "test_quality": "quality of the exported file on the test split",
+    }
+)
+
+COLUMNS: dict[str, Meaning] = {
+    **_FIGURES,
+    "agreement": Meaning("share of samples on which file and network agree", "share", "measured"),
+    "artifact": Meaning("folder of the exported files"),
+    "baseline": Meaning("metrics of the baseline, to which drops and ratios refer, by name"),
+    "baseline_model_bytes": Meaning("model_bytes of the baseline", "bytes", "predicted"),
+    "best_objective": Meaning(
+        "the largest objective of a finished trial that is no finalist", "", "measured"
+    ),
+    "byte_offset": Meaning("end of the last folded event in the journal", "bytes"),
+    "cached": Meaning("whether it was taken from the step cache; seconds and worker are then its maker's"),
+    "command": Meaning("the command that looked"),
+    "created_at": Meaning("when the study began", "moment"),
+    "definition": Meaning("task, space, objective, constraints, device, budget and seed, by name"),
+    "digest": Meaning("of the definition without its limits"),
+    "ended_at": Meaning("when it ended", "moment"),
+    "epochs": Meaning("passes over the training split after this step", "epochs", "measured"),
+    "epochs_per_step": Meaning("the budget: passes over the training split after every step", "epochs"),
+    "failed": Meaning("how many trials failed", "trials", "counted"),
+    "fingerprint": Meaning("checksum of the journal's first line: another journal starts anew"),
+    "finished": Meaning("how many trials finished", "trials", "counted"),
+    "interruptions": Meaning("how often its worker was lost", "times", "counted"),
+    "limits": Meaning("trials, time and workers that the study may take, by name"),
+    "looked_at": Meaning("when somebody looked", "moment"),
+    "measured": Meaning("everything that was read off the exported file, by name"),
+    "metrics": Meaning("all metrics as reported, by name"),
+    "minimum_runtime": Meaning(
+        "the oldest release of TensorFlow Lite that loads the file: 2.14.0", "", "counted"
+    ),
+    "minimum_runtime_reason": Meaning("the operator that needs that release"),
+    "node": Meaning("machine of the worker"),
+    "notes": Meaning("what the technique wants its reader to know"),
+    "objective": Meaning(
+        "the optimiser's number on the study's frozen scales, more is better", "", "measured"
+    ),
+    "origin": Meaning(
+        "why it ran: baseline, reference, paper, search, evaluate, or finalist for a further seed"
+    ),
+    "position": Meaning("1 for the first step, 0 for the baseline"),
+    "proposal": Meaning("n of the searcher's n-th proposal; null if it proposed none"),
+    "proposal_parameters": Meaning("the proposal as the optimiser knows it"),
+    "quality_higher_is_better": Meaning("whether more quality is better; null in old rows, where it is"),
+    "quality_name": Meaning("what the task calls its quality"),
+    "quality_unit": Meaning("of the quality: % of a share, which is 0 to 1 here; null in old rows"),
+    "reason": Meaning("why it failed or was rejected; `interrupted`: it is to be run again"),
+    "recipe": Meaning("the steps as text; the network as it was given is `baseline`"),
+    "recipe_digest": Meaning("SHA-256 of the recipe with the versions of its techniques"),
+    "reference": Meaning("metrics of the reference set and the scales that they froze, by name"),
+    "rejected": Meaning("how many trials were rejected before training", "trials", "counted"),
+    "running": Meaning("how many trials run", "trials", "counted"),
+    "seed": Meaning("of everything random"),
+    "stage": Meaning("what the technique changes: structure, weights, numbers or training"),
+    "started_at": Meaning("when a worker began", "moment"),
+    "status": Meaning("finished, failed, rejected or running"),
+    "step": Meaning("a technique with its settings: quantize(bits=8)"),
+    "step_count": Meaning("how many steps the recipe has", "steps", "counted"),
+    "study": Meaning("name of the study"),
+    "technique": Meaning("name of the technique"),
+    "test_looks": Meaning("how often somebody looked at the test split", "times", "counted"),
+    "test_quality_at": Meaning("when test_quality was looked at", "moment"),
+    "threads": Meaning("of the worker: they decide the last bits of a result", "threads"),
+    "trial": Meaning("short name within the study: t0007"),
+    "trials": Meaning("how many trials there are", "trials", "counted"),
+    "version": Meaning("of the tables"),
+    "violation": Meaning(
+        "by how much each constraint is broken, relative to its bound; 0 or less where it is met"
+    ),
+    "weights_digest": Meaning("SHA-256 of the final weights"),
+    "worker_pid": Meaning("process of the worker"),
+}
+
+#: where a column means something else than elsewhere: by relation and column
+HERE: dict[tuple[str, str], Meaning] = {
+    ("steps", "seconds"): Meaning(
+        "wall time of the step, of its maker where it was cached", "seconds", "measured"
+    ),
+    ("studies", "seconds"): Meaning("wall time of all evaluations", "seconds", "measured"),
+    ("test_looks", "quality"): Meaning("quality on the test split that was seen", OF_QUALITY, "measured"),
+    **{
+        (relation, "quality"): Meaning(
+            "quality on the validation split after this step", OF_QUALITY, "measured"
+        )
+        for relation in ("steps", "step_rows")
+    },
+}
+HERE[("step_rows", "seconds")] = HERE["steps", "seconds"]
+HERE[("test_look_rows", "quality")] = HERE["test_looks", "quality"]
+HERE[("test_look_rows", "digest")] = Meaning("of the event, so that a look counts once")
+
+
+def meaning(relation: str, column: str) -> Meaning:
+    """Returns what a column means.
+
+    Args:
+        relation: table or view.
+        column: of it.
+
+    Raises:
+        KeyError: nobody said what it means.
+    """
+    return HERE.get((relation, column)) or COLUMNS[column]
