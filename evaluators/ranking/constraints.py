@@ -19,7 +19,7 @@ KNOWN: tuple[str, ...] = tuple(figure.name for figure in (*BASELINE_RELATIVE, *M
 _FORM = re.compile(r"\s*([A-Za-z_]\w*)\s*(<=|>=|=)\s*(\S+)\s*")
 # 0.90 - 0.88 is a hair more than 0.02 in binary, and qualities are float32 means: their rounding, 1.2e-7, is
 # 6e-6 of a bound of 0.02. Less than this, relative, is no violation.
-_NOISE = 1e-5
+NOISE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Constraint:
         excess = self.figure(metrics, baseline, favourable) - self.bound
         missed = {"<=": excess, ">=": -excess, "=": abs(excess)}[self.comparison]
         relative = missed / max(abs(self.bound), self._resolution(baseline))
-        return 0.0 if abs(relative) <= _NOISE else relative
+        return 0.0 if abs(relative) <= NOISE else relative
 
     def _resolution(self, baseline: Figures) -> float:
         """Returns the smallest difference of the metric that means anything."""

@@ -10,7 +10,7 @@ from .metrics import Metrics
 #: significant digits of a quality that is no share: what a share of a few thousand samples has, too
 _DIGITS = 4
 #: share of the baseline's figure below which a difference means nothing; of a share, a thousandth is absolute
-_RESOLUTION_SHARE = 0.001
+RESOLUTION_SHARE = 0.001
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class QualityTerms:
 
     def resolution(self, baseline: float) -> float:
         """Returns the smallest difference that means anything, beside what the baseline has."""
-        least = _RESOLUTION_SHARE
+        least = RESOLUTION_SHARE
         return least if self.is_share or not baseline else least * abs(baseline)
 
     def better(self, one: float, other: float) -> bool:

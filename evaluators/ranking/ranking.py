@@ -221,9 +221,11 @@ def rank_models(
         )
         for name, column in table.items()
     }
-    weight = np.array([weights[name] for name in scored])
-    composite = weight @ np.stack([scored[name] for name in scored])  # eq. 15
-    average = composite / weight.sum()  # eq. 16
+    # eq. 15, one metric after the other, as SQL sums it too: a matrix product has other last bits elsewhere
+    composite = np.zeros(len(next(iter(scored.values()))))
+    for name, column in scored.items():
+        composite += weights[name] * column
+    average = composite / sum(weights[name] for name in scored)  # eq. 16
     return Ranking(
         scores=tuple(average.tolist()),
         ranks=tuple(_competition_ranks(average).tolist()),

@@ -17,7 +17,7 @@ def sql(
     statement: Annotated[
         str,
         typer.Argument(
-            help="A SELECT over the views studies, trials, steps, test_looks (DESCRIBE trials: its columns).",
+            help="A SELECT over studies, trials, steps … (SHOW TABLES: all; DESCRIBE trials: its columns).",
         ),
     ],
     memory_limit: Annotated[

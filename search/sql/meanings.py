@@ -9,8 +9,19 @@ RELATIONS: dict[str, str] = {
     "split",
     "trials": "a trial: one recipe with one seed and one budget, whether it finished, failed, was "
     "rejected or runs",
-    "steps": "a trial after one of its steps",
+    "steps": "a trial after one of its steps; every trial begins at position 0, which is the baseline",
     "test_looks": "one look at the test split; more than one a trial means that it no longer tells the truth",
+    "profiles": "a weight profile of the papers: how much each metric counts",
+    "recipes": "a recipe of a study: the means over its seeds at its largest budget, and what "
+    "refers to the baseline",
+    "ranked_trials": "a recipe of a study with its place by the study's own goal, as `atoll "
+    "leaderboard` prints it",
+    "cache_savings": "a technique of a study: how often its steps were made or taken from the "
+    "cache, and what that saved",
+    "predicted_against_measured": "a figure of a trial that was predicted and then read off the "
+    "exported file",
+    "events": "something that happened to a study or a trial, at a moment",
+    "rejections": "a constraint that a recipe breaks, for which it was never trained",
     "schema_version": "the version of these tables, in one row",
     "journal_state": "how far the journal is folded into these tables, in one row",
     "study_rows": "a study as the journal says it",
@@ -132,6 +143,50 @@ COLUMNS: dict[str, Meaning] = {
     ),
     "weights_digest": Meaning("SHA-256 of the final weights"),
     "worker_pid": Meaning("process of the worker"),
+    "baseline_quality": Meaning(
+        "quality of the baseline, mean over the seeds of the recipe", OF_QUALITY, "measured"
+    ),
+    "broken": Meaning("the constraint that is broken; null where nobody said which"),
+    "detail": Meaning("why it ran, failed or was rejected; the command that looked at the test split"),
+    "error_share": Meaning(
+        "how much the prediction is above what was measured, as a share of that", "share", "measured"
+    ),
+    "event": Meaning("study, started, finished, failed, rejected or test_look"),
+    "feasible": Meaning("whether it meets the constraints of the study and its runtime loads the file"),
+    "figure": Meaning("name of the figure, with its unit"),
+    "first_trial": Meaning("the first trial of the recipe"),
+    "high": Meaning(
+        "upper end of the interval; null where the prediction is exact", "the figure's", "predicted"
+    ),
+    "inside": Meaning(
+        "whether what was measured lies in the interval, or is the prediction where there is none"
+    ),
+    "low": Meaning(
+        "lower end of the interval; null where the prediction is exact", "the figure's", "predicted"
+    ),
+    "made": Meaning("how many were made", "steps", "counted"),
+    "moment": Meaning("when it happened", "moment"),
+    "n": Meaning("how many seeds the means are over", "seeds", "counted"),
+    "predicted": Meaning("what a cost model said", "the figure's", "predicted"),
+    "profile": Meaning("name of the profile"),
+    "rank": Meaning("1 is best; equal ones share a rank; null where it is not ranked", "", "counted"),
+    "ranked_quality": Meaning(
+        "quality as it is ranked: shifted as the baseline of its seeds is from that of the study",
+        OF_QUALITY,
+        "measured",
+    ),
+    "reused": Meaning("how many were taken from the step cache", "steps", "counted"),
+    "saved_share": Meaning("share of the time that the cache saved", "share", "measured"),
+    "score": Meaning(
+        "by the goal: the papers' weighted score, from 1 to the number compared, or halvings of the costs",
+        "",
+        "counted",
+    ),
+    "seconds_saved": Meaning("what the reused ones took when they were made", "seconds", "measured"),
+    "seconds_spent": Meaning("what the ones that were made took", "seconds", "measured"),
+    "settings": Meaning("settings of the step by name, as text; the others are the technique's defaults"),
+    "steps": Meaning("every step: its technique, and the settings of its text by name"),
+    "times": Meaning("how many steps of it there were", "steps", "counted"),
 }
 
 #: where a column means something else than elsewhere: by relation and column
@@ -151,6 +206,15 @@ HERE: dict[tuple[str, str], Meaning] = {
 HERE[("step_rows", "seconds")] = HERE["steps", "seconds"]
 HERE[("test_look_rows", "quality")] = HERE["test_looks", "quality"]
 HERE[("test_look_rows", "digest")] = Meaning("of the event, so that a look counts once")
+HERE |= {
+    ("profiles", metric): Meaning(f"weight of {metric}", "weight")
+    for metric in ("model_bytes", "latency_ms", "macs", "quality", "peak_memory_bytes")
+}
+HERE[("predicted_against_measured", "measured")] = Meaning(
+    "what was read off the file", "the figure's", "measured"
+)
+HERE[("predicted_against_measured", "status")] = Meaning("how well measurements cover the prediction")
+HERE[("rejections", "violation")] = Meaning("by how much, relative to the bound", "share", "predicted")
 
 
 def meaning(relation: str, column: str) -> Meaning:

@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from .fragments import FRAGMENTS
 from .meanings import RELATIONS, meaning
 
 _HEAD = re.compile(r"^CREATE OR REPLACE VIEW (\w+) AS\b", re.MULTILINE)
+_WORD = re.compile(r"@(\w+)@")
 _TABLE = re.compile(r"\b(FROM|JOIN) (\w+_rows)\b")
 
 
@@ -23,7 +25,8 @@ def views(place: str = "") -> Mapping[str, str]:
     Args:
         place: database and schema of the tables, with a point behind it; the current ones if empty.
     """
-    sql = _TABLE.sub(rf"\1 {place}\2", re.sub("--.*", "", _read("views.sql")))
+    sql = _WORD.sub(lambda word: FRAGMENTS[word[1]], re.sub("--.*", "", _read("views.sql")))
+    sql = _TABLE.sub(rf"\1 {place}\2", sql)
     parts = _HEAD.split(sql)[1:]
     return {
         name: f"CREATE VIEW {name} AS {body.strip().rstrip(';')}"

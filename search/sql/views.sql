@@ -1,5 +1,6 @@
 -- What people query: in the file for any DuckDB client, and made anew over the tables whenever Atoll reads, so
--- that a view that somebody else put into a store is never looked at.
+-- that a view that somebody else put into a store is never looked at. A word between two @ stands for what
+-- fragments.py says. No lambdas: DuckDB 2 stores them in words that DuckDB 1.2 cannot read.
 
 CREATE OR REPLACE VIEW trials AS
 WITH baselines AS (
@@ -43,11 +44,37 @@ LEFT JOIN trial_rows beside ON beside.recipe = 'baseline' AND beside.study = t.s
 WHERE t.recipe IS NOT NULL;  -- a fold removes such rows; a store that nobody folds any more may have some
 
 CREATE OR REPLACE VIEW steps AS
+WITH starts AS (
+    SELECT s.study, s.seed, s.epochs_per_step, t.origin, s AS baseline
+    FROM step_rows s
+    JOIN trial_rows t USING (study, recipe_digest, seed, epochs_per_step)
+    WHERE s.position = 0 AND t.recipe = 'baseline'
+), own_starts AS (
+    SELECT study, any_value(baseline ORDER BY seed, epochs_per_step) AS baseline
+    FROM starts WHERE origin = 'baseline' GROUP BY study
+), reached AS (
+    SELECT * FROM step_rows
+    UNION ALL BY NAME
+    -- every trial begins at the baseline: that of its seed and budget, else that of its study
+    SELECT
+        k.study, k.recipe_digest, k.seed, k.epochs_per_step, TRUE AS cached, b.position, b.step, b.technique,
+        b.stage, b.epochs, b.seconds, b.quality, b.payload_bytes, b.model_bytes, b.packed_bytes, b.macs,
+        b.latency_ms, b.peak_memory_bytes, b.parameters, b.worker_pid, b.notes
+    FROM (
+        SELECT s.*, coalesce(same.baseline, own.baseline) AS b
+        FROM step_rows s
+        LEFT JOIN starts same USING (study, seed, epochs_per_step)
+        LEFT JOIN own_starts own USING (study)
+        WHERE s.position = 1
+    ) k
+    WHERE b IS NOT NULL
+)
 SELECT
     t.study, t.trial, s.position, s.step, s.technique, s.stage, s.epochs, s.seconds, s.quality,
     s.payload_bytes, s.model_bytes, s.packed_bytes, s.macs, s.latency_ms, s.peak_memory_bytes, s.parameters,
-    s.cached, s.worker_pid, s.notes, t.recipe, t.seed, t.epochs_per_step, t.status, s.recipe_digest
-FROM step_rows s
+    s.cached, s.worker_pid, s.notes, t.recipe, t.seed, t.epochs_per_step, t.status, s.recipe_digest,
+    TRY_CAST(TRY_CAST('{' || @settings@ || '}' AS JSON) AS MAP(VARCHAR, VARCHAR)) AS settings
+FROM reached s
 JOIN trial_rows t USING (study, recipe_digest, seed, epochs_per_step);
 
 CREATE OR REPLACE VIEW studies AS
@@ -77,3 +104,257 @@ LEFT JOIN looks USING (study);
 
 CREATE OR REPLACE VIEW test_looks AS
 SELECT study, trial, command, quality, looked_at FROM test_look_rows;
+
+CREATE OR REPLACE VIEW profiles AS
+SELECT * FROM (VALUES
+    @profiles@
+) AS weights(profile, @ranked@);
+
+-- One row a recipe: the mean over its seeds at its largest budget, as evaluators/ranking/leaderboard.py merges
+-- them. Almost all recipes ran once, with the seed and budget of the study; only the others are grouped.
+CREATE OR REPLACE VIEW recipes AS
+WITH firsts AS (
+    SELECT * FROM trial_rows WHERE origin = 'baseline' AND status = 'finished'
+    QUALIFY row_number() OVER (PARTITION BY study ORDER BY length(trial), trial) = 1
+), baselines AS (
+    SELECT
+        s.study, b.trial, b.origin, b.seed, b.epochs_per_step, b.objective,
+        coalesce(s.baseline->>'quality_name', b.quality_name) AS quality_name,
+        coalesce(s.baseline->>'quality_unit', b.quality_unit, '%') AS quality_unit,
+        coalesce(
+            TRY_CAST(s.baseline->>'quality_higher_is_better' AS BOOLEAN), b.quality_higher_is_better, TRUE
+        ) AS quality_higher_is_better,
+        coalesce(s.baseline->>'minimum_runtime', b.minimum_runtime) AS minimum_runtime,
+        nullif(regexp_extract(CAST(b.violation AS VARCHAR), 'minimum_runtime <= ([0-9.]+)', 1), '') AS runtime,
+        TRY_CAST(s.definition->>'seed' AS BIGINT) AS usual_seed,
+        TRY_CAST(s.definition->>'epochs_per_step' AS DOUBLE) AS usual_epochs_per_step,
+        @of_the_baseline@
+    FROM study_rows s
+    LEFT JOIN firsts b USING (study)
+    WHERE s.baseline IS NOT NULL OR b.study IS NOT NULL
+), beside AS (
+    SELECT t.study, t.seed, t.epochs_per_step, max(t.quality) AS quality
+    FROM trial_rows t
+    JOIN baselines b ON t.study = b.study AND t.seed IS DISTINCT FROM b.seed
+    WHERE t.recipe = 'baseline' AND t.status = 'finished'
+    GROUP BY t.study, t.seed, t.epochs_per_step
+), again AS (
+    SELECT DISTINCT t.study, t.recipe
+    FROM trial_rows t
+    JOIN baselines b USING (study)
+    WHERE t.status = 'finished' AND t.recipe <> 'baseline'
+        AND (t.seed = b.usual_seed AND t.epochs_per_step = b.usual_epochs_per_step) IS NOT TRUE
+), seeds AS (
+    SELECT
+        t.study, t.trial, t.recipe, t.origin, t.seed, t.epochs_per_step, t.objective, t.minimum_runtime,
+        first_value(t.trial) OVER (PARTITION BY t.study, t.recipe ORDER BY length(t.trial), t.trial) AS first_trial,
+        coalesce(beside.quality, b.quality) AS baseline_quality,
+        CASE WHEN b.quality_higher_is_better THEN 1 ELSE -1 END
+            * (coalesce(beside.quality, b.quality) - t.quality) AS drop,
+        @of_a_trial@
+    FROM trial_rows t
+    SEMI JOIN again USING (study, recipe)
+    JOIN baselines b USING (study)
+    LEFT JOIN beside ON beside.study = t.study AND beside.seed = t.seed
+        AND beside.epochs_per_step = t.epochs_per_step
+    WHERE t.status = 'finished'
+    QUALIFY t.epochs_per_step = max(t.epochs_per_step) OVER (PARTITION BY t.study, t.recipe)
+), merged AS (
+    SELECT
+        * EXCLUDE (baseline_quality, @averaged@),
+        count(*) OVER seeds AS n,
+        stddev_samp(quality) OVER seeds AS quality_std,
+        stddev_samp(drop) OVER seeds / sqrt(count(*) OVER seeds) AS quality_drop_error,
+        @mean_baseline_quality@ AS baseline_quality,
+        @mean_drop@ AS middle,
+        @means@
+    FROM seeds
+    WINDOW seeds AS (PARTITION BY study, recipe)
+), pooled AS (
+    SELECT
+        t.study, t.trial, t.trial AS first_trial, t.recipe, t.origin, t.seed, t.epochs_per_step, t.objective,
+        t.minimum_runtime, 1 AS n, NULL::DOUBLE AS quality_std, NULL::DOUBLE AS quality_drop_error,
+        coalesce(beside.quality, b.quality) AS baseline_quality,
+        @of_a_trial@
+    FROM trial_rows t
+    ANTI JOIN again USING (study, recipe)
+    JOIN baselines b USING (study)
+    LEFT JOIN beside ON beside.study = t.study AND beside.seed = t.seed
+        AND beside.epochs_per_step = t.epochs_per_step
+    WHERE t.status = 'finished' AND t.recipe <> 'baseline'
+    UNION ALL BY NAME
+    -- of two seeds both are equally far from their mean, but for their last bits
+    SELECT * EXCLUDE (drop, middle) FROM merged
+    QUALIFY row_number() OVER (
+        PARTITION BY study, recipe ORDER BY round(abs(drop - middle), 12), length(trial), trial
+    ) = 1
+    UNION ALL BY NAME
+    SELECT
+        study, trial, trial AS first_trial, 'baseline' AS recipe, origin, seed, epochs_per_step, objective,
+        minimum_runtime, 1 AS n, quality AS baseline_quality, @averaged@
+    FROM baselines
+), bounds AS (
+    SELECT
+        study, regexp_extract(
+            unnest(TRY_CAST(definition->'constraints' AS VARCHAR[])),
+            '([A-Za-z_]\w*)\s*(<=|>=|=)\s*(\S+)', ['metric', 'comparison', 'bound']
+        ) AS said
+    FROM study_rows
+), named AS (
+    SELECT
+        o.study, CASE o.said.metric WHEN 'ratio' THEN 'compression_ratio' ELSE o.said.metric END AS metric,
+        o.said.comparison AS comparison, TRY_CAST(o.said.bound AS DOUBLE) AS bound,
+        -- what less than this is off is no violation, as for `Constraint`
+        @noise@ * greatest(abs(bound), CASE metric @resolutions@ END) AS reach
+    FROM bounds o
+    JOIN baselines b USING (study)
+), demands AS (
+    SELECT
+        study, count(DISTINCT metric) AS metrics,
+        @bounds@
+    FROM (
+        SELECT
+            study, metric,
+            CASE comparison WHEN '<=' THEN CAST('-Infinity' AS DOUBLE) ELSE bound - reach END AS least,
+            CASE comparison WHEN '>=' THEN CAST('Infinity' AS DOUBLE) ELSE bound + reach END AS most
+        FROM named
+    )
+    GROUP BY study
+), releases AS (
+    SELECT
+        minimum_runtime, TRY_CAST(string_split(minimum_runtime, '.') AS INTEGER[]) AS release
+    FROM (SELECT DISTINCT minimum_runtime FROM pooled WHERE minimum_runtime IS NOT NULL)
+), related AS (
+    SELECT
+        p.*, p.quality + (b.quality - p.baseline_quality) AS ranked_quality,
+        b.quality_name, b.quality_unit, b.quality_higher_is_better,
+        CASE WHEN b.quality_higher_is_better THEN 1 ELSE -1 END * (p.baseline_quality - p.quality) AS quality_drop,
+        CASE WHEN p.model_bytes > 0 THEN b.model_bytes / p.model_bytes END AS compression_ratio,
+        TRY_CAST(string_split(b.runtime, '.') AS INTEGER[]) AS runtime
+    FROM pooled p
+    JOIN baselines b USING (study)
+)
+SELECT
+    r.study, r.trial, r.recipe, r.n, r.quality, r.quality_std, r.quality_drop, r.quality_drop_error,
+    r.compression_ratio,
+    @met@
+        = coalesce(d.metrics, 0) AND (v.release <= r.runtime) IS NOT FALSE AS feasible,
+    r.* EXCLUDE (
+        study, trial, recipe, n, quality, quality_std, quality_drop, quality_drop_error, compression_ratio, runtime
+    )
+FROM related r
+LEFT JOIN demands d USING (study)
+LEFT JOIN releases v USING (minimum_runtime);
+
+-- The leaderboard of every study by its own goal, as `atoll leaderboard` without options prints it.
+CREATE OR REPLACE VIEW ranked_trials AS
+WITH those AS MATERIALIZED (
+    FROM recipes
+), compared AS (
+    SELECT r.study, r.recipe, r.quality_higher_is_better, @ranked_figures@
+    FROM those r WHERE r.feasible OR r.recipe = 'baseline'
+), extremes AS (
+    SELECT x.study, CAST(count(*) AS DOUBLE) AS compared, @extremes@ FROM compared x GROUP BY x.study
+), scored AS (
+    SELECT
+        x.study, x.recipe,
+        @linear_scores@
+    FROM compared x
+    JOIN extremes s USING (study)
+), weights AS (
+    SELECT
+        s.study,
+        @study_weights@
+    FROM study_rows s
+    LEFT JOIN profiles p ON p.profile = coalesce(s.definition->>'profile', 'balanced')
+), goals AS (
+    SELECT
+        study, CASE
+            WHEN json_type(definition->'goal') = 'OBJECT'
+            THEN string_split(replace(definition->'goal'->>'minimize', ' ', ''), '*')
+            ELSE CASE definition->>'goal' @named_goals@ END
+        END AS costs
+    FROM study_rows
+), averages AS (
+    SELECT
+        r.*, CASE
+            WHEN x.recipe IS NULL THEN NULL
+            WHEN g.costs IS NULL THEN @average@
+            ELSE @halvings@
+        END AS score,
+        g.costs IS NULL AS is_average
+    FROM those r
+    LEFT JOIN scored x USING (study, recipe)
+    LEFT JOIN weights w USING (study)
+    LEFT JOIN goals g USING (study)
+    LEFT JOIN those b ON b.study = r.study AND b.recipe = 'baseline'
+)
+SELECT
+    r.study,
+    CASE WHEN r.score IS NOT NULL THEN rank() OVER (
+        PARTITION BY r.study
+        ORDER BY CASE WHEN r.is_average THEN round_even(r.score * 1e9, 0) ELSE r.score END DESC NULLS LAST
+    ) END AS rank,
+    r.score, r.feasible, r.objective, r.trial, r.recipe,
+    @parsed@ AS steps,
+    CASE r.recipe WHEN 'baseline' THEN 0 ELSE len(string_split(r.recipe, ' -> ')) END AS step_count,
+    r.* EXCLUDE (study, score, is_average, feasible, objective, trial, recipe)
+FROM averages r;
+
+CREATE OR REPLACE VIEW cache_savings AS
+SELECT
+    study, technique, count(*) AS times, count(*) FILTER (NOT cached) AS made,
+    count(*) FILTER (cached) AS reused,
+    coalesce(sum(seconds) FILTER (NOT cached), 0) AS seconds_spent,
+    coalesce(sum(seconds) FILTER (cached), 0) AS seconds_saved,
+    seconds_saved / nullif(seconds_spent + seconds_saved, 0) AS saved_share
+FROM steps WHERE position > 0
+GROUP BY study, technique;
+
+CREATE OR REPLACE VIEW predicted_against_measured AS
+SELECT
+    study, trial, recipe, figure, predicted, low, high, measured,
+    measured BETWEEN coalesce(low, predicted) AND coalesce(high, predicted) AS inside,
+    (predicted - measured) / nullif(measured, 0) AS error_share, status
+FROM (
+    SELECT
+        study, trial, recipe, 'model_bytes' AS figure, model_bytes::DOUBLE AS predicted, model_bytes_low AS low,
+        model_bytes_high AS high, model_bytes_measured AS measured, NULL AS status
+    FROM trial_rows
+    UNION ALL
+    SELECT
+        study, trial, recipe, 'latency_host_ms', latency_host_ms, latency_host_ms_low, latency_host_ms_high,
+        latency_host_ms_measured, latency_host_status
+    FROM trial_rows
+    UNION ALL
+    SELECT
+        study, trial, recipe, 'peak_memory_host_bytes', peak_memory_host_bytes, peak_memory_host_bytes_low,
+        peak_memory_host_bytes_high, peak_memory_host_bytes_measured, peak_memory_host_status
+    FROM trial_rows
+)
+WHERE predicted IS NOT NULL AND measured IS NOT NULL;
+
+CREATE OR REPLACE VIEW events AS
+SELECT created_at AS moment, 'study' AS event, study, NULL AS trial, NULL AS recipe, NULL AS detail
+FROM study_rows WHERE created_at IS NOT NULL
+UNION ALL
+SELECT started_at, 'started', study, trial, recipe, origin FROM trial_rows WHERE started_at IS NOT NULL
+UNION ALL
+SELECT ended_at, status, study, trial, recipe, reason FROM trial_rows WHERE ended_at IS NOT NULL
+UNION ALL
+SELECT l.looked_at, 'test_look', l.study, l.trial, t.recipe, l.command
+FROM test_look_rows l
+LEFT JOIN trial_rows t USING (study, trial);
+
+-- One row a broken constraint; a rejection of which nobody said what broke has one row too.
+CREATE OR REPLACE VIEW rejections AS
+WITH broken AS (
+    SELECT
+        study, trial, unnest(map_entries(TRY_CAST(violation AS MAP(VARCHAR, DOUBLE)))) AS entry
+    FROM trial_rows WHERE status = 'rejected'
+)
+SELECT
+    t.study, t.trial, t.recipe, t.reason, b.entry.key AS broken, b.entry.value AS violation, t.proposal, t.ended_at
+FROM trial_rows t
+LEFT JOIN broken b ON b.study = t.study AND b.trial = t.trial AND b.entry.value > 0
+WHERE t.status = 'rejected';

@@ -1,6 +1,7 @@
 """The version of the store's tables, what they must look like, and how an older store becomes a newer one."""
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,13 +92,10 @@ def create(connection: duckdb.DuckDBPyConnection, database: str) -> None:
         connection: open.
         database: name of the attached database.
     """
-    connection.execute(f"USE {database}")
     connection.begin()  # one transaction: each would be written to the disk by itself
-    connection.execute(relations.tables())
+    _create_tables(connection, database)
     connection.execute(";".join(relations.views().values()))
-    names = (_VERSION_TABLE, *TABLES, *VIEWS)
-    connection.execute(relations.comments({name: columns_of(connection, name, database) for name in names}))
-    connection.execute(f"INSERT INTO {_VERSION_TABLE} VALUES (?)", [SCHEMA_VERSION])
+    _comment(connection, database, (_VERSION_TABLE, *TABLES, *VIEWS))
     connection.commit()
 
 
@@ -113,6 +111,56 @@ def copy(connection: duckdb.DuckDBPyConnection, found: Contents, target: str) ->
         target: name of the attached database.
     """
     create(connection, target)
+    _copy_rows(connection, found)
+
+
+def make_views(connection: duckdb.DuckDBPyConnection, found: Contents, statement: str) -> None:
+    """Makes our views in memory, over the tables of the attached store, as far as a statement names them.
+
+    Args:
+        connection: open, without views so far.
+        found: what lies in the store; what another version made is copied into memory first.
+        statement: to be run next; where DuckDB does not say what it names, all views are made, as for one
+            that asks for the catalogue.
+    """
+    theirs, place = {}, ""
+    if found.has_our_tables:
+        connection.execute(f"USE {MEMORY}")
+        place = f"{STORE}.main."
+        theirs = {
+            table.lower(): f"CREATE VIEW {_quoted(table)} AS FROM {place}{_quoted(table)}"
+            for table in found.tables
+        }
+    else:
+        _create_tables(connection, MEMORY)
+        _copy_rows(connection, found)
+    ours = relations.views(place)
+    try:
+        # DuckDB names nothing where a value is still to come.
+        named = {name.lower() for name in connection.get_table_names(statement.replace("?", "NULL"))}
+    except duckdb.Error:  # whoever runs it says what is wrong with it
+        named = set()
+    wanted = named if named and named <= theirs.keys() | ours.keys() else theirs.keys() | ours.keys()
+    makers = [theirs[name] for name in sorted(wanted - ours.keys())]
+    made = relations.needed(wanted)
+    connection.execute(";".join([*makers, *(ours[name] for name in made)]))
+    if "comment" in statement.lower():
+        _comment(connection, MEMORY, made)
+
+
+def _create_tables(connection: duckdb.DuckDBPyConnection, database: str) -> None:
+    connection.execute(f"USE {database}")
+    connection.execute(relations.tables())
+    connection.execute(f"INSERT INTO {_VERSION_TABLE} VALUES (?)", [SCHEMA_VERSION])
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, database: str, names: Iterable[str]) -> None:
+    columns = {name: columns_of(connection, name, database) for name in names}
+    connection.execute(relations.comments(columns))
+
+
+def _copy_rows(connection: duckdb.DuckDBPyConnection, found: Contents) -> None:
+    """Copies rows of the attached store, and tables that are not ours, into the current database."""
     for table, columns in found.tables.items():
         name = f"{STORE}.main.{_quoted(table)}"
         if table in TABLES:
@@ -121,34 +169,6 @@ def copy(connection: duckdb.DuckDBPyConnection, found: Contents, target: str) ->
                 connection.execute(f"INSERT INTO {table} BY NAME SELECT {shared} FROM {name}")
         elif table.lower() not in (_VERSION_TABLE, *VIEWS):
             connection.execute(f"CREATE TABLE {_quoted(table)} AS FROM {name}")
-
-
-def make_views(connection: duckdb.DuckDBPyConnection, found: Contents, statement: str) -> None:
-    """Makes our views in memory, over the tables of the attached store, as far as a statement names them.
-
-    Args:
-        connection: open, without views so far.
-        found: what lies in the store.
-        statement: to be run next; where DuckDB does not say what it names, all views are made, as for one
-            that asks for the catalogue.
-    """
-    connection.execute(f"USE {MEMORY}")
-    theirs = {
-        table.lower(): f"CREATE VIEW {_quoted(table)} AS FROM {STORE}.main.{_quoted(table)}"
-        for table in found.tables
-    }
-    ours = relations.views(f"{STORE}.main.")
-    try:
-        # DuckDB names nothing where a value is still to come.
-        named = {name.lower() for name in connection.get_table_names(statement.replace("?", "NULL"))}
-    except duckdb.Error:  # whoever runs it says what is wrong with it
-        named = set()
-    wanted = named if named and named <= theirs.keys() | ours.keys() else theirs.keys() | ours.keys()
-    makers = [theirs[name] for name in sorted(wanted - ours.keys())]
-    connection.execute(";".join([*makers, *(ours[name] for name in relations.needed(wanted))]))
-    if "comment" in statement.lower():
-        columns = {name: columns_of(connection, name, MEMORY) for name in relations.needed(wanted)}
-        connection.execute(relations.comments(columns))
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from .driver_lock import DriverLock, living_driver
 from .events import INTERRUPTED
 from .journal import Journal
 from .journal_backend import JournalBackend
-from .opening import MEMORY, STORE, QueryLimits
+from .opening import STORE, QueryLimits
 from .store_file import RETRY_S, StoreFile
 from .stored_rows import JSON_COLUMNS, StepRow, StudyRow, TrialRow, stored_value
 
@@ -27,6 +27,8 @@ _LOG = logging.getLogger(__name__)
 # How long a reader waits for a fold (own choice): 8,000 trials and more are folded in a second
 # (`make bench`), so what holds the file for longer is no fold.
 READ_WAIT_S = 5.0
+#: of the view `steps`: what is not the baseline at which each trial begins
+_ITS_OWN = "(position > 0 OR recipe = 'baseline')"
 _BATCH_EVENTS = 20_000  # bounds the memory of a fold: about 100 MB
 
 
@@ -187,20 +189,22 @@ class Store:
         )
 
     def steps(self, study: str, trial: str) -> list[StepRow]:
-        """Returns the rows of the view `steps` of a trial, in the order of the recipe."""
+        """Returns the rows of the view `steps` that a trial has of its own, in the order of the recipe."""
         return self._rows(
-            "SELECT * FROM steps WHERE study = ? AND trial = ? ORDER BY position", [study, trial]
+            f"SELECT * FROM steps WHERE study = ? AND trial = ? AND {_ITS_OWN} ORDER BY position",
+            [study, trial],
         )
 
     def steps_of_study(self, study: str) -> list[StepRow]:
-        """Returns the rows of the view `steps` of all its trials, without notes, each in recipe order."""
+        """Returns what `steps` gives of all its trials, without notes, each in recipe order."""
         return self._rows(
-            "SELECT * EXCLUDE (notes) FROM steps WHERE study = ? ORDER BY trial, position", [study]
+            f"SELECT * EXCLUDE (notes) FROM steps WHERE study = ? AND {_ITS_OWN} ORDER BY trial, position",
+            [study],
         )
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         table = self.query(sql, parameters)
-        rows = table.to_pylist()
+        rows = table.to_pylist(maps_as_pydicts="strict")
         for name in [name for name in JSON_COLUMNS if name in table.column_names]:
             for row in rows:
                 if row[name] is not None:
@@ -223,10 +227,7 @@ class Store:
                 self._fold_for_reader()
                 connection, found = self._connect_to_read(limits)
             with self._file.explained():
-                if found.has_our_tables:
-                    schema.make_views(connection, found, statement)
-                else:  # it may not be written, or an older Atoll drives it
-                    schema.copy(connection, found, MEMORY)
+                schema.make_views(connection, found, statement)
             yield connection
         finally:
             connection.close()

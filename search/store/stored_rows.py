@@ -151,6 +151,7 @@ class StepRow(TypedDict):
     epochs_per_step: float
     status: str
     recipe_digest: str
+    settings: dict[str, str] | None
 
 
 class RecipeRow(TrialRow):

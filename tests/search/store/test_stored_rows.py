@@ -25,6 +25,7 @@ TYPES = {
     "DOUBLE": float,
     "BOOLEAN": bool,
     "TIMESTAMP WITH TIME ZONE": datetime,
+    "MAP(VARCHAR, VARCHAR)": dict[str, str],
 }
 
 

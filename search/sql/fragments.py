@@ -1,0 +1,145 @@
+"""The parts of the views that follow from the table of figures: means, demands, scores."""
+
+from collections.abc import Iterable, Mapping
+
+from ...evaluators.ranking.constraints import KNOWN, NOISE
+from ...evaluators.ranking.figures import FIGURE, METRICS
+from ...evaluators.ranking.goal import COSTS, NAMED
+from ...evaluators.ranking.quality_terms import RESOLUTION_SHARE
+from ...evaluators.ranking.ranking import OUR_METRICS, PROFILES
+
+#: what a recipe has of its trials: every metric with the ends of its interval
+AVERAGED = tuple(name for figure in METRICS for name in (figure.name, *figure.ends))
+# A sum of doubles depends on their order, one of whole numbers does not: what is below the bound, which
+# leaves room for sixteen seeds, is summed in units of 2^-80 in 127 bits, as exactly as Python's fmean.
+_UNITS, _BOUND = "pow(2, 80)", "8e12"
+# The text of settings as members of JSON: `bits=8` -> `"bits":"8"`
+_MEMBERS = r"""regexp_replace({0}, '(\w+)=([^,()]*)', '"\1":"\2"', 'g')"""
+# A recipe's text as JSON, every step with brackets first; by functions of texts alone, since taking it apart
+# and grouping it again takes seconds for a million.
+_BRACKETED = "replace(replace(r.recipe, ' -> ', '() -> ') || '()', ')()', ')')"
+_OBJECTS = (
+    rf"regexp_replace({_MEMBERS.format(_BRACKETED)}, '(\w+)\(([^()]*)\)', "
+    r"""'{"technique":"\1","settings":{\2}}', 'g')"""
+)
+_PARSED = (
+    f"TRY_CAST(TRY_CAST(CASE r.recipe WHEN 'baseline' THEN '[]' ELSE '[' || replace({_OBJECTS}, ' "
+    "-> ', ',') || ']' END "
+    "AS JSON) AS STRUCT(technique VARCHAR, settings MAP(VARCHAR, VARCHAR))[])"
+)
+
+
+def _mean(figure: str, exactly: bool = True) -> str:
+    """Returns the mean over the window `seeds`; figures that are all equal stay what they are."""
+    mean = f"avg({figure}) OVER seeds"
+    if exactly:
+        whole = f"sum(TRY_CAST({figure} * {_UNITS} AS HUGEINT)) OVER seeds"
+        mean = (
+            f"CASE WHEN max(abs({figure})) OVER seeds < {_BOUND} "
+            f"THEN CAST({whole} AS DOUBLE) / {_UNITS} / count({figure}) OVER seeds ELSE {mean} END"
+        )
+    least = f"min({figure}) OVER seeds"
+    return f"CASE WHEN {least} = max({figure}) OVER seeds THEN {least} ELSE {mean} END"
+
+
+def _resolutions() -> str:
+    """Returns the smallest difference of a metric that means anything, by its name."""
+    share = f"CASE WHEN b.quality_unit = '%' OR b.quality = 0 THEN {RESOLUTION_SHARE} "
+    of_quality = f"{share} ELSE {RESOLUTION_SHARE} * abs(b.quality) END"
+    return " ".join(
+        f"WHEN '{name}' THEN {of_quality if FIGURE[name].of_quality else FIGURE[name].resolution}"
+        for name in KNOWN
+    )
+
+
+def _met(metric: str) -> str:
+    """Returns 1 where a row lies within the bounds on one metric; 0 also where there are none."""
+    figure = f"r.{metric}"
+    if metric == "compression_ratio":
+        figure = "coalesce(r.compression_ratio, CAST('Infinity' AS DOUBLE))"  # of a file of no bytes
+    return f"coalesce(CAST({figure} BETWEEN d.{metric}_least AND d.{metric}_most AS INTEGER), 0)"
+
+
+def _halved(cost: str) -> str:
+    least = FIGURE[cost].resolution
+    return (
+        f"CASE WHEN list_contains(g.costs, '{cost}') "
+        f"THEN log2(greatest(b.{cost}, {least}) / greatest(r.{cost}, {least})) ELSE 0 END"
+    )
+
+
+def _named_goals() -> str:
+    costs = "; ".join(f"WHEN '{name}' THEN {list(costs)}" for name, costs in NAMED.items() if costs)
+    return costs.replace("; ", " ")
+
+
+def _linear_score(metric: str) -> str:
+    """Returns the score of a row by one metric: eqs. 11 and 12 over the rows compared."""
+    least, most = f"s.{metric}_least", f"s.{metric}_most"
+    scaled = f"((x.{metric} - {least}) / ({most} - {least}) * (s.compared - 1) + 1)"
+    return (
+        f"CASE WHEN {least} = {most} THEN s.compared WHEN {_is_better_up(metric)} THEN {scaled} "
+        f"ELSE s.compared - ({scaled} - 1) END AS {metric}_score"
+    )
+
+
+def _is_better_up(metric: str) -> str:
+    if FIGURE[metric].of_quality:
+        return "x.quality_higher_is_better"
+    return str(FIGURE[metric].higher_is_better).upper()
+
+
+def _average(metrics: Iterable[str]) -> str:
+    """Returns the weighted average of a row's scores `x` by weights `w`: eqs. 15 and 16."""
+    parts = " + ".join(f"CASE WHEN w.{m} > 0 THEN w.{m} * x.{m}_score ELSE 0 END" for m in metrics)
+    return f"(0.0::DOUBLE + {parts}) / (0.0::DOUBLE + {' + '.join(f'w.{m}' for m in metrics)})"
+
+
+def _study_weight(role: str, metric: str) -> str:
+    """Returns a study's weight of one metric, of its own or of its profile."""
+    own = f"coalesce(TRY_CAST(s.definition->'profile'->>'{role}' AS DOUBLE), 0)"
+    return (
+        f"CASE WHEN json_type(s.definition->'profile') = 'OBJECT' THEN {own} ELSE p.{metric} END AS {metric}"
+    )
+
+
+_RANKED = tuple(OUR_METRICS.values())
+_PROFILES = ",\n".join(
+    f"('{name}', {', '.join(f'{weights[role]}::DOUBLE' for role in OUR_METRICS)})"
+    for name, weights in PROFILES.items()
+)
+
+#: what stands for a word between two @ in views.sql
+FRAGMENTS: Mapping[str, str] = {
+    "settings": _MEMBERS.format(r"regexp_extract(s.step, '\((.*)\)', 1)"),
+    "parsed": _PARSED,
+    "averaged": ", ".join(AVERAGED),
+    "of_the_baseline": ",\n".join(
+        f"coalesce(TRY_CAST(s.baseline->>'{name}' AS DOUBLE), b.{name}) AS {name}" for name in AVERAGED
+    ),
+    "of_a_trial": ", ".join(f"CAST(t.{name} AS DOUBLE) AS {name}" for name in AVERAGED),
+    "means": ",\n".join(
+        f"{_mean(name, name in _RANKED and not FIGURE[name].whole)} AS {name}" for name in AVERAGED
+    ),
+    "mean_baseline_quality": _mean("baseline_quality"),
+    "mean_drop": _mean("drop"),
+    "noise": str(NOISE),
+    "resolutions": _resolutions(),
+    "bounds": ",\n".join(
+        f"max(least) FILTER (metric = '{name}') AS {name}_least, "
+        f"min(most) FILTER (metric = '{name}') AS {name}_most"
+        for name in KNOWN
+    ),
+    "met": "\n+ ".join(map(_met, KNOWN)),
+    "named_goals": _named_goals(),
+    "ranked": ", ".join(_RANKED),
+    "ranked_figures": ", ".join(
+        "r.ranked_quality AS quality" if name == "quality" else f"r.{name}" for name in _RANKED
+    ),
+    "extremes": ", ".join(f"min(x.{m}) AS {m}_least, max(x.{m}) AS {m}_most" for m in _RANKED),
+    "linear_scores": ",\n".join(map(_linear_score, _RANKED)),
+    "average": _average(_RANKED),
+    "profiles": _PROFILES,
+    "study_weights": ",\n".join(_study_weight(role, metric) for role, metric in OUR_METRICS.items()),
+    "halvings": "\n+ ".join(map(_halved, COSTS)),
+}
