@@ -22,9 +22,9 @@ Scoring = Literal["linear", "rank", "dense"]
 SCORINGS: tuple[str, ...] = get_args(Scoring)
 
 R_MIN = 1.0  # eq. 11; r_max is c, the number of models compared
-_TIE_DECIMALS = 2  # found by reproducing THESIS tables 7-10 and PUB-I tables 3-5 to the last digit
+TIE_DECIMALS = 2  # found by reproducing THESIS tables 7-10 and PUB-I tables 3-5 to the last digit
 # A half in the third decimal is rounded up as on paper, though its binary figure may lie a hair below.
-_HALF_UP_NUDGE = 1e-9
+HALF_UP_NUDGE = 1e-9
 _LARGEST = 1e300  # differences of larger figures overflow
 _SCORE_DECIMALS = 9  # averages that differ by less than float noise share a rank
 
@@ -158,9 +158,9 @@ def metric_scores(
     if n.size == 0 or n.max() == n.min():
         return np.full(c, float(c))
     scaled = scale(n, c)
-    hundredths = np.floor(scaled * 10**_TIE_DECIMALS + 0.5 + _HALF_UP_NUDGE)
+    hundredths = np.floor(scaled * 10**TIE_DECIMALS + 0.5 + HALF_UP_NUDGE)
     if scoring == "linear":
-        figure = hundredths / 10**_TIE_DECIMALS if rounded else scaled
+        figure = hundredths / 10**TIE_DECIMALS if rounded else scaled
         return figure if higher_is_better else c - (figure - R_MIN)
     goodness = hundredths if higher_is_better else -hundredths
     distinct, place, count = np.unique(goodness, return_inverse=True, return_counts=True)

@@ -1,4 +1,4 @@
-"""The SQL of a store: its tables, the views over them, and what every column of both means.
+"""The SQL of a store: its tables, the views and macros over them, and what every column means.
 
 Rows are written, and files opened, in the store; here is only what any DuckDB client finds in the file.
 """

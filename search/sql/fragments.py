@@ -1,12 +1,12 @@
 """The parts of the views that follow from the table of figures: means, demands, scores."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from ...evaluators.ranking.constraints import KNOWN, NOISE
 from ...evaluators.ranking.figures import FIGURE, METRICS
 from ...evaluators.ranking.goal import COSTS, NAMED
 from ...evaluators.ranking.quality_terms import RESOLUTION_SHARE
-from ...evaluators.ranking.ranking import OUR_METRICS, PROFILES
+from ...evaluators.ranking.ranking import HALF_UP_NUDGE, OUR_METRICS, PROFILES, TIE_DECIMALS
 
 #: what a recipe has of its trials: every metric with the ends of its interval
 AVERAGED = tuple(name for figure in METRICS for name in (figure.name, *figure.ends))
@@ -30,16 +30,16 @@ _PARSED = (
 
 
 def _mean(figure: str, exactly: bool = True) -> str:
-    """Returns the mean over the window `seeds`; figures that are all equal stay what they are."""
-    mean = f"avg({figure}) OVER seeds"
+    """Returns the mean over the window `same`; figures that are all equal stay what they are."""
+    mean = f"avg({figure}) OVER same"
     if exactly:
-        whole = f"sum(TRY_CAST({figure} * {_UNITS} AS HUGEINT)) OVER seeds"
+        whole = f"sum(TRY_CAST({figure} * {_UNITS} AS HUGEINT)) OVER same"
         mean = (
-            f"CASE WHEN max(abs({figure})) OVER seeds < {_BOUND} "
-            f"THEN CAST({whole} AS DOUBLE) / {_UNITS} / count({figure}) OVER seeds ELSE {mean} END"
+            f"CASE WHEN max(abs({figure})) OVER same < {_BOUND} "
+            f"THEN CAST({whole} AS DOUBLE) / {_UNITS} / count({figure}) OVER same ELSE {mean} END"
         )
-    least = f"min({figure}) OVER seeds"
-    return f"CASE WHEN {least} = max({figure}) OVER seeds THEN {least} ELSE {mean} END"
+    least = f"min({figure}) OVER same"
+    return f"CASE WHEN {least} = max({figure}) OVER same THEN {least} ELSE {mean} END"
 
 
 def _resolutions() -> str:
@@ -83,6 +83,42 @@ def _linear_score(metric: str) -> str:
     )
 
 
+def _goodness(metric: str) -> str:
+    """Returns the scaled figure of a row in hundredths, more where it is better; as `metric_scores`."""
+    least, most = f"s.{metric}_least", f"s.{metric}_most"
+    scaled = f"((x.{metric} - {least}) / ({most} - {least}) * (s.compared - 1) + 1)"
+    sign = f"CASE WHEN {_is_better_up(metric)} THEN 1 ELSE -1 END"
+    return (
+        f"CASE WHEN {least} = {most} THEN 0 ELSE {sign} * floor({scaled} * {10**TIE_DECIMALS} + 0.5 + "
+        f"{HALF_UP_NUDGE}) END AS {metric}_goodness"
+    )
+
+
+def _rank_score(metric: str) -> str:
+    order = f"OVER (ORDER BY x.{metric}_goodness DESC)"
+    place = f"CASE scoring WHEN 'dense' THEN dense_rank() {order} ELSE rank() {order} END"
+    return f"x.compared - ({place} - 1) AS {metric}_score"
+
+
+def _signed(argument: str) -> str:
+    """Returns an argument of a front so that less is better; by the name of the column that it is."""
+    names = [name for name, figure in FIGURE.items() if figure.higher_is_better]
+    of_quality = [name for name in names if FIGURE[name].of_quality]
+    others = [name for name in names if name not in of_quality]
+    return (
+        f"CASE WHEN alias({argument}) IN ({_texts(of_quality)}) AND r.quality_higher_is_better "
+        f"OR alias({argument}) IN ({_texts(others)}) THEN -1 ELSE 1 END * CAST({argument} AS DOUBLE)"
+    )
+
+
+def _texts(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+def _change(figure: str) -> str:
+    return f"s.{figure}, s.{figure} - lag(s.{figure}) OVER path AS {figure}_change"
+
+
 def _is_better_up(metric: str) -> str:
     if FIGURE[metric].of_quality:
         return "x.quality_higher_is_better"
@@ -97,10 +133,9 @@ def _average(metrics: Iterable[str]) -> str:
 
 def _study_weight(role: str, metric: str) -> str:
     """Returns a study's weight of one metric, of its own or of its profile."""
-    own = f"coalesce(TRY_CAST(s.definition->'profile'->>'{role}' AS DOUBLE), 0)"
-    return (
-        f"CASE WHEN json_type(s.definition->'profile') = 'OBJECT' THEN {own} ELSE p.{metric} END AS {metric}"
-    )
+    own = f"coalesce(TRY_CAST(json_extract_string(s.definition, '$.profile.{role}') AS DOUBLE), 0)"
+    is_own = "json_type(s.definition, '$.profile') = 'OBJECT'"
+    return f"CASE WHEN {is_own} THEN {own} ELSE p.{metric} END AS {metric}"
 
 
 _RANKED = tuple(OUR_METRICS.values())
@@ -109,20 +144,31 @@ _PROFILES = ",\n".join(
     for name, weights in PROFILES.items()
 )
 
-#: what stands for a word between two @ in views.sql
-FRAGMENTS: Mapping[str, str] = {
+# The study that is asked for, else the newest; the later name of two that began at once. An argument may not
+# stand where a column of its name can be seen.
+_CHOSEN = """
+    SELECT CASE
+        WHEN count(*) = 0 AND study IS NOT NULL THEN error('no study ' || study)
+        ELSE any_value(s.name ORDER BY s.created_at DESC NULLS LAST, s.name DESC)
+    END AS name
+    FROM (SELECT s.study AS name, s.created_at FROM study_rows s) s WHERE s.name = coalesce(study, s.name)
+"""
+
+#: what stands for a word between two @ in views.sql, ranking.sql and macros.sql
+FRAGMENTS: dict[str, str] = {
     "settings": _MEMBERS.format(r"regexp_extract(s.step, '\((.*)\)', 1)"),
     "parsed": _PARSED,
     "averaged": ", ".join(AVERAGED),
     "of_the_baseline": ",\n".join(
         f"coalesce(TRY_CAST(s.baseline->>'{name}' AS DOUBLE), b.{name}) AS {name}" for name in AVERAGED
     ),
+    "of_baselines": ", ".join(f"b.{name}" for name in AVERAGED),
     "of_a_trial": ", ".join(f"CAST(t.{name} AS DOUBLE) AS {name}" for name in AVERAGED),
     "means": ",\n".join(
-        f"{_mean(name, name in _RANKED and not FIGURE[name].whole)} AS {name}" for name in AVERAGED
+        f"{_mean(f's.{name}', name in _RANKED and not FIGURE[name].whole)} AS {name}" for name in AVERAGED
     ),
-    "mean_baseline_quality": _mean("baseline_quality"),
-    "mean_drop": _mean("drop"),
+    "mean_baseline_quality": _mean("s.baseline_quality"),
+    "mean_drop": _mean("s.drop"),
     "noise": str(NOISE),
     "resolutions": _resolutions(),
     "bounds": ",\n".join(
@@ -139,6 +185,17 @@ FRAGMENTS: Mapping[str, str] = {
     "extremes": ", ".join(f"min(x.{m}) AS {m}_least, max(x.{m}) AS {m}_most" for m in _RANKED),
     "linear_scores": ",\n".join(map(_linear_score, _RANKED)),
     "average": _average(_RANKED),
+    "goodness": ",\n".join(map(_goodness, _RANKED)),
+    "goodnesses": ", ".join(("compared", *(f"{metric}_goodness" for metric in _RANKED))),
+    "rank_scores": ",\n".join(map(_rank_score, _RANKED)),
+    "score_columns": ", ".join(f"b.{metric}_score" for metric in _RANKED),
+    "chosen": _CHOSEN,
+    "signed_x": _signed("x"),
+    "signed_y": _signed("y"),
+    "signed_z": _signed("z"),
+    "point": "r.trial, r.recipe, r.feasible, r.quality_drop, "
+    + ", ".join(f"r.{metric}" for metric in _RANKED),
+    "changes": ",\n".join(map(_change, _RANKED)),
     "profiles": _PROFILES,
     "study_weights": ",\n".join(_study_weight(role, metric) for role, metric in OUR_METRICS.items()),
     "halvings": "\n+ ".join(map(_halved, COSTS)),

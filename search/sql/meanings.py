@@ -31,6 +31,23 @@ RELATIONS: dict[str, str] = {
     "test_look_rows": "one look at the test split, as the journal says it",
 }
 
+#: of every macro: what its rows are
+MACROS: dict[str, str] = {
+    "leaderboard": "the recipes of a study that meet its constraints, with the baseline, by the "
+    "papers' score: a "
+    "profile of `profiles`, scoring linear (eq. 12), rank (THESIS tables 7-10) or dense (PUB-I "
+    "tables 3-5); the "
+    "best `first`, all if null; everything := TRUE ranks also what misses the constraints",
+    "reranked": "as leaderboard, with a weight of each metric instead of a profile",
+    "pareto": "the recipes that no other beats in both of two columns of `recipes`; less is better, "
+    "but where the "
+    "column is a quality, a share or a ratio of which more is better; everything := TRUE takes also "
+    "what misses "
+    "the constraints",
+    "pareto3": "as pareto, for three columns",
+    "waterfall": "a trial from the baseline through every step, with what each step changed",
+}
+
 _FIGURES = of_figures(
     {
         "quality": "the task's own metric on the validation split, as its user knows it; a share "

@@ -1,4 +1,4 @@
-"""The part of docs/sql.md that lists every column.
+"""The part of docs/sql.md that lists every macro and column.
 
 `python -m atoll.search.sql.reference docs/sql.md` writes it anew.
 """
@@ -9,14 +9,14 @@ from pathlib import Path
 import duckdb
 
 from . import relations
-from .meanings import RELATIONS, meaning
+from .meanings import MACROS, RELATIONS, meaning
 
 #: where the part begins; it ends with the page
 HEADING = "## Every column"
 
 
 def reference() -> str:
-    """Returns the part: a table of columns for every view.
+    """Returns the part: every macro with its arguments, and a table of columns for every view.
 
     Type, unit, how the values came about, and what the column means are those of the comments in the file.
     """
@@ -27,7 +27,7 @@ def reference() -> str:
             connection.execute(statement)
             rows = connection.execute("SELECT name, type FROM pragma_table_info(?)", [view]).fetchall()
             parts.append(f"### `{view}`\n\nOne row is {RELATIONS[view]}.\n\n{_table(view, rows)}\n")
-    return "\n".join(parts)
+    return "\n".join([*parts, "### Macros\n", *map(_macro, MACROS), ""])
 
 
 def page(text: str) -> str:
@@ -41,6 +41,10 @@ def _table(view: str, rows: list[tuple[str, str]]) -> str:
         said = meaning(view, name)
         lines.append(f"| `{name}` | {kind} | {said.unit} | {said.kind} | {said.text} |")
     return "\n".join(lines)
+
+
+def _macro(name: str) -> str:
+    return f"- `{relations.call(name)}`: {MACROS[name]}."
 
 
 if __name__ == "__main__":

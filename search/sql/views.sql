@@ -1,6 +1,7 @@
 -- What people query: in the file for any DuckDB client, and made anew over the tables whenever Atoll reads, so
 -- that a view that somebody else put into a store is never looked at. A word between two @ stands for what
 -- fragments.py says. No lambdas: DuckDB 2 stores them in words that DuckDB 1.2 cannot read.
+-- What macros look at qualifies every column: an argument of the same name would hide it.
 
 CREATE OR REPLACE VIEW trials AS
 WITH baselines AS (
@@ -50,8 +51,8 @@ WITH starts AS (
     JOIN trial_rows t USING (study, recipe_digest, seed, epochs_per_step)
     WHERE s.position = 0 AND t.recipe = 'baseline'
 ), own_starts AS (
-    SELECT study, any_value(baseline ORDER BY seed, epochs_per_step) AS baseline
-    FROM starts WHERE origin = 'baseline' GROUP BY study
+    SELECT s.study, any_value(s.baseline ORDER BY s.seed, s.epochs_per_step) AS baseline
+    FROM starts s WHERE s.origin = 'baseline' GROUP BY s.study
 ), reached AS (
     SELECT * FROM step_rows
     UNION ALL BY NAME
@@ -114,8 +115,8 @@ SELECT * FROM (VALUES
 -- them. Almost all recipes ran once, with the seed and budget of the study; only the others are grouped.
 CREATE OR REPLACE VIEW recipes AS
 WITH firsts AS (
-    SELECT * FROM trial_rows WHERE origin = 'baseline' AND status = 'finished'
-    QUALIFY row_number() OVER (PARTITION BY study ORDER BY length(trial), trial) = 1
+    SELECT t.* FROM trial_rows t WHERE t.origin = 'baseline' AND t.status = 'finished'
+    QUALIFY row_number() OVER (PARTITION BY t.study ORDER BY length(t.trial), t.trial) = 1
 ), baselines AS (
     SELECT
         s.study, b.trial, b.origin, b.seed, b.epochs_per_step, b.objective,
@@ -161,15 +162,15 @@ WITH firsts AS (
     QUALIFY t.epochs_per_step = max(t.epochs_per_step) OVER (PARTITION BY t.study, t.recipe)
 ), merged AS (
     SELECT
-        * EXCLUDE (baseline_quality, @averaged@),
-        count(*) OVER seeds AS n,
-        stddev_samp(quality) OVER seeds AS quality_std,
-        stddev_samp(drop) OVER seeds / sqrt(count(*) OVER seeds) AS quality_drop_error,
+        s.* EXCLUDE (baseline_quality, @averaged@),
+        count(*) OVER same AS n,
+        stddev_samp(s.quality) OVER same AS quality_std,
+        stddev_samp(s.drop) OVER same / sqrt(count(*) OVER same) AS quality_drop_error,
         @mean_baseline_quality@ AS baseline_quality,
         @mean_drop@ AS middle,
         @means@
-    FROM seeds
-    WINDOW seeds AS (PARTITION BY study, recipe)
+    FROM seeds s
+    WINDOW same AS (PARTITION BY s.study, s.recipe)
 ), pooled AS (
     SELECT
         t.study, t.trial, t.trial AS first_trial, t.recipe, t.origin, t.seed, t.epochs_per_step, t.objective,
@@ -184,22 +185,22 @@ WITH firsts AS (
     WHERE t.status = 'finished' AND t.recipe <> 'baseline'
     UNION ALL BY NAME
     -- of two seeds both are equally far from their mean, but for their last bits
-    SELECT * EXCLUDE (drop, middle) FROM merged
+    SELECT m.* EXCLUDE (drop, middle) FROM merged m
     QUALIFY row_number() OVER (
-        PARTITION BY study, recipe ORDER BY round(abs(drop - middle), 12), length(trial), trial
+        PARTITION BY m.study, m.recipe ORDER BY round(abs(m.drop - m.middle), 12), length(m.trial), m.trial
     ) = 1
     UNION ALL BY NAME
     SELECT
-        study, trial, trial AS first_trial, 'baseline' AS recipe, origin, seed, epochs_per_step, objective,
-        minimum_runtime, 1 AS n, quality AS baseline_quality, @averaged@
-    FROM baselines
+        b.study, b.trial, b.trial AS first_trial, 'baseline' AS recipe, b.origin, b.seed, b.epochs_per_step,
+        b.objective, b.minimum_runtime, 1 AS n, b.quality AS baseline_quality, @of_baselines@
+    FROM baselines b
 ), bounds AS (
     SELECT
-        study, regexp_extract(
-            unnest(TRY_CAST(definition->'constraints' AS VARCHAR[])),
+        s.study, regexp_extract(
+            unnest(TRY_CAST(s.definition->'constraints' AS VARCHAR[])),
             '([A-Za-z_]\w*)\s*(<=|>=|=)\s*(\S+)', ['metric', 'comparison', 'bound']
         ) AS said
-    FROM study_rows
+    FROM study_rows s
 ), named AS (
     SELECT
         o.study, CASE o.said.metric WHEN 'ratio' THEN 'compression_ratio' ELSE o.said.metric END AS metric,
@@ -210,16 +211,16 @@ WITH firsts AS (
     JOIN baselines b USING (study)
 ), demands AS (
     SELECT
-        study, count(DISTINCT metric) AS metrics,
+        n.study, count(DISTINCT n.metric) AS metrics,
         @bounds@
     FROM (
         SELECT
-            study, metric,
-            CASE comparison WHEN '<=' THEN CAST('-Infinity' AS DOUBLE) ELSE bound - reach END AS least,
-            CASE comparison WHEN '>=' THEN CAST('Infinity' AS DOUBLE) ELSE bound + reach END AS most
-        FROM named
-    )
-    GROUP BY study
+            n.study, n.metric,
+            CASE n.comparison WHEN '<=' THEN CAST('-Infinity' AS DOUBLE) ELSE n.bound - n.reach END AS least,
+            CASE n.comparison WHEN '>=' THEN CAST('Infinity' AS DOUBLE) ELSE n.bound + n.reach END AS most
+        FROM named n
+    ) n
+    GROUP BY n.study
 ), releases AS (
     SELECT
         minimum_runtime, TRY_CAST(string_split(minimum_runtime, '.') AS INTEGER[]) AS release
@@ -270,8 +271,8 @@ WITH those AS MATERIALIZED (
 ), goals AS (
     SELECT
         study, CASE
-            WHEN json_type(definition->'goal') = 'OBJECT'
-            THEN string_split(replace(definition->'goal'->>'minimize', ' ', ''), '*')
+            WHEN json_type(definition, '$.goal') = 'OBJECT'
+            THEN string_split(replace(json_extract_string(definition, '$.goal.minimize'), ' ', ''), '*')
             ELSE CASE definition->>'goal' @named_goals@ END
         END AS costs
     FROM study_rows

@@ -1,6 +1,7 @@
 """The version of the store's tables, what they must look like, and how an older store becomes a newer one."""
 
 import functools
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +87,7 @@ def columns_of(connection: duckdb.DuckDBPyConnection, table: str, database: str 
 
 
 def create(connection: duckdb.DuckDBPyConnection, database: str) -> None:
-    """Makes tables and views, each with its comments, in an empty database.
+    """Makes tables, views and macros, each with its comments, in an empty database.
 
     Args:
         connection: open.
@@ -94,8 +95,8 @@ def create(connection: duckdb.DuckDBPyConnection, database: str) -> None:
     """
     connection.begin()  # one transaction: each would be written to the disk by itself
     _create_tables(connection, database)
-    connection.execute(";".join(relations.views().values()))
-    _comment(connection, database, (_VERSION_TABLE, *TABLES, *VIEWS))
+    connection.execute(";".join([*relations.views().values(), *relations.macros().values()]))
+    _comment(connection, database, (_VERSION_TABLE, *TABLES, *VIEWS), relations.macros())
     connection.commit()
 
 
@@ -115,7 +116,7 @@ def copy(connection: duckdb.DuckDBPyConnection, found: Contents, target: str) ->
 
 
 def make_views(connection: duckdb.DuckDBPyConnection, found: Contents, statement: str) -> None:
-    """Makes our views in memory, over the tables of the attached store, as far as a statement names them.
+    """Makes our views and macros in memory, over the tables of the store, as far as a statement names them.
 
     Args:
         connection: open, without views so far.
@@ -134,18 +135,22 @@ def make_views(connection: duckdb.DuckDBPyConnection, found: Contents, statement
     else:
         _create_tables(connection, MEMORY)
         _copy_rows(connection, found)
-    ours = relations.views(place)
+    ours, macros = relations.views(place), relations.macros(place)
+    called = [name for name in macros if re.search(rf"\b{name}\b", statement, re.IGNORECASE)]
     try:
         # DuckDB names nothing where a value is still to come.
         named = {name.lower() for name in connection.get_table_names(statement.replace("?", "NULL"))}
     except duckdb.Error:  # whoever runs it says what is wrong with it
-        named = set()
-    wanted = named if named and named <= theirs.keys() | ours.keys() else theirs.keys() | ours.keys()
-    makers = [theirs[name] for name in sorted(wanted - ours.keys())]
+        named, called = set(), []
+    wanted = named.union(called)
+    if not wanted or not named <= theirs.keys() | ours.keys():
+        wanted, called = theirs.keys() | ours.keys(), list(macros)
     made = relations.needed(wanted)
-    connection.execute(";".join([*makers, *(ours[name] for name in made)]))
+    makers = [theirs[name] for name in sorted(wanted - ours.keys() - macros.keys())]
+    makers += [*(ours[name] for name in made), *(macros[name] for name in called)]
+    connection.execute(";".join(makers))
     if "comment" in statement.lower():
-        _comment(connection, MEMORY, made)
+        _comment(connection, MEMORY, made, called)
 
 
 def _create_tables(connection: duckdb.DuckDBPyConnection, database: str) -> None:
@@ -154,9 +159,11 @@ def _create_tables(connection: duckdb.DuckDBPyConnection, database: str) -> None
     connection.execute(f"INSERT INTO {_VERSION_TABLE} VALUES (?)", [SCHEMA_VERSION])
 
 
-def _comment(connection: duckdb.DuckDBPyConnection, database: str, names: Iterable[str]) -> None:
+def _comment(
+    connection: duckdb.DuckDBPyConnection, database: str, names: Iterable[str], macros: Iterable[str]
+) -> None:
     columns = {name: columns_of(connection, name, database) for name in names}
-    connection.execute(relations.comments(columns))
+    connection.execute(relations.comments(columns, macros))
 
 
 def _copy_rows(connection: duckdb.DuckDBPyConnection, found: Contents) -> None:

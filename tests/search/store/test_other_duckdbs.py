@@ -1,4 +1,4 @@
-"""A new store is opened, read-only and with every view, by the DuckDBs that people have."""
+"""A new store is opened, read-only and with every view and macro, by the DuckDBs that people have."""
 
 import json
 import os
@@ -16,12 +16,21 @@ from atoll.search.store.store import Store
 
 # The oldest that opens our files, with its last bug fixes, and one of the long-supported line.
 VERSIONS = ("1.2.2", "1.4.5")
+ASKED = (
+    *VIEWS,
+    "leaderboard()",
+    "leaderboard(scoring := 'rank', first := 9)",
+    "reranked(quality := 5)",
+    "pareto(model_bytes, quality)",
+    "pareto3(model_bytes, quality, latency_ms, everything := TRUE)",
+    "waterfall('t1')",
+)
 READ = """
 import json, sys
 import duckdb
 with duckdb.connect(sys.argv[1], read_only=True) as connection:
     # not fetchall: DuckDB's own rows need pytz for a moment
-    rows = {view: connection.sql(f"FROM {view}").fetch_arrow_table().num_rows for view in sys.argv[2:]}
+    rows = {one: connection.sql(f"FROM {one}").fetch_arrow_table().num_rows for one in sys.argv[2:]}
 print(json.dumps([duckdb.__version__, rows]))
 """
 
@@ -56,7 +65,13 @@ def store(tmp_path: Path) -> Store:
     metrics = {"quality": 0.5, "model_bytes": 2**40}
     moment = "2026-11-05T12:00:00Z"
     for event in (
-        {"type": "study", "study": "s", "definition": {"task": "digits"}, "created_at": moment},
+        {
+            "type": "study",
+            "study": "s",
+            "definition": {"task": "digits", "profile": {"accuracy": 2}},
+            "created_at": moment,
+        }
+        | {"baseline": metrics},
         {"type": "proposed"} | told,
         {"type": "ended", "status": "finished", "metrics": metrics, "steps": [step], "ended_at": moment}
         | told,
@@ -71,13 +86,17 @@ def store(tmp_path: Path) -> Store:
 def test_a_new_store_is_read_by_other_duckdbs(other: tuple[str, Path], store: Store) -> None:
     version, folder = other
     done = subprocess.run(
-        [sys.executable, "-c", READ, str(store.path), *VIEWS],
+        [sys.executable, "-c", READ, str(store.path), *ASKED],
         env={**os.environ, "PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [version, dict.fromkeys(VIEWS, 1)]
+    with closing(duckdb.connect(str(store.path), read_only=True)) as connection:
+        rows = {one: connection.sql(f"FROM {one}").to_arrow_table().num_rows for one in ASKED}
+    assert rows["trials"] == rows["steps"] == rows["studies"] == rows["test_looks"] == 1
+    assert rows["leaderboard(scoring := 'rank', first := 9)"] == 2
+    assert json.loads(done.stdout) == [version, rows]
 
 
 @pytest.mark.slow

@@ -1,0 +1,55 @@
+-- What leaderboard and reranked share, behind their `weights`: eqs. 11 to 17 as evaluators/ranking/ranking.py
+-- computes them. All columns are qualified, since parameters have such names too.
+chosen AS (
+    @chosen@
+), extent AS (
+    SELECT CASE
+        WHEN scoring IN ('linear', 'rank', 'dense') THEN everything
+        ELSE error('unknown scoring ' || scoring || ': known are linear, rank and dense')
+    END AS is_whole
+), compared AS (
+    SELECT
+        r.study, r.trial, r.first_trial, r.recipe, r.n, r.quality AS raw_quality, r.quality_drop,
+        r.quality_drop_error, r.compression_ratio, r.feasible, r.quality_higher_is_better, @ranked_figures@
+    FROM recipes r
+    JOIN chosen c ON r.study = c.name
+    CROSS JOIN extent e
+    WHERE e.is_whole OR r.feasible OR r.recipe = 'baseline'
+), extremes AS (
+    SELECT CAST(count(*) AS DOUBLE) AS compared, @extremes@ FROM compared x
+), scored AS (
+    SELECT
+        x.*,
+        @linear_scores@
+    FROM compared x
+    CROSS JOIN extremes s
+    WHERE scoring = 'linear'
+    UNION ALL
+    SELECT
+        x.* EXCLUDE (@goodnesses@),
+        @rank_scores@
+    FROM (
+        SELECT
+            x.*, s.compared,
+            @goodness@
+        FROM compared x
+        CROSS JOIN extremes s
+        WHERE scoring <> 'linear'
+    ) x
+), averages AS (
+    SELECT x.*, @average@ AS score
+    FROM scored x
+    CROSS JOIN weights w
+), best AS (
+    -- averages that differ by less than float noise share a rank
+    SELECT a.*, round_even(a.score * 1e9, 0) AS height
+    FROM averages a
+    ORDER BY height DESC NULLS LAST, a.recipe <> 'baseline', length(a.first_trial), a.first_trial
+    LIMIT first
+)
+SELECT
+    rank() OVER (ORDER BY b.height DESC NULLS LAST) AS rank, b.score, b.study, b.trial, b.recipe, b.n,
+    b.raw_quality AS quality, b.quality_drop, b.quality_drop_error, b.model_bytes, b.compression_ratio, b.macs,
+    b.latency_ms, b.peak_memory_bytes, b.feasible, @score_columns@
+FROM best b
+ORDER BY rank, b.recipe <> 'baseline', length(b.first_trial), b.first_trial
