@@ -115,6 +115,15 @@ def _texts(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
+def _mean_effect(cost: str) -> str:
+    """Returns the mean difference and the geometric mean of the factors, of which a spread of 1 is none."""
+    logarithm = f"ln(nullif(greatest({cost}_factor, 0), 0))"
+    return (
+        f"avg({cost}_change) AS {cost}_change, exp(avg({logarithm})) AS {cost}_factor, "
+        f"exp(stddev_samp({logarithm})) AS {cost}_factor_spread"
+    )
+
+
 def _change(figure: str) -> str:
     return f"s.{figure}, s.{figure} - lag(s.{figure}) OVER path AS {figure}_change"
 
@@ -139,6 +148,7 @@ def _study_weight(role: str, metric: str) -> str:
 
 
 _RANKED = tuple(OUR_METRICS.values())
+_COSTS = tuple(metric for metric in _RANKED if metric != "quality")
 _PROFILES = ",\n".join(
     f"('{name}', {', '.join(f'{weights[role]}::DOUBLE' for role in OUR_METRICS)})"
     for name, weights in PROFILES.items()
@@ -196,6 +206,24 @@ FRAGMENTS: dict[str, str] = {
     "point": "r.trial, r.recipe, r.feasible, r.quality_drop, "
     + ", ".join(f"r.{metric}" for metric in _RANKED),
     "changes": ",\n".join(map(_change, _RANKED)),
+    "lags": ", ".join(f"lag(s.{metric}) OVER path AS {metric}_before" for metric in _RANKED),
+    "firsts": ",\n".join(
+        f"min_by(p.{name}, p.trial) AS {name}" for metric in _RANKED for name in (metric, f"{metric}_before")
+    ),
+    "effects": ",\n".join(
+        f"m.{cost}, m.{cost} - m.{cost}_before AS {cost}_change, m.{cost} / nullif(m.{cost}_before, "
+        f"0) AS {cost}_factor"
+        for cost in _COSTS
+    ),
+    "joint_effects": ",\n".join(
+        f"f.{cost}_change + s.{cost}_change AS {cost}_change, f.{cost}_factor * s.{cost}_factor AS "
+        f"{cost}_factor"
+        for cost in _COSTS
+    ),
+    "effect_names": ", ".join(
+        ("quality_gain", *(f"{cost}_{what}" for cost in _COSTS for what in ("change", "factor")))
+    ),
+    "mean_effects": ",\n".join(map(_mean_effect, _COSTS)),
     "profiles": _PROFILES,
     "study_weights": ",\n".join(_study_weight(role, metric) for role, metric in OUR_METRICS.items()),
     "halvings": "\n+ ".join(map(_halved, COSTS)),

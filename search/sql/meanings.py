@@ -20,6 +20,13 @@ RELATIONS: dict[str, str] = {
     "cache, and what that saved",
     "predicted_against_measured": "a figure of a trial that was predicted and then read off the "
     "exported file",
+    "step_effects": "a step behind a prefix, with what it changed against the prefix without it; "
+    "once, however many "
+    "trials share it",
+    "technique_effects": "what a technique does on average against the same prefix without it: in "
+    "all, by a setting, by "
+    "position, and of two techniques one right after the other (`grouped_by` technique, setting, "
+    "position, order)",
     "events": "something that happened to a study or a trial, at a moment",
     "rejections": "a constraint that a recipe breaks, for which it was never trained",
     "schema_version": "the version of these tables, in one row",
@@ -204,6 +211,17 @@ COLUMNS: dict[str, Meaning] = {
     "settings": Meaning("settings of the step by name, as text; the others are the technique's defaults"),
     "steps": Meaning("every step: its technique, and the settings of its text by name"),
     "times": Meaning("how many steps of it there were", "steps", "counted"),
+    "grouped_by": Meaning("what the row is an average over: technique, setting, position or order"),
+    "prefix": Meaning("the steps before it, as text; `baseline` if none"),
+    "quality_gain": Meaning(
+        "how much better the quality is after it than before, whichever way is better", OF_QUALITY, "measured"
+    ),
+    "quality_gain_std": Meaning("standard deviation of quality_gain; null of one", OF_QUALITY, "measured"),
+    "second_technique": Meaning(
+        "the technique right after it, where grouped by order; changes are those of both"
+    ),
+    "technique_before": Meaning("technique of the step before it; null for the first"),
+    "value": Meaning("of the setting, as text"),
 }
 
 #: where a column means something else than elsewhere: by relation and column
@@ -223,6 +241,26 @@ HERE: dict[tuple[str, str], Meaning] = {
 HERE[("step_rows", "seconds")] = HERE["steps", "seconds"]
 HERE[("test_look_rows", "quality")] = HERE["test_looks", "quality"]
 HERE[("test_look_rows", "digest")] = Meaning("of the event, so that a look counts once")
+HERE |= {
+    (relation, f"{cost}_{what}"): Meaning(text.format(cost), unit, kind)
+    for cost, kind in (
+        ("model_bytes", "predicted"),
+        ("macs", "counted"),
+        ("latency_ms", "predicted"),
+        ("peak_memory_bytes", "predicted"),
+    )
+    for relation in ("step_effects", "technique_effects")
+    for what, text, unit in (
+        ("change", "{} after it, less that before", _FIGURES[cost].unit),
+        ("factor", "{} after it, divided by that before", "times"),
+        ("factor_spread", "geometric standard deviation of the factor; 1 is none", "times"),
+    )
+    if (relation, what) != ("step_effects", "factor_spread")
+}
+HERE[("step_effects", "recipe")] = Meaning("the prefix with the step, as text")
+HERE[("technique_effects", "n")] = Meaning("over how many different steps the means go", "steps", "counted")
+HERE[("technique_effects", "setting")] = Meaning("name of the setting, where grouped by it")
+HERE[("technique_effects", "position")] = Meaning("position of the step, where grouped by it")
 HERE |= {
     ("profiles", metric): Meaning(f"weight of {metric}", "weight")
     for metric in ("model_bytes", "latency_ms", "macs", "quality", "peak_memory_bytes")

@@ -359,3 +359,59 @@ SELECT
 FROM trial_rows t
 LEFT JOIN broken b ON b.study = t.study AND b.trial = t.trial AND b.entry.value > 0
 WHERE t.status = 'rejected';
+
+CREATE OR REPLACE VIEW step_effects AS
+WITH directions AS (
+    SELECT study, CASE WHEN bool_and(coalesce(quality_higher_is_better, TRUE)) THEN 1 ELSE -1 END AS sign
+    FROM trial_rows GROUP BY study
+), paths AS (
+    SELECT
+        s.*, string_split(s.recipe, ' -> ') AS listed, lag(s.position) OVER path AS position_before,
+        lag(s.technique) OVER path AS technique_before, @lags@
+    FROM steps s
+    WINDOW path AS (PARTITION BY s.study, s.trial ORDER BY s.position)
+), made AS (
+    SELECT
+        p.study, array_to_string(p.listed[1:p.position - 1], ' -> ') AS prefix, p.step, p.position, p.technique,
+        min_by(p.settings, p.trial) AS settings, min_by(p.technique_before, p.trial) AS technique_before,
+        p.seed, p.epochs_per_step, count(*) AS trials, @firsts@
+    FROM paths p
+    WHERE p.position > 0 AND p.position = p.position_before + 1
+    GROUP BY p.study, prefix, p.step, p.position, p.technique, p.seed, p.epochs_per_step
+)
+SELECT
+    m.study, CASE m.position WHEN 1 THEN 'baseline' ELSE m.prefix END AS prefix, m.step,
+    CASE m.position WHEN 1 THEN m.step ELSE m.prefix || ' -> ' || m.step END AS recipe,
+    m.position, m.technique, m.settings, CASE WHEN m.position > 1 THEN m.technique_before END AS technique_before,
+    m.seed, m.epochs_per_step, m.trials, m.quality, d.sign * (m.quality - m.quality_before) AS quality_gain,
+    @effects@
+FROM made m
+JOIN directions d USING (study);
+
+CREATE OR REPLACE VIEW technique_effects AS
+WITH pairs AS (
+    SELECT
+        f.study, f.technique, s.technique AS second_technique,
+        f.quality_gain + s.quality_gain AS quality_gain, @joint_effects@
+    FROM step_effects f
+    JOIN step_effects s ON s.study = f.study AND s.prefix = f.recipe AND s.seed = f.seed
+        AND s.epochs_per_step = f.epochs_per_step
+), settings AS (
+    SELECT e.* EXCLUDE (settings), unnest(map_entries(e.settings)) AS setting FROM step_effects e
+), grouped AS (
+    SELECT 'technique' AS grouped_by, study, technique, @effect_names@ FROM step_effects
+    UNION ALL BY NAME
+    SELECT 'position' AS grouped_by, study, technique, position, @effect_names@ FROM step_effects
+    UNION ALL BY NAME
+    SELECT
+        'setting' AS grouped_by, study, technique, setting.key AS setting, setting.value AS value, @effect_names@
+    FROM settings
+    UNION ALL BY NAME
+    SELECT 'order' AS grouped_by, study, technique, second_technique, @effect_names@ FROM pairs
+)
+SELECT
+    study, grouped_by, technique, setting, value, position, second_technique, count(*) AS n,
+    avg(quality_gain) AS quality_gain, stddev_samp(quality_gain) AS quality_gain_std,
+    @mean_effects@
+FROM grouped
+GROUP BY study, grouped_by, technique, setting, value, position, second_technique;
