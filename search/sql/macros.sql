@@ -50,7 +50,7 @@ WITH chosen AS (
 SELECT f.* EXCLUDE (a, b)
 FROM reached f
 QUALIFY f.a = min(f.a) OVER (PARTITION BY f.b)
-ORDER BY f.a;
+ORDER BY f.a, length(f.trial), f.trial;
 
 -- Almost all rows have a better one in a cell that is lower in x and in y; what is left is compared pair by pair.
 CREATE OR REPLACE MACRO pareto3(x, y, z, study := NULL, everything := FALSE) AS TABLE
@@ -95,7 +95,7 @@ WHERE NOT EXISTS (
     SELECT 1 FROM kept o
     WHERE o.a <= f.a AND o.b <= f.b AND o.c <= f.c AND (o.a < f.a OR o.b < f.b OR o.c < f.c)
 )
-ORDER BY f.a, f.b;
+ORDER BY f.a, f.b, length(f.trial), f.trial;
 
 CREATE OR REPLACE MACRO waterfall(trial, study := NULL) AS TABLE
 WITH chosen AS (

@@ -202,9 +202,9 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Store:
             shares.tell(type="measured", **told, **measured)
     shares.finish((PRUNE,), "evaluate", epochs=4.0)  # the larger budget counts
     for seed in (1, 2):
-        shares.finish((), "finalist", seed)
-        for steps in FINALISTS:
-            shares.finish(steps, "finalist", seed)
+        for steps in ((), *FINALISTS):
+            told = shares.finish(steps, "finalist", seed)
+            shares.tell(type="measured", test_quality=0.9 - 0.01 * seed * len(steps), **told)
     for broken in (
         {"quality_drop <= 0.04": 1.5, "compression_ratio >= 1.5": -0.2},
         {"compression_ratio >= 1.5": 0.25},
