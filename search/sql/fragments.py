@@ -22,10 +22,9 @@ _OBJECTS = (
     rf"regexp_replace({_MEMBERS.format(_BRACKETED)}, '(\w+)\(([^()]*)\)', "
     r"""'{"technique":"\1","settings":{\2}}', 'g')"""
 )
+_ARRAY = f"CASE r.recipe WHEN 'baseline' THEN '[]' ELSE '[' || replace({_OBJECTS}, ' -> ', ',') || ']' END"
 _PARSED = (
-    f"TRY_CAST(TRY_CAST(CASE r.recipe WHEN 'baseline' THEN '[]' ELSE '[' || replace({_OBJECTS}, ' "
-    "-> ', ',') || ']' END "
-    "AS JSON) AS STRUCT(technique VARCHAR, settings MAP(VARCHAR, VARCHAR))[])"
+    f"TRY_CAST(TRY_CAST({_ARRAY} AS JSON) AS STRUCT(technique VARCHAR, settings MAP(VARCHAR, VARCHAR))[])"
 )
 
 
@@ -69,28 +68,31 @@ def _halved(cost: str) -> str:
 
 
 def _named_goals() -> str:
-    costs = "; ".join(f"WHEN '{name}' THEN {list(costs)}" for name, costs in NAMED.items() if costs)
-    return costs.replace("; ", " ")
+    return " ".join(f"WHEN '{name}' THEN {list(costs)}" for name, costs in NAMED.items() if costs)
+
+
+def _scaled(metric: str) -> str:
+    """Returns a row's figure between 1 and the number compared: eq. 11."""
+    least, most = f"s.{metric}_least", f"s.{metric}_most"
+    return f"((x.{metric} - {least}) / ({most} - {least}) * (s.compared - 1) + 1)"
 
 
 def _linear_score(metric: str) -> str:
-    """Returns the score of a row by one metric: eqs. 11 and 12 over the rows compared."""
-    least, most = f"s.{metric}_least", f"s.{metric}_most"
-    scaled = f"((x.{metric} - {least}) / ({most} - {least}) * (s.compared - 1) + 1)"
+    """Returns the score of a row by one metric: eq. 12."""
+    scaled = _scaled(metric)
     return (
-        f"CASE WHEN {least} = {most} THEN s.compared WHEN {_is_better_up(metric)} THEN {scaled} "
-        f"ELSE s.compared - ({scaled} - 1) END AS {metric}_score"
+        f"CASE WHEN s.{metric}_least = s.{metric}_most THEN s.compared WHEN {_is_better_up(metric)} "
+        f"THEN {scaled} ELSE s.compared - ({scaled} - 1) END AS {metric}_score"
     )
 
 
 def _goodness(metric: str) -> str:
     """Returns the scaled figure of a row in hundredths, more where it is better; as `metric_scores`."""
-    least, most = f"s.{metric}_least", f"s.{metric}_most"
-    scaled = f"((x.{metric} - {least}) / ({most} - {least}) * (s.compared - 1) + 1)"
     sign = f"CASE WHEN {_is_better_up(metric)} THEN 1 ELSE -1 END"
+    hundredths = f"floor({_scaled(metric)} * {10**TIE_DECIMALS} + 0.5 + {HALF_UP_NUDGE})"
     return (
-        f"CASE WHEN {least} = {most} THEN 0 ELSE {sign} * floor({scaled} * {10**TIE_DECIMALS} + 0.5 + "
-        f"{HALF_UP_NUDGE}) END AS {metric}_goodness"
+        f"CASE WHEN s.{metric}_least = s.{metric}_most THEN 0 ELSE {sign} * {hundredths} END "
+        f"AS {metric}_goodness"
     )
 
 
@@ -103,8 +105,8 @@ def _rank_score(metric: str) -> str:
 def _signed(argument: str) -> str:
     """Returns an argument of a front so that less is better; by the name of the column that it is."""
     names = [name for name, figure in FIGURE.items() if figure.higher_is_better]
-    of_quality = [name for name in names if FIGURE[name].of_quality]
-    others = [name for name in names if name not in of_quality]
+    of_quality = [*(name for name in names if FIGURE[name].of_quality), "ranked_quality", "baseline_quality"]
+    others = [name for name in names if not FIGURE[name].of_quality]
     return (
         f"CASE WHEN alias({argument}) IN ({_texts(of_quality)}) AND r.quality_higher_is_better "
         f"OR alias({argument}) IN ({_texts(others)}) THEN -1 ELSE 1 END * CAST({argument} AS DOUBLE)"
@@ -113,6 +115,16 @@ def _signed(argument: str) -> str:
 
 def _texts(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
+
+
+def _effect(cost: str) -> str:
+    before = f"m.{cost}_before"
+    return f"m.{cost}, m.{cost} - {before} AS {cost}_change, m.{cost} / nullif({before}, 0) AS {cost}_factor"
+
+
+def _joint_effect(cost: str) -> str:
+    change, factor = f"f.{cost}_change + s.{cost}_change", f"f.{cost}_factor * s.{cost}_factor"
+    return f"{change} AS {cost}_change, {factor} AS {cost}_factor"
 
 
 def _mean_effect(cost: str) -> str:
@@ -210,16 +222,8 @@ FRAGMENTS: dict[str, str] = {
     "firsts": ",\n".join(
         f"min_by(p.{name}, p.trial) AS {name}" for metric in _RANKED for name in (metric, f"{metric}_before")
     ),
-    "effects": ",\n".join(
-        f"m.{cost}, m.{cost} - m.{cost}_before AS {cost}_change, m.{cost} / nullif(m.{cost}_before, "
-        f"0) AS {cost}_factor"
-        for cost in _COSTS
-    ),
-    "joint_effects": ",\n".join(
-        f"f.{cost}_change + s.{cost}_change AS {cost}_change, f.{cost}_factor * s.{cost}_factor AS "
-        f"{cost}_factor"
-        for cost in _COSTS
-    ),
+    "effects": ",\n".join(map(_effect, _COSTS)),
+    "joint_effects": ",\n".join(map(_joint_effect, _COSTS)),
     "effect_names": ", ".join(
         ("quality_gain", *(f"{cost}_{what}" for cost in _COSTS for what in ("change", "factor")))
     ),

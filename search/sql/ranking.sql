@@ -2,21 +2,20 @@
 -- computes them. All columns are qualified, since parameters have such names too.
 chosen AS (
     @chosen@
-), extent AS (
-    SELECT CASE
-        WHEN scoring IN ('linear', 'rank', 'dense') THEN everything
-        ELSE error('unknown scoring ' || scoring || ': known are linear, rank and dense')
-    END AS is_whole
 ), compared AS (
     SELECT
         r.study, r.trial, r.first_trial, r.recipe, r.n, r.quality AS raw_quality, r.quality_drop,
         r.quality_drop_error, r.compression_ratio, r.feasible, r.quality_higher_is_better, @ranked_figures@
     FROM recipes r
     JOIN chosen c ON r.study = c.name
-    CROSS JOIN extent e
-    WHERE e.is_whole OR r.feasible OR r.recipe = 'baseline'
+    WHERE everything OR r.feasible OR r.recipe = 'baseline'
 ), extremes AS (
-    SELECT CAST(count(*) AS DOUBLE) AS compared, @extremes@ FROM compared x
+    SELECT
+        CASE
+            WHEN scoring IN ('linear', 'rank', 'dense') THEN CAST(count(*) AS DOUBLE)
+            ELSE error('unknown scoring ' || scoring || ': known are linear, rank and dense')
+        END AS compared, @extremes@
+    FROM compared x
 ), scored AS (
     SELECT
         x.*,

@@ -224,7 +224,11 @@ WITH firsts AS (
 ), releases AS (
     SELECT
         minimum_runtime, TRY_CAST(string_split(minimum_runtime, '.') AS INTEGER[]) AS release
-    FROM (SELECT DISTINCT minimum_runtime FROM pooled WHERE minimum_runtime IS NOT NULL)
+    FROM (
+        SELECT coalesce(s.baseline->>'minimum_runtime', '') AS minimum_runtime FROM study_rows s
+        UNION
+        SELECT t.minimum_runtime FROM trial_rows t
+    )
 ), related AS (
     SELECT
         p.*, p.quality + (b.quality - p.baseline_quality) AS ranked_quality,
