@@ -1,8 +1,9 @@
 """The version of the store's tables, what they must look like, and how an older store becomes a newer one."""
 
 import functools
+import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from .opening import MEMORY, STORAGE_VERSION, STORE
 SCHEMA_VERSION = 7
 #: what rows are in; their columns are those of schema.sql
 TABLES = ("journal_state", "study_rows", "trial_rows", "step_rows", "test_look_rows")
-#: a table of such a name is somebody else's and has no place
+#: a table of such a name is somebody else's and gets another
 VIEWS = tuple(relations.views())
 _VERSION_TABLE = "schema_version"
+_LOG = logging.getLogger(__name__)
 
 Columns = dict[str, tuple[str, bool]]  # name -> type and whether it may be null
 
@@ -103,8 +105,9 @@ def create(connection: duckdb.DuckDBPyConnection, database: str) -> None:
 def copy(connection: duckdb.DuckDBPyConnection, found: Contents, target: str) -> None:
     """Copies the attached store into an empty database, by the names of tables and columns.
 
-    Tables that somebody added are copied too; views are made anew, macros and triggers left behind. Columns
-    that an older store lacks are null; its times, which were UTC without saying so, become moments.
+    Tables that somebody added are copied too, under another name where we have a view of theirs; views and
+    macros are made anew, theirs and triggers left behind. Columns that an older store lacks are null; its
+    times, which were UTC without saying so, become moments.
 
     Args:
         connection: open.
@@ -136,21 +139,29 @@ def make_views(connection: duckdb.DuckDBPyConnection, found: Contents, statement
         _create_tables(connection, MEMORY)
         _copy_rows(connection, found)
     ours, macros = relations.views(place), relations.macros(place)
+    known = theirs.keys() | ours.keys()
     called = [name for name in macros if re.search(rf"\b{name}\b", statement, re.IGNORECASE)]
-    try:
-        # DuckDB names nothing where a value is still to come.
-        named = {name.lower() for name in connection.get_table_names(statement.replace("?", "NULL"))}
-    except duckdb.Error:  # whoever runs it says what is wrong with it
-        named, called = set(), []
-    wanted = named.union(called)
-    if not wanted or not named <= theirs.keys() | ours.keys():
-        wanted, called = theirs.keys() | ours.keys(), list(macros)
+    if called:  # of which DuckDB knows nothing yet, so that it would name nothing
+        wanted = {*called, *(name for name in known if name in statement.lower())}
+    else:
+        wanted = _named(connection, statement)
+        if not wanted or not wanted <= known:
+            wanted, called = known, list(macros)
     made = relations.needed(wanted)
-    makers = [theirs[name] for name in sorted(wanted - ours.keys() - macros.keys())]
+    makers = [theirs[name] for name in sorted((wanted & theirs.keys()) - ours.keys())]
     makers += [*(ours[name] for name in made), *(macros[name] for name in called)]
     connection.execute(";".join(makers))
     if "comment" in statement.lower():
         _comment(connection, MEMORY, made, called)
+
+
+def _named(connection: duckdb.DuckDBPyConnection, statement: str) -> Set[str]:
+    """Returns the tables that a statement names; none where DuckDB does not understand it."""
+    try:
+        # DuckDB names nothing where a value is still to come.
+        return {name.lower() for name in connection.get_table_names(statement.replace("?", "NULL"))}
+    except duckdb.Error:  # whoever runs it says what is wrong with it
+        return set()
 
 
 def _create_tables(connection: duckdb.DuckDBPyConnection, database: str) -> None:
@@ -174,8 +185,13 @@ def _copy_rows(connection: duckdb.DuckDBPyConnection, found: Contents) -> None:
             shared = ", ".join(column for column in expected_columns()[table] if column in columns)
             if shared:
                 connection.execute(f"INSERT INTO {table} BY NAME SELECT {shared} FROM {name}")
-        elif table.lower() not in (_VERSION_TABLE, *VIEWS):
-            connection.execute(f"CREATE TABLE {_quoted(table)} AS FROM {name}")
+        elif table.lower() != _VERSION_TABLE:
+            free = table if table.lower() not in VIEWS else f"{table}_of_user"
+            if free != table:
+                _LOG.warning(
+                    "the table %s of the store is now %s: Atoll has a view of that name", table, free
+                )
+            connection.execute(f"CREATE TABLE {_quoted(free)} AS FROM {name}")
 
 
 @functools.cache

@@ -6,11 +6,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import duckdb
 from atoll.search.store.events import Ended, Event, Proposed, Started, StudyDescribed
 from atoll.search.store.store import Store
 from figures import median_seconds, report
 
 TRIALS = 5_000  # far more than a week of searching on two cores
+RECIPES = 1_000_000  # what a store may grow to over years, or by those of others
 STUDY = "bench"
 
 
@@ -40,6 +42,41 @@ def events_of(number: int, generator: random.Random) -> list[Event]:
     ]
 
 
+def fill(path: Path, recipes: int) -> None:
+    """Put a study of so many finished recipes into a store, as a fold would leave it."""
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("SELECT setseed(0.5)")
+        connection.execute(
+            "INSERT INTO study_rows (study, created_at, definition, baseline) VALUES ('many', now(), "
+            '\'{"seed": 0, "epochs_per_step": 1.0, "constraints": ["quality_drop <= 0.3"]}\', '
+            '\'{"quality": 0.95, "model_bytes": 4000000, "macs": 70000000, "latency_ms": 50.0, '
+            '"peak_memory_bytes": 8000000}\')'
+        )
+        connection.execute(
+            "INSERT INTO trial_rows (study, recipe_digest, seed, epochs_per_step, trial, recipe, origin, "
+            "status, objective, quality, model_bytes, macs, latency_ms, peak_memory_bytes, minimum_runtime) "
+            "SELECT 'many', sha256('' || i), 0, 1.0, 't' || i, "
+            "'prune_channels(ratio=0.5) -> tensor_train(rank=' || i || ')', 'search', 'finished', random(), "
+            "0.5 + random() * 0.45, 10000 + random() * 4e6, 1e6 + random() * 7e7, 1 + random() * 50, "
+            f"2e5 + random() * 8e6, '2.3.0' FROM range({recipes}) t(i)"
+        )
+
+
+def macros(path: Path) -> None:
+    """Report how fast macros answer over a filled store."""
+    with duckdb.connect(str(path), read_only=True, config={"threads": 2}) as connection:
+        for name, call, target_s in (
+            ("leaderboard_first_100", "leaderboard(first := 100)", 0.1),
+            ("leaderboard", "leaderboard()", 0.4),
+            ("leaderboard_by_rank", "leaderboard(scoring := 'rank')", 2.0),
+            ("leaderboard_dense", "leaderboard(scoring := 'dense')", 2.0),
+            ("pareto", "pareto(model_bytes, quality)", 0.4),
+            ("pareto3", "pareto3(model_bytes, quality, latency_ms)", 2.0),
+        ):
+            seconds = median_seconds(lambda asked=call: connection.sql(f"FROM {asked}").execute(), 5)
+            report(f"store/million/{name}", seconds, "s", target_s, "lower")
+
+
 def main() -> None:
     generator = random.Random(0)
     with tempfile.TemporaryDirectory() as folder:
@@ -64,6 +101,9 @@ def main() -> None:
         )
         report("store/ranking_query", median_seconds(lambda: store.user_query(ranking), 9), "s", 0.2, "lower")
         report("store/all_trials", median_seconds(lambda: store.trials(STUDY), 5), "s", 1.0, "lower")
+
+        fill(store.path, RECIPES)
+        macros(store.path)
 
 
 if __name__ == "__main__":

@@ -594,6 +594,15 @@ def test_a_store_of_every_older_version_has_every_view(store, monkeypatch, versi
     assert store.steps("s", "t0001")[0]["step"] == "binarize"
 
 
+def test_a_table_whose_name_became_a_view_of_ours_gets_another_name(store, caplog):
+    made_by_version_3(store.path)
+    with closing(duckdb.connect(str(store.path))) as connection:
+        connection.execute("CREATE TABLE Events AS SELECT 7 AS answer")
+    assert store.query("FROM Events_of_user").to_pylist() == [{"answer": 7}]
+    assert "Events of the store is now Events_of_user" in caplog.text
+    assert store.query("FROM events").column_names[:2] == ["moment", "event"]
+
+
 def test_an_older_store_that_may_not_be_written_is_read_all_the_same(store, monkeypatch):
     made_by_version_3(store.path)
     before = store.path.read_bytes()

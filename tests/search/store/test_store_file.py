@@ -98,6 +98,9 @@ def test_a_change_that_lies_in_the_log_alone_is_seen(store: Store) -> None:
         ("EXPLAIN SELECT 1 FROM memory.main.studies", {"studies"}),
         ("DESCRIBE trials", {"trials"}),
         ("FROM query_table('trials')", {"trials"}),
+        # what a macro looks at comes with it
+        ("FROM waterfall('t0001')", {"steps"}),
+        ("SELECT 1 FROM Leaderboard() JOIN trials USING (trial)", {"profiles", "recipes", "trials"}),
         # what asks for the catalogue, names nothing of ours or is no SQL
         ("SHOW TABLES", EVERYTHING),
         ("SELECT table_name FROM information_schema.tables", EVERYTHING),
