@@ -40,19 +40,14 @@ RELATIONS: dict[str, str] = {
 
 #: of every macro: what its rows are
 MACROS: dict[str, str] = {
-    "leaderboard": "the recipes of a study that meet its constraints, with the baseline, by the "
-    "papers' score: a "
-    "profile of `profiles`, scoring linear (eq. 12), rank (THESIS tables 7-10) or dense (PUB-I "
-    "tables 3-5); the "
-    "best `first`, all if null; everything := TRUE ranks also what misses the constraints",
-    "reranked": "as leaderboard, with a weight of each metric instead of a profile",
-    "pareto": "the recipes that no other beats in both of two columns of `recipes`; less is better, "
-    "but where the "
-    "column is a quality, a share or a ratio of which more is better; everything := TRUE takes also "
-    "what misses "
-    "the constraints",
-    "pareto3": "as pareto, for three columns",
-    "waterfall": "a trial from the baseline through every step, with what each step changed",
+    "leaderboard": "a recipe of a study that meets its constraints, or the baseline, ranked as `atoll "
+    "leaderboard` does: by a profile of `profiles` and scoring linear (eq. 12), rank (THESIS tables 7-10) or "
+    "dense (PUB-I tables 3-5); the `first` of them, all if null",
+    "reranked": "the same with a weight of each metric instead of a profile",
+    "pareto": "a recipe that no other beats in both of two columns of `recipes`, or expressions; less is "
+    "better, but for a quality, share or ratio of which more is",
+    "pareto3": "the same for three",
+    "waterfall": "a trial after a step, from the baseline on, with what the step changed",
 }
 
 _FIGURES = of_figures(

@@ -1,8 +1,9 @@
-"""The part of docs/sql.md that lists every macro and column.
+"""The parts of docs/sql.md that list every view, macro and column.
 
-`python -m atoll.search.sql.reference docs/sql.md` writes it anew.
+`python -m atoll.search.sql.reference docs/sql.md` writes them anew.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -11,28 +12,35 @@ import duckdb
 from . import relations
 from .meanings import MACROS, RELATIONS, meaning
 
-#: where the part begins; it ends with the page
+#: where the tables of columns begin; they end with the page
 HEADING = "## Every column"
 
 
-def reference() -> str:
-    """Returns the part: every macro with its arguments, and a table of columns for every view.
+def page(text: str) -> str:
+    """Returns a page with its lists of views and macros, and its tables of columns, as they are now."""
+    views = [(f"`{view}`", RELATIONS[view]) for view in relations.views()]
+    macros = [(f"`{relations.call(macro)}`", text) for macro, text in MACROS.items()]
+    lists = _listed(_listed(text.split(HEADING)[0], "view", views), "macro", macros)
+    return lists + _columns()
 
-    Type, unit, how the values came about, and what the column means are those of the comments in the file.
-    """
-    parts = [f"{HEADING}\n\nThis part is made of the comments that stand in the file itself.\n"]
+
+def _listed(text: str, kind: str, rows: list[tuple[str, str]]) -> str:
+    """Returns a text whose table with this heading has these rows."""
+    heading = f"| {kind} | one row is |\n| --- | --- |\n"
+    lines = "".join(f"| {name} | {said} |\n" for name, said in rows)
+    return re.sub(rf"{re.escape(heading)}(?:\|.*\n)*", lambda _: heading + lines, text)
+
+
+def _columns() -> str:
+    """Returns a table of columns for every view, with what its comments say."""
+    parts = [f"{HEADING}\n\nThese tables are made of the comments that stand in the file itself.\n"]
     with duckdb.connect(":memory:") as connection:
         connection.execute(relations.tables())
         for view, statement in relations.views().items():
             connection.execute(statement)
             rows = connection.execute("SELECT name, type FROM pragma_table_info(?)", [view]).fetchall()
-            parts.append(f"### `{view}`\n\nOne row is {RELATIONS[view]}.\n\n{_table(view, rows)}\n")
-    return "\n".join([*parts, "### Macros\n", *map(_macro, MACROS), ""])
-
-
-def page(text: str) -> str:
-    """Returns a page with the part as it is now."""
-    return text.split(HEADING)[0] + reference()
+            parts.append(f"### `{view}`\n\n{_table(view, rows)}\n")
+    return "\n".join(parts)
 
 
 def _table(view: str, rows: list[tuple[str, str]]) -> str:
@@ -41,10 +49,6 @@ def _table(view: str, rows: list[tuple[str, str]]) -> str:
         said = meaning(view, name)
         lines.append(f"| `{name}` | {kind} | {said.unit} | {said.kind} | {said.text} |")
     return "\n".join(lines)
-
-
-def _macro(name: str) -> str:
-    return f"- `{relations.call(name)}`: {MACROS[name]}."
 
 
 if __name__ == "__main__":

@@ -56,6 +56,10 @@ def test_comments_in_memory_are_those_of_the_file(store: Store) -> None:
 def test_the_page_lists_every_column_as_its_comment_says() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert reference.page(text) == text, "python -m atoll.search.sql.reference docs/sql.md"
+    for macro, said in meanings.MACROS.items():
+        assert f"| `{relations.call(macro)}` | {said} |" in text
+    for view in VIEWS:
+        assert f"| `{view}` | {meanings.RELATIONS[view]} |" in text and f"### `{view}`" in text
 
 
 def test_nothing_is_explained_that_is_not_there() -> None:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def price_of_a_megabyte(known: Known) -> Rows:
     kept = front(known.recipes("shares"), "model_bytes", "quality", -1)
     prices: list[float | None] = [
         (larger["quality"] - one["quality"]) / (larger["model_bytes"] - one["model_bytes"]) * 1e6
-        for one, larger in zip(kept, kept[1:], strict=False)
+        for one, larger in pairwise(kept)
     ]
     assert len(prices) > 2
     rows = picked(kept, "recipe", "model_bytes", "quality")
