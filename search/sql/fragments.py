@@ -10,9 +10,18 @@ from ...evaluators.ranking.ranking import HALF_UP_NUDGE, OUR_METRICS, PROFILES, 
 
 #: what a recipe has of its trials: every metric with the ends of its interval
 AVERAGED = tuple(name for figure in METRICS for name in (figure.name, *figure.ends))
+#: what studies demand; the examples of docs/search.md and what `atoll init` writes
+_USUALLY_DEMANDED = ("quality_drop", "compression_ratio", "model_bytes", "latency_ms", "peak_memory_bytes")
+_OF_SEEDS = (*AVERAGED, "baseline_quality", "drop")
 # A sum of doubles depends on their order, one of whole numbers does not: what is below the bound, which
-# leaves room for sixteen seeds, is summed in units of 2^-80 in 127 bits, as exactly as Python's fmean.
-_UNITS, _BOUND = "pow(2, 80)", "8e12"
+# leaves room for sixteen seeds, is summed in units of 2^-80 in 127 bits, as exactly as by fmean. Figures
+# that are all equal stay what they are.
+_MEAN = """CASE
+    WHEN min(f.value) = max(f.value) THEN min(f.value)
+    WHEN max(abs(f.value)) < 8e12
+    THEN CAST(sum(TRY_CAST(f.value * pow(2, 80) AS HUGEINT)) AS DOUBLE) / pow(2, 80) / count(f.value)
+    ELSE avg(f.value)
+END"""
 # The text of settings as members of JSON: `bits=8` -> `"bits":"8"`
 _MEMBERS = r"""regexp_replace({0}, '(\w+)=([^,()]*)', '"\1":"\2"', 'g')"""
 # A recipe's text as JSON, every step with brackets first; by functions of texts alone, since taking it apart
@@ -28,19 +37,6 @@ _PARSED = (
 )
 
 
-def _mean(figure: str, exactly: bool = True) -> str:
-    """Returns the mean over the window `same`; figures that are all equal stay what they are."""
-    mean = f"avg({figure}) OVER same"
-    if exactly:
-        whole = f"sum(TRY_CAST({figure} * {_UNITS} AS HUGEINT)) OVER same"
-        mean = (
-            f"CASE WHEN max(abs({figure})) OVER same < {_BOUND} "
-            f"THEN CAST({whole} AS DOUBLE) / {_UNITS} / count({figure}) OVER same ELSE {mean} END"
-        )
-    least = f"min({figure}) OVER same"
-    return f"CASE WHEN {least} = max({figure}) OVER same THEN {least} ELSE {mean} END"
-
-
 def _resolutions() -> str:
     """Returns the smallest difference of a metric that means anything, by its name."""
     share = f"CASE WHEN b.quality_unit = '%' OR b.quality = 0 THEN {RESOLUTION_SHARE} "
@@ -51,12 +47,22 @@ def _resolutions() -> str:
     )
 
 
+def _bounds(metrics: Iterable[str]) -> str:
+    """Returns the bounds on some metrics, null where there are none."""
+    return ",\n".join(
+        f"max(l.least) FILTER (l.metric = '{name}') AS {name}_least, "
+        f"min(l.most) FILTER (l.metric = '{name}') AS {name}_most"
+        for name in metrics
+    )
+
+
 def _met(metric: str) -> str:
-    """Returns 1 where a row lies within the bounds on one metric; 0 also where there are none."""
-    figure = f"r.{metric}"
+    """Returns whether a row lies within the bounds on one metric, or there are none."""
+    figure, bounds = f"r.{metric}", "d" if metric in _USUALLY_DEMANDED else "o"
     if metric == "compression_ratio":
         figure = "coalesce(r.compression_ratio, CAST('Infinity' AS DOUBLE))"  # of a file of no bytes
-    return f"coalesce(CAST({figure} BETWEEN d.{metric}_least AND d.{metric}_most AS INTEGER), 0)"
+    least, most = f"{bounds}.{metric}_least", f"{bounds}.{metric}_most"
+    return f"coalesce({figure} BETWEEN {least} AND {most}, {least} IS NULL)"
 
 
 def _halved(cost: str) -> str:
@@ -80,20 +86,22 @@ def _scaled(metric: str) -> str:
 def _linear_score(metric: str) -> str:
     """Returns the score of a row by one metric: eq. 12."""
     scaled = _scaled(metric)
-    return (
-        f"CASE WHEN s.{metric}_least = s.{metric}_most THEN s.compared WHEN {_is_better_up(metric)} "
-        f"THEN {scaled} ELSE s.compared - ({scaled} - 1) END AS {metric}_score"
-    )
+    score = _either_way(metric, scaled, f"s.compared - ({scaled} - 1)")
+    return f"CASE WHEN s.{metric}_least = s.{metric}_most THEN s.compared ELSE {score} END AS {metric}_score"
 
 
 def _goodness(metric: str) -> str:
     """Returns the scaled figure of a row in hundredths, more where it is better; as `metric_scores`."""
-    sign = f"CASE WHEN {_is_better_up(metric)} THEN 1 ELSE -1 END"
     hundredths = f"floor({_scaled(metric)} * {10**TIE_DECIMALS} + 0.5 + {HALF_UP_NUDGE})"
-    return (
-        f"CASE WHEN s.{metric}_least = s.{metric}_most THEN 0 ELSE {sign} * {hundredths} END "
-        f"AS {metric}_goodness"
-    )
+    goodness = _either_way(metric, hundredths, f"-{hundredths}")
+    return f"CASE WHEN s.{metric}_least = s.{metric}_most THEN 0 ELSE {goodness} END AS {metric}_goodness"
+
+
+def _either_way(metric: str, more_is_better: str, less_is_better: str) -> str:
+    """Returns what holds for the direction of a metric; that of the quality is known by the row alone."""
+    if FIGURE[metric].of_quality:
+        return f"CASE WHEN x.quality_higher_is_better THEN {more_is_better} ELSE {less_is_better} END"
+    return more_is_better if FIGURE[metric].higher_is_better else less_is_better
 
 
 def _rank_score(metric: str) -> str:
@@ -140,12 +148,6 @@ def _change(figure: str) -> str:
     return f"s.{figure}, s.{figure} - lag(s.{figure}) OVER path AS {figure}_change"
 
 
-def _is_better_up(metric: str) -> str:
-    if FIGURE[metric].of_quality:
-        return "x.quality_higher_is_better"
-    return str(FIGURE[metric].higher_is_better).upper()
-
-
 def _average(metrics: Iterable[str]) -> str:
     """Returns the weighted average of a row's scores `x` by weights `w`: eqs. 15 and 16."""
     parts = " + ".join(f"CASE WHEN w.{m} > 0 THEN w.{m} * x.{m}_score ELSE 0 END" for m in metrics)
@@ -180,25 +182,21 @@ _CHOSEN = """
 FRAGMENTS: dict[str, str] = {
     "settings": _MEMBERS.format(r"regexp_extract(s.step, '\((.*)\)', 1)"),
     "parsed": _PARSED,
-    "averaged": ", ".join(AVERAGED),
     "of_the_baseline": ",\n".join(
         f"coalesce(TRY_CAST(s.baseline->>'{name}' AS DOUBLE), b.{name}) AS {name}" for name in AVERAGED
     ),
     "of_baselines": ", ".join(f"b.{name}" for name in AVERAGED),
     "of_a_trial": ", ".join(f"CAST(t.{name} AS DOUBLE) AS {name}" for name in AVERAGED),
-    "means": ",\n".join(
-        f"{_mean(f's.{name}', name in _RANKED and not FIGURE[name].whole)} AS {name}" for name in AVERAGED
-    ),
-    "mean_baseline_quality": _mean("s.baseline_quality"),
-    "mean_drop": _mean("s.drop"),
+    "averaged_names": ", ".join(f"'{name}'" for name in _OF_SEEDS),
+    "averaged_values": ", ".join(f"s.{name}" for name in _OF_SEEDS),
+    "averaged_means": ",\n".join(f"max(m.mean) FILTER (m.figure = '{name}') AS {name}" for name in _OF_SEEDS),
+    "mean": _MEAN,
     "noise": str(NOISE),
     "resolutions": _resolutions(),
-    "bounds": ",\n".join(
-        f"max(least) FILTER (metric = '{name}') AS {name}_least, "
-        f"min(most) FILTER (metric = '{name}') AS {name}_most"
-        for name in KNOWN
-    ),
-    "met": "\n+ ".join(map(_met, KNOWN)),
+    "usually_demanded": ", ".join(f"'{name}'" for name in _USUALLY_DEMANDED),
+    "usual_bounds": _bounds(_USUALLY_DEMANDED),
+    "other_bounds": _bounds(name for name in KNOWN if name not in _USUALLY_DEMANDED),
+    "met": "\nAND ".join(map(_met, KNOWN)),
     "named_goals": _named_goals(),
     "ranked": ", ".join(_RANKED),
     "ranked_figures": ", ".join(

@@ -41,7 +41,7 @@ chosen AS (
     CROSS JOIN weights w
 ), best AS (
     -- averages that differ by less than float noise share a rank
-    SELECT a.*, round_even(a.score * 1e9, 0) AS height
+    SELECT a.*, round(a.score * 1e9) AS height
     FROM averages a
     ORDER BY height DESC NULLS LAST, a.recipe <> 'baseline', length(a.first_trial), a.first_trial
     LIMIT first

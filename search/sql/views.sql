@@ -160,17 +160,17 @@ WITH firsts AS (
         AND beside.epochs_per_step = t.epochs_per_step
     WHERE t.status = 'finished'
     QUALIFY t.epochs_per_step = max(t.epochs_per_step) OVER (PARTITION BY t.study, t.recipe)
-), merged AS (
-    SELECT
-        s.* EXCLUDE (baseline_quality, @averaged@),
-        count(*) OVER same AS n,
-        stddev_samp(s.quality) OVER same AS quality_std,
-        stddev_samp(s.drop) OVER same / sqrt(count(*) OVER same) AS quality_drop_error,
-        @mean_baseline_quality@ AS baseline_quality,
-        @mean_drop@ AS middle,
-        @means@
+), figures AS (
+    SELECT s.study, s.recipe, unnest([@averaged_names@]) AS figure, unnest([@averaged_values@]) AS value
     FROM seeds s
-    WINDOW same AS (PARTITION BY s.study, s.recipe)
+), means AS (
+    SELECT f.study, f.recipe, f.figure, @mean@ AS mean
+    FROM figures f
+    GROUP BY f.study, f.recipe, f.figure
+), merged AS (
+    SELECT m.study, m.recipe, @averaged_means@
+    FROM means m
+    GROUP BY m.study, m.recipe
 ), pooled AS (
     SELECT
         t.study, t.trial, t.trial AS first_trial, t.recipe, t.origin, t.seed, t.epochs_per_step, t.objective,
@@ -185,9 +185,16 @@ WITH firsts AS (
     WHERE t.status = 'finished' AND t.recipe <> 'baseline'
     UNION ALL BY NAME
     -- of two seeds both are equally far from their mean, but for their last bits
-    SELECT m.* EXCLUDE (drop, middle) FROM merged m
+    SELECT
+        s.study, s.trial, s.first_trial, s.recipe, s.origin, s.seed, s.epochs_per_step, s.objective,
+        s.minimum_runtime, m.* EXCLUDE (study, recipe, drop), count(*) OVER same AS n,
+        stddev_samp(s.quality) OVER same AS quality_std,
+        stddev_samp(s.drop) OVER same / sqrt(count(*) OVER same) AS quality_drop_error
+    FROM seeds s
+    JOIN merged m USING (study, recipe)
+    WINDOW same AS (PARTITION BY s.study, s.recipe)
     QUALIFY row_number() OVER (
-        PARTITION BY m.study, m.recipe ORDER BY round(abs(m.drop - m.middle), 12), length(m.trial), m.trial
+        PARTITION BY s.study, s.recipe ORDER BY round(abs(s.drop - m.drop), 12), length(s.trial), s.trial
     ) = 1
     UNION ALL BY NAME
     SELECT
@@ -209,18 +216,27 @@ WITH firsts AS (
         @noise@ * greatest(abs(bound), CASE metric @resolutions@ END) AS reach
     FROM bounds o
     JOIN baselines b USING (study)
+), limits AS MATERIALIZED (
+    -- materialized, or DuckDB writes all this out for every metric below
+    SELECT
+        n.study, n.metric,
+        CASE n.comparison WHEN '<=' THEN CAST('-Infinity' AS DOUBLE) ELSE n.bound - n.reach END AS least,
+        CASE n.comparison WHEN '>=' THEN CAST('Infinity' AS DOUBLE) ELSE n.bound + n.reach END AS most
+    FROM named n
 ), demands AS (
     SELECT
-        n.study, count(DISTINCT n.metric) AS metrics,
-        @bounds@
-    FROM (
-        SELECT
-            n.study, n.metric,
-            CASE n.comparison WHEN '<=' THEN CAST('-Infinity' AS DOUBLE) ELSE n.bound - n.reach END AS least,
-            CASE n.comparison WHEN '>=' THEN CAST('Infinity' AS DOUBLE) ELSE n.bound + n.reach END AS most
-        FROM named n
-    ) n
-    GROUP BY n.study
+        l.study,
+        @usual_bounds@
+    FROM limits l
+    GROUP BY l.study
+), others AS (
+    -- by themselves: almost always there are none, and every row would carry them
+    SELECT
+        l.study,
+        @other_bounds@
+    FROM limits l
+    WHERE NOT list_contains([@usually_demanded@], l.metric)  -- DuckDB 1.4 fails on NOT IN here
+    GROUP BY l.study
 ), releases AS (
     SELECT
         minimum_runtime, TRY_CAST(string_split(minimum_runtime, '.') AS INTEGER[]) AS release
@@ -243,12 +259,13 @@ SELECT
     r.study, r.trial, r.recipe, r.n, r.quality, r.quality_std, r.quality_drop, r.quality_drop_error,
     r.compression_ratio,
     @met@
-        = coalesce(d.metrics, 0) AND (v.release <= r.runtime) IS NOT FALSE AS feasible,
+    AND coalesce(v.release <= r.runtime, TRUE) AS feasible,
     r.* EXCLUDE (
         study, trial, recipe, n, quality, quality_std, quality_drop, quality_drop_error, compression_ratio, runtime
     )
 FROM related r
 LEFT JOIN demands d USING (study)
+LEFT JOIN others o USING (study)
 LEFT JOIN releases v USING (minimum_runtime);
 
 -- The leaderboard of every study by its own goal, as `atoll leaderboard` without options prints it.
@@ -298,7 +315,7 @@ SELECT
     r.study,
     CASE WHEN r.score IS NOT NULL THEN rank() OVER (
         PARTITION BY r.study
-        ORDER BY CASE WHEN r.is_average THEN round_even(r.score * 1e9, 0) ELSE r.score END DESC NULLS LAST
+        ORDER BY CASE WHEN r.is_average THEN round(r.score * 1e9) ELSE r.score END DESC NULLS LAST
     ) END AS rank,
     r.score, r.feasible, r.objective, r.trial, r.recipe,
     @parsed@ AS steps,

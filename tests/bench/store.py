@@ -73,7 +73,7 @@ def macros(path: Path) -> None:
             ("pareto", "pareto(model_bytes, quality)", 0.4),
             ("pareto3", "pareto3(model_bytes, quality, latency_ms)", 2.0),
         ):
-            seconds = median_seconds(lambda asked=call: connection.sql(f"FROM {asked}").execute(), 5)
+            seconds = median_seconds(lambda asked=call: connection.sql(f"FROM {asked}").materialize(), 5)
             report(f"store/million/{name}", seconds, "s", target_s, "lower")
 
 

@@ -55,7 +55,7 @@ def figures(steps: tuple[str, ...], seed: int, is_error: bool) -> dict[str, Any]
         points, *factors = STEPS[step]
         quality += points / 100 * (1 + 0.3 * (place > 1))
         for name, factor in zip(list(BASELINE)[1:], factors, strict=True):
-            found[name] *= factor
+            found[name] *= factor ** (1 + 0.02 * (place - 1))
     whole = {name: round(found[name]) for name in ("model_bytes", "macs", "peak_memory_bytes")}
     ends = {
         f"{name}_{end}": found[name] * factor
