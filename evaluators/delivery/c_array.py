@@ -5,9 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ...hw_models.runtimes.micro_arena import MARGIN, arena_of
+from ...hw_models.runtimes.micro_plan import ALIGNMENT
+from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
 from ...spaces.outside.foreign_file import damage_told, read_bytes
-from .arena import ALIGNMENT, tensor_arena
 from .delivery import Form, Source
 
 _NUMBERS_A_LINE = 24
@@ -17,10 +19,12 @@ _TEMPLATE = """\
 /* model.tflite as an array, for LiteRT Micro; written by `atoll export --c-array`.
  * SHA-256 of the bytes: {digest}
  *
- * The interpreter needs {upper}_ARENA_BYTES of memory, aligned to {alignment}:
- *   {tensor_bytes} bytes of tensors, exact for its greedy planner,
- *   {scratch_bytes} of kernel scratch and {persistent_bytes} that the runtime keeps, estimated for 32 bits.
- * MicroInterpreter::arena_used_bytes() tells what a build really takes. Include it in one source file.
+ * The interpreter needs {upper}_ARENA_BYTES of memory, aligned to {alignment}, counted and {margin} % more:
+ *   {tensor_bytes} bytes of tensors and kernels' scratch, exact for its greedy planner,
+ *   {kept_bytes} that it keeps with 64-bit pointers; a 32-bit target keeps less,
+ *   and never less than {begin_bytes} in place of the tensors while it begins.
+ * That is the arena of the reference kernels: those of CMSIS-NN may need more scratch.
+ * MicroInterpreter::arena_used_bytes() tells what a build keeps. Include it in one source file.
  */
 #ifndef {upper}_H_
 #define {upper}_H_
@@ -62,26 +66,26 @@ class CArray:
         (folder / self.file).write_text(c_array(source.artifact, source.name), encoding="utf-8")
         array = identifier(source.name)
         return (
-            f"model.tflite as the array `{array}`, and `{array.upper()}_ARENA_BYTES`: tensors as planned, "
-            "kernel scratch and what the runtime keeps estimated"
+            f"model.tflite as the array `{array}`, and `{array.upper()}_ARENA_BYTES`: tensors and "
+            f"scratch as planned and what the runtime keeps, counted, and {MARGIN:.0%} more"
         )
 
     def measure(self, folder: Path, source: Source) -> dict[str, Any]:
         """Reads the array back, compares it with the artifact and plans the arena."""
         if bytes_of(folder / self.file, len(source.artifact)) != source.artifact:
             raise AtollError(f"{self.file} holds other bytes than model.tflite")
-        arena = tensor_arena(source.artifact)
+        arena = arena_of(TfliteFile.parse(source.artifact))
         return {
             "arena_bytes": arena.bytes,
             "arena_tensor_bytes": arena.tensor_bytes,
             "arena_scratch_bytes": arena.scratch_bytes,
-            "arena_persistent_bytes": arena.persistent_bytes,
+            "arena_kept_bytes": arena.kept_bytes,
         }
 
 
 def c_array(content: bytes, name: str) -> str:
     """Returns the header for the bytes of a `.tflite` file; `name` need be no C identifier."""
-    arena, array = tensor_arena(content), identifier(name)
+    arena, array = arena_of(TfliteFile.parse(content)), identifier(name)
     lines = (content[start : start + _NUMBERS_A_LINE] for start in range(0, len(content), _NUMBERS_A_LINE))
     return _TEMPLATE.format(
         name=array,
@@ -90,8 +94,9 @@ def c_array(content: bytes, name: str) -> str:
         alignment=ALIGNMENT,
         digest=hashlib.sha256(content).hexdigest(),
         tensor_bytes=arena.tensor_bytes,
-        scratch_bytes=arena.scratch_bytes,
-        persistent_bytes=arena.persistent_bytes,
+        kept_bytes=arena.kept_bytes,
+        begin_bytes=arena.begin_bytes,
+        margin=f"{100 * MARGIN:g}",
         arena_bytes=arena.bytes,
         numbers=",\n".join(",".join(map(str, line)) for line in lines),
     )

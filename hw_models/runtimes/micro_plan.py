@@ -1,0 +1,134 @@
+"""Where LiteRT Micro puts the tensors of a file: their lifetimes, kernels' scratch, and its greedy placement.
+
+Source: tflite-micro, `micro_allocation_info.cc` (lifetimes; a loop's graphs are part of the one plan) and
+`memory_planner/greedy_memory_planner.cc` (placement).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..tables.tflite_file import FileOperator, TfliteFile
+
+ALIGNMENT = 16  # bytes; MicroArenaBufferAlignment
+_INT32 = 4
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """A buffer: its aligned size in bytes, and the first and last step at which it must be there.
+
+    `scratch` is for a kernel's working memory, the others for tensors.
+    """
+
+    size: int
+    first: int
+    last: int
+    scratch: bool = False
+
+
+def aligned(size: int) -> int:
+    """Returns a size in bytes rounded up to the alignment."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def lifetimes(file: TfliteFile) -> list[Lifetime]:
+    """Returns the computed tensors of all graphs of a file in their order, and scratch behind them.
+
+    The input is there from step 0, operators are steps 1, 2, …; the graphs of a loop take further steps
+    within its own.
+    """
+    return _Marked(file).lifetimes()
+
+
+def scratch_bytes(file: TfliteFile, operator: FileOperator) -> tuple[int, ...]:
+    """Returns the working memory that a reference kernel asks for, a buffer each, in bytes.
+
+    Found by running one file an operator, and by reading the kernels.
+    """
+    output = file.tensors[operator.outputs[0]]
+    if operator.name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+        weight = file.tensors[operator.places[1]]
+        return (weight.elements,) if weight.dtype == "INT4" else ()  # spread to bytes
+    if operator.name == "TRANSPOSE_CONV" and output.dtype == "INT8":
+        return (_INT32 * output.elements,)  # sums, before they are brought to the output's grid
+    if operator.name == "MEAN":
+        axes = (len(file.tensors[operator.inputs[0]].shape), file.tensors[operator.inputs[1]].elements)
+        sums = (output.elements,) if output.dtype == "INT8" else ()
+        return tuple(_INT32 * count for count in (*axes, *sums))
+    if operator.name == "MIRROR_PAD":
+        return (_INT32 * len(output.shape),) * 2
+    return ()
+
+
+def greedy_plan(buffers: Sequence[Lifetime]) -> int:
+    """Returns the bytes that the placement takes: largest first, each into the first gap that is free.
+
+    Of equal ones the last comes first, for the runtime sorts them from the end.
+    """
+    placed: list[tuple[int, Lifetime]] = []
+    for buffer in sorted(reversed(buffers), key=lambda buffer: -buffer.size):
+        offset = 0
+        for start, other in sorted(placed, key=lambda entry: entry[0]):
+            if other.first > buffer.last or other.last < buffer.first:
+                continue
+            if start - offset >= buffer.size:
+                break
+            offset = max(offset, start + other.size)
+        placed.append((offset, buffer))
+    return max((offset + buffer.size for offset, buffer in placed), default=0)
+
+
+class _Marked:
+    """The steps of a file, one after the other, and what must be there in each."""
+
+    def __init__(self, file: TfliteFile) -> None:
+        self.graphs = file.graphs
+        self.step = 0
+        self.spans: dict[tuple[int, int], tuple[int, int]] = {}
+        self.scratch: list[tuple[tuple[int, int], Lifetime]] = []
+        self.mark(0)
+
+    def lifetimes(self) -> list[Lifetime]:
+        """Returns them in the order in which the runtime adds them."""
+        tensors = [
+            Lifetime(aligned(self.graphs[number].tensors[index].bytes), *self.spans[number, index])
+            for number, index in sorted(self.spans)
+        ]
+        return [*tensors, *(buffer for _, buffer in sorted(self.scratch, key=lambda entry: entry[0]))]
+
+    def mark(self, number: int) -> None:
+        """Goes through a graph from the step that was reached."""
+        graph = self.graphs[number]
+        self.begin(number, (*graph.inputs, *graph.outputs))
+        for at, operator in enumerate(graph.operators):
+            self.step += 1
+            self.begin(number, operator.outputs)
+            first = self.step
+            for inside in _graphs_of(operator, len(self.graphs)):
+                self.step += 1
+                self.mark(inside)
+            self.use(number, (*operator.inputs, *operator.outputs))
+            for size in scratch_bytes(graph, operator):
+                self.scratch.append(((number, at), Lifetime(aligned(size), first, self.step, True)))
+        self.use(number, graph.outputs)
+
+    def begin(self, number: int, tensors: Sequence[int]) -> None:
+        """Tensors that are made now."""
+        for index in tensors:
+            tensor = self.graphs[number].tensors[index]
+            if not (tensor.constant or tensor.variable) and tensor.bytes:
+                self.spans[number, index] = (self.step, self.step)
+
+    def use(self, number: int, tensors: Sequence[int]) -> None:
+        """Tensors that must still be there."""
+        for index in tensors:
+            if (number, index) in self.spans:
+                self.spans[number, index] = (self.spans[number, index][0], self.step)
+
+
+def _graphs_of(operator: FileOperator, count: int) -> list[int]:
+    """Returns the numbers of the graphs that a loop runs, its condition first; none of other operators."""
+    if operator.name != "WHILE" or operator.options is None:
+        return []
+    numbers = [operator.options.number(place, "<i") for place in (0, 1)]
+    return [number for number in numbers if 0 < number < count]
