@@ -1,13 +1,12 @@
 """The DuckDB file of a store: opened when it is free, made whole or not at all, and why it cannot be used."""
 
-import functools
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import duckdb
 
@@ -31,6 +30,9 @@ class StoreFile:
         path: of the file.
         journal_path: of the journal from which it can be made anew.
     """
+
+    #: the file of an empty store, once this process made one: comments take longer to make than to copy
+    _empty: ClassVar[bytes | None] = None
 
     def __init__(self, path: Path, journal_path: Path) -> None:
         self.path = path
@@ -81,7 +83,12 @@ class StoreFile:
     def create(self) -> None:
         """Makes an empty store that appears under its name only when it is whole."""
         with self._draft() as draft:
-            draft.write_bytes(_empty())
+            if StoreFile._empty is not None:
+                draft.write_bytes(StoreFile._empty)
+                return
+            with closing(open_store(draft, read_only=False)) as connection:
+                schema.create(connection, STORE)
+            StoreFile._empty = draft.read_bytes()
 
     def renew(self, wait_s: float) -> bool:
         """Copies an older store into a new file, which takes its place only when it is whole.
@@ -151,16 +158,6 @@ class StoreFile:
 
     def _identity(self) -> _Identity:
         return tuple(map(_stamp, (self.path, self.path.with_name(f"{self.path.name}.wal"))))
-
-
-@functools.cache
-def _empty() -> bytes:
-    """Returns the file of an empty store: views and comments take longer to make than a file to write."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "empty.duckdb"
-        with closing(open_store(path, read_only=False)) as connection:
-            schema.create(connection, STORE)
-        return path.read_bytes()
 
 
 def _stamp(path: Path) -> tuple[int, int, int, int] | None:
