@@ -47,21 +47,30 @@ def _resolutions() -> str:
     )
 
 
-def _bounds(metrics: Iterable[str]) -> str:
-    """Returns the bounds on some metrics, null where there are none."""
-    return ",\n".join(
-        f"max(l.least) FILTER (l.metric = '{name}') AS {name}_least, "
-        f"min(l.most) FILTER (l.metric = '{name}') AS {name}_most"
-        for name in metrics
+def _usual_bounds(metric: str) -> str:
+    """Returns the bounds on a metric that every trial has."""
+    of_it = f"FILTER (l.metric = '{metric}')"
+    return (
+        f"coalesce(max(l.least) {of_it}, CAST('-Infinity' AS DOUBLE)) AS {metric}_least, "
+        f"coalesce(min(l.most) {of_it}, CAST('Infinity' AS DOUBLE)) AS {metric}_most"
     )
+
+
+def _other_bounds(metric: str) -> str:
+    """Returns the bounds on one metric, null where there are none."""
+    of_it = f"FILTER (l.metric = '{metric}')"
+    return f"max(l.least) {of_it} AS {metric}_least, min(l.most) {of_it} AS {metric}_most"
 
 
 def _met(metric: str) -> str:
     """Returns whether a row lies within the bounds on one metric, or there are none."""
-    figure, bounds = f"r.{metric}", "d" if metric in _USUALLY_DEMANDED else "o"
-    if metric == "compression_ratio":
-        figure = "coalesce(r.compression_ratio, CAST('Infinity' AS DOUBLE))"  # of a file of no bytes
-    least, most = f"{bounds}.{metric}_least", f"{bounds}.{metric}_most"
+    if metric == "compression_ratio":  # null for a file of no bytes
+        figure = "coalesce(r.compression_ratio, CAST('Infinity' AS DOUBLE))"
+    else:
+        figure = f"r.{metric}"
+    if metric in _USUALLY_DEMANDED:
+        return f"{figure} BETWEEN d.{metric}_least AND d.{metric}_most"
+    least, most = f"o.{metric}_least", f"o.{metric}_most"
     return f"coalesce({figure} BETWEEN {least} AND {most}, {least} IS NULL)"
 
 
@@ -194,8 +203,8 @@ FRAGMENTS: dict[str, str] = {
     "noise": str(NOISE),
     "resolutions": _resolutions(),
     "usually_demanded": ", ".join(f"'{name}'" for name in _USUALLY_DEMANDED),
-    "usual_bounds": _bounds(_USUALLY_DEMANDED),
-    "other_bounds": _bounds(name for name in KNOWN if name not in _USUALLY_DEMANDED),
+    "usual_bounds": ",\n".join(map(_usual_bounds, _USUALLY_DEMANDED)),
+    "other_bounds": ",\n".join(_other_bounds(name) for name in KNOWN if name not in _USUALLY_DEMANDED),
     "met": "\nAND ".join(map(_met, KNOWN)),
     "named_goals": _named_goals(),
     "ranked": ", ".join(_RANKED),

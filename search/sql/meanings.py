@@ -171,7 +171,10 @@ COLUMNS: dict[str, Meaning] = {
         "how much the prediction is above what was measured, as a share of that", "share", "measured"
     ),
     "event": Meaning("study, started, finished, failed, rejected or test_look"),
-    "feasible": Meaning("whether it meets the constraints of the study and its runtime loads the file"),
+    "feasible": Meaning(
+        "whether it meets the constraints of the study and its runtime loads the file; not without a figure "
+        "that is ranked"
+    ),
     "figure": Meaning("name of the figure, with its unit"),
     "first_trial": Meaning("the first trial of the recipe"),
     "high": Meaning(

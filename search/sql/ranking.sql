@@ -45,10 +45,17 @@ chosen AS (
     FROM averages a
     ORDER BY height DESC NULLS LAST, a.recipe <> 'baseline', length(a.first_trial), a.first_trial
     LIMIT first
+), places AS (
+    -- windows without an order take the rows as they come, so that nothing is sorted twice
+    SELECT
+        o.*, CASE
+            WHEN o.height IS DISTINCT FROM lag(o.height) OVER () OR row_number() OVER () = 1
+            THEN row_number() OVER ()
+        END AS leads
+    FROM best o
 )
 SELECT
-    rank() OVER (ORDER BY b.height DESC NULLS LAST) AS rank, b.score, b.study, b.trial, b.recipe, b.n,
+    max(b.leads) OVER (ROWS UNBOUNDED PRECEDING) AS rank, b.score, b.study, b.trial, b.recipe, b.n,
     b.raw_quality AS quality, b.quality_drop, b.quality_drop_error, b.model_bytes, b.compression_ratio, b.macs,
     b.latency_ms, b.peak_memory_bytes, b.feasible, @score_columns@
-FROM best b
-ORDER BY rank, b.recipe <> 'baseline', length(b.first_trial), b.first_trial
+FROM places b

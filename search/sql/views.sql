@@ -225,10 +225,11 @@ WITH firsts AS (
     FROM named n
 ), demands AS (
     SELECT
-        l.study,
+        b.study,
         @usual_bounds@
-    FROM limits l
-    GROUP BY l.study
+    FROM baselines b
+    LEFT JOIN limits l USING (study)
+    GROUP BY b.study
 ), others AS (
     -- by themselves: almost always there are none, and every row would carry them
     SELECT
@@ -258,13 +259,15 @@ WITH firsts AS (
 SELECT
     r.study, r.trial, r.recipe, r.n, r.quality, r.quality_std, r.quality_drop, r.quality_drop_error,
     r.compression_ratio,
-    @met@
-    AND coalesce(v.release <= r.runtime, TRUE) AS feasible,
+    coalesce(
+        @met@
+        AND coalesce(v.release <= r.runtime, TRUE), FALSE
+    ) AS feasible,
     r.* EXCLUDE (
         study, trial, recipe, n, quality, quality_std, quality_drop, quality_drop_error, compression_ratio, runtime
     )
 FROM related r
-LEFT JOIN demands d USING (study)
+JOIN demands d USING (study)
 LEFT JOIN others o USING (study)
 LEFT JOIN releases v USING (minimum_runtime);
 

@@ -163,8 +163,8 @@ def fill(connection: duckdb.DuckDBPyConnection, points: list[tuple[float, ...]])
     figures = [[point[place] for point in points] for place in range(3)]
     connection.execute(
         "INSERT INTO trial_rows (study, recipe_digest, seed, epochs_per_step, status, origin, trial, recipe, "
-        "model_bytes, quality, latency_ms) SELECT 's', n, 0, 1, 'finished', 'search', 't' || n, 'r' "
-        "|| n, a, b, c "
+        "model_bytes, quality, latency_ms, peak_memory_bytes) "
+        "SELECT 's', n, 0, 1, 'finished', 'search', 't' || n, 'r' || n, a, b, c, 1 "
         "FROM (SELECT unnest(?::BIGINT[]) AS n, unnest(?::BIGINT[]) AS a, unnest(?::DOUBLE[]) AS b, "
         "unnest(?::DOUBLE[]) AS c)",
         [numbers, *figures],

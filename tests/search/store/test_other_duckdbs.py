@@ -19,7 +19,7 @@ VERSIONS = ("1.2.2", "1.4.5")
 ASKED = (
     *VIEWS,
     "leaderboard()",
-    "leaderboard(scoring := 'rank', first := 9)",
+    "leaderboard(scoring := 'rank', first := 9, everything := TRUE)",
     "reranked(quality := 5)",
     "pareto(model_bytes, quality)",
     "pareto3(model_bytes, quality, latency_ms, everything := TRUE)",
@@ -95,7 +95,7 @@ def test_a_new_store_is_read_by_other_duckdbs(other: tuple[str, Path], store: St
     with closing(duckdb.connect(str(store.path), read_only=True)) as connection:
         rows = {one: connection.sql(f"FROM {one}").to_arrow_table().num_rows for one in ASKED}
     assert rows["trials"] == rows["steps"] == rows["studies"] == rows["test_looks"] == 1
-    assert rows["leaderboard(scoring := 'rank', first := 9)"] == 2
+    assert rows["leaderboard(scoring := 'rank', first := 9, everything := TRUE)"] == 2
     assert json.loads(done.stdout) == [version, rows]
 
 
