@@ -73,5 +73,5 @@ def _changed(metrics: Metrics, effect: Effect, weight: float) -> Metrics:
         metrics,
         quality=metrics.quality - QualityTerms.of(metrics).drop(effect.quality_drop * weight, 0.0),
         **{name: max(1, round(getattr(metrics, name) * factor)) for name in sizes},
-        **{name: getattr(metrics, name) * factor for name in predicted},
+        **{name: value * factor for name in predicted if (value := getattr(metrics, name)) is not None},
     )

@@ -36,6 +36,7 @@ ROOMS = {
         "coral_edge_tpu": "",
         "tables": "",
         "host": "",
+        "litert_micro": "",
         "formulas": "tables",
         "runtimes": "tables",
         "fitting": "tables formulas",
@@ -51,7 +52,7 @@ ROOMS = {
         "tasks": "datasets ranking training",
         "measuring": "datasets litert ranking training edge_tpu tasks",
         "card": "edge_tpu ranking tasks measuring delivery",  # a card lists what was delivered
-        "delivery": "litert training tasks measuring",
+        "delivery": "training tasks measuring",
         "host": "ranking measuring",
         "own": "datasets sources training tasks",
         "steps": "datasets ranking training tasks measuring",

@@ -6,6 +6,7 @@ The Markdown is written from the card (`card.json`) alone and holds nothing else
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...hw_models.runtimes.micro import RUNS
 from ...spaces.layers.shape import is_image
 from ...spaces.outside.shown import markdown, markdown_code, shown
 from ..delivery.delivery import Delivery
@@ -29,6 +30,9 @@ _AFTER_A_STEP: tuple[tuple[Figure, Form], ...] = (
     (FIGURE["latency_ms"], FIGURE["latency_ms"].brief),
     (FIGURE["peak_memory_bytes"], _KIB),
 )
+
+#: what stands in place of a figure that a device was never measured for
+_UNKNOWN = "unknown"
 
 #: the file of the waterfall's picture
 WATERFALL = "waterfall.svg"
@@ -116,6 +120,7 @@ def _figures(card: Card) -> str:
         (alive.label(_SHORT_KIB, "file"), "", _SHORT_KIB.text(file.peak_tensor_bytes)),
         (_loyalty(card), "", _share(ours["label_loyalty"])),
         *_runtime(base, ours),
+        *_micro(base, ours),
     ]
     return table(("figure", "baseline", "this model"), rows)
 
@@ -124,6 +129,20 @@ def _runtime(base: Mapping[str, Any], ours: Mapping[str, Any]) -> list[tuple[str
     """Returns the oldest runtimes that load the files; nothing in cards of older versions."""
     first, second = (markdown(one.get("minimum_runtime") or "") for one in (base, ours))
     return [("oldest TensorFlow Lite that loads it (counted)", first, second)] if first or second else []
+
+
+def _micro(base: Mapping[str, Any], ours: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Returns what the files need in LiteRT Micro, where it runs them; nothing in cards of older versions."""
+    if not ours.get("micro_status"):
+        return []
+    both, arena = (base, ours), FIGURE["arena_bytes"]
+    said = (markdown(one.get("micro_status") or "") for one in both)
+    rows = [("LiteRT Micro (counted)", *said)]
+    if ours["micro_status"] == RUNS:
+        kept = (arena.exact.text(one.get("arena_bytes")) for one in both)
+        flash = (FIGURE["flash_bytes"].exact.text(one["model_bytes"]) for one in both)
+        rows += [(arena.label(), *kept), (FIGURE["flash_bytes"].label(), *flash)]
+    return rows
 
 
 def _waterfall(card: Card) -> str:
@@ -316,12 +335,16 @@ def _bytes(value: int) -> str:
     return FIGURE["model_bytes"].exact.text(value)
 
 
-def _range(form: Form, value: float, low: float, high: float) -> str:
+def _range(form: Form, value: float | None, low: float, high: float) -> str:
+    if value is None:
+        return _UNKNOWN
     return f"{form.text(value)} ({form.text(low)} to {form.text(high)})"
 
 
 def _interval(figures: Mapping[str, Any], figure: Figure, form: Form) -> str:
     ends = _range(form, *(figures[name] for name in (figure.name, *figure.ends)))
+    if ends == _UNKNOWN:
+        return markdown(figures[figure.status])
     return f"{ends.removesuffix(')')}, {markdown(figures[figure.status])})"
 
 

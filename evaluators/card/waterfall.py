@@ -6,6 +6,7 @@ from typing import Any
 
 from ...hw_models.devices.device import Device
 from ...hw_models.devices.device_folder import DEVICES, About, device_folder
+from ...hw_models.runtimes.micro_arena import arena_of
 from ...hw_models.runtimes.need import Need
 from ...hw_models.tables.network_table import layer_table, table_of_graph
 from ...hw_models.tables.tflite_file import TfliteFile
@@ -61,7 +62,7 @@ def counts(about: Mapping[str, Any]) -> list[Row]:
     """Returns of `prices` what is counted, the same for every device.
 
     Returns:
-        rows with `macs`, `model_bytes`, `edge_tpu_mappable`, `parameters` and `minimum_runtime`.
+        rows with `macs`, `model_bytes`, `edge_tpu_mappable`, `parameters`, `minimum_runtime`, `arena_bytes`.
     """
     rows = []
     for structure in structures(about):
@@ -74,6 +75,7 @@ def counts(about: Mapping[str, Any]) -> list[Row]:
             "model_bytes": file.size_bytes,
             "edge_tpu_mappable": check_file(file).mappable,
             "parameters": parameter_count(network),
+            "arena_bytes": arena_of(file).bytes,
             **Need.of(file).to_metrics(),
         }
         rows.append(row)

@@ -34,8 +34,9 @@ def draw_waterfall(rows: Sequence[Mapping[str, Any]], quality: QualityTerms, dev
     # A user's own settings, random ids and the date must not change the bytes.
     with matplotlib.style.context("default"), matplotlib.rc_context({"svg.hashsalt": "atoll"}):
         picture = Picture(figsize=(_WIDTH_IN, _FRAME_IN + _ROW_IN * len(rows)), layout="constrained")
-        *costs, worth = picture.subplots(1, len(_COSTS) + 1, sharey=True)
-        for axes, figure in zip(costs, _COSTS, strict=True):
+        known = [figure for figure in _COSTS if rows[0][figure.name] is not None]
+        *costs, worth = picture.subplots(1, len(known) + 1, sharey=True)
+        for axes, figure in zip(costs, known, strict=True):
             _draw_cost(axes, rows, figure)
             # a step's structure is known here, so that its file is counted and not predicted
             how = f"{figure.kind}, {device}" if figure.of_device else "counted"

@@ -1,12 +1,13 @@
 """Measures a network: quality, sizes, work, and what the device model predicts for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from ...hw_models.devices.device import Device
+from ...hw_models.runtimes.micro_arena import Arena, arena_of
 from ...hw_models.runtimes.need import Need
 from ...hw_models.tables.network_table import table_of_graph
 from ...hw_models.tables.tflite_file import TfliteFile
@@ -18,10 +19,15 @@ from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
 from ...spaces.layers.structure import input_shape_of, named_factors, running_parts, to_meta, weight_factors
 from ..edge_tpu.check import check_file
-from ..ranking.figures import METRICS
-from ..ranking.metrics import Metrics, PlanFigures, probability_loyalty
+from ..ranking.figures import FIGURE, METRICS
+from ..ranking.metrics import UNMEASURED, Metrics, PlanFigures, probability_loyalty
 from ..tasks.task import Task
 from .artifact import artifact_of, packed_bytes, shipped_logits
+
+#: status of a memory that is the arena, on a device of LiteRT Micro
+_COUNTED = "counted, the tensor arena"
+#: value, ends of the interval, status
+Quad = tuple[float, float, float, str] | tuple[None, None, None, str]
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,10 @@ class Price:
         edge_tpu_mappable: share of its operators that the Edge TPU takes, by the documented rules.
         need: the oldest runtime that loads it.
         parameters: weights, biases and normalisation.
-        latency_ms, peak_memory_bytes: predictions as (value, low, high, status).
+        arena: of LiteRT Micro.
+        latency_ms, peak_memory_bytes: predictions as (value, low, high, status); no numbers of a latency if
+            the device was never timed.
+        arena_ends: between which the arena will lie if the structure is a lower bound; None if it is known.
     """
 
     macs: int
@@ -42,8 +51,10 @@ class Price:
     edge_tpu_mappable: float
     need: Need
     parameters: int
-    latency_ms: tuple[float, float, float, str]
-    peak_memory_bytes: tuple[float, float, float, str]
+    arena: Arena
+    latency_ms: Quad
+    peak_memory_bytes: Quad
+    arena_ends: tuple[int, int] | None = None
 
     def to_metrics(self) -> PlanFigures:
         """Returns the figures under the names that `Metrics` has for them."""
@@ -53,11 +64,29 @@ class Price:
             "edge_tpu_mappable": self.edge_tpu_mappable,
             "parameters": self.parameters,
             **self.need.to_metrics(),
+            "arena_bytes": self.arena.bytes,
+            **dict(zip(FIGURE["arena_bytes"].ends, self.arena_ends or (None, None), strict=True)),
         }
         for figure in METRICS:
             if figure.of_device:
                 found |= zip(figure.columns, getattr(self, figure.name), strict=True)
         return cast(PlanFigures, found)
+
+    def as_lower_bound(self, whole: "Price") -> "Price":
+        """Returns the same of a structure that may turn out larger.
+
+        No placement takes less than the values that are alive at once. The network as it was given has the
+        largest of them.
+
+        Args:
+            whole: of the network as it was given.
+        """
+        value, lowest = self.arena.bytes, min(self.arena.alive_bytes, self.arena.bytes)
+        ends = lowest, max(value, whole.arena.bytes)
+        memory = self.peak_memory_bytes
+        if memory[3] == _COUNTED:
+            memory = (value, *ends, _COUNTED)
+        return replace(self, arena_ends=ends, peak_memory_bytes=memory)
 
 
 def price(network: nn.Module, device: Device) -> Price:
@@ -73,11 +102,17 @@ def _priced(network: nn.Module, device: Device) -> tuple[Price, bytes]:
     file = TfliteFile.parse(artifact_of(graph))
     predictions = device.predict(table, model_bytes=file.size_bytes)
 
-    def quad(name: str) -> tuple[float, float, float, str]:
-        if name not in predictions:
+    arena = arena_of(file)
+
+    def quad(name: str) -> Quad:
+        if name in predictions:
+            p = predictions[name]
+            return (p.value, p.low, p.high, p.status)
+        if not device.about.is_micro:
             raise AtollError(f"device {device.name}: {name} was never measured there; trials need it")
-        p = predictions[name]
-        return (p.value, p.low, p.high, p.status)
+        if name == "peak_memory_bytes":
+            return (arena.bytes, arena.bytes, arena.bytes, _COUNTED)
+        return (None, None, None, f"{UNMEASURED}{device.name} was never timed")
 
     found = Price(
         macs=table.macs,
@@ -85,6 +120,7 @@ def _priced(network: nn.Module, device: Device) -> tuple[Price, bytes]:
         edge_tpu_mappable=check_file(file).mappable,
         need=Need.of(file),
         parameters=parameter_count(network),
+        arena=arena,
         latency_ms=quad("latency_ms"),
         peak_memory_bytes=quad("peak_memory_bytes"),
     )

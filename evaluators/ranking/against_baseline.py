@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...spaces.errors import AtollError
+from .figures import FIGURE
 from .metrics import Metrics
 from .quality_terms import QualityTerms
 
@@ -35,6 +36,20 @@ def compression_ratio(baseline_bytes: float, model_bytes: float) -> float:
     (10.0, inf)
     """
     return baseline_bytes / model_bytes if model_bytes > 0 else math.inf
+
+
+def cost_of(metrics: Figures, name: str, whose: str = "candidate") -> float:
+    """Returns a figure, 0 for what the device was never measured for: of all alike, it decides nothing.
+
+    Raises:
+        AtollError: it is missing or not a finite number.
+
+    >>> cost_of({"latency_ms": None, "macs": 3}, "latency_ms"), cost_of({"latency_ms": 2}, "latency_ms")
+    (0.0, 2.0)
+    """
+    found = metrics if isinstance(metrics, Mapping) else vars(metrics)
+    unmeasured = FIGURE[name].of_device and name in found and found[name] is None
+    return 0.0 if unmeasured else figure_of(metrics, name, whose)
 
 
 def figure_of(metrics: Figures, name: str, whose: str = "candidate") -> float:

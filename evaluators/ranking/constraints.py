@@ -9,13 +9,13 @@ from typing import Literal, Self, cast, get_args
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
 from .against_baseline import Figures, compression_ratio, figure_of, quality_drop
-from .figures import BASELINE_RELATIVE, FIGURE, METRICS
+from .figures import BOUNDED_BESIDE, FIGURE, METRICS, SAME_AS
 from .quality_terms import QualityTerms
 
 Comparison = Literal["<=", ">=", "="]
 
 _ALIASES = {"ratio": "compression_ratio"}
-KNOWN: tuple[str, ...] = tuple(figure.name for figure in (*BASELINE_RELATIVE, *METRICS))
+KNOWN: tuple[str, ...] = tuple(figure.name for figure in (*BOUNDED_BESIDE, *METRICS))
 _FORM = re.compile(r"\s*([A-Za-z_]\w*)\s*(<=|>=|=)\s*(\S+)\s*")
 # 0.90 - 0.88 is a hair more than 0.02 in binary, and qualities are float32 means: their rounding, 1.2e-7, is
 # 6e-6 of a bound of 0.02. Less than this, relative, is no violation.
@@ -28,7 +28,8 @@ class Constraint:
 
     Args:
         metric: a metric of `Metrics`, or quality_drop (how much worse than the baseline's quality, in its
-            unit) or compression_ratio (baseline's model_bytes divided by the candidate's; `ratio` for short).
+            unit), compression_ratio (baseline's model_bytes divided by the candidate's; `ratio` for short) or
+            flash_bytes (its model_bytes: a microcontroller's model array alone).
         comparison: "<=", ">=" or "=".
         bound: in the metric's unit, finite.
 
@@ -113,7 +114,7 @@ class Constraint:
             size = _end(metrics, "model_bytes", "low" if low else None)
             return compression_ratio(figure_of(baseline, "model_bytes", "baseline"), size)
         end = {"<=": "low", ">=": "high"}.get(self.comparison) if favourable else None
-        return _end(metrics, self.metric, end)
+        return _end(metrics, SAME_AS.get(self.metric, self.metric), end)
 
     def violation(self, metrics: Figures, baseline: Figures, favourable: bool = False) -> float:
         """Returns by how much a candidate misses the bound, relative to it; <= 0 is met. See `figure`."""

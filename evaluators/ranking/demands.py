@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...hw_models.runtimes.micro import RUNS
 from ...hw_models.runtimes.runtime import Runtime, offered
 from .constraints import Constraint, Figures, parse_constraints
 
@@ -24,27 +25,36 @@ class Loadable:
     needs_training = False
 
     def __str__(self) -> str:
-        return f"minimum_runtime <= {self.runtime.release}"
+        return (
+            f"micro_status = {RUNS}"
+            if self.runtime.is_micro
+            else f"minimum_runtime <= {self.runtime.release}"
+        )
 
     def is_priced(self, price: Figures) -> bool:
         """Whether a price says what the file needs."""
-        return _text(price, "minimum_runtime") is not None
+        return self._needed(price) is not None
 
     def violation(self, metrics: Figures, baseline: Figures, favourable: bool = False) -> float:
         """Returns 1, twice a bound, where the runtime does not load the file, else 0.
 
         A file of which nobody said what it needs, as in stores of older versions, is not held to it.
         """
-        needed = _text(metrics, "minimum_runtime")
+        needed = self._needed(metrics)
         return 0.0 if needed is None or self.runtime.loads(needed) else 1.0
 
     def explain(self, metrics: Figures, baseline: Figures, favourable: bool = False) -> str:
         """Returns what the file needs, and which runtime has it where there is one."""
-        needed = _text(metrics, "minimum_runtime") or ""
+        needed = self._needed(metrics) or ""
+        if self.runtime.is_micro:
+            return f"{self.runtime.name} does not load it: {needed}"
         reason = _text(metrics, "minimum_runtime_reason") or "the file"
         other = offered(needed)
         cure = f"; `runtime: {other}` does" if other else ""
         return f"{self.runtime.name} does not load it: {reason} needs TensorFlow Lite {needed}{cure}"
+
+    def _needed(self, figures: Figures) -> str | None:
+        return _text(figures, "micro_status" if self.runtime.is_micro else "minimum_runtime")
 
 
 Demand = Constraint | Loadable

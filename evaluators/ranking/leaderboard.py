@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...spaces.errors import AtollError
-from .against_baseline import compression_ratio, figure_of, quality_drop
+from .against_baseline import compression_ratio, cost_of, figure_of, quality_drop
 from .constraints import DEFAULT_CONSTRAINTS
 from .demands import Demand
 from .figures import FIGURE, METRICS
@@ -229,6 +229,8 @@ def _beside(row: Mapping[str, Any], baseline: Mapping[str, Any]) -> Mapping[str,
 
 def _ranked(row: Mapping[str, Any], metric: str, baseline: Mapping[str, Any]) -> float:
     """Returns a figure as it is ranked: a quality is shifted as the baseline of its seeds is."""
+    if metric in baseline and baseline[metric] is None and row.get(metric) is None:
+        return cost_of(row, metric)  # nobody measured the device: it is the same for all
     figure = _figure(row, metric)
     if metric != "quality":
         return figure
@@ -243,6 +245,7 @@ def _judged(row: Mapping[str, Any], baseline: Mapping[str, Any], constraints: Se
     return {
         **row,
         "quality_drop": quality_drop(row, baseline),
+        "flash_bytes": row["model_bytes"],
         "compression_ratio": ratio if math.isfinite(ratio) else None,
         "meets": not misses,
         "misses": "; ".join(misses),

@@ -12,6 +12,8 @@ from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
 from .figures import FIGURE, METRICS
 
+#: how the status of a figure begins that a device was never measured for; what follows says why
+UNMEASURED = "unknown: "
 _SHARES = tuple(figure.name for figure in METRICS if figure.exact.unit == "share")
 
 
@@ -27,9 +29,13 @@ class PlanFigures(TypedDict):
     parameters: int
     minimum_runtime: str | None
     minimum_runtime_reason: str
-    latency_ms: float
-    latency_ms_low: float
-    latency_ms_high: float
+    micro_status: str | None
+    arena_bytes: int
+    arena_bytes_low: int | None
+    arena_bytes_high: int | None
+    latency_ms: float | None
+    latency_ms_low: float | None
+    latency_ms_high: float | None
     latency_status: str
     peak_memory_bytes: float
     peak_memory_bytes_low: float
@@ -45,8 +51,9 @@ class Metrics:
         quality: the task's own metric on the validation split, as its user knows it; a share lies in [0, 1].
         quality_name: what the task calls it.
         macs: multiply-accumulates for one sample.
-        latency_ms, latency_ms_low, latency_ms_high: predicted time for one sample and its interval.
-        latency_status: `interpolated`, `extrapolated` or `unknown operation: …`.
+        latency_ms, latency_ms_low, latency_ms_high: predicted time for one sample and its interval; None on a
+            device that was never timed.
+        latency_status: `interpolated`, `extrapolated`, `unknown operation: …`, or why nothing is predicted.
         peak_memory_bytes, peak_memory_bytes_low, peak_memory_bytes_high: predicted peak and its interval.
         peak_memory_status: as `latency_status`.
         parameters, nonzero_parameters: counted in every layer, whatever its type.
@@ -61,6 +68,11 @@ class Metrics:
         minimum_runtime: oldest release of TensorFlow Lite that loads the artifact, `2.14.0`, by its operators
             (`hw_models.runtimes.need`); None where nobody asked, or the table lacks one of them.
         minimum_runtime_reason: the operator that needs it.
+        micro_status: what LiteRT Micro does not run of the artifact (`hw_models.runtimes.micro`), `runs` if
+            that is nothing; None where nobody asked.
+        arena_bytes, arena_bytes_low, arena_bytes_high: the tensor arena that it claims there
+            (`hw_models.runtimes.micro_arena`); an interval where the structure is not known yet; None where
+            nobody asked.
         train_epochs, train_seconds: spent on the candidate; 0 for an untrained one.
         quality_unit, quality_higher_is_better: how the quality is read (`QualityTerms`): "%" of a share.
 
@@ -72,9 +84,9 @@ class Metrics:
     quality: float
     quality_name: str
     macs: int
-    latency_ms: float
-    latency_ms_low: float
-    latency_ms_high: float
+    latency_ms: float | None
+    latency_ms_low: float | None
+    latency_ms_high: float | None
     latency_status: str
     peak_memory_bytes: float
     peak_memory_bytes_low: float
@@ -92,6 +104,10 @@ class Metrics:
     edge_tpu_mappable: float | None = None
     minimum_runtime: str | None = None
     minimum_runtime_reason: str | None = None
+    micro_status: str | None = None
+    arena_bytes: int | None = None
+    arena_bytes_low: int | None = None
+    arena_bytes_high: int | None = None
     train_epochs: float = 0.0
     train_seconds: float = 0.0
     quality_unit: str = "%"
@@ -100,7 +116,7 @@ class Metrics:
     def __post_init__(self) -> None:
         for name in _NUMBERS:
             value = getattr(self, name)
-            if value is None and name in _OPTIONAL:
+            if value is None and (name in _OPTIONAL or name in _UNTIMED):
                 continue
             whole = name in FIGURE and FIGURE[name].whole
             object.__setattr__(self, name, _number(name, value, whole))
@@ -117,6 +133,8 @@ class Metrics:
             value = getattr(self, name)
             if value is not None and value > 1:
                 raise AtollError(f"{name} is {value}: it must lie between 0 and 1")
+        if (self.latency_ms is None) != self.latency_status.startswith(UNMEASURED):
+            raise AtollError(f"latency_ms is {self.latency_ms}, its status {self.latency_status!r}")
         for figure in METRICS:
             if figure.ends:
                 self._check_interval(figure.name, *figure.ends)
@@ -147,6 +165,8 @@ class Metrics:
         low, value, high = (getattr(self, each) for each in (lower, name, upper))
         if (low is None) != (high is None):
             raise AtollError(f"{name} has half an interval: low {low}, high {high}")
+        if (value is None) > (low is None):
+            raise AtollError(f"{name} is None within an interval of {low} to {high}")
         if low is not None and not low <= value <= high:
             raise AtollError(f"{name} {value} lies outside its interval {low} to {high}")
 
@@ -155,6 +175,8 @@ _TEXTS = tuple(field.name for field in fields(Metrics) if field.type in (str, st
 _NUMBERS = tuple(
     field.name for field in fields(Metrics) if field.name not in _TEXTS and field.type is not bool
 )
+#: what a device without measurements cannot tell
+_UNTIMED = ("latency_ms", *FIGURE["latency_ms"].ends)
 _OPTIONAL = tuple(field.name for field in fields(Metrics) if field.default is None)
 _DEFAULTED = tuple(field.name for field in fields(Metrics) if field.default is not MISSING)
 

@@ -73,6 +73,8 @@ def price_recipe(recipe: Recipe, task: str, device: str) -> Price:
     if recipe.steps and planned_for(recipe, task) is planned_for(before, task):
         return price_recipe(before, task, device)
     found = price(planned_for(recipe, task), Device.load(device))
+    if not all(step.plan_is_exact for step in recipe):
+        found = found.as_lower_bound(price_recipe(Recipe(), task, device))
     return replace(found, need=planned_need(recipe, found.need))
 
 

@@ -40,7 +40,7 @@ class StepRecord:
     model_bytes: int
     packed_bytes: int | None
     macs: int
-    latency_ms: float
+    latency_ms: float | None
     peak_memory_bytes: float
     parameters: int
     notes: dict[str, Any]

@@ -149,14 +149,19 @@ class Device:
         return fitted.predict(parts.chip, name).plus(rest)
 
     def lacking(self, setup: str | None = None) -> list[str]:
-        """Returns the quantities that predictions lack, for they were never measured."""
+        """Returns the quantities that predictions lack, for they were never measured.
+
+        Memory of LiteRT Micro is no prediction: it is counted on the file.
+        """
         if self.about.cpu:
             return []
+        counted = ["peak_memory_bytes"] if self.about.is_micro else []
         chosen = self.about.setup(setup or self.setup).name
         return [
             quantity
             for quantity in QUANTITIES
-            if not any(f.model.quantity == quantity and chosen in f.setups for f in self.fits)
+            if quantity not in counted
+            and not any(f.model.quantity == quantity and chosen in f.setups for f in self.fits)
         ]
 
     def gaps(self, table: LayerTable, setup: str | None = None) -> list[str]:

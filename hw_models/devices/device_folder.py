@@ -14,6 +14,7 @@ from ...spaces.machine.processor import this_processor
 from ...spaces.nearest import known_names
 from ..formulas.cost_model import QUANTITIES
 from ..formulas.setup import Setup, quoted
+from ..runtimes.micro import MICRO
 from ..runtimes.runtime import Runtime
 
 #: devices of the package: (name, folder below hw_models)
@@ -21,6 +22,7 @@ DEVICES: tuple[tuple[str, str], ...] = (
     ("coral-dev-board", "coral_dev_board"),
     ("coral-edge-tpu", "coral_edge_tpu"),
     ("host", "host"),
+    ("litert-micro", "litert_micro"),
 )
 #: the device whose formulas and set-ups are taken where a user names none
 DEFAULT_DEVICE = DEVICES[0][0]
@@ -124,6 +126,11 @@ class About:
             except AtollError as error:
                 raise AtollError(f"{path}: {error}") from error
         return cls(stored.get("title", folder.name), setups, **words)
+
+    @property
+    def is_micro(self) -> bool:
+        """Whether files run there in LiteRT Micro: memory is then a file's arena, which needs no fit."""
+        return self.runtime == MICRO
 
     @property
     def other_processor(self) -> bool:

@@ -72,7 +72,7 @@ class Calibration:
             about = about.with_setups([row.setup for row in rows])
             # what a new device's predictions refer to is its own first set-up
             setups = tuple(sorted(about.setups, key=lambda setup: setup.name != rows[0].setup))
-            about = About(str(device), setups, base=like)
+            about = About(str(device), setups, base=like, runtime=about.runtime if about.is_micro else "")
             rows = (*measurements_of(like), *rows)
         elif about.base:
             rows = (*measurements_of(about.base), *rows)

@@ -16,10 +16,13 @@ def measurements_path(name: str) -> Path:
 
 
 def measurements_of(name: str) -> tuple[Measurement, ...]:
-    """Returns a device's own measurements, after those of the device that it builds on."""
-    base = About.read(device_folder(name)).base
-    own = read_measurements(measurements_path(name))
-    return (*measurements_of(base), *own) if base else own
+    """Returns a device's own measurements, after those of the device that it builds on.
+
+    A device of LiteRT Micro may have none: what it holds candidates to is counted.
+    """
+    about, path = About.read(device_folder(name)), measurements_path(name)
+    own = () if about.is_micro and not path.exists() else read_measurements(path)
+    return (*measurements_of(about.base), *own) if about.base else own
 
 
 def samples(

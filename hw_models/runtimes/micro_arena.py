@@ -5,10 +5,13 @@ keeps beside them was found by running one file an operator in the interpreter o
 of 64 bits: a Cortex-M keeps less. Its kernels are the reference ones; CMSIS-NN's ask for other scratch.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from ..tables.tflite_file import FileOperator, TfliteFile
-from .micro_plan import aligned, greedy_plan, lifetimes
+from .micro_plan import Lifetime, aligned, greedy_plan, lifetimes
 
 #: what is claimed is so much more than what is counted (own choice; over 240 files of operators and networks
 #: what the interpreter recorded and what it needed to begin at all was at most what is counted here)
@@ -56,12 +59,15 @@ class Arena:
         scratch_bytes: how much of that is for the scratch.
         kept_bytes: what the runtime keeps, counted.
         begin_bytes: what it takes in place of the tensors before they have their places.
+        alive_bytes: most of the values that are there at once: no placement takes less, whatever widths
+            weights have and however kernels work.
     """
 
     tensor_bytes: int
     scratch_bytes: int
     kept_bytes: int
     begin_bytes: int
+    alive_bytes: int
 
     @property
     def counted_bytes(self) -> int:
@@ -84,9 +90,17 @@ def arena_of(file: TfliteFile) -> Arena:
     tensors = [tensor for graph in file.graphs for tensor in graph.tensors]
     planned = greedy_plan(buffers)
     # scratch stands behind the tensors
-    scratch = planned - greedy_plan([one for one in buffers if not one.scratch])
+    scratch = planned - greedy_plan([one for one in buffers if one.what != "scratch"])
     begin = _PLANNED_BYTES * len(tensors) + _PLACED_BYTES * len(buffers)
-    return Arena(planned, scratch, _kept_bytes(file), max(begin, _PREPARING_BYTES))
+    return Arena(planned, scratch, _kept_bytes(file), max(begin, _PREPARING_BYTES), _alive_bytes(buffers))
+
+
+def _alive_bytes(buffers: Sequence[Lifetime]) -> int:
+    changes: Counter[int] = Counter()
+    for buffer in (one for one in buffers if one.what == "value"):
+        changes[buffer.first] += buffer.size
+        changes[buffer.last + 1] -= buffer.size
+    return max(accumulate(changes[step] for step in sorted(changes)), default=0)
 
 
 def _kept_bytes(file: TfliteFile) -> int:

@@ -4,8 +4,10 @@ Source: tflite-micro, `micro_allocation_info.cc` (lifetimes; a loop's graphs are
 `memory_planner/greedy_memory_planner.cc` (placement).
 """
 
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from ..tables.tflite_file import FileOperator, TfliteFile
 
@@ -17,13 +19,14 @@ _INT32 = 4
 class Lifetime:
     """A buffer: its aligned size in bytes, and the first and last step at which it must be there.
 
-    `scratch` is for a kernel's working memory, the others for tensors.
+    `what` it is for: a value that the input decides, a constant that is widened as the file runs, or the
+    working memory of a kernel.
     """
 
     size: int
     first: int
     last: int
-    scratch: bool = False
+    what: Literal["value", "constant", "scratch"] = "value"
 
 
 def aligned(size: int) -> int:
@@ -68,13 +71,13 @@ def greedy_plan(buffers: Sequence[Lifetime]) -> int:
     placed: list[tuple[int, Lifetime]] = []
     for buffer in sorted(reversed(buffers), key=lambda buffer: -buffer.size):
         offset = 0
-        for start, other in sorted(placed, key=lambda entry: entry[0]):
+        for start, other in placed:
             if other.first > buffer.last or other.last < buffer.first:
                 continue
             if start - offset >= buffer.size:
                 break
             offset = max(offset, start + other.size)
-        placed.append((offset, buffer))
+        insort(placed, (offset, buffer), key=lambda entry: entry[0])
     return max((offset + buffer.size for offset, buffer in placed), default=0)
 
 
@@ -90,11 +93,15 @@ class _Marked:
 
     def lifetimes(self) -> list[Lifetime]:
         """Returns them in the order in which the runtime adds them."""
-        tensors = [
-            Lifetime(aligned(self.graphs[number].tensors[index].bytes), *self.spans[number, index])
-            for number, index in sorted(self.spans)
-        ]
+        tensors = [self.lifetime(number, index) for number, index in sorted(self.spans)]
         return [*tensors, *(buffer for _, buffer in sorted(self.scratch, key=lambda entry: entry[0]))]
+
+    def lifetime(self, number: int, index: int) -> Lifetime:
+        """Returns that of a tensor of a graph."""
+        graph = self.graphs[number]
+        of_input = index in graph.computed
+        size = aligned(graph.tensors[index].bytes)
+        return Lifetime(size, *self.spans[number, index], "value" if of_input else "constant")
 
     def mark(self, number: int) -> None:
         """Goes through a graph from the step that was reached."""
@@ -109,7 +116,7 @@ class _Marked:
                 self.mark(inside)
             self.use(number, (*operator.inputs, *operator.outputs))
             for size in scratch_bytes(graph, operator):
-                self.scratch.append(((number, at), Lifetime(aligned(size), first, self.step, True)))
+                self.scratch.append(((number, at), Lifetime(aligned(size), first, self.step, "scratch")))
         self.use(number, graph.outputs)
 
     def begin(self, number: int, tensors: Sequence[int]) -> None:

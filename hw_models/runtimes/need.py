@@ -1,9 +1,10 @@
-"""What a file needs: the oldest release whose runtime loads it and computes what is meant."""
+"""What a file needs: the oldest release whose runtime loads it and computes what is meant; LiteRT Micro."""
 
 from dataclasses import dataclass
 from typing import Self
 
 from ..tables.tflite_file import FileOperator, TfliteFile
+from .micro import RUNS, refused
 from .operator_releases import brought_in
 from .release import release, written
 
@@ -31,10 +32,13 @@ class Need:
         release: of TensorFlow, as `operator_releases.py` has it: `2.14.0`; empty where the table does not
             know an operator of the file.
         reason: the operator that needs it.
+        micro: what LiteRT Micro does not run of it, in words; `runs` where there is nothing, None where that
+            is not known.
     """
 
     release: str
     reason: str
+    micro: str | None = None
 
     @classmethod
     def of(cls, file: TfliteFile) -> Self:
@@ -47,18 +51,24 @@ class Need:
         >>> Need.of(TfliteFile.parse(model.to_bytes())).release
         '2.10.0'
         """
-        most, found = (0, 0, 0), cls(written((0, 0, 0)), "no operator")
+        micro = refused(file) or RUNS
+        most, found = (0, 0, 0), cls(written((0, 0, 0)), "no operator", micro)
         for kind in dict.fromkeys(_kind(file, operator) for operator in file.operators):
             oldest = kind.oldest
             if oldest is None:
-                return cls("", f"{kind.name} of version {kind.version}, which the table of releases lacks")
+                lacking = f"{kind.name} of version {kind.version}, which the table of releases lacks"
+                return cls("", lacking, micro)
             if oldest > most:
-                most, found = oldest, cls(written(oldest), str(kind))
+                most, found = oldest, cls(written(oldest), str(kind), micro)
         return found
 
     def to_metrics(self) -> dict[str, str | None]:
         """Returns it under the names that metrics have for it; None where it is not known."""
-        return {"minimum_runtime": self.release or None, "minimum_runtime_reason": self.reason}
+        return {
+            "minimum_runtime": self.release or None,
+            "minimum_runtime_reason": self.reason,
+            "micro_status": self.micro,
+        }
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Self
 
 from ...spaces.errors import AtollError
+from .micro import MICRO, RUNS
 from .release import release, written
 
 #: ai-edge-litert -> the newest release of TensorFlow all of whose operators it has: by the versions of each
@@ -39,8 +40,8 @@ class Runtime:
 
     Args:
         name: `tflite-2.14` for tflite-runtime or TensorFlow 2.14, `litert-2` or `litert-2.1` for
-            ai-edge-litert, `installed` for this machine's.
-        release: of TensorFlow, whose operators it has: `2.14.0`.
+            ai-edge-litert, `installed` for this machine's, `litert-micro` for that of microcontrollers.
+        release: of TensorFlow, whose operators it has: `2.14.0`; empty for LiteRT Micro, which has none.
     """
 
     name: str
@@ -56,6 +57,8 @@ class Runtime:
         >>> Runtime.named("litert-2").loads("2.21.0"), Runtime.named("tflite-2.14").loads("2.18.0")
         (True, False)
         """
+        if name == MICRO:
+            return cls(name, "")
         if name == INSTALLED:
             return cls(name, _installed())
         if found := _TFLITE.fullmatch(name):
@@ -66,21 +69,26 @@ class Runtime:
         if short not in LITERT:
             raise AtollError(
                 f"unknown runtime {name!r:.60}; allowed are {', '.join(OFFERED)}, tflite-X.Y of "
-                f"tflite-runtime or TensorFlow, litert-X.Y of ai-edge-litert ({', '.join(LITERT)}) and "
-                f"{INSTALLED}"
+                f"tflite-runtime or TensorFlow, litert-X.Y of ai-edge-litert ({', '.join(LITERT)}), "
+                f"{MICRO} and {INSTALLED}"
             )
         return cls(name, written(release(LITERT[short])))
 
     def __str__(self) -> str:
-        return f"{self.name} (TensorFlow Lite {self.release})"
+        return self.name if self.is_micro else f"{self.name} (TensorFlow Lite {self.release})"
+
+    @property
+    def is_micro(self) -> bool:
+        """Whether it is LiteRT Micro, which has operators and types of its own and no releases."""
+        return self.name == MICRO
 
     def loads(self, needed: str) -> bool:
         """Whether it has what a file needs.
 
         Args:
-            needed: `Need.release`.
+            needed: `Need.release`; of LiteRT Micro `Need.micro`.
         """
-        return release(needed) <= release(self.release)
+        return needed == RUNS if self.is_micro else release(needed) <= release(self.release)
 
 
 def offered(needed: str) -> str | None:

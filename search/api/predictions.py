@@ -43,6 +43,8 @@ class Predicted:
         model_bytes: size of the LiteRT file: exact, unless its status says otherwise; a lower bound has no
             upper end (infinity).
         need: the oldest runtime that loads the file, with what needs it.
+        arena_bytes: the tensor arena that LiteRT Micro claims for it; None where it does not run it, or the
+            device has another runtime.
         macs: multiply-accumulates of one image.
         flops: operations of one image.
         notes: what a reader of the figures should know, a sentence each.
@@ -55,6 +57,7 @@ class Predicted:
     peak_memory_bytes: Prediction | None
     model_bytes: Prediction
     need: Need
+    arena_bytes: int | None
     macs: int
     flops: FlopCount
     notes: tuple[str, ...]
@@ -70,6 +73,9 @@ class Predicted:
             figure["high"] = None if figure["high"] == inf else figure["high"]
         runtime = {"value": self.need.release or None, "low": None, "high": None}
         found["minimum_runtime"] = {**runtime, "status": self.need.reason, "setup": ""}
+        if self.arena_bytes is not None:
+            counted = {"value": self.arena_bytes, "low": None, "high": None, "setup": ""}
+            found["arena_bytes"] = {**counted, "status": self.model_bytes.status}
         return found
 
 
@@ -169,7 +175,9 @@ def _predicted(priced: Priced, device: Device | str, setup: str | None) -> Predi
     chosen = board.about.setup(setup or board.setup).name
     lacking = (f"{name} was never measured in set-up {chosen}" for name in board.lacking(setup))
     is_spread = (setup or board.setup) is None and len(board.about.comparable("latency_ms")) > 1
-    unloaded = unloadable(demands([], runtime_of(board.name)), priced.need.to_metrics())
+    runs_on = runtime_of(board.name)
+    on_micro = runs_on is not None and runs_on.is_micro and runs_on.loads(priced.need.micro or "")
+    unloaded = unloadable(demands([], runs_on), priced.need.to_metrics())
     # the file is lowered from the structure byte by byte: no interval; a lower bound has no upper end
     high = priced.model_bytes if priced.size_status == "interpolated" else inf
     return Predicted(
@@ -180,6 +188,7 @@ def _predicted(priced: Priced, device: Device | str, setup: str | None) -> Predi
         peak_memory_bytes=found.get("peak_memory_bytes"),
         model_bytes=Prediction(priced.model_bytes, priced.model_bytes, high, priced.size_status),
         need=priced.need,
+        arena_bytes=priced.arena_bytes if on_micro else None,
         macs=priced.table.macs,
         flops=priced.flops,
         notes=(*lacking, *board.gaps(priced.table, setup), *unloaded, *priced.notes),

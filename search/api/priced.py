@@ -7,6 +7,7 @@ from torch import nn
 
 from ...evaluators.measuring.artifact import artifact_of
 from ...evaluators.steps.evaluate import planned_for, planned_need
+from ...hw_models.runtimes.micro_arena import arena_of
 from ...hw_models.runtimes.need import Need
 from ...hw_models.tables.file_table import layer_table_of
 from ...hw_models.tables.flop_count import FlopCount
@@ -38,6 +39,7 @@ class Priced:
         size_status: `interpolated` where that is exact, else what it is: a lower bound, or of weights alone.
         flops: its operations.
         need: the oldest runtime that loads its file.
+        arena_bytes: that LiteRT Micro claims for it; None where there is no file.
         notes: what a reader of the figures should know.
     """
 
@@ -46,6 +48,7 @@ class Priced:
     model_bytes: int
     flops: FlopCount
     need: Need
+    arena_bytes: int | None = None
     size_status: str = "interpolated"
     notes: tuple[str, ...] = ()
 
@@ -59,7 +62,8 @@ def priced_file(path: Path) -> Priced:
 
     file = TfliteFile.read(path)
     table = layer_table_of(file, Path(path).stem)
-    return Priced(str(path), table, file.size_bytes, FlopCount.of(table), Need.of(file))
+    arena = arena_of(file).bytes
+    return Priced(str(path), table, file.size_bytes, FlopCount.of(table), Need.of(file), arena)
 
 
 def priced_trial(store: Store, study: StoredStudy, trial: str) -> Priced:
@@ -124,11 +128,12 @@ def _priced(title: str, recipe: Recipe, structures: list[nn.Module], shape: Inpu
     graph = trace(structures[-1], shape)
     table = table_of_graph(graph, shape, title)
     try:
-        content = artifact_of(graph)
-        size, need = len(content), planned_need(recipe, Need.of(TfliteFile.parse(content)))
+        file = TfliteFile.parse(artifact_of(graph))
+        size, need = file.size_bytes, planned_need(recipe, Need.of(file))
+        arena = arena_of(file).bytes
     except AtollError as error:
         size, size_status = table.weight_bytes, "unknown operation: no LiteRT file can be written"
-        need = Need("", "no LiteRT file can be written")
+        need, arena = Need("", "no LiteRT file can be written"), None
         notes.append(f"no LiteRT file can be written ({error}): model_bytes are the weights alone")
     flops = FlopCount.of(table_of_graph(graph, shape, title, as_written=True))
-    return Priced(title, table, size, flops, need, size_status, tuple(notes))
+    return Priced(title, table, size, flops, need, arena, size_status, tuple(notes))

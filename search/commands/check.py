@@ -11,6 +11,7 @@ from ..terminal.said import say
 from ..terminal.tables import Column, FormatOption, print_json, print_table
 
 if TYPE_CHECKING:
+    from ...evaluators.measuring.measure import Price
     from ..first_steps.checked import Checked
     from ..first_steps.reach import Reach
 
@@ -74,16 +75,16 @@ def _facts(found: "Checked") -> Iterator[tuple[str, str]]:
     gives = f"{found.classes} classes" if found.classes else "numbers out"
     yield "network", f"{found.network}: {shape} in, {gives}"
     yield "size", f"{price.parameters:,} parameters, {price.macs:,} MACs, {size(price.model_bytes)}"
-    latency_ms, low_ms, high_ms, status = price.latency_ms
-    ends = f"{low_ms:.3g} to {high_ms:.3g}"
-    yield found.study.device, f"{latency_ms:.3g} ms predicted ({ends}); {status}"
+    yield found.study.device, _latency(price, with_ends=True)
     for gap in found.gaps:
         yield "", gap
-    needs = price.need.release or f"more than is known ({price.need.reason})"
-    yield "runtime", f"{found.study.runs_on or 'none named'}; the network as it is needs {needs}"
+    needs = f"needs {price.need.release or f'more than is known ({price.need.reason})'}"
+    if found.study.runs_on is not None and found.study.runs_on.is_micro:
+        needs = f"{price.need.micro}, with an arena of {size(price.arena.bytes)}"
+    yield "runtime", f"{found.study.runs_on or 'none named'}; the network as it is {needs}"
     if found.eight_bits is not None:
         eight = found.eight_bits.price
-        figures = f"{eight.latency_ms[0]:.3g} ms predicted, {size(eight.model_bytes)}"
+        figures = f"{_latency(eight)}, {size(eight.model_bytes)}"
         chip = found.eight_bits.edge_tpu
         yield "in 8 bits", figures + (f", {chip.mappable:.0%} of operators on the chip" if chip else "")
     judged = found.judged
@@ -120,6 +121,13 @@ def _facts(found: "Checked") -> Iterator[tuple[str, str]]:
     study = found.study
     yield "legal recipes", f"{found.legal:,} of {study.min_steps} to {study.max_steps} steps"
     yield "ruled out", str(found.ruled)
+
+
+def _latency(price: "Price", with_ends: bool = False) -> str:
+    value, low, high, status = price.latency_ms
+    if value is None:
+        return status
+    return f"{value:.3g} ms predicted" + f" ({low:.3g} to {high:.3g}); {status}" * with_ends
 
 
 def _layers(found: "Checked") -> list[dict[str, Any]]:

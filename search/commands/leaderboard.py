@@ -1,6 +1,6 @@
 """`atoll leaderboard`: a study's recipes by its goal or the papers' score, anew from the raw figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,6 +33,8 @@ _FIGURES = (
     "macs",
     "latency_ms",
     "peak_memory_bytes",
+    "flash_bytes",
+    "arena_bytes",
     "model_bytes_measured",
     "latency_host_ms_measured",
     "latency_host_ms",
@@ -45,6 +47,8 @@ _FIGURES = (
     "test_gap",
 )
 _NOT_IN_TABLE = {
+    "flash_bytes",
+    "arena_bytes",
     "payload_bytes",
     "packed_bytes",
     "model_bytes_measured",
@@ -119,7 +123,9 @@ def leaderboard(
         title += f", {' and '.join(str(one) for one in chosen.constraints)}"
     if chosen.definition.get("device"):
         title += f"; latency and memory on {chosen.device}"
-    print_table(shown, _columns(rows, chosen.baseline_figures(trials), all, format, by_goal), format, title)
+    bounded = {str(one).split()[0] for one in chosen.constraints}
+    columns = _columns(rows, chosen.baseline_figures(trials), all, format, by_goal, bounded)
+    print_table(shown, columns, format, title)
     for note in notes:
         say(note)
 
@@ -152,8 +158,12 @@ def _columns(
     all: bool,
     format: str,
     by_goal: bool = False,
+    bounded: Collection[str] = (),
 ) -> list[Column]:
-    """Returns the columns; csv and json have more of them than a screen has room for."""
+    """Returns the columns; csv and json have more of them than a screen has room for.
+
+    A table has also what the study's constraints bound.
+    """
     from ...evaluators.ranking.quality_terms import QualityTerms
 
     terms = QualityTerms.of(baseline)
@@ -179,7 +189,7 @@ def _columns(
     return [
         one
         for one in columns
-        if one.name in filled - _NOT_IN_TABLE and not one.name.endswith(("_low", "_high"))
+        if one.name in filled - _NOT_IN_TABLE.difference(bounded) and not one.name.endswith(("_low", "_high"))
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from ...evaluators.ranking.against_baseline import figure_of
+from ...evaluators.ranking.against_baseline import cost_of, figure_of
 from ...evaluators.ranking.constraints import Constraint
 from ...evaluators.ranking.figures import FIGURE
 from ...evaluators.ranking.quality_terms import QualityTerms
@@ -21,7 +21,11 @@ from .proposer import AfterStep, Told
 from .trial_scores import Judge, total_violation
 
 #: costs that no plan tells, and the one whose share of the baseline's they are taken to have
-_LIKE = {"payload_bytes": "model_bytes", "nonzero_parameters": "parameters"}
+_LIKE = {
+    "payload_bytes": "model_bytes",
+    "nonzero_parameters": "parameters",
+    "arena_bytes": "peak_memory_bytes",
+}
 #: standard deviation of a result about the sum of its effects: in halvings, and of the logarithm of a drop
 _COST_NOISE, QUALITY_NOISE = 0.1, 0.25
 #: so many times that of a result of another study, whose seed, budget or device may be others (own choice:
@@ -87,7 +91,7 @@ class Evidence:
         assert judge.objective is not None
         self._judge, self._objective = judge, judge.objective
         self._figures = judge.baseline if isinstance(judge.baseline, Mapping) else judge.baseline.to_json()
-        self._baseline = {name: figure_of(judge.baseline, name) for name in (*PLAN_COSTS, "quality")}
+        self._baseline = {name: cost_of(judge.baseline, name) for name in (*PLAN_COSTS, "quality")}
         self._terms = QualityTerms.of(judge.baseline)
         self._priced = [one for one in judge.constraints if not one.needs_training]
         bound = _drop_bound(judge, self._terms)
@@ -293,7 +297,7 @@ class Evidence:
         return [
             math.log2(
                 max(self._baseline[name], FIGURE[name].resolution)
-                / max(figure_of(figures, name), FIGURE[name].resolution)
+                / max(cost_of(figures, name), FIGURE[name].resolution)
             )
             for name in PLAN_COSTS
         ]

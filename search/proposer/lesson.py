@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from ...evaluators.ranking.against_baseline import Figures, figure_of
+from ...evaluators.ranking.against_baseline import Figures, cost_of, figure_of
 from ...evaluators.ranking.figures import FIGURE
 from ...evaluators.ranking.quality_terms import QualityTerms
 from ...spaces.errors import AtollError
@@ -38,7 +38,7 @@ class Lesson:
         drop = QualityTerms.of(baseline).drop(figure_of(baseline, "quality"), figure_of(found, "quality"))
         least = {name: FIGURE[name].resolution for name in PLAN_COSTS}
         shares = {
-            name: max(figure_of(found, name), least[name]) / max(figure_of(baseline, name), least[name])
+            name: max(cost_of(found, name), least[name]) / max(cost_of(baseline, name), least[name])
             for name in PLAN_COSTS
         }
         return cls(recipe, drop, shares)

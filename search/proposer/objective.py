@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from ...evaluators.ranking.against_baseline import Figures, figure_of
+from ...evaluators.ranking.against_baseline import Figures, cost_of
 from ...evaluators.ranking.figures import FIGURE
 from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.ranking.ranking import OUR_METRICS, R_MIN, check_weights, profile_weights
@@ -238,7 +238,7 @@ def _logarithmic(
 
 
 def _raw(metrics: Figures, metric: str) -> float:
-    figure = figure_of(metrics, metric)
+    figure = cost_of(metrics, metric)
     if figure < 0 and not FIGURE[metric].of_quality:
         raise AtollError(f"{metric} is {figure}: the objective needs figures >= 0")
     return figure

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol, Self
 
-from ...evaluators.ranking.against_baseline import Figures, figure_of
+from ...evaluators.ranking.against_baseline import Figures, cost_of, figure_of
 from ...evaluators.ranking.figures import FIGURE
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
@@ -47,7 +47,7 @@ class AfterStep:
             AtollError: one is missing or not finite.
         """
         quality, seconds = figure_of(figures, "quality"), figure_of(figures, "seconds")
-        costs = {name: figure_of(figures, name) for name in PLAN_COSTS}
+        costs = {name: cost_of(figures, name) for name in PLAN_COSTS}
         # a store keeps whole bytes: a study that goes on has to learn from the same figures
         whole = {name: float(round(cost)) for name, cost in costs.items() if FIGURE[name].resolution == 1}
         return cls(quality, seconds, costs | whole)

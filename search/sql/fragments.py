@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from ...evaluators.ranking.constraints import KNOWN, NOISE
-from ...evaluators.ranking.figures import FIGURE, METRICS
+from ...evaluators.ranking.figures import FIGURE, METRICS, SAME_AS
 from ...evaluators.ranking.goal import COSTS, NAMED
 from ...evaluators.ranking.quality_terms import RESOLUTION_SHARE
 from ...evaluators.ranking.ranking import HALF_UP_NUDGE, OUR_METRICS, PROFILES, TIE_DECIMALS
@@ -67,7 +67,7 @@ def _met(metric: str) -> str:
     if metric == "compression_ratio":  # null for a file of no bytes
         figure = "coalesce(r.compression_ratio, CAST('Infinity' AS DOUBLE))"
     else:
-        figure = f"r.{metric}"
+        figure = f"r.{SAME_AS.get(metric, metric)}"
     if metric in _USUALLY_DEMANDED:
         return f"{figure} BETWEEN d.{metric}_least AND d.{metric}_most"
     least, most = f"o.{metric}_least", f"o.{metric}_most"
@@ -92,18 +92,23 @@ def _scaled(metric: str) -> str:
     return f"((x.{metric} - {least}) / ({most} - {least}) * (s.compared - 1) + 1)"
 
 
+def _alike(metric: str) -> str:
+    """Whether all rows have the same figure: also none, where nobody measured the device."""
+    return f"s.{metric}_least IS NOT DISTINCT FROM s.{metric}_most"
+
+
 def _linear_score(metric: str) -> str:
     """Returns the score of a row by one metric: eq. 12."""
     scaled = _scaled(metric)
     score = _either_way(metric, scaled, f"s.compared - ({scaled} - 1)")
-    return f"CASE WHEN s.{metric}_least = s.{metric}_most THEN s.compared ELSE {score} END AS {metric}_score"
+    return f"CASE WHEN {_alike(metric)} THEN s.compared ELSE {score} END AS {metric}_score"
 
 
 def _goodness(metric: str) -> str:
     """Returns the scaled figure of a row in hundredths, more where it is better; as `metric_scores`."""
     hundredths = f"floor({_scaled(metric)} * {10**TIE_DECIMALS} + 0.5 + {HALF_UP_NUDGE})"
     goodness = _either_way(metric, hundredths, f"-{hundredths}")
-    return f"CASE WHEN s.{metric}_least = s.{metric}_most THEN 0 ELSE {goodness} END AS {metric}_goodness"
+    return f"CASE WHEN {_alike(metric)} THEN 0 ELSE {goodness} END AS {metric}_goodness"
 
 
 def _either_way(metric: str, more_is_better: str, less_is_better: str) -> str:

@@ -65,6 +65,8 @@ _FIGURES = of_figures(
         "label_loyalty": "share of samples on which it says the same as the baseline",
         "probability_loyalty": "1 - sqrt(Jensen-Shannon divergence to the baseline)",
         "edge_tpu_mappable": "share of the file's operators that the Edge TPU takes, by its documented rules",
+        "arena_bytes": "tensor arena that LiteRT Micro claims for the file",
+        "flash_bytes": "model_bytes as a microcontroller's budget: the model array alone",
         "train_epochs": "passes over the training split that it took",
         "train_seconds": "training time that it took",
         "seconds": "wall time of the evaluation",
@@ -119,6 +121,7 @@ COLUMNS: dict[str, Meaning] = {
     "looked_at": Meaning("when somebody looked", "moment"),
     "measured": Meaning("everything that was read off the exported file, by name"),
     "metrics": Meaning("all metrics as reported, by name"),
+    "micro_status": Meaning("`runs` in LiteRT Micro, or the first operator that does not", "", "counted"),
     "minimum_runtime": Meaning(
         "the oldest release of TensorFlow Lite that loads the file: 2.14.0", "", "counted"
     ),

@@ -23,6 +23,7 @@ SELECT
     t.epochs_per_step, t.violation,
     t.packed_bytes, t.parameters, t.nonzero_parameters, t.label_loyalty, t.probability_loyalty,
     t.edge_tpu_mappable, t.minimum_runtime, t.minimum_runtime_reason, t.train_epochs, t.train_seconds,
+    t.micro_status, t.arena_bytes, t.arena_bytes_low, t.arena_bytes_high, t.model_bytes AS flash_bytes,
     t.model_bytes_low, t.model_bytes_high, t.latency_ms_low, t.latency_ms_high,
     t.peak_memory_bytes_low, t.peak_memory_bytes_high,
     t.quality_name, t.quality_unit, t.quality_higher_is_better, t.latency_status, t.peak_memory_status,
@@ -127,6 +128,8 @@ WITH firsts AS (
         ) AS quality_higher_is_better,
         coalesce(s.baseline->>'minimum_runtime', b.minimum_runtime) AS minimum_runtime,
         nullif(regexp_extract(CAST(b.violation AS VARCHAR), 'minimum_runtime <= ([0-9.]+)', 1), '') AS runtime,
+        coalesce(s.baseline->>'micro_status', b.micro_status) AS micro_status,
+        contains(CAST(b.violation AS VARCHAR), 'micro_status = runs') AS on_micro,
         TRY_CAST(s.definition->>'seed' AS BIGINT) AS usual_seed,
         TRY_CAST(s.definition->>'epochs_per_step' AS DOUBLE) AS usual_epochs_per_step,
         @of_the_baseline@
@@ -148,6 +151,7 @@ WITH firsts AS (
 ), seeds AS (
     SELECT
         t.study, t.trial, t.recipe, t.origin, t.seed, t.epochs_per_step, t.objective, t.minimum_runtime,
+        t.micro_status,
         first_value(t.trial) OVER (PARTITION BY t.study, t.recipe ORDER BY length(t.trial), t.trial) AS first_trial,
         coalesce(beside.quality, b.quality) AS baseline_quality,
         CASE WHEN b.quality_higher_is_better THEN 1 ELSE -1 END
@@ -174,7 +178,7 @@ WITH firsts AS (
 ), pooled AS (
     SELECT
         t.study, t.trial, t.trial AS first_trial, t.recipe, t.origin, t.seed, t.epochs_per_step, t.objective,
-        t.minimum_runtime, 1 AS n, NULL::DOUBLE AS quality_std, NULL::DOUBLE AS quality_drop_error,
+        t.minimum_runtime, t.micro_status, 1 AS n, NULL::DOUBLE AS quality_std, NULL::DOUBLE AS quality_drop_error,
         coalesce(beside.quality, b.quality) AS baseline_quality,
         @of_a_trial@
     FROM trial_rows t
@@ -187,7 +191,7 @@ WITH firsts AS (
     -- of two seeds both are equally far from their mean, but for their last bits
     SELECT
         s.study, s.trial, s.first_trial, s.recipe, s.origin, s.seed, s.epochs_per_step, s.objective,
-        s.minimum_runtime, m.* EXCLUDE (study, recipe, drop), count(*) OVER same AS n,
+        s.minimum_runtime, s.micro_status, m.* EXCLUDE (study, recipe, drop), count(*) OVER same AS n,
         stddev_samp(s.quality) OVER same AS quality_std,
         stddev_samp(s.drop) OVER same / sqrt(count(*) OVER same) AS quality_drop_error
     FROM seeds s
@@ -199,7 +203,7 @@ WITH firsts AS (
     UNION ALL BY NAME
     SELECT
         b.study, b.trial, b.trial AS first_trial, 'baseline' AS recipe, b.origin, b.seed, b.epochs_per_step,
-        b.objective, b.minimum_runtime, 1 AS n, b.quality AS baseline_quality, @of_baselines@
+        b.objective, b.minimum_runtime, b.micro_status, 1 AS n, b.quality AS baseline_quality, @of_baselines@
     FROM baselines b
 ), bounds AS (
     SELECT
@@ -252,7 +256,7 @@ WITH firsts AS (
         b.quality_name, b.quality_unit, b.quality_higher_is_better,
         CASE WHEN b.quality_higher_is_better THEN 1 ELSE -1 END * (p.baseline_quality - p.quality) AS quality_drop,
         CASE WHEN p.model_bytes > 0 THEN b.model_bytes / p.model_bytes END AS compression_ratio,
-        TRY_CAST(string_split(b.runtime, '.') AS INTEGER[]) AS runtime
+        TRY_CAST(string_split(b.runtime, '.') AS INTEGER[]) AS runtime, b.on_micro
     FROM pooled p
     JOIN baselines b USING (study)
 )
@@ -261,10 +265,12 @@ SELECT
     r.compression_ratio,
     coalesce(
         @met@
-        AND coalesce(v.release <= r.runtime, TRUE), FALSE
+        AND coalesce(v.release <= r.runtime, TRUE)
+        AND (r.on_micro AND r.micro_status <> 'runs') IS NOT TRUE, FALSE
     ) AS feasible,
     r.* EXCLUDE (
-        study, trial, recipe, n, quality, quality_std, quality_drop, quality_drop_error, compression_ratio, runtime
+        study, trial, recipe, n, quality, quality_std, quality_drop, quality_drop_error, compression_ratio, runtime,
+        on_micro
     )
 FROM related r
 JOIN demands d USING (study)

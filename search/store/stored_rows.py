@@ -80,6 +80,11 @@ class TrialRow(TypedDict):
     minimum_runtime_reason: str | None
     train_epochs: float | None
     train_seconds: float | None
+    micro_status: str | None
+    arena_bytes: int | None
+    arena_bytes_low: int | None
+    arena_bytes_high: int | None
+    flash_bytes: int | None
     model_bytes_low: int | None
     model_bytes_high: int | None
     latency_ms_low: float | None

@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from ...evaluators.ranking.constraints import Constraint, parse_constraints
+from ...evaluators.ranking.goal import Goal
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
 from ...spaces.recipes.order import Grids, grid_steps, searched_values
@@ -112,15 +113,37 @@ def _checked_grid(technique: type[Technique], key: str, values: Sequence[Any]) -
 
 
 def check_device(name: str) -> None:
-    """Refuses a device that no cost model knows, or that prices only a part of what trials are ranked by."""
+    """Refuses a device that no cost model knows, or that prices only a part of what trials are ranked by.
+
+    A microcontroller may be without latency: that then weighs nothing (`check_known`).
+    """
     from ...hw_models.devices.device import Device
 
-    lacking = Device.load(name).lacking()
-    if lacking:
+    device = Device.load(name)
+    lacking = device.lacking()
+    if lacking and not device.about.is_micro:
         raise AtollError(
             f"device {name}: {', '.join(lacking)} was never measured there; allowed are devices and set-ups "
             "with latency and memory"
         )
+
+
+def check_known(device: str, goal: Goal, constraints: Sequence[str]) -> None:
+    """Refuses a goal and constraints that ask for what nobody measured on a device.
+
+    Raises:
+        StudyMistake: they do; it says which, and what measures it.
+    """
+    from ...hw_models.devices.device import Device
+
+    cure = f"allowed is what is counted, or a device of your own: `atoll calibrate FILE --base {device}`"
+    for name in Device.load(device).lacking():
+        if name in goal.minimized:
+            raise StudyMistake(f"goal: {device} was never timed, {name} is unknown; {cure}", ("goal",))
+        for position, text in enumerate(constraints):
+            if Constraint.parse(text).metric == name:
+                said = f"constraints: {text}: {device} was never timed, {name} is unknown; {cure}"
+                raise StudyMistake(said, ("constraints", position))
 
 
 def spelt_out(techniques: Sequence[type[Technique]], grids: Grids) -> dict[str, Any]:

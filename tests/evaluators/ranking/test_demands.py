@@ -1,9 +1,10 @@
 """That the study's runtime loads the file, beside the constraints."""
 
 import pytest
-from atoll.evaluators.ranking.demands import Loadable, demands, violations
+from atoll.evaluators.ranking.demands import Loadable, demands, unloadable, violations
 from atoll.evaluators.ranking.leaderboard import leaderboard
 from atoll.hw_models.runtimes.runtime import Runtime
+from atoll.spaces.errors import AtollError
 from atoll.testing import made_up_metrics
 
 BOARD = Runtime.named("tflite-2.14")
@@ -51,3 +52,43 @@ def test_the_leaderboard_ranks_what_the_runtime_loads() -> None:
         if not row["meets"]
     ]
     assert left_out["recipe"] == "quantize(bits=4)" and "`runtime: litert-1` does" in left_out["misses"]
+
+
+def test_litert_micro_is_held_to_what_it_runs() -> None:
+    demanded = demands([], Runtime.named("litert-micro"))
+    assert [str(one) for one in demanded] == ["micro_status = runs"]
+
+    def of(status: str | None) -> float:
+        return demanded[0].violation({"micro_status": status}, BASELINE)
+
+    assert (of("runs"), of(None), of("it has no GELU")) == (0.0, 0.0, 1.0)
+    said = unloadable(demanded, {"micro_status": "it has no GELU", "minimum_runtime": "2.9.0"})
+    assert said == ["litert-micro does not load it: it has no GELU"]
+    assert not demanded[0].is_priced({"minimum_runtime": "2.9.0"})  # widths that are measured
+
+
+def test_memory_of_a_microcontroller_is_bounded_by_the_names_that_people_use() -> None:
+    flash, arena = demands(["flash_bytes <= 262144", "arena_bytes <= 65536"], None)
+    figures = made_up_metrics(model_bytes=262_145, arena_bytes=131_072).to_json()
+    assert flash.violation(figures, BASELINE) == pytest.approx(0, abs=1e-4) and flash.is_priced(figures)
+    assert arena.violation(figures, BASELINE) == 1.0 and not arena.needs_training
+    assert arena.explain(figures, BASELINE) == "arena_bytes 1.311e+05, demanded <= 65536"
+    favourable = figures | {"arena_bytes_low": 65_536, "arena_bytes_high": 131_072}
+    assert arena.violation(favourable, BASELINE, favourable=True) == 0
+    assert flash.explain(figures | {"model_bytes": 2e6}, BASELINE).startswith("flash_bytes 2e+06")
+
+
+def test_what_no_device_measured_weighs_nothing() -> None:
+    untimed = {
+        **dict.fromkeys(("latency_ms", "latency_ms_low", "latency_ms_high")),
+        "latency_status": "unknown: litert-micro was never timed",
+    }
+    baseline = made_up_metrics(**untimed).to_json()
+    rows = [
+        {**made_up_metrics(**untimed, model_bytes=size).to_json(), "recipe": f"r{size}", "seed": 0}
+        for size in (3_000, 1_000)
+    ]
+    ranked = [row["recipe"] for row in leaderboard(rows, baseline, constraints=())]
+    assert ranked.index("r1000") < ranked.index("r3000")
+    with pytest.raises(AtollError, match="latency_ms is None, its status 'interpolated'"):
+        made_up_metrics(**{**untimed, "latency_status": "interpolated"})

@@ -9,7 +9,7 @@ from atoll.evaluators.ranking.leaderboard import leaderboard
 from atoll.evaluators.ranking.metrics import Metrics
 
 BESIDE = {"quality_name", "quality_unit", "quality_higher_is_better"}
-BESIDE |= {"minimum_runtime", "minimum_runtime_reason"}
+BESIDE |= {"minimum_runtime", "minimum_runtime_reason", "micro_status"}
 # How a name ends, and the unit that says so; everything else is a share, a count or the task's own quality.
 ENDINGS = {"_ms": "ms", "_bytes": "B", "seconds": "s", "_epochs": "epochs", "macs": "MAC", "_ratio": "x"}
 # The units in which people may read a figure that is kept in one.

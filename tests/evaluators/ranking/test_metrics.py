@@ -49,6 +49,7 @@ def test_every_metric_is_a_field_and_every_number_a_metric():
         "peak_memory_status",
         "minimum_runtime",
         "minimum_runtime_reason",
+        "micro_status",
     }
 
 

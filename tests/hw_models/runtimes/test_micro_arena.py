@@ -126,5 +126,5 @@ def test_lifetimes_and_sizes_are_those_of_the_file() -> None:
 
 
 def test_narrow_weights_are_spread_to_bytes() -> None:
-    assert lifetimes(chain("int4"))[-1] == Lifetime(112, 1, 1, scratch=True)  # 4 x 3 x 3 x 3
+    assert lifetimes(chain("int4"))[-1] == Lifetime(112, 1, 1, "scratch")  # 4 x 3 x 3 x 3
     assert arena_of(chain("int4")).scratch_bytes == 112

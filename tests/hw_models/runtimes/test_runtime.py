@@ -58,5 +58,6 @@ def test_every_device_of_the_package_names_one() -> None:
         "coral-dev-board": "tflite-2.14",
         "coral-edge-tpu": "tflite-2.14",
         "host": INSTALLED,
+        "litert-micro": "litert-micro",
     }
     assert runtime_of("coral-dev-board:pub1", "litert-2") == Runtime.named("litert-2")

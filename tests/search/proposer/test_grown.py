@@ -280,3 +280,23 @@ def test_a_record_that_is_not_whole_is_refused(value: object) -> None:
     for name in ("quality", "seconds", "model_bytes"):
         with pytest.raises(AtollError, match=name):
             AfterStep.of({**record, name: value})
+
+
+def test_a_device_that_was_never_timed_is_searched_for_as_any_other() -> None:
+    """Its latency is the same for all, and decides nothing."""
+    untimed = {
+        **dict.fromkeys(("latency_ms", "latency_ms_low", "latency_ms_high")),
+        "latency_status": "unknown: never timed",
+    }
+    baseline = BASELINE.to_json() | untimed
+    judge = Judge(parse_constraints(["quality_drop <= 0.01"]), baseline).of_costs(Goal.parse("smallest"))
+    outlook = Outlook(judge, lambda recipe: {**price(recipe), **untimed})
+    history = course(made(), 12, OUTLOOK)
+    without = [replace(one, after=tuple(_untimed(after) for after in one.after)) for one in history]
+    assert made().propose(len(without), without, outlook=outlook) is not None
+
+
+def _untimed(after: AfterStep) -> AfterStep:
+    return AfterStep.of(
+        {**after.costs, "latency_ms": None, "quality": after.quality, "seconds": after.seconds}
+    )

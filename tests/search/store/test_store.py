@@ -307,6 +307,7 @@ def test_metrics_come_back_as_they_were_reported(store):
         "peak_memory_status": "extrapolated",
         "minimum_runtime": "2.14.0",
         "minimum_runtime_reason": "MUL of version 7",
+        "micro_status": "runs",
     }
     shares = {
         "quality": 0.875,
@@ -316,9 +317,8 @@ def test_metrics_come_back_as_they_were_reported(store):
     }
     figures = {name: number for number, name in enumerate(METRICS, 1) if name not in texts | shares}
     low_to_high = {"peak_memory_bytes": 2, "peak_memory_bytes_low": 1, "parameters": 90}
-    metrics = Metrics(
-        **figures | low_to_high | shares | texts | interval("model_bytes") | interval("latency_ms")
-    )
+    intervals = interval("model_bytes") | interval("latency_ms") | interval("arena_bytes")
+    metrics = Metrics(**figures | low_to_high | shares | texts | intervals)
     folded(store, study(), *trial(1, finished(**metrics.to_json())))
     [row] = store.trials("s")
     assert Metrics.from_json({name: row[name] for name in METRICS}) == metrics
