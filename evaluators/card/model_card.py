@@ -68,6 +68,7 @@ def card_markdown(card: Card | Mapping[str, Any]) -> str:
         outputs(card),
         _structure(card),
         *_deliveries(card),
+        *_in_micro(card),
         "## Use",
         use(card),
         "## Provenance",
@@ -266,6 +267,28 @@ def _deliveries(card: Card) -> list[str]:
     ]
     names = ("form", "model.tflite, B", "this form, B", "payload, B", "what it holds", "beside the network")
     return ["## Other forms", table(names, rows)]
+
+
+def _in_micro(card: Card) -> list[str]:
+    """Returns what a program for LiteRT Micro needs, where the header for it lies beside."""
+    found = next((form.figures for form in card.deliveries if "operators" in form.figures), None)
+    if found is None:
+        return []
+    methods = [str(one) for one in found["operators"]]
+    code = [f"tflite::MicroMutableOpResolver<{len(methods)}> resolver;"]
+    code += [_line_of_code(f"resolver.{method}();") for method in methods]
+    rows = [
+        (
+            f"{what} {number}",
+            "x".join(map(str, end["shape"])),
+            markdown(end["type"]),
+            *("" if end[name] is None else f"{end[name]:.6g}" for name in ("scale", "zero_point")),
+        )
+        for what in ("input", "output")
+        for number, end in enumerate(found[f"{what}s"])
+    ]
+    ends = table(("", "shape, channels last", "type", "scale", "zero point"), rows)
+    return ["## In LiteRT Micro", "\n".join(["```cpp", *code, "```"]), ends]
 
 
 def _run_beside(card: Card, form: Delivery) -> str:

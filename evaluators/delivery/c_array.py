@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,16 @@ from ...hw_models.runtimes.micro_arena import MARGIN, arena_of
 from ...hw_models.runtimes.micro_plan import ALIGNMENT
 from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
+from ...spaces.layers.scaling import Scaling
+from ...spaces.layers.structure import scaling_of
 from ...spaces.outside.foreign_file import damage_told, read_bytes
 from .delivery import Form, Source
+from .micro_program import micro_program
+from .micro_use import MicroUse, c_text, comment_lines
 
 _NUMBERS_A_LINE = 24
-#: of a byte's number with its comma and its share of a line's end; and of names and figures in the template
-_TEXT_BYTES, _HEADER_BYTES = 5, 4096
+#: of a byte's number with its comma and its share of a line's end; and of names, operators and classes
+_TEXT_BYTES, _HEADER_BYTES = 5, 2**20
 _TEMPLATE = """\
 /* model.tflite as an array, for LiteRT Micro; written by `atoll export --c-array`.
  * SHA-256 of the bytes: {digest}
@@ -25,6 +30,9 @@ _TEMPLATE = """\
  *   and never less than {begin_bytes} in place of the tensors while it begins.
  * That is the arena of the reference kernels: those of CMSIS-NN may need more scratch.
  * MicroInterpreter::arena_used_bytes() tells what a build keeps. Include it in one source file.
+ *
+{ends}
+ * where a number on a grid is (integer - zero point) * scale.
  */
 #ifndef {upper}_H_
 #define {upper}_H_
@@ -33,6 +41,11 @@ _TEMPLATE = """\
 #define {upper}_TENSOR_BYTES {tensor_bytes}
 #define {upper}_ARENA_BYTES {arena_bytes}
 
+/* tflite::MicroMutableOpResolver<{upper}_OPERATORS> resolver; {upper}_ADD_OPERATORS(resolver); */
+#define {upper}_OPERATORS {operators}
+#define {upper}_ADD_OPERATORS(resolver) \\
+    ({add_operators})
+{classes}
 #if defined(__cplusplus)
 #define {upper}_ALIGNED alignas({alignment})
 #elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
@@ -47,6 +60,12 @@ _TEMPLATE = """\
 
 #endif
 """
+_CLASSES = """\
+#define {upper}_CLASSES {count}
+#define {upper}_CLASS_NAMES {{ {names} }}
+"""
+#: the program beside the header
+PROGRAM = "micro_main.cc"
 
 
 class CArray:
@@ -54,7 +73,7 @@ class CArray:
 
     name = "c_array"
     file = "model_data.h"
-    beside: tuple[str, ...] = ()
+    beside: tuple[str, ...] = (PROGRAM,)
     packages: tuple[str, ...] = ("ai-edge-litert",)
     risk = ""
 
@@ -62,20 +81,33 @@ class CArray:
         """Nothing beyond Atoll itself is needed."""
 
     def write(self, folder: Path, source: Source) -> str:
-        """Writes the header."""
-        (folder / self.file).write_text(c_array(source.artifact, source.name), encoding="utf-8")
+        """Writes the header and the program.
+
+        Raises:
+            AtollError: LiteRT Micro does not run the file; the message says which operator.
+        """
+        file = TfliteFile.parse(source.artifact)
+        use, scaling = MicroUse.of(file), scaling_of(source.network)
+        (folder / self.file).write_text(c_array(file, source.name, use, scaling, source.classes), "utf-8")
+        stored = "float" if source.images.is_floating_point() else "uint8_t"
+        program = micro_program(
+            identifier(source.name), self.file, ALIGNMENT, use, scaling, source.classes, stored
+        )
+        (folder / PROGRAM).write_text(program, "utf-8")
         array = identifier(source.name)
         return (
-            f"model.tflite as the array `{array}`, and `{array.upper()}_ARENA_BYTES`: tensors and "
-            f"scratch as planned and what the runtime keeps, counted, and {MARGIN:.0%} more"
+            f"model.tflite as the array `{array}`, its operators, and `{array.upper()}_ARENA_BYTES`: tensors "
+            f"and scratch as planned, what the runtime keeps, and {MARGIN:.0%} more; `{PROGRAM}` runs it once"
         )
 
     def measure(self, folder: Path, source: Source) -> dict[str, Any]:
         """Reads the array back, compares it with the artifact and plans the arena."""
         if bytes_of(folder / self.file, len(source.artifact)) != source.artifact:
             raise AtollError(f"{self.file} holds other bytes than model.tflite")
-        arena = arena_of(TfliteFile.parse(source.artifact))
+        file = TfliteFile.parse(source.artifact)
+        arena = arena_of(file)
         return {
+            **MicroUse.of(file).to_json(),
             "arena_bytes": arena.bytes,
             "arena_tensor_bytes": arena.tensor_bytes,
             "arena_scratch_bytes": arena.scratch_bytes,
@@ -83,13 +115,24 @@ class CArray:
         }
 
 
-def c_array(content: bytes, name: str) -> str:
-    """Returns the header for the bytes of a `.tflite` file; `name` need be no C identifier."""
-    arena, array = arena_of(TfliteFile.parse(content)), identifier(name)
+def c_array(file: TfliteFile, name: str, use: MicroUse, scaling: Scaling, classes: Sequence[str] = ()) -> str:
+    """Returns the header for a file.
+
+    Args:
+        file: that was read.
+        name: of the array, what need be no C identifier.
+        use: what a program needs to run it.
+        scaling: what makes of stored values what it takes.
+        classes: names of what its output chooses among, whatever characters they have.
+    """
+    arena, array, content = arena_of(file), identifier(name), file.content
     lines = (content[start : start + _NUMBERS_A_LINE] for start in range(0, len(content), _NUMBERS_A_LINE))
+    added = (f"(resolver).{method}() == kTfLiteOk" for method in use.operators)
+    names = ", ".join(map(c_text, classes))
+    upper = array.upper()
     return _TEMPLATE.format(
         name=array,
-        upper=array.upper(),
+        upper=upper,
         size=len(content),
         alignment=ALIGNMENT,
         digest=hashlib.sha256(content).hexdigest(),
@@ -98,6 +141,10 @@ def c_array(content: bytes, name: str) -> str:
         begin_bytes=arena.begin_bytes,
         margin=f"{100 * MARGIN:g}",
         arena_bytes=arena.bytes,
+        ends="\n".join(f" * {line}" for line in comment_lines(use, scaling)),
+        operators=len(use.operators),
+        add_operators=" && \\\n     ".join(added) or "true",
+        classes=_CLASSES.format(upper=upper, count=len(classes), names=names) if classes else "",
         numbers=",\n".join(",".join(map(str, line)) for line in lines),
     )
 

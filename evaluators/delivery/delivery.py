@@ -34,6 +34,7 @@ class Source:
         artifact: bytes of its LiteRT file.
         images: (N, C, H, W), uint8, of the validation split.
         quality: of the task; says what agrees.
+        classes: names of what its one output chooses among; none where outputs are numbers, or several.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Source:
     artifact: bytes
     images: Tensor
     quality: Quality = ACCURACY
+    classes: tuple[str, ...] = ()
 
 
 class Form(Protocol):

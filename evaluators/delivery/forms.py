@@ -12,10 +12,12 @@ from ...spaces.outside.foreign_file import inside
 if TYPE_CHECKING:
     from .delivery import Delivery, Form, Source
 
+#: the header for microcontrollers, which is not made of every file
+C_ARRAY = "c_array"
 #: name -> the module whose `FORM` it is, in the order in which they are written
 FORMS = {
     "pack": "packed_file",
-    "c_array": "c_array",
+    C_ARRAY: "c_array",
     "torch_export": "torch_program",
     "onnx": "onnx_file",
     "executorch": "executorch_file",

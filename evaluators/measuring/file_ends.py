@@ -63,6 +63,15 @@ def file_outputs(content: bytes, names: Sequence[str]) -> list[FileEnd]:
     ]
 
 
+def file_ends(file: TfliteFile) -> tuple[list[FileEnd], list[FileEnd]]:
+    """Returns all inputs and all outputs of a file that was read, each in the file's order."""
+    first, last = (
+        [_described(file.content, file.tensors[index].name, file.tensors[index]) for index in places]
+        for places in (file.inputs, file.outputs)
+    )
+    return first, last
+
+
 def _described(content: bytes, name: str, tensor: FileTensor) -> FileEnd:
     scale, zero_point = (
         np.frombuffer(content, kind, 1, first)[0].item() if number else None

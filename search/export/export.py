@@ -15,7 +15,8 @@ from ...evaluators.card.card import Card, card_digest
 from ...evaluators.card.model_card import WATERFALL, card_markdown
 from ...evaluators.card.waterfall_figure import draw_waterfall
 from ...evaluators.delivery.delivery import Source
-from ...evaluators.delivery.forms import check_forms, deliver
+from ...evaluators.delivery.forms import C_ARRAY, check_forms, deliver
+from ...evaluators.delivery.micro_use import check_runs
 from ...evaluators.host.figures import host_figures
 from ...evaluators.litert.silent_float import silent_floats
 from ...evaluators.measuring.artifact import artifact_bytes
@@ -26,6 +27,7 @@ from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.steps.evaluate import pipeline_for
 from ...evaluators.steps.pipeline import Pipeline
 from ...evaluators.tasks.task import Task
+from ...hw_models.runtimes.micro import RUNS
 from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of
 from ...spaces.recipes.recipe import Recipe
@@ -78,6 +80,9 @@ def export_trial(
             package, a file disagrees with the network and is worse, or computes in float what was quantized.
     """
     check_forms(also)  # before any training
+    if C_ARRAY in also:
+        status = trial["micro_status"]
+        check_runs("" if status in (None, RUNS) else status)
     check_replaceable(out, CARD_JSON, (CARD,))
     study = Study.of_definition(stored.name, stored.definition)
     recipe = Recipe.parse(trial["recipe"])
@@ -145,7 +150,9 @@ def source_of(card: Card, network: nn.Module, artifact: bytes, task: Task) -> So
         task: real images, and what agrees on them.
     """
     name = f"{card.task}_{card.trial}"
-    return Source(name, network, artifact, task.dataset().validation.images, task.judged_by)
+    dataset = task.dataset()
+    classes = dataset.class_names if task.judged_by.of_classes and task.outputs is None else ()
+    return Source(name, network, artifact, dataset.validation.images, task.judged_by, classes)
 
 
 def write_card(folder: Path, card: Card) -> Card:

@@ -14,14 +14,18 @@ import torch
 from atoll.evaluators.card.bundle import save_bundle
 from atoll.evaluators.card.model_card import card_markdown
 from atoll.evaluators.card.waterfall import predictions, waterfall
+from atoll.evaluators.card.waterfall_figure import draw_waterfall
+from atoll.evaluators.delivery.micro_use import MicroUse
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.measuring.artifact import artifact_bytes
 from atoll.evaluators.measuring.artifact_report import report_artifact
 from atoll.evaluators.measuring.file_ends import file_inputs, file_outputs
+from atoll.evaluators.ranking.quality_terms import QualityTerms
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.prediction import predict_logits
+from atoll.hw_models.tables.tflite_file import TfliteFile
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.scaling import PIXELS
 from atoll.spaces.recipes.recipe import Recipe
@@ -378,3 +382,36 @@ def test_other_forms_stand_beside_the_file_s_bytes_and_the_payload_s(card: Card)
     )
     (onnx,) = [line for line in lines if line.startswith("| `model.onnx`")]
     assert sizes.format("5,678") in onnx and "99.00 % of 100 images, largest difference 0.0125" in onnx
+
+
+def test_what_a_program_for_litert_micro_needs_is_listed_beside_its_header(made: Made) -> None:
+    card, content, _ = made("prune_channels(ratio=0.5) -> quantize(bits=8)")
+    use = MicroUse.of(TfliteFile.parse(content))
+    form = {"form": "c_array", "file": "model_data.h", "beside": ["micro_main.cc"], "bytes": 9, "holds": "it"}
+    forms = [{**form, "figures": use.to_json(), "versions": {}}]
+    text = card_markdown({**card, "deliveries": forms})
+    section = text.split("## In LiteRT Micro")[1].split("## Use")[0]
+    assert f"tflite::MicroMutableOpResolver<{len(use.operators)}> resolver;\nresolver.Add" in section
+    assert all(f"resolver.{method}();" in section for method in use.operators)
+    scale, zero_point = use.inputs[0].scale, use.inputs[0].zero_point
+    assert cells(section, "input 0")[2:] == ["int8", f"{scale:.6g}", f"{zero_point}"]
+    assert "## In LiteRT Micro" not in card_markdown(card)
+    assert cells(text, "LiteRT Micro (counted)")[1:] == ["runs", "runs"]
+    arena = f"{card['metrics']['arena_bytes']:,}"
+    assert cells(text, "tensor arena of LiteRT Micro, B (predicted)")[2] == arena
+    size = f"{card['metrics']['model_bytes']:,}"
+    assert cells(text, "flash, the model array alone, B (predicted)")[2] == size
+
+
+def test_a_latency_that_nobody_knows_is_said_so(made: Made) -> None:
+    card, *_ = made("prune_channels(ratio=0.5) -> quantize(bits=8)")
+    unknown = dict.fromkeys(("latency_ms", "latency_ms_low", "latency_ms_high"))
+    unknown["latency_status"] = "unknown: litert-micro was never timed"
+    changed = {name: {**card[name], **unknown} for name in ("metrics", "baseline")}
+    rows = [{**row, **unknown} for row in card["waterfall"]]
+    text = card_markdown({**card, **changed, "waterfall": rows, "device": "litert-micro"})
+    said = cells(text, "latency, ms (predicted, litert-micro)")
+    assert said[1:] == ["unknown: litert-micro was never timed"] * 2
+    assert text.split("## Step by step")[1].split("##")[0].count("| unknown |") == len(rows)
+    picture = draw_waterfall(rows, QualityTerms.of(card["metrics"]), "litert-micro")
+    assert b"latency" not in picture and b"memory" in picture

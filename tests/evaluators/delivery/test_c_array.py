@@ -3,19 +3,27 @@
 import hashlib
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from atoll.evaluators.delivery.c_array import FORM, bytes_of, c_array, identifier
+import torch
+from atoll.evaluators.delivery.c_array import FORM, PROGRAM, bytes_of, identifier
 from atoll.evaluators.delivery.delivery import Source
+from atoll.evaluators.delivery.micro_program import micro_program
+from atoll.evaluators.delivery.micro_use import MicroUse, c_text, resolver_method
 from atoll.evaluators.litert import operators
+from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.writer import TfliteModel
+from atoll.hw_models.runtimes.micro import READS, WEIGHTS
 from atoll.hw_models.runtimes.micro_arena import Arena, arena_of
 from atoll.hw_models.tables.tflite_file import TfliteFile
 from atoll.spaces.errors import AtollError
+from atoll.spaces.layers.scaling import IMAGENET, Scaling
+from torch import nn
 
-PROGRAM = """
+HOLDER = """
 #include "model_data.h"
 #include "model_data.h" /* the guard holds */
 #include <stdint.h>
@@ -44,8 +52,21 @@ def arena_in(content: bytes) -> Arena:
     return arena_of(TfliteFile.parse(content))
 
 
-def source(content: bytes) -> Source:
-    return Source("digits t0003", None, content, None)  # type: ignore[arg-type]
+def source(content: bytes, classes: tuple[str, ...] = ()) -> Source:
+    return Source("digits t0003", nn.Identity(), content, torch.zeros(1, 1, 4, 4).byte(), classes=classes)
+
+
+def on_grids(width: int = 8, weights: str = "int8") -> bytes:
+    """4 x 4 x 2 -> convolution with 3 outputs -> dense, int8."""
+    model, grid = TfliteModel(), TensorGrid(0.5, 3)
+    x = model.add_input((1, 4, 4, 2), grid)
+    weight = model.add_constant(np.ones((3, 3, 3, 2), int), "int8", np.full(3, 0.25))
+    bias = model.add_constant(np.zeros(3, int), "int32", np.full(3, np.float32(0.125)))
+    x = operators.conv_2d(model, x, weight, bias, grid)
+    scales = np.linspace(0.25, 0.5, width)
+    dense = model.add_constant(np.ones((width, 48), int), weights, scales)
+    model.outputs = [operators.fully_connected(model, x, dense, grid=TensorGrid(1.5, -7))]
+    return model.to_bytes()
 
 
 @pytest.mark.parametrize("standard", COMPILERS)
@@ -55,7 +76,7 @@ def test_it_compiles_and_holds_the_bytes(content: bytes, tmp_path: Path, standar
         pytest.skip(f"no {compiler}")
     FORM.write(tmp_path, source(content))
     program = tmp_path / f"main.{ending}"
-    program.write_text(PROGRAM)
+    program.write_text(HOLDER)
     flags = [f"-std={standard}", "-Wall", "-Wextra", "-pedantic", "-Werror", "-o", str(tmp_path / "main")]
     subprocess.run([compiler, *flags, str(program)], check=True)
     found = subprocess.run([tmp_path / "main"], capture_output=True, check=True)
@@ -63,8 +84,9 @@ def test_it_compiles_and_holds_the_bytes(content: bytes, tmp_path: Path, standar
     assert found.stderr.decode().split() == [str(len(content)), str(arena_in(content).bytes)]
 
 
-def test_it_says_what_it_is(content: bytes) -> None:
-    text = c_array(content, "digits t0003")
+def test_it_says_what_it_is(content: bytes, tmp_path: Path) -> None:
+    FORM.write(tmp_path, source(content))
+    text = (tmp_path / FORM.file).read_text()
     arena = arena_in(content)
     assert hashlib.sha256(content).hexdigest() in text
     assert f" {arena.tensor_bytes} bytes of tensors and kernels' scratch, exact" in text
@@ -89,3 +111,79 @@ def test_another_file_s_array_is_found_out(content: bytes, tmp_path: Path) -> No
 )
 def test_names_become_identifiers(name: str, expected: str) -> None:
     assert identifier(name) == expected
+
+
+def test_what_micro_does_not_run_is_no_header(tmp_path: Path) -> None:
+    with pytest.raises(AtollError) as caught:
+        FORM.write(tmp_path, source(on_grids(weights="int4")))
+    assert str(caught.value) == (
+        "--c-array: LiteRT Micro does not load this file: it does not run FULLY_CONNECTED with int4 weights "
+        "of a scale a channel; a study with `runtime: litert-micro` finds what it loads"
+    )
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_header_lists_operators_ends_and_scaling(tmp_path: Path) -> None:
+    content = on_grids()
+    FORM.write(tmp_path, source(content, ('a "quoted" name */', "é", *"cdefgh")))
+    text = (tmp_path / FORM.file).read_text(encoding="ascii")
+    for line in (
+        " * input 0: int8 1x4x4x2, scale 0.5, zero point 3",
+        " * output 0: int8 1x8, scale 1.5, zero point -7",
+        " * in goes (stored - mean) / std: mean 127.5, std 127.5",
+        "#define ATOLL_DIGITS_T0003_OPERATORS 2",
+        "#define ATOLL_DIGITS_T0003_CLASSES 8",
+    ):
+        assert f"{line}\n" in text
+    assert "(resolver).AddConv2D() == kTfLiteOk" in text and "(resolver).AddFullyConnected()" in text
+    assert bytes_of(tmp_path / FORM.file, len(content)) == content
+    told = FORM.measure(tmp_path, source(content))
+    assert told["operators"] == ["AddConv2D", "AddFullyConnected"]
+    assert (told["inputs"][0]["scale"], told["outputs"][0]["zero_point"]) == (0.5, -7)
+
+
+STUB = Path(__file__).parent / "micro_stub"
+
+
+def check_syntax(folder: Path) -> None:
+    if shutil.which("g++") is None:
+        pytest.skip("no g++")
+    flags = ["-std=c++17", "-Wall", "-Wextra", "-pedantic", "-Werror", "-fsyntax-only"]
+    subprocess.run(["g++", *flags, "-I", str(STUB), "-I", str(folder), str(folder / PROGRAM)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "classes"),
+    [(Scaling((127.5,), (127.5,)), ("0", "two\nlines", "\\", "??/", *"efgh")), (IMAGENET, ())],
+)
+def test_the_program_compiles(scaling: Scaling, classes: tuple[str, ...], tmp_path: Path) -> None:
+    network = nn.Identity()
+    network.input_scaling = scaling
+    FORM.write(tmp_path, replace(source(on_grids(), classes), network=network))
+    check_syntax(tmp_path)
+    program = (tmp_path / PROGRAM).read_text()
+    assert ("classes[best]" in program) is bool(classes)
+    assert ("output 0, %d" in program) is not bool(classes)
+
+
+def test_a_program_of_several_inputs_and_float_compiles(content: bytes, tmp_path: Path) -> None:
+    FORM.write(tmp_path, source(content))
+    use = MicroUse.of(TfliteFile.parse(content))
+    use = replace(use, inputs=use.inputs * 2, outputs=use.outputs * 2)
+    scaling = Scaling((1.0, 2.0), (3.0, 4.0), (16, 16))
+    text = micro_program("atoll_digits_t0003", FORM.file, 16, use, scaling, (), "float")
+    (tmp_path / PROGRAM).write_text(text)
+    check_syntax(tmp_path)
+    assert "values_1, 16, 16, 16)" in text  # its channels come behind those of the first
+    assert text.count("1.0f, ") == 16
+
+
+def test_every_operator_that_runs_has_its_method_in_the_stub() -> None:
+    stub = (STUB / "tensorflow/lite/micro/micro_mutable_op_resolver.h").read_text()
+    for operator in (*READS, *WEIGHTS):
+        assert f"METHOD({resolver_method(operator)})" in stub
+    assert stub.count("METHOD(Add") == len({*READS, *WEIGHTS})
+
+
+def test_no_text_ends_its_literal() -> None:
+    assert c_text('??/ \\ " \n é 1') == '"\\077\\077/ \\134 \\042 \\012 \\303\\251 1"'

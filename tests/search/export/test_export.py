@@ -183,7 +183,7 @@ def test_further_forms_lie_beside_and_are_verified(
     made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     card = made.export(tmp_path, also=["pack", "c_array"])
-    added = {"model.tflite.packed", "unpack.py", "unpack.c", "model_data.h"}
+    added = {"model.tflite.packed", "unpack.py", "unpack.c", "model_data.h", "micro_main.cc"}
     assert {path.name for path in tmp_path.iterdir()} == FILES | added
     assert added <= set(card["files"])
     by_form = {form["form"]: form for form in card["deliveries"]}
