@@ -52,7 +52,7 @@ ROOMS = {
         "tasks": "datasets ranking training",
         "measuring": "datasets litert ranking training edge_tpu tasks",
         "card": "edge_tpu ranking tasks measuring delivery",  # a card lists what was delivered
-        "delivery": "training tasks measuring",
+        "delivery": "litert training tasks measuring",
         "host": "ranking measuring",
         "own": "datasets sources training tasks",
         "steps": "datasets ranking training tasks measuring",

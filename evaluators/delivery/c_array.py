@@ -6,6 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...hw_models.runtimes.micro import PACKAGE
 from ...hw_models.runtimes.micro_arena import MARGIN, arena_of
 from ...hw_models.runtimes.micro_plan import ALIGNMENT
 from ...hw_models.tables.tflite_file import TfliteFile
@@ -13,7 +18,9 @@ from ...spaces.errors import AtollError
 from ...spaces.layers.scaling import Scaling
 from ...spaces.layers.structure import scaling_of
 from ...spaces.outside.foreign_file import damage_told, read_bytes
-from .delivery import Form, Source
+from ..litert.micro_run import has_interpreter, run_in_micro
+from ..measuring.artifact import channels_last
+from .delivery import IMAGES, Form, Source, compare
 from .micro_program import micro_program
 from .micro_use import MicroUse, c_text, comment_lines
 
@@ -64,6 +71,9 @@ _CLASSES = """\
 #define {upper}_CLASSES {count}
 #define {upper}_CLASS_NAMES {{ {names} }}
 """
+#: Below this share of equal answers in LiteRT Micro the header is not offered. Its kernels round otherwise
+#: than LiteRT's, by a few steps of the output's grid; what it computes wrongly agrees by chance (own choice).
+_LEAST_AGREEMENT = 0.9
 #: the program beside the header
 PROGRAM = "micro_main.cc"
 
@@ -74,8 +84,11 @@ class CArray:
     name = "c_array"
     file = "model_data.h"
     beside: tuple[str, ...] = (PROGRAM,)
-    packages: tuple[str, ...] = ("ai-edge-litert",)
     risk = ""
+
+    def __init__(self) -> None:
+        # the interpreter runs the file where it is there
+        self.packages: tuple[str, ...] = ("ai-edge-litert", *([PACKAGE] if has_interpreter() else []))
 
     def check(self) -> None:
         """Nothing beyond Atoll itself is needed."""
@@ -101,7 +114,10 @@ class CArray:
         )
 
     def measure(self, folder: Path, source: Source) -> dict[str, Any]:
-        """Reads the array back, compares it with the artifact and plans the arena."""
+        """Reads the array back, compares it with the artifact and plans the arena.
+
+        Where LiteRT Micro's interpreter is installed it runs the file beside the network, in that arena.
+        """
         if bytes_of(folder / self.file, len(source.artifact)) != source.artifact:
             raise AtollError(f"{self.file} holds other bytes than model.tflite")
         file = TfliteFile.parse(source.artifact)
@@ -112,7 +128,31 @@ class CArray:
             "arena_tensor_bytes": arena.tensor_bytes,
             "arena_scratch_bytes": arena.scratch_bytes,
             "arena_kept_bytes": arena.kept_bytes,
+            **(_run_beside(source) if has_interpreter() else {}),
         }
+
+
+def _run_beside(source: Source) -> dict[str, Any]:
+    """Returns what the interpreter's allocator recorded, and how the file compares with its network.
+
+    Raises:
+        AtollError: it does not run the file, or the outputs are others.
+    """
+    scaling = scaling_of(source.network)
+    images = channels_last(scaling.to_network(source.images[:IMAGES]))
+    found = run_in_micro(source.artifact, images.numpy())
+    if found.refusal:
+        raise AtollError(
+            f"LiteRT Micro's interpreter does not run the file in the {found.claimed_bytes:,} bytes that are "
+            f"claimed: {found.refusal}"
+        )
+    rows = iter(zip(*found.outputs, strict=True))
+
+    def run(_: Tensor) -> tuple[Tensor, ...]:
+        return tuple(torch.from_numpy(np.moveaxis(one[None], -1, min(1, one.ndim))) for one in next(rows))
+
+    compared = compare("LiteRT Micro", run, source, _LEAST_AGREEMENT)
+    return {"arena_recorded_bytes": found.recorded_bytes, **compared}
 
 
 def c_array(file: TfliteFile, name: str, use: MicroUse, scaling: Scaling, classes: Sequence[str] = ()) -> str:

@@ -99,13 +99,16 @@ class Delivery:
         return cls(form.name, form.file, list(form.beside), size, holds, figures, versions)
 
 
-def compare(form: str, run: Callable[[Tensor], Any], source: Source) -> dict[str, Any]:
+def compare(
+    form: str, run: Callable[[Tensor], Any], source: Source, least: float = LEAST_AGREEMENT
+) -> dict[str, Any]:
     """Runs a form beside the network on real images.
 
     Args:
         form: named where they disagree.
         run: logits (1, K) for one image (1, C, H, W) as the network takes it; several outputs in their order.
         source: network and images; the first `IMAGES` are used.
+        least: share of equal answers below which the form is not the network.
 
     Returns:
         `images`, `agreement` (share of equal answers) and `largest_difference` (of any output).
@@ -123,10 +126,10 @@ def compare(form: str, run: Callable[[Tensor], Any], source: Source) -> dict[str
     except AtollError as error:
         raise AtollError(f"{form}: {error}") from error
     agreement = source.quality.agreement(found, expected)
-    if agreement < LEAST_AGREEMENT:
+    if agreement < least:
         raise AtollError(
             f"{form}: the file agrees with the network on {100 * agreement:.1f} % of {len(images)} "
-            f"validation images, allowed are {100 * LEAST_AGREEMENT:.0f} % at least"
+            f"validation images, allowed are {100 * least:.0f} % at least"
         )
     return {"images": len(images), "agreement": agreement, "largest_difference": difference}
 

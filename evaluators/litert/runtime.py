@@ -1,6 +1,7 @@
 """Runs a ``.tflite`` file with LiteRT: batches of images, median time, types of its inputs and outputs."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,8 @@ class LiteRtRunner:
         Args:
             image: [*input shape without batch], float; quantized with the file's own input grid.
         """
-        for value, place in zip(self._parts(np.asarray(image, np.float32)), self.inputs, strict=True):
+        values = parts_of(np.asarray(image, np.float32), [tuple(place["shape"]) for place in self.inputs])
+        for value, place in zip(values, self.inputs, strict=True):
             grid = _grid(place)
             self.interpreter.set_tensor(place["index"], value if grid is None else grid.quantize(value))
         self.interpreter.invoke()
@@ -115,17 +117,6 @@ class LiteRtRunner:
     def _check_one_output(self) -> None:
         if len(self.outputs) != 1:
             raise AtollError(f"got a file with {len(self.outputs)} outputs, allowed is one: see run_heads")
-
-    def _parts(self, image: np.ndarray) -> list[np.ndarray]:
-        """Returns the values of each input, channels last, with the batch."""
-        shapes = [tuple(place["shape"]) for place in self.inputs]
-        if len(shapes) == 1:
-            return [image.reshape(shapes[0])]
-        pieces = np.split(image, np.cumsum([np.prod(shape) for shape in shapes])[:-1])
-        return [
-            np.moveaxis(piece.reshape(shape[-1], *shape[1:-1]), 0, -1)[None]
-            for piece, shape in zip(pieces, shapes, strict=True)
-        ]
 
     def time_ms(self, runs: int = 20, warm_up: int = 3) -> float:
         """Median time of one invocation in ms, measured here, over ``runs`` runs after ``warm_up`` others."""
@@ -138,3 +129,19 @@ class LiteRtRunner:
             if run >= warm_up:
                 seconds.append(time.perf_counter() - start)
         return float(np.median(seconds)) * 1e3
+
+
+def parts_of(image: np.ndarray, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
+    """Returns the values of each input, channels last, with the batch.
+
+    Args:
+        image: of one input as it takes it, without the batch; of several the row that they make together.
+        shapes: of the inputs, with the batch.
+    """
+    if len(shapes) == 1:
+        return [image.reshape(shapes[0])]
+    pieces = np.split(image, np.cumsum([np.prod(shape) for shape in shapes])[:-1])
+    return [
+        np.moveaxis(piece.reshape(shape[-1], *shape[1:-1]), 0, -1)[None]
+        for piece, shape in zip(pieces, shapes, strict=True)
+    ]

@@ -107,7 +107,7 @@ def run_artifact(content: bytes, images: Tensor, timed_runs: int = 0, scaling: S
 
     if not len(images):
         raise AtollError("an artifact is run on at least one image, got none")
-    batches = (_channels_last(scaling.to_network(part)).numpy() for part in images.split(BATCH))
+    batches = (channels_last(scaling.to_network(part)).numpy() for part in images.split(BATCH))
     run = run_file(content, len(images), batches, timed_runs)
     # a number a sample may have no axis
     return replace(run, outputs=tuple(np.moveaxis(one, -1, min(1, one.ndim - 1)) for one in run.outputs))
@@ -201,7 +201,7 @@ def verify_artifact(
     )
 
 
-def _channels_last(images: Tensor) -> Tensor:
+def channels_last(images: Tensor) -> Tensor:
     return images.movedim(1, -1).contiguous()
 
 

@@ -62,11 +62,12 @@ def refused(file: TfliteFile) -> str:
     >>> refused(TfliteFile.parse(model.to_bytes()))
     'it has no RELU_0_TO_1'
     """
-    found = (_refused(graph, operator) for graph in file.graphs for operator in graph.operators)
+    found = (why_not(graph, operator) for graph in file.graphs for operator in graph.operators)
     return next(filter(None, found), "")
 
 
-def _refused(file: TfliteFile, operator: FileOperator) -> str:
+def why_not(file: TfliteFile, operator: FileOperator) -> str:
+    """Returns why LiteRT Micro does not run an operator of a graph; nothing where it runs it."""
     name = operator.name
     if name not in READS and name not in WEIGHTS:
         return f"it has no {name}"

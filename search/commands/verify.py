@@ -28,7 +28,7 @@ def verify(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Say instead what of the file would run on this device: coral-edge-tpu.",
+            help="Say instead what of the file would run on this device: coral-edge-tpu or litert-micro.",
         ),
     ] = None,
     trust: Annotated[
@@ -46,7 +46,8 @@ def verify(
     With --device, say which operators the device runs, the first that it does not and its layer, whether the
     parameters find room on its chip, and what to change in the recipe (exit status 1 if anything does not run
     there). The file is compiled where the device's compiler is installed and Atoll would write the same
-    bytes, or with --trust; else it is pre-checked.
+    bytes, or with --trust; else it is pre-checked. For litert-micro its interpreter is such a compiler (the
+    extra `micro`): it accepts the file in the arena that is claimed, or says why not.
     """
     if device is not None:
         _pre_check(folder, device, trust, format)
@@ -68,9 +69,12 @@ def verify(
 
 
 def _pre_check(folder: Path, device: str, trust: bool, format: Format) -> None:
-    from ..export.pre_check import pre_check
+    from ...hw_models.runtimes.micro import MICRO
+    from ..export.micro_check import MicroCheck, micro_check
+    from ..export.pre_check import PreCheck, pre_check
 
-    found = pre_check(folder, device, trust)
+    found: PreCheck | MicroCheck
+    found = micro_check(folder, trust) if device == MICRO else pre_check(folder, device, trust)
     if format == "json":
         print_json(found.to_json())
     else:

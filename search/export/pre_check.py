@@ -10,6 +10,7 @@ from ...evaluators.edge_tpu.check import EdgeTpuReport, check_edge_tpu
 from ...evaluators.edge_tpu.compiler import COMPILER, Compilation, compile_for_edge_tpu
 from ...evaluators.litert.lower import operator_layers
 from ...evaluators.measuring.artifact import artifact_bytes
+from ...hw_models.runtimes.micro import MICRO
 from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of
@@ -17,7 +18,7 @@ from ...spaces.nearest import known_names
 from ...spaces.outside.foreign_file import damage_told, inside, read_bytes
 from .export import ARTIFACT
 
-#: devices whose compilers have rules of their own
+#: devices whose compilers have rules of their own; `micro_check` has those of LiteRT Micro's
 DEVICES = ("coral-edge-tpu",)
 
 
@@ -80,7 +81,7 @@ def pre_check(folder: Path, device: str, trust: bool = False) -> PreCheck:
         AtollError: for another device, or a folder that holds no export.
     """
     if device not in DEVICES:
-        raise AtollError(f"no pre-check for the device {device!r}; {known_names(device, DEVICES)}")
+        raise AtollError(f"no pre-check for the device {device!r}; {known_names(device, (*DEVICES, MICRO))}")
     try:
         content = read_bytes(inside(folder, ARTIFACT))
     except OSError as error:

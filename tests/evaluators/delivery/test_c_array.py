@@ -9,17 +9,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from atoll.evaluators.delivery import c_array
 from atoll.evaluators.delivery.c_array import FORM, PROGRAM, bytes_of, identifier
 from atoll.evaluators.delivery.delivery import Source
 from atoll.evaluators.delivery.micro_program import micro_program
 from atoll.evaluators.delivery.micro_use import MicroUse, c_text, resolver_method
 from atoll.evaluators.litert import operators
+from atoll.evaluators.litert.micro_run import MicroRun
+from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.writer import TfliteModel
+from atoll.evaluators.measuring.artifact import artifact_bytes
+from atoll.evaluators.tasks.number_qualities import MeanAbsoluteError
 from atoll.hw_models.runtimes.micro import READS, WEIGHTS
 from atoll.hw_models.runtimes.micro_arena import Arena, arena_of
 from atoll.hw_models.tables.tflite_file import TfliteFile
 from atoll.spaces.errors import AtollError
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.scaling import IMAGENET, Scaling
 from torch import nn
 
@@ -187,3 +193,35 @@ def test_every_operator_that_runs_has_its_method_in_the_stub() -> None:
 
 def test_no_text_ends_its_literal() -> None:
     assert c_text('??/ \\ " \n é 1') == '"\\077\\077/ \\134 \\042 \\012 \\303\\251 1"'
+
+
+def test_the_interpreter_s_refusal_leaves_no_header(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(c_array, "has_interpreter", lambda: True)
+    monkeypatch.setattr(c_array, "run_in_micro", lambda *_: MicroRun("no memory", 1234))
+    FORM.write(tmp_path, source(content))
+    with pytest.raises(
+        AtollError, match="does not run the file in the 1,234 bytes that are claimed: no memory"
+    ):
+        FORM.measure(tmp_path, source(content))
+
+
+def test_what_the_interpreter_recorded_stands_beside_the_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Maps come out of it channels last, and are compared as the network gives them."""
+    network = adopt(nn.Sequential(nn.Conv2d(1, 3, 3, padding=1)), (1, 4, 4)).eval()
+    images = (torch.rand(5, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 255).byte()
+    made = Source("maps", network, artifact_bytes(network, (1, 4, 4)), images, MeanAbsoluteError())
+
+    def run(content: bytes, given: np.ndarray) -> MicroRun:
+        assert given.shape == (5, 4, 4, 1) and given.min() >= -1
+        return MicroRun("", 9, 7, (LiteRtRunner(content).run(given),), (None,))
+
+    monkeypatch.setattr(c_array, "has_interpreter", lambda: True)
+    monkeypatch.setattr(c_array, "run_in_micro", run)
+    FORM.write(tmp_path, made)
+    found = FORM.measure(tmp_path, made)
+    assert (found["arena_recorded_bytes"], found["images"], found["agreement"]) == (7, 5, 1.0)
+    assert found["largest_difference"] < 1e-5

@@ -14,6 +14,7 @@ from atoll.evaluators.delivery.plain import PlainFactor, plain_network
 from atoll.evaluators.delivery.quiet import quiet
 from atoll.evaluators.measuring.artifact import artifact_bytes
 from atoll.evaluators.training.prediction import predict_logits
+from atoll.hw_models.runtimes.micro import PACKAGE, TRIED
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.structure import weight_factors
@@ -93,8 +94,10 @@ def test_a_form_holds_the_network(name: str, text: str, tmp_path: Path) -> None:
     assert set(found.versions) == set(form_of(name).packages)
     content = (tmp_path / found.file).read_bytes()
     assert str(Path(__file__).parents[3]).encode() not in content
-    assert found.figures.get("agreement", 1.0) == 1.0
-    assert found.figures.get("largest_difference", 0.0) < 0.1
+    # LiteRT Micro's kernels, where they are there, round otherwise: some steps of 0.03 in these networks
+    least, largest = (0.9, 0.2) if name == "c_array" else (1.0, 0.1)
+    assert found.figures.get("agreement", 1.0) >= least
+    assert found.figures.get("largest_difference", 0.0) < largest
     (again,) = measure_again([found.form], tmp_path, source, trust=True)
     assert again == {"bytes": found.bytes, "figures": dict(found.figures)}
 
@@ -145,6 +148,7 @@ def test_the_extras_of_the_messages_exist() -> None:
 
     root = Path(__file__).parents[3]
     extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert extras["micro"] == [f"{PACKAGE}>={TRIED}"]
     for name in ("onnx", "executorch"):
         wanted = {package.split(">")[0] for package in extras[name]}
         assert set(form_of(name).packages) - {"torch"} == wanted
