@@ -72,6 +72,8 @@ def why_not(file: TfliteFile, operator: FileOperator) -> str:
     if name not in READS and name not in WEIGHTS:
         return f"it has no {name}"
     place, at_weights = _PLACES.get(name, (0, 1))
+    if not 0 <= place < len(operator.places) or operator.places[place] < 0:
+        return f"it does not run {name} without an input"
     source = file.tensors[operator.places[place]]
     read, several = source.dtype.lower(), source.scales[1] > 1
     if name in WEIGHTS:

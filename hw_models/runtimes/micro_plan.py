@@ -87,6 +87,7 @@ class _Marked:
     def __init__(self, file: TfliteFile) -> None:
         self.graphs = file.graphs
         self.step = 0
+        self.entered = {0}  # a file of somebody else may have a graph that runs itself
         self.spans: dict[tuple[int, int], tuple[int, int]] = {}
         self.scratch: list[tuple[tuple[int, int], Lifetime]] = []
         self.mark(0)
@@ -111,7 +112,7 @@ class _Marked:
             self.step += 1
             self.begin(number, operator.outputs)
             first = self.step
-            for inside in _graphs_of(operator, len(self.graphs)):
+            for inside in self.graphs_of(operator):
                 self.step += 1
                 self.mark(inside)
             self.use(number, (*operator.inputs, *operator.outputs))
@@ -132,10 +133,11 @@ class _Marked:
             if (number, index) in self.spans:
                 self.spans[number, index] = (self.spans[number, index][0], self.step)
 
-
-def _graphs_of(operator: FileOperator, count: int) -> list[int]:
-    """Returns the numbers of the graphs that a loop runs, its condition first; none of other operators."""
-    if operator.name != "WHILE" or operator.options is None:
-        return []
-    numbers = [operator.options.number(place, "<i") for place in (0, 1)]
-    return [number for number in numbers if 0 < number < count]
+    def graphs_of(self, operator: FileOperator) -> list[int]:
+        """Returns the numbers of the graphs that a loop runs, its condition first; none of others."""
+        if operator.name != "WHILE" or operator.options is None:
+            return []
+        numbers = [operator.options.number(place, "<i") for place in (0, 1)]
+        found = [one for one in numbers if 0 < one < len(self.graphs) and one not in self.entered]
+        self.entered.update(found)
+        return found

@@ -6,14 +6,16 @@ import tracemalloc
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from atoll.evaluators.delivery.arena import tensor_arena
 from atoll.evaluators.edge_tpu.check import check_edge_tpu
 from atoll.evaluators.litert import operators
 from atoll.evaluators.litert import operators_moving as moving
 from atoll.evaluators.litert import operators_pooling as pooling
 from atoll.evaluators.litert.inspect import float_tensors, overhead_bytes, peak_tensor_bytes
+from atoll.evaluators.litert.operators_loop import loop
 from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.writer import TfliteModel
+from atoll.hw_models.runtimes.micro_arena import arena_of
+from atoll.hw_models.runtimes.need import Need
 from atoll.hw_models.tables.file_table import layer_table_of
 from atoll.hw_models.tables.tflite_file import TfliteFile
 from atoll.spaces.errors import AtollError
@@ -26,6 +28,8 @@ READERS = (
     peak_tensor_bytes,
     float_tensors,
     overhead_bytes,
+    lambda content: arena_of(TfliteFile.parse(content)),
+    lambda content: Need.of(TfliteFile.parse(content)),
 )
 
 
@@ -146,4 +150,20 @@ def test_a_vector_longer_than_the_file_is_not_walked() -> None:
 
 def test_the_arena_of_a_whole_file_is_unchanged_by_the_reader() -> None:
     # 6 x 6 x 2 in, 4 x 4 x 4 behind the convolution; the widened dense weight is a float copy of 3 x 36
-    assert tensor_arena(small()).tensor_bytes >= 3 * 36 * 4
+    assert arena_of(TfliteFile.parse(small())).tensor_bytes >= 3 * 36 * 4
+
+
+def test_a_graph_that_runs_itself_is_planned_once() -> None:
+    model = TfliteModel()
+    x = model.add_input((1, 4))
+    condition, body = TfliteModel(), TfliteModel()
+    inside = condition.add_input((1, 4))
+    condition.outputs = [operators.relu(condition, inside, "relu", None)]
+    y = body.add_input((1, 4))
+    again = body.add_activation((1, 4))
+    numbers = dict(condSubgraphIndex=1, bodySubgraphIndex=2)  # the body is graph 2 itself
+    body.add_operator("WHILE", (y,), (again,), options="While", **numbers)
+    body.outputs = [again]
+    model.outputs = loop(model, condition, body, [x])
+    file = TfliteFile.parse(model.to_bytes())
+    assert 0 < arena_of(file).tensor_bytes <= 6 * 16
