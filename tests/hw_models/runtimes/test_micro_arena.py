@@ -9,8 +9,9 @@ import pytest
 from atoll.evaluators.litert import operators
 from atoll.evaluators.litert.inspect import peak_tensor_bytes
 from atoll.evaluators.litert.tensors import TensorGrid
+from atoll.evaluators.litert.versions import LINES
 from atoll.evaluators.litert.writer import TfliteModel
-from atoll.hw_models.runtimes.micro import refused
+from atoll.hw_models.runtimes.micro import READS, WEIGHTS, refused
 from atoll.hw_models.runtimes.micro_arena import arena_of
 from atoll.hw_models.runtimes.micro_plan import Lifetime, greedy_plan, lifetimes
 from atoll.hw_models.tables.tflite_file import TfliteFile
@@ -77,6 +78,12 @@ def files(micro_files: dict[str, bytes]) -> dict[str, TfliteFile]:
 
 def test_the_table_has_every_file(files: dict[str, TfliteFile]) -> None:
     assert list(files) == [row["file"] for row in FOUND]
+
+
+def test_every_operator_that_is_written_was_tried(files: dict[str, TfliteFile]) -> None:
+    graphs = [graph for file in files.values() for graph in file.graphs]
+    assert {operator.name for graph in graphs for operator in graph.operators} == set(LINES)
+    assert set(LINES) - {*READS, *WEIGHTS} == {"GELU", "RELU_N1_TO_1", "RELU_0_TO_1"}
 
 
 def test_what_the_interpreter_refused_is_refused(files: dict[str, TfliteFile]) -> None:
