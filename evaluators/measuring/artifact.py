@@ -202,6 +202,7 @@ def verify_artifact(
 
 
 def channels_last(images: Tensor) -> Tensor:
+    """Returns inputs as a file has them, (N, ..., C), of those that a network takes, (N, C, ...)."""
     return images.movedim(1, -1).contiguous()
 
 

@@ -151,6 +151,43 @@ def test_the_header_lists_operators_ends_and_scaling(tmp_path: Path) -> None:
 STUB = Path(__file__).parent / "micro_stub"
 
 
+# An interpreter that gives class 5 the input's first integer and the others less by one.
+INTERPRETER = """
+#include "tensorflow/lite/micro/micro_interpreter.h"
+namespace tflite {
+int8_t in[32], out[8];
+TfLiteTensor input_tensor = {kTfLiteInt8, {}, {0.5f, 3}}, output_tensor = {kTfLiteInt8, {}, {1.5f, -7}};
+const Model* GetModel(const void* bytes) { return static_cast<const Model*>(bytes); }
+MicroInterpreter::MicroInterpreter(const Model*, const MicroOpResolver&, uint8_t*, size_t) {}
+TfLiteStatus MicroInterpreter::AllocateTensors() {
+  input_tensor.data.int8 = in;
+  output_tensor.data.int8 = out;
+  return kTfLiteOk;
+}
+TfLiteStatus MicroInterpreter::Invoke() {
+  for (int i = 0; i < 8; ++i) out[i] = static_cast<int8_t>(in[31] - (i != 5));
+  return in[31] == SAID ? kTfLiteOk : kTfLiteError;
+}
+TfLiteTensor* MicroInterpreter::input(size_t) { return &input_tensor; }
+TfLiteTensor* MicroInterpreter::output(size_t) { return &output_tensor; }
+size_t MicroInterpreter::arena_used_bytes() const { return 7; }
+}  // namespace tflite
+"""
+
+
+def test_the_program_feeds_the_grid_and_prints_the_class(tmp_path: Path) -> None:
+    if shutil.which("g++") is None:
+        pytest.skip("no g++")
+    FORM.write(tmp_path, source(on_grids(), tuple("abcdefgh")))
+    (tmp_path / "interpreter.cc").write_text(INTERPRETER)
+    # a stored 0 is -1, which is round(-1 / 0.5) + 3
+    command = ["g++", "-std=c++17", "-DSAID=1", "-I", str(STUB), "-o", str(tmp_path / "main")]
+    subprocess.run([*command, str(tmp_path / PROGRAM), str(tmp_path / "interpreter.cc")], check=True)
+    found = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True)
+    arena = arena_in(on_grids()).bytes
+    assert found.stdout.splitlines() == [f"arena: 7 of {arena} bytes used", "class 5: f"]
+
+
 def check_syntax(folder: Path) -> None:
     if shutil.which("g++") is None:
         pytest.skip("no g++")
