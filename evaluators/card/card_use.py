@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ...spaces.layers.scaling import PIXELS, Scaling
 from ...spaces.layers.shape import axes_said, is_image
-from ...spaces.outside.shown import markdown, markdown_code
+from ...spaces.outside.shown import markdown, markdown_code, shown
 from ..measuring.file_ends import FileEnd
 from .card import Card
 
@@ -152,3 +152,8 @@ def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """
     lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def line_of_code(line: str) -> str:
+    """Returns a line of a block of code, which it cannot end."""
+    return shown(line).replace("`", "\\x60")

@@ -6,16 +6,16 @@ The Markdown is written from the card (`card.json`) alone and holds nothing else
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...hw_models.runtimes.micro import RUNS
 from ...spaces.layers.shape import is_image
-from ...spaces.outside.shown import markdown, markdown_code, shown
+from ...spaces.outside.shown import markdown, markdown_code
 from ..delivery.delivery import Delivery
 from ..ranking.against_baseline import compression_ratio
 from ..ranking.figure import PERCENT, Figure, Form
 from ..ranking.figures import FIGURE
 from ..ranking.quality_terms import QualityTerms
 from .card import Card, PredictedFigure, TestLook
-from .card_use import outputs, table, use
+from .card_micro import in_micro, micro_rows
+from .card_use import line_of_code, outputs, table, use
 from .quality_difference import noise
 
 #: memory as a card writes it, where every model is small
@@ -68,7 +68,7 @@ def card_markdown(card: Card | Mapping[str, Any]) -> str:
         outputs(card),
         _structure(card),
         *_deliveries(card),
-        *_in_micro(card),
+        *in_micro(card),
         "## Use",
         use(card),
         "## Provenance",
@@ -121,7 +121,7 @@ def _figures(card: Card) -> str:
         (alive.label(_SHORT_KIB, "file"), "", _SHORT_KIB.text(file.peak_tensor_bytes)),
         (_loyalty(card), "", _share(ours["label_loyalty"])),
         *_runtime(base, ours),
-        *_micro(base, ours),
+        *micro_rows(base, ours),
     ]
     return table(("figure", "baseline", "this model"), rows)
 
@@ -130,20 +130,6 @@ def _runtime(base: Mapping[str, Any], ours: Mapping[str, Any]) -> list[tuple[str
     """Returns the oldest runtimes that load the files; nothing in cards of older versions."""
     first, second = (markdown(one.get("minimum_runtime") or "") for one in (base, ours))
     return [("oldest TensorFlow Lite that loads it (counted)", first, second)] if first or second else []
-
-
-def _micro(base: Mapping[str, Any], ours: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Returns what the files need in LiteRT Micro, where it runs them; nothing in cards of older versions."""
-    if not ours.get("micro_status"):
-        return []
-    both, arena = (base, ours), FIGURE["arena_bytes"]
-    said = (markdown(one.get("micro_status") or "") for one in both)
-    rows = [("LiteRT Micro (counted)", *said)]
-    if ours["micro_status"] == RUNS:
-        kept = (arena.exact.text(one.get("arena_bytes")) for one in both)
-        flash = (FIGURE["flash_bytes"].exact.text(one["model_bytes"]) for one in both)
-        rows += [(arena.label(), *kept), (FIGURE["flash_bytes"].label(), *flash)]
-    return rows
 
 
 def _waterfall(card: Card) -> str:
@@ -269,28 +255,6 @@ def _deliveries(card: Card) -> list[str]:
     return ["## Other forms", table(names, rows)]
 
 
-def _in_micro(card: Card) -> list[str]:
-    """Returns what a program for LiteRT Micro needs, where the header for it lies beside."""
-    found = next((form.figures for form in card.deliveries if "operators" in form.figures), None)
-    if found is None:
-        return []
-    methods = [str(one) for one in found["operators"]]
-    code = [f"tflite::MicroMutableOpResolver<{len(methods)}> resolver;"]
-    code += [_line_of_code(f"resolver.{method}();") for method in methods]
-    rows = [
-        (
-            f"{what} {number}",
-            "x".join(map(str, end["shape"])),
-            markdown(end["type"]),
-            *("" if end[name] is None else f"{end[name]:.6g}" for name in ("scale", "zero_point")),
-        )
-        for what in ("input", "output")
-        for number, end in enumerate(found[f"{what}s"])
-    ]
-    ends = table(("", "shape, channels last", "type", "scale", "zero point"), rows)
-    return ["## In LiteRT Micro", "\n".join(["```cpp", *code, "```"]), ends]
-
-
 def _run_beside(card: Card, form: Delivery) -> str:
     """Returns how a form compares: with the network, or byte by byte with the file."""
     figures = form.figures
@@ -320,7 +284,7 @@ def _provenance(card: Card) -> str:
         "- made again, in an empty folder, by:",
         "",
         "```sh",
-        *map(_line_of_code, card.commands),
+        *map(line_of_code, card.commands),
         "```",
     ]
     return "\n".join(lines)
@@ -343,11 +307,6 @@ def _inputs(card: Card) -> str:
 def _loyalty(card: Card) -> str:
     label = FIGURE["label_loyalty"].label()
     return label.replace("label loyalty to", "the same numbers as") if card.numbers else label
-
-
-def _line_of_code(line: str) -> str:
-    """Returns a line of a block of code, which it cannot end."""
-    return shown(line).replace("`", "\\x60")
 
 
 def _share(value: float | None) -> str:

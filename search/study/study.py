@@ -41,7 +41,6 @@ from .study_checks import (
     StudyMistake,
     at,
     check_device,
-    check_known,
     checked_constraints,
     checked_grids,
     checked_techniques,
@@ -191,8 +190,7 @@ class Study(BaseModel):
             )
         for text in (*REFERENCE, *PAPERS):
             check_order(Recipe.parse(text))
-        constraints = checked_constraints(self.constraints)
-        check_known(self.device, goal, constraints)
+        constraints = checked_constraints(self.constraints, self.device, goal)
         if own:  # last: it may take minutes
             context = info.context or {"file": Path("own.yaml")}
             file = context["file"]

@@ -32,13 +32,15 @@ def at(*where: str | int) -> Iterator[None]:
         raise StudyMistake(str(error), where) from error
 
 
-def checked_constraints(texts: Sequence[str]) -> tuple[str, ...]:
-    """Returns constraints in their canonical form."""
+def checked_constraints(texts: Sequence[str], device: str, goal: Goal) -> tuple[str, ...]:
+    """Returns constraints in their canonical form; they and the goal ask for what is known of a device."""
     for position, text in enumerate(texts):
         with at("constraints", position):
             Constraint.parse(text)
     with at("constraints"):
-        return tuple(str(constraint) for constraint in parse_constraints(texts))
+        constraints = tuple(str(constraint) for constraint in parse_constraints(texts))
+    _check_known(device, goal, constraints)
+    return constraints
 
 
 def checked_techniques(given: Sequence[str] | None) -> list[str]:
@@ -115,7 +117,7 @@ def _checked_grid(technique: type[Technique], key: str, values: Sequence[Any]) -
 def check_device(name: str) -> None:
     """Refuses a device that no cost model knows, or that prices only a part of what trials are ranked by.
 
-    A microcontroller may be without latency: that then weighs nothing (`check_known`).
+    A microcontroller may be without latency: that then weighs nothing (`checked_constraints`).
     """
     from ...hw_models.devices.device import Device
 
@@ -128,7 +130,7 @@ def check_device(name: str) -> None:
         )
 
 
-def check_known(device: str, goal: Goal, constraints: Sequence[str]) -> None:
+def _check_known(device: str, goal: Goal, constraints: Sequence[str]) -> None:
     """Refuses a goal and constraints that ask for what nobody measured on a device.
 
     Raises:

@@ -1,0 +1,46 @@
+"""What a card says of LiteRT Micro: whether the file runs there, its memory, and what a program needs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...hw_models.runtimes.micro import RUNS
+from ...spaces.outside.shown import markdown
+from ..ranking.figures import FIGURE
+from .card import Card
+from .card_use import line_of_code, table
+
+
+def micro_rows(base: Mapping[str, Any], ours: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Returns what the files need in LiteRT Micro, where it runs them; nothing in cards of older versions."""
+    if not ours.get("micro_status"):
+        return []
+    both, arena = (base, ours), FIGURE["arena_bytes"]
+    said = (markdown(one.get("micro_status") or "") for one in both)
+    rows = [("LiteRT Micro (counted)", *said)]
+    if ours["micro_status"] == RUNS:
+        kept = (arena.exact.text(one.get("arena_bytes")) for one in both)
+        flash = (FIGURE["flash_bytes"].exact.text(one["model_bytes"]) for one in both)
+        rows += [(arena.label(), *kept), (FIGURE["flash_bytes"].label(), *flash)]
+    return rows
+
+
+def in_micro(card: Card) -> list[str]:
+    """Returns what a program for LiteRT Micro needs, where the header for it lies beside."""
+    found = next((form.figures for form in card.deliveries if "operators" in form.figures), None)
+    if found is None:
+        return []
+    methods = [str(one) for one in found["operators"]]
+    code = [f"tflite::MicroMutableOpResolver<{len(methods)}> resolver;"]
+    code += [line_of_code(f"resolver.{method}();") for method in methods]
+    rows = [
+        (
+            f"{what} {number}",
+            "x".join(map(str, end["shape"])),
+            markdown(end["type"]),
+            *("" if end[name] is None else f"{end[name]:.6g}" for name in ("scale", "zero_point")),
+        )
+        for what in ("input", "output")
+        for number, end in enumerate(found[f"{what}s"])
+    ]
+    ends = table(("", "shape, channels last", "type", "scale", "zero point"), rows)
+    return ["## In LiteRT Micro", "\n".join(["```cpp", *code, "```"]), ends]
