@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...hw_models.runtimes.micro import RUNS
-from ...spaces.outside.shown import markdown
+from ...spaces.outside.shown import markdown, markdown_code
 from ..ranking.figures import FIGURE
 from .card import Card
-from .card_use import line_of_code, table
+from .card_use import line_of_code, scaled, table
+
+#: classes whose names a card lists
+_NAMED = 20
 
 
 def micro_rows(base: Mapping[str, Any], ours: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -43,4 +46,9 @@ def in_micro(card: Card) -> list[str]:
         for number, end in enumerate(found[f"{what}s"])
     ]
     ends = table(("", "shape, channels last", "type", "scale", "zero point"), rows)
-    return ["## In LiteRT Micro", "\n".join(["```cpp", *code, "```"]), ends]
+    said = [f"What goes in is {scaled(card)}." if len(found["inputs"]) == 1 else ""]
+    if classes := found.get("classes"):
+        names = ", ".join(markdown_code(name) for name in classes[:_NAMED])
+        more = f", … ({len(classes):,}, all in the header)" if len(classes) > _NAMED else ""
+        said.append(f"Classes in the order of the output: {names}{more}.")
+    return ["## In LiteRT Micro", "\n".join(["```cpp", *code, "```"]), ends, " ".join(filter(None, said))]

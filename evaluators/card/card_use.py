@@ -82,7 +82,7 @@ def use(card: Card) -> str:
         name=name,
         example=f"np.zeros({(1, *others, first)}, np.float32)",
         axes=axes_said(card.input_shape),
-        scaled=_scaled(card),
+        scaled=scaled(card),
         fed=fed,
         shown=_shown(card),
     )
@@ -100,10 +100,10 @@ def _shown(card: Card) -> str:
 def _use_of_several(card: Card, inputs: Sequence[FileEnd]) -> str:
     names = ("input", "name", "shape, channels last", "type", "scale", "zero point", "of what is stored")
     rows = []
-    for number, (one, scaled) in enumerate(zip(inputs, _scaled_each(card, inputs), strict=True)):
+    for number, (one, said) in enumerate(zip(inputs, _scaled_each(card, inputs), strict=True)):
         size = "x".join(map(str, one.shape[1:]))
         grid = ["" if part is None else str(part) for part in (one.scale, one.zero_point)]
-        rows.append([str(number), markdown_code(one.name), size, markdown(one.type), *grid, scaled])
+        rows.append([str(number), markdown_code(one.name), size, markdown(one.type), *grid, said])
     zeros = ", ".join(f"np.zeros({tuple(one.shape)}, np.float32)" for one in inputs)
     return f"{table(names, rows)}\n\n{_LOAD_SEVERAL.format(zeros=zeros, shown=_shown(card))}"
 
@@ -112,7 +112,7 @@ def _scaled_each(card: Card, inputs: Sequence[FileEnd]) -> list[str]:
     """Returns what a stored value of each input is made before the file takes it."""
     scaling = PIXELS if card.scaling is None else Scaling.from_json(card.scaling)
     if scaling.channels is None:
-        return [_scaled(card)] * len(inputs)
+        return [scaled(card)] * len(inputs)
     found, start = [], 0
     for one in inputs:
         end = start + one.shape[-1]
@@ -128,8 +128,12 @@ def _numbers(values: Sequence[float]) -> str:
     return told + more
 
 
-def _scaled(card: Card) -> str:
-    """Returns what a stored input is made before the file takes it."""
+def scaled(card: Card) -> str:
+    """Returns what a stored input is made before the file takes it, in words.
+
+    Args:
+        card: of the file.
+    """
     scaling = PIXELS if card.scaling is None else Scaling.from_json(card.scaling)
     value = "pixel" if is_image(card.input_shape) else "value"
     if len(scaling.mean) > _SAID_CHANNELS:

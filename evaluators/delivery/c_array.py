@@ -124,6 +124,7 @@ class CArray:
         arena = arena_of(file)
         return {
             **MicroUse.of(file).to_json(),
+            "classes": list(source.classes),
             "arena_bytes": arena.bytes,
             "arena_tensor_bytes": arena.tensor_bytes,
             "arena_scratch_bytes": arena.scratch_bytes,

@@ -388,13 +388,16 @@ def test_what_a_program_for_litert_micro_needs_is_listed_beside_its_header(made:
     card, content, _ = made("prune_channels(ratio=0.5) -> quantize(bits=8)")
     use = MicroUse.of(TfliteFile.parse(content))
     form = {"form": "c_array", "file": "model_data.h", "beside": ["micro_main.cc"], "bytes": 9, "holds": "it"}
-    forms = [{**form, "figures": use.to_json(), "versions": {}}]
-    text = card_markdown({**card, "deliveries": forms})
+    figures = {**use.to_json(), "classes": ["zero`", *map(str, range(1, 30))]}
+    text = card_markdown({**card, "deliveries": [{**form, "figures": figures, "versions": {}}]})
     section = text.split("## In LiteRT Micro")[1].split("## Use")[0]
     assert f"tflite::MicroMutableOpResolver<{len(use.operators)}> resolver;\nresolver.Add" in section
     assert all(f"resolver.{method}();" in section for method in use.operators)
     scale, zero_point = use.inputs[0].scale, use.inputs[0].zero_point
     assert cells(section, "input 0")[2:] == ["int8", f"{scale:.6g}", f"{zero_point}"]
+    assert "What goes in is pixel / 127.5 - 1." in section
+    assert r"Classes in the order of the output: `zero\x60`, `1`, " in section
+    assert "`19`, … (30, all in the header)." in section and "`20`" not in section
     assert "## In LiteRT Micro" not in card_markdown(card)
     assert cells(text, "LiteRT Micro (counted)")[1:] == ["runs", "runs"]
     arena = f"{card['metrics']['arena_bytes']:,}"

@@ -143,7 +143,8 @@ def test_the_header_lists_operators_ends_and_scaling(tmp_path: Path) -> None:
         assert f"{line}\n" in text
     assert "(resolver).AddConv2D() == kTfLiteOk" in text and "(resolver).AddFullyConnected()" in text
     assert bytes_of(tmp_path / FORM.file, len(content)) == content
-    told = FORM.measure(tmp_path, source(content))
+    told = FORM.measure(tmp_path, source(content, tuple("abcdefgh")))
+    assert told["classes"] == [*"abcdefgh"]
     assert told["operators"] == ["AddConv2D", "AddFullyConnected"]
     assert (told["inputs"][0]["scale"], told["outputs"][0]["zero_point"]) == (0.5, -7)
 
