@@ -89,7 +89,7 @@ def micro_program(
         alignment: of the arena, in bytes.
         use: what the file needs.
         scaling: what makes of stored values what the file takes.
-        classes: whose names are in the header; none where outputs are numbers or several.
+        classes: whose names are in the header; an output that is no number for each is printed whole.
         stored: type of what is stored in C.
     """
     upper = array.upper()
@@ -100,7 +100,7 @@ def micro_program(
         fills.append(f"  Fill(interpreter.input({number}), values_{number}, {count}, {channels}, {first});")
         first += channels
     names, said = "", '"class %d\\n", best'
-    if classes:
+    if classes and len(use.outputs) == 1 and prod(use.outputs[0].shape) == len(classes):
         names = f"const char* const classes[{upper}_CLASSES] = {upper}_CLASS_NAMES;\n"
         said = '"class %d: %s\\n", best, classes[best]'
         prints = [_CLASS.format(count=prod(use.outputs[0].shape), said=said)]

@@ -198,7 +198,11 @@ def check_syntax(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("scaling", "classes"),
-    [(Scaling((127.5,), (127.5,)), ("0", "two\nlines", "\\", "??/", *"efgh")), (IMAGENET, ())],
+    [
+        (IMAGENET, ("one", "two")),  # of a map, say: not one number a class
+        (Scaling((127.5,), (127.5,)), ("0", "two\nlines", "\\", "??/", *"efgh")),
+        (IMAGENET, ()),
+    ],
 )
 def test_the_program_compiles(scaling: Scaling, classes: tuple[str, ...], tmp_path: Path) -> None:
     network = nn.Identity()
@@ -206,8 +210,8 @@ def test_the_program_compiles(scaling: Scaling, classes: tuple[str, ...], tmp_pa
     FORM.write(tmp_path, replace(source(on_grids(), classes), network=network))
     check_syntax(tmp_path)
     program = (tmp_path / PROGRAM).read_text()
-    assert ("classes[best]" in program) is bool(classes)
-    assert ("output 0, %d" in program) is not bool(classes)
+    assert ("classes[best]" in program) is (len(classes) == 8)
+    assert ("output 0, %d" in program) is (len(classes) != 8)
 
 
 def test_a_program_of_several_inputs_and_float_compiles(content: bytes, tmp_path: Path) -> None:
