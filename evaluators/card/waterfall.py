@@ -16,6 +16,7 @@ from ...spaces.layers.structure import input_shape_of, to_meta
 from ..edge_tpu.check import check_file
 from ..measuring.artifact import artifact_of, model_bytes
 from ..measuring.measure import parameter_count, price
+from ..ranking.figures import FIGURE
 from .bundle import structures
 
 Row = dict[str, Any]
@@ -76,6 +77,7 @@ def counts(about: Mapping[str, Any]) -> list[Row]:
             "edge_tpu_mappable": check_file(file).mappable,
             "parameters": parameter_count(network),
             "arena_bytes": arena_of(file).bytes,
+            **dict.fromkeys(FIGURE["arena_bytes"].ends),  # of a trained network's structure nothing is open
             **Need.of(file).to_metrics(),
         }
         rows.append(row)
@@ -126,5 +128,6 @@ def fit_digest(device: str) -> str | None:
 
 
 def card_devices(device: str) -> list[str]:
-    """Returns the devices that a card has predictions for: that of the study, and those of the package."""
-    return list(dict.fromkeys([device, *(name for name, _ in DEVICES)]))
+    """Returns the devices of a card's predictions: the study's, and those of the package that predict."""
+    predicting = (name for name, _ in DEVICES if Device.load(name).fits)
+    return list(dict.fromkeys([device, *predicting]))
