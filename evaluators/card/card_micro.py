@@ -18,12 +18,13 @@ def micro_rows(base: Mapping[str, Any], ours: Mapping[str, Any]) -> list[tuple[s
     if not ours.get("micro_status"):
         return []
     both, arena = (base, ours), FIGURE["arena_bytes"]
-    said = (markdown(one.get("micro_status") or "") for one in both)
-    rows = [("LiteRT Micro (counted)", *said)]
+    before, after = (markdown(one.get("micro_status") or "") for one in both)
+    rows = [("LiteRT Micro (counted)", before, after)]
     if ours["micro_status"] == RUNS:
-        kept = (arena.exact.text(one.get("arena_bytes")) for one in both)
-        flash = (FIGURE["flash_bytes"].exact.text(one["model_bytes"]) for one in both)
-        rows += [(arena.label(), *kept), (FIGURE["flash_bytes"].label(), *flash)]
+        before, after = (arena.exact.text(one.get("arena_bytes")) for one in both)
+        rows.append((arena.label(), before, after))
+        before, after = (FIGURE["flash_bytes"].exact.text(one["model_bytes"]) for one in both)
+        rows.append((FIGURE["flash_bytes"].label(), before, after))
     return rows
 
 

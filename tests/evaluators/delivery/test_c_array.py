@@ -206,7 +206,7 @@ def check_syntax(folder: Path) -> None:
 )
 def test_the_program_compiles(scaling: Scaling, classes: tuple[str, ...], tmp_path: Path) -> None:
     network = nn.Identity()
-    network.input_scaling = scaling
+    network.input_scaling = scaling  # type: ignore[assignment]
     FORM.write(tmp_path, replace(source(on_grids(), classes), network=network))
     check_syntax(tmp_path)
     program = (tmp_path / PROGRAM).read_text()

@@ -61,15 +61,15 @@ def test_the_interpreter_says_what_was_recorded(micro_files: dict[str, bytes], t
     done = subprocess.run(
         [sys.executable, "-c", ASK, str(tmp_path / "asked.json")], capture_output=True, text=True, check=True
     )
-    for row, line, (place, _) in zip(FOUND, done.stdout.splitlines(), asked, strict=True):
+    for row, line, (path, _) in zip(FOUND, done.stdout.splitlines(), asked, strict=True):
         runs, *said = json.loads(line)
         assert runs == (row["outcome"] == "runs"), row
         if runs:
             assert said == [int(row["planned_bytes"]), int(row["recorded_bytes"]), True], row
         content = micro_files[row["file"]]
         if not refused(TfliteFile.parse(content)):
-            expected = litert(content, np.load(f"{place}.npy"))
-            off = np.load(f"{place}.said.npy").astype(float) - expected
+            expected = litert(content, np.load(f"{path}.npy"))
+            off = np.load(f"{path}.said.npy").astype(float) - expected
             # a step where kernels round otherwise
             assert np.abs(off).max() <= (1 if expected.dtype == np.int8 else 1e-5), row
 
