@@ -11,7 +11,8 @@ from ...evaluators.ranking.ranking import HALF_UP_NUDGE, OUR_METRICS, PROFILES, 
 #: what a recipe has of its trials: every metric with the ends of its interval
 AVERAGED = tuple(name for figure in METRICS for name in (figure.name, *figure.ends))
 #: what studies demand; the examples of docs/search.md and what `atoll init` writes
-_USUALLY_DEMANDED = ("quality_drop", "compression_ratio", "model_bytes", "latency_ms", "peak_memory_bytes")
+# latency is not among them: a device that was never timed has none, and no demand on it either
+_USUALLY_DEMANDED = ("quality_drop", "compression_ratio", "model_bytes", "peak_memory_bytes")
 _OF_SEEDS = (*AVERAGED, "baseline_quality", "drop")
 # A sum of doubles depends on their order, one of whole numbers does not: what is below the bound, which
 # leaves room for sixteen seeds, is summed in units of 2^-80 in 127 bits, as exactly as by fmean. Figures
