@@ -243,13 +243,8 @@ HERE[("step_rows", "seconds")] = HERE["steps", "seconds"]
 HERE[("test_look_rows", "quality")] = HERE["test_looks", "quality"]
 HERE[("test_look_rows", "digest")] = Meaning("of the event, so that a look counts once")
 HERE |= {
-    (relation, f"{cost}_{what}"): Meaning(text.format(cost), unit, kind)
-    for cost, kind in (
-        ("model_bytes", "predicted"),
-        ("macs", "counted"),
-        ("latency_ms", "predicted"),
-        ("peak_memory_bytes", "predicted"),
-    )
+    (relation, f"{cost}_{what}"): Meaning(text.format(cost), unit, _FIGURES[cost].kind)
+    for cost in ("model_bytes", "macs", "latency_ms", "peak_memory_bytes")
     for relation in ("step_effects", "technique_effects")
     for what, text, unit in (
         ("change", "{} after it, less that before", _FIGURES[cost].unit),

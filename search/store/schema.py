@@ -141,6 +141,7 @@ def make_views(connection: duckdb.DuckDBPyConnection, found: Contents, statement
     ours, macros = relations.views(place), relations.macros(place)
     known = theirs.keys() | ours.keys()
     called = [name for name in macros if re.search(rf"\b{name}\b", statement, re.IGNORECASE)]
+    wanted: Set[str]
     if called:  # of which DuckDB knows nothing yet, so that it would name nothing
         wanted = {*called, *(name for name in known if name in statement.lower())}
     else:

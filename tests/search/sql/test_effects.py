@@ -74,7 +74,7 @@ def test_a_step_is_held_against_its_prefix_once(
 def summed(effects: list[dict[str, Any]]) -> dict[str, Any]:
     """What a row of technique_effects says of some effects."""
     gains = [effect["quality_gain"] for effect in effects]
-    said = {"n": len(effects), "quality_gain": statistics.fmean(gains)}
+    said: dict[str, Any] = {"n": len(effects), "quality_gain": statistics.fmean(gains)}
     said["quality_gain_std"] = statistics.stdev(gains) if len(gains) > 1 else None
     for cost in COSTS:
         logarithms = [math.log(effect[cost][1]) for effect in effects]

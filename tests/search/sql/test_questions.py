@@ -68,10 +68,10 @@ def known(made_up: Store) -> Known:
         found.steps[study] = []
         reached: dict[tuple[Any, ...], dict[str, Any]] = {}
         for trial in found.trials[study]:
-            for step in made_up.steps(study, trial["trial"]):
-                found.steps[study].append(dict(step))
-                text = " -> ".join(trial["recipe"].split(" -> ")[: step["position"]]) or "baseline"
-                reached[trial["seed"], trial["epochs_per_step"], text] = dict(step)
+            for row_of_step in made_up.steps(study, trial["trial"]):
+                found.steps[study].append(dict(row_of_step))
+                text = " -> ".join(trial["recipe"].split(" -> ")[: row_of_step["position"]]) or "baseline"
+                reached[trial["seed"], trial["epochs_per_step"], text] = dict(row_of_step)
         for (seed, epochs, text), step in reached.items():
             if text == "baseline":
                 continue
