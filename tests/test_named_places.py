@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = ("spaces", "hw_models", "evaluators", "search")
-MODULE = re.compile(rf"(?<![\w./])((?:{'|'.join(FLOORS)})(?:\.[A-Za-z_]\w*)+)(?![\w/])")
+MODULE = re.compile(rf"(?<![\w./])((?:{'|'.join(FLOORS)})(?:\.(?!md\b)[A-Za-z_]\w*)+)(?![\w/])")
 FILE = re.compile(
     rf"(?<![\w./])((?:{'|'.join((*FLOORS, 'tests'))})(?:/[\w.-]+)*/[\w-]+\.(?:py|sql|md|toml|csv))\b"
 )
