@@ -124,7 +124,7 @@ def test_real_figures_with_ties_are_ranked_alike(
     empty.execute(f"INSERT INTO trial_rows BY NAME SELECT {', '.join(columns)} FROM '{place}'")
     empty.execute(
         "INSERT INTO study_rows (study, definition) SELECT DISTINCT study, ? FROM trial_rows",
-        [json.dumps({"constraints": constraints, "seed": 0, "epochs_per_step": 1.0})],
+        [json.dumps({"constraints": constraints, "seed": 0, "epochs_per_step": 2.0})],
     )
     trials = rows(
         empty, "SELECT * EXCLUDE (started_at, ended_at, test_quality_at) FROM trials ORDER BY trial"
