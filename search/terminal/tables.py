@@ -196,8 +196,13 @@ def _cell(value: Any, spec: str) -> str:
     if isinstance(value, (dict, list)):
         return json.dumps(value, ensure_ascii=False, default=_json_number)
     if _is_number(value):
-        return format(value, spec) if spec else (f"{value:.4g}" if isinstance(value, float) else str(value))
+        return format(value, spec) if spec else (_short(value) if isinstance(value, float) else str(value))
     return str(value)
+
+
+def _short(value: float) -> str:
+    """Returns four digits of a number, or all before the point: means of bytes are no powers of ten."""
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
 def _csv_cell(value: Any) -> Any:

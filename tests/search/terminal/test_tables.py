@@ -53,6 +53,12 @@ def test_table_shows_unit_kind_and_brackets(capsys):
     assert "1.23 " in out and "1.2345" not in out
 
 
+def test_large_numbers_with_fractions_are_no_powers_of_ten(capsys):
+    row = {"bytes": 21968.0, "mean": -1277344.3, "share": 0.123456, "huge": 1e300}
+    print_table([row], [Column(name) for name in row])
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["21968", "-1277344", "0.1235", "1e+300"]
+
+
 def test_a_long_text_is_folded_and_loses_nothing(capsys, monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
     print_table([{"name": "quantize(bits=8) -> " * 30}], [Column("name"), Column("x")])
