@@ -28,32 +28,35 @@ def side_by_side(one: Run, other: Run) -> None:
     Raises:
         BaseException: what a run raised, or came upon the caller; the other one ends with its next step.
     """
-    over, failures, threads = Event(), [], torch.get_num_threads()
+    over, ended, failures, threads = Event(), Event(), [], torch.get_num_threads()
 
     def look(_share: float) -> None:
         if over.is_set():
             raise _Abandoned
 
     def beside() -> None:
-        torch.set_num_threads(threads)  # a new thread of Python has torch's default
         try:
+            torch.set_num_threads(threads)  # a new thread of Python has torch's default
             one(look)
         except _Abandoned:
             pass
         except BaseException as error:
             failures.append(error)
             over.set()
+        finally:
+            ended.set()
 
-    thread = Thread(target=beside, daemon=True)
-    thread.start()
+    # waited for by an event: Python 3.11 takes a thread for dead whose `join` was interrupted
+    Thread(target=beside, daemon=True).start()
     try:
         other(look)
+        ended.wait()  # here, since what comes upon the caller meanwhile ends the other one, too
     except _Abandoned:
         pass
     except BaseException:
         over.set()
         raise
     finally:
-        thread.join()
+        ended.wait()
     if failures:
         raise failures[0]

@@ -1,6 +1,9 @@
 """Two runs at a time: both are done, and where one fails the other ends at its next step."""
 
-from threading import Barrier, current_thread
+import os
+import signal
+import time
+from threading import Barrier, Event, current_thread
 
 import pytest
 import torch
@@ -42,3 +45,24 @@ def test_what_one_raises_ends_the_other_and_is_raised(first_fails: bool, error: 
     with pytest.raises(type(error)):
         side_by_side(*((failing, endless) if first_fails else (endless, failing)))
     assert ended == [1.0]
+
+
+def test_what_comes_upon_the_caller_while_it_waits_ends_the_other() -> None:
+    waits, ended = Event(), list[str]()
+
+    def endless(look: AfterStep) -> None:
+        waits.wait(timeout=20)
+        time.sleep(0.05)  # until the caller's run is over
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            for _ in range(500):
+                time.sleep(0.01)
+                look(0.5)
+            ended.append("by itself")
+        except BaseException:
+            ended.append("abandoned")
+            raise
+
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side(endless, lambda _look: waits.set())
+    assert ended == ["abandoned"]
