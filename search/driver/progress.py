@@ -41,7 +41,8 @@ class Snapshot:
         feasible: finished compressed trials that meet the constraints.
         reference_left: recipes of the reference set that are not over; without them nothing is ranked.
         best: recipe of the best feasible trial, with its objective, ratio, and quality in words.
-        seconds_left: until the first limit and for the finalists after it, as far as it can be told.
+        seconds_left: until the first limit and for the finalists after it, as far as it can be told; their
+            files are not counted, which are measured when all is trained.
     """
 
     done: int
@@ -68,7 +69,9 @@ class Snapshot:
         )
         left = ""
         if self.seconds_left is not None:
-            left = f", about {_clock(self.seconds_left)} left" if self.seconds_left >= 1 else ", about to end"
+            # the finalists' files, which are measured and timed after it, are not counted
+            left = f", about {_clock(self.seconds_left)} of training left"
+            left = left if self.seconds_left >= 1 else ", next to no training left"
         best = "none meets the constraints yet"
         if self.best is None and self.feasible:
             best = (
@@ -111,10 +114,9 @@ def snapshot(campaign: Campaign, workers: int) -> Snapshot:
 
 def doing(campaign: Campaign) -> str | None:
     """Returns what everything else waits for, None where trials run as they come."""
-    if any(trial.seed is not None for trial in campaign.trials.running):
-        return "training the finalists with further seeds, each beside a baseline of its seed"
     if campaign.end_reason is not None:
-        return None
+        finals = "training the finalists with further seeds, each beside a baseline of its seed"
+        return finals if campaign.finals_left else None
     if campaign.started == 0:
         return "starting Ray and its workers"
     baseline = campaign.trials.of(Recipe())

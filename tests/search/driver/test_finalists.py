@@ -115,6 +115,7 @@ def test_progress_says_that_they_are_trained_and_with_which_seed(
                 if trial is not None:
                     progress.tick()
                     campaign.end(trial.name, carry_out(campaign.work(trial).to_json(), lucky))
+                    progress.tick()  # between two of them, too, it is said once
 
     run_here(study, store, drive)
     lines = said.getvalue().splitlines()
@@ -124,6 +125,7 @@ def test_progress_says_that_they_are_trained_and_with_which_seed(
     first = finals(store)[0]
     assert lines[begun + 1].startswith(f"{first['trial']} baseline with seed 4: quality ")
     assert not any(" with seed " in line for line in lines[:begun])
+    assert ", next to no training left; best: " in lines[-1], "files are measured after it"
 
 
 def test_the_time_left_counts_them(study: Study, store: Store, lucky: Lucky) -> None:
