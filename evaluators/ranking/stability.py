@@ -43,7 +43,8 @@ class Stability:
         error: its standard error, paired seed by seed; None where one of the two was trained once.
         weighed: whether the score is one of weights; else it counts halvings.
         overtaking: None where no change of one weight brings another recipe first, or there is none.
-        winner: trial of the finalist that wins; None where every recipe was trained once.
+        winner: trial of the finalist that wins; None where every recipe was trained once, or none of those
+            that were not meets the constraints.
     """
 
     first: str
@@ -79,7 +80,8 @@ class Stability:
         if first["trial"] in of and second["trial"] in of:
             paired = Lead.of(of[first["trial"]], of[second["trial"]])
             lead, error = paired.score, paired.error
-        best = winner(several).row["trial"] if several else None
+        able = [one for one in several if one.row["meets"]]
+        best = winner(able).row["trial"] if able else None
         return cls(first["trial"], second["trial"], lead, error, weighed, overtaking, best)
 
     @property

@@ -100,7 +100,7 @@ def test_a_change_in_words(change: float, said: str) -> None:
 
 
 def board(*scores: float) -> list[dict[str, Any]]:
-    alike = {"quality_drop": 0.0, "quality_drop_error": None}
+    alike = {"quality_drop": 0.0, "quality_drop_error": None, "meets": True}
     return [
         {"recipe": f"recipe {place}", "trial": f"r{place}", "score": score, **alike}
         for place, score in enumerate(scores)
@@ -127,6 +127,18 @@ def test_a_lead_is_held_against_the_noise_of_the_seeds() -> None:
         "r1 by 0.5 of the score ± 0.76 (standard error over the seeds): no more than their noise; of the "
         "finalists r1 wins by its bound"
     )
+
+
+def test_what_misses_the_constraints_does_not_win() -> None:
+    """In a table of all recipes (`--all`) it leads; what is exported is the best of those that meet them."""
+    rows = board(6.0, 4.0)
+    rows[0]["meets"] = False
+    scores = several(rows, (5.0, 6.0, 7.0), (4.0, 4.0, 4.0))
+    found = Stability.of(rows, scores, False, None)
+    assert found is not None and (found.first, found.winner) == ("r0", "r1")
+    rows[1]["meets"] = False
+    found = Stability.of(rows, scores, False, None)
+    assert found is not None and found.winner is None
 
 
 def test_a_lead_in_size_is_the_same_with_every_seed() -> None:
