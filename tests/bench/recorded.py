@@ -100,6 +100,10 @@ def compare() -> int:
         lines = recorded(suite)
         known = {line["name"]: line for line in lines}
         here = machine()
+        if not lines:
+            print(f"{suite}: not recorded, nothing to compare with", file=sys.stderr)
+        if lines and max(len(line["values"]) for line in lines) == 1:
+            print(f"{suite}: recorded once, by how much runs differ is not known", file=sys.stderr)
         if lines and lines[0]["machine"] != here:
             print(
                 f"{suite}: recorded on {lines[0]['machine']}, this is {here}: times say little",

@@ -44,3 +44,22 @@ def test_only_the_named_figures_are_recorded_anew() -> None:
 def test_a_figure_that_is_not_in_the_record_is_not_measured() -> None:
     with pytest.raises(SystemExit, match=r"got \['cost/none'\], allowed are .* names"):
         recorded.record(1, ["cost/predict", "cost/none"])
+
+
+def test_a_suite_without_a_record_or_a_spread_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = {"machine": recorded.machine()}
+    records = {
+        "none": [],
+        "once": [{**line("lower", 1.0), **here}],
+        "twice": [{**line("lower", 1.0, 2.0), **here}],
+    }
+    monkeypatch.setattr(recorded, "SUITES", tuple(records))
+    monkeypatch.setattr(recorded, "recorded", records.__getitem__)
+    monkeypatch.setattr(recorded, "measured", lambda suite: [{"name": "a/b", "unit": "ms", "value": 1.0}])
+    assert recorded.compare() == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "none: not recorded, nothing to compare with",
+        "once: recorded once, by how much runs differ is not known",
+    ]
