@@ -217,10 +217,9 @@ class Evidence:
 
     def _fit(self) -> None:
         self._fitted = self._teaching
-        self._columns = len(self._words)
         self._expected: dict[Recipe, Expected] = {}
         self._cost_effects, self._drop_effects = (
-            lessons.learned(self._columns) for lessons in (self._costs, self._drops)
+            lessons.learned(len(self._words)) for lessons in (self._costs, self._drops)
         )
 
     # What is said of it -----------------------------------------------------------------------------
