@@ -187,7 +187,7 @@ def _on_test(seeds: Sequence[Mapping[str, Any]], drops: Sequence[float]) -> Row:
         drops: of each on the validation split.
     """
     looked = [
-        (seed["test_drop"], drop)
+        (_figure(seed, "test_drop"), drop)
         for seed, drop in zip(seeds, drops, strict=True)
         if seed.get("test_drop") is not None
     ]

@@ -1,5 +1,6 @@
 """The winner of the finalists: seeds are paired, luck is told from a lead, and the safer of equals wins."""
 
+import math
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from atoll.evaluators.ranking.constraints import parse_constraints
 from atoll.evaluators.ranking.finalists import Finalist, Lead, finalists, said_on_test, winner
 from atoll.evaluators.ranking.goal import Goal
 from atoll.evaluators.ranking.leaderboard import leaderboard, leaderboard_by_goal, recipe_rows, standard_error
+from atoll.spaces.errors import AtollError
 
 BASELINE = {
     "quality": 0.90,
@@ -134,6 +136,15 @@ def test_the_test_split_is_held_against_validation_over_the_seeds_that_were_test
         "mean over its seeds: on the test split (files) 5.00 points worse ± 2.00 points, on validation 2.00 "
         "points worse ± 0.58 points; the test split is 3.00 points worse"
     )
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+def test_a_drop_on_test_that_is_no_number_is_refused(value: float) -> None:
+    rows = [*seeds("baseline", 0.90, 0.90), *seeds("a", 0.89, 0.87)]
+    for row in rows[2:]:
+        row["test_drop"] = value
+    with pytest.raises(AtollError, match=f"^a: test_drop of the candidate is {value}: .* finite number$"):
+        recipe_rows(rows, BASELINE)
 
 
 def test_an_error_that_grows_is_a_drop_on_test_too() -> None:
