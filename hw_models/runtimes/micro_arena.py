@@ -85,12 +85,15 @@ def arena_of(file: TfliteFile) -> Arena:
 
     Args:
         file: with static shapes; the graphs of its loops share one plan.
+
+    Raises:
+        AtollError: it has more tensors or deeper loops than can be placed in seconds.
     """
     buffers = lifetimes(file)
     tensors = [tensor for graph in file.graphs for tensor in graph.tensors]
     planned = greedy_plan(buffers)
-    # scratch stands behind the tensors
-    scratch = planned - greedy_plan([one for one in buffers if one.what != "scratch"])
+    tensors_alone = [one for one in buffers if one.what != "scratch"]
+    scratch = planned - greedy_plan(tensors_alone) if len(tensors_alone) < len(buffers) else 0
     begin = _PLANNED_BYTES * len(tensors) + _PLACED_BYTES * len(buffers)
     return Arena(planned, scratch, _kept_bytes(file), max(begin, _PREPARING_BYTES), _alive_bytes(buffers))
 

@@ -9,10 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ...spaces.errors import AtollError
 from ..tables.tflite_file import FileOperator, TfliteFile
 
 ALIGNMENT = 16  # bytes; MicroArenaBufferAlignment
 _INT32 = 4
+#: loops in one another, and buffers to be placed, whose time goes with their square (own choice: files that
+#: Atoll writes have no loop in another, and vit_tiny, which has most operators of the zoo, has 629)
+_DEEPEST, _MOST_BUFFERS = 16, 20_000
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,14 @@ def lifetimes(file: TfliteFile) -> list[Lifetime]:
 
     The input is there from step 0, operators are steps 1, 2, …; the graphs of a loop take further steps
     within its own.
+
+    Raises:
+        AtollError: there are more, or loops are deeper in one another, than can be placed in seconds.
     """
-    return _Marked(file).lifetimes()
+    found = _Marked(file).lifetimes()
+    if len(found) > _MOST_BUFFERS:
+        raise AtollError(f"got a file with {len(found):,} buffers to place, allowed are {_MOST_BUFFERS:,}")
+    return found
 
 
 def scratch_bytes(file: TfliteFile, operator: FileOperator) -> tuple[int, ...]:
@@ -90,7 +100,7 @@ class _Marked:
         self.entered = {0}  # a file of somebody else may have a graph that runs itself
         self.spans: dict[tuple[int, int], tuple[int, int]] = {}
         self.scratch: list[tuple[tuple[int, int], Lifetime]] = []
-        self.mark(0)
+        self.mark(0, 0)
 
     def lifetimes(self) -> list[Lifetime]:
         """Returns them in the order in which the runtime adds them."""
@@ -104,8 +114,10 @@ class _Marked:
         size = aligned(graph.tensors[index].bytes)
         return Lifetime(size, *self.spans[number, index], "value" if of_input else "constant")
 
-    def mark(self, number: int) -> None:
-        """Goes through a graph from the step that was reached."""
+    def mark(self, number: int, depth: int) -> None:
+        """Goes through a graph, inside so many loops, from the step that was reached."""
+        if depth > _DEEPEST:
+            raise AtollError(f"got a file with loops more than {_DEEPEST} deep, allowed are so many")
         graph = self.graphs[number]
         self.begin(number, (*graph.inputs, *graph.outputs))
         for at, operator in enumerate(graph.operators):
@@ -114,7 +126,7 @@ class _Marked:
             first = self.step
             for inside in self.graphs_of(operator):
                 self.step += 1
-                self.mark(inside)
+                self.mark(inside, depth + 1)
             self.use(number, (*operator.inputs, *operator.outputs))
             for size in scratch_bytes(graph, operator):
                 self.scratch.append(((number, at), Lifetime(aligned(size), first, self.step, "scratch")))

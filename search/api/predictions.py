@@ -10,6 +10,7 @@ from ...hw_models.devices.device import Device
 from ...hw_models.devices.device_folder import runtime_of
 from ...hw_models.formulas.cost_model import QUANTITIES
 from ...hw_models.formulas.prediction import Prediction
+from ...hw_models.runtimes.micro_arena import arena_of
 from ...hw_models.runtimes.need import Need
 from ...hw_models.tables.flop_count import FlopCount
 from ...spaces.errors import AtollError
@@ -188,7 +189,7 @@ def _predicted(priced: Priced, device: Device | str, setup: str | None) -> Predi
         peak_memory_bytes=found.get("peak_memory_bytes"),
         model_bytes=Prediction(priced.model_bytes, priced.model_bytes, high, priced.size_status),
         need=priced.need,
-        arena_bytes=priced.arena_bytes if on_micro else None,
+        arena_bytes=arena_of(priced.file).bytes if on_micro and priced.file is not None else None,
         macs=priced.table.macs,
         flops=priced.flops,
         notes=(*lacking, *board.gaps(priced.table, setup), *unloaded, *priced.notes),

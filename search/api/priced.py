@@ -7,7 +7,6 @@ from torch import nn
 
 from ...evaluators.measuring.artifact import artifact_of
 from ...evaluators.steps.evaluate import planned_for, planned_need
-from ...hw_models.runtimes.micro_arena import arena_of
 from ...hw_models.runtimes.need import Need
 from ...hw_models.tables.file_table import layer_table_of
 from ...hw_models.tables.flop_count import FlopCount
@@ -39,7 +38,7 @@ class Priced:
         size_status: `interpolated` where that is exact, else what it is: a lower bound, or of weights alone.
         flops: its operations.
         need: the oldest runtime that loads its file.
-        arena_bytes: that LiteRT Micro claims for it; None where there is no file.
+        file: as it is planned; None where there is none.
         notes: what a reader of the figures should know.
     """
 
@@ -48,7 +47,7 @@ class Priced:
     model_bytes: int
     flops: FlopCount
     need: Need
-    arena_bytes: int | None = None
+    file: TfliteFile | None = None
     size_status: str = "interpolated"
     notes: tuple[str, ...] = ()
 
@@ -62,8 +61,7 @@ def priced_file(path: Path) -> Priced:
 
     file = TfliteFile.read(path)
     table = layer_table_of(file, Path(path).stem)
-    arena = arena_of(file).bytes
-    return Priced(str(path), table, file.size_bytes, FlopCount.of(table), Need.of(file), arena)
+    return Priced(str(path), table, file.size_bytes, FlopCount.of(table), Need.of(file), file)
 
 
 def priced_trial(store: Store, study: StoredStudy, trial: str) -> Priced:
@@ -127,13 +125,13 @@ def _priced(title: str, recipe: Recipe, structures: list[nn.Module], shape: Inpu
             notes.append(f"{step} changes nothing in this network")
     graph = trace(structures[-1], shape)
     table = table_of_graph(graph, shape, title)
+    file = None
     try:
         file = TfliteFile.parse(artifact_of(graph))
         size, need = file.size_bytes, planned_need(recipe, Need.of(file))
-        arena = arena_of(file).bytes
     except AtollError as error:
         size, size_status = table.weight_bytes, "unknown operation: no LiteRT file can be written"
-        need, arena = Need("", "no LiteRT file can be written"), None
+        need = Need("", "no LiteRT file can be written")
         notes.append(f"no LiteRT file can be written ({error}): model_bytes are the weights alone")
     flops = FlopCount.of(table_of_graph(graph, shape, title, as_written=True))
-    return Priced(title, table, size, flops, need, arena, size_status, tuple(notes))
+    return Priced(title, table, size, flops, need, file, size_status, tuple(notes))

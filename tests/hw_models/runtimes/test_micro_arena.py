@@ -6,15 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from atoll.evaluators.litert import operators
+from atoll.evaluators.litert.flatbuffer import FILE_IDENTIFIER
 from atoll.evaluators.litert.inspect import peak_tensor_bytes
 from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.versions import LINES
 from atoll.evaluators.litert.writer import TfliteModel
+from atoll.hw_models.runtimes import micro_plan
 from atoll.hw_models.runtimes.micro import READS, WEIGHTS, refused
 from atoll.hw_models.runtimes.micro_arena import arena_of
 from atoll.hw_models.runtimes.micro_plan import Lifetime, greedy_plan, lifetimes
 from atoll.hw_models.tables.tflite_file import TfliteFile
+from atoll.search.commands.cli import main
+from atoll.spaces.errors import AtollError
+from flatbuffers import Builder
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -135,3 +141,42 @@ def test_lifetimes_and_sizes_are_those_of_the_file() -> None:
 def test_narrow_weights_are_spread_to_bytes() -> None:
     assert lifetimes(chain("int4"))[-1] == Lifetime(112, 1, 1, "scratch")  # 4 x 3 x 3 x 3
     assert arena_of(chain("int4")).scratch_bytes == 112
+
+
+def loops_in_loops(depth: int) -> bytes:
+    """A file whose every loop runs the next one, such as nobody writes."""
+    model = schema.ModelT(subgraphs=[], buffers=[schema.BufferT()], operatorCodes=[])
+    for code in (schema.BuiltinOperator.WHILE, schema.BuiltinOperator.RELU):
+        model.operatorCodes.append(schema.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=code))
+    for number in range(depth + 1):
+        tensors = [schema.TensorT(shape=[1, 4]) for _ in range(2)]
+        operator = schema.OperatorT(opcodeIndex=int(number == depth), inputs=[0], outputs=[1])
+        if number < depth:
+            operator.builtinOptionsType = schema.BuiltinOptions.WhileOptions
+            operator.builtinOptions = schema.WhileOptionsT(number + 1, number + 1)
+        model.subgraphs.append(
+            schema.SubGraphT(tensors=tensors, inputs=[0], outputs=[1], operators=[operator])
+        )
+    builder = Builder()
+    builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def test_loops_of_a_file_of_somebody_else_do_not_go_deeper_than_the_stack(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert arena_of(TfliteFile.parse(loops_in_loops(16))).bytes
+    path = tmp_path / "loops.tflite"
+    path.write_bytes(loops_in_loops(3000))
+    words = ["predict", "--artifact", str(path), "--device"]
+    assert main([*words, "litert-micro"]) == 2
+    assert "loops more than 16 deep, allowed are so many" in " ".join(capsys.readouterr().err.split())
+    assert main([*words, "coral-dev-board"]) == 0  # where nobody asks for the arena it is not planned
+
+
+def test_a_file_with_more_buffers_than_are_placed_in_seconds_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(micro_plan, "_MOST_BUFFERS", 1)
+    with pytest.raises(AtollError, match="got a file with 2 buffers to place, allowed are 1"):
+        arena_of(TfliteFile.parse(loops_in_loops(0)))
