@@ -1,7 +1,6 @@
 """Runs a ``.tflite`` file in a process of its own: a runtime that crashes ends that process alone."""
 
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -13,12 +12,11 @@ import numpy as np
 
 from ...spaces.errors import AtollError
 from ...spaces.machine.scratch import scratch_folder
+from .fresh_process import ended_by, last_words, run_fresh
 from .runtime import LiteRtRunner
 
 _MODEL, _IMAGES, _OUTPUT = "model.tflite", "images.npy", "output-{}.npy"
 _ANSWER, _STAGE = "answer.json", "stage"
-#: lines of the dead process's own words that a message repeats
-_LAST_WORDS = 3
 #: seconds that the process may take to start and load, and for one run: 20 times what vgg19, the largest
 #: file and dearest run of the zoo, took (3 s and 0.24 s, one thread, own measurement, 2026)
 START_S, RUN_S = 60, 5
@@ -63,10 +61,9 @@ def run_file(
     with scratch_folder() as folder:
         (folder / _MODEL).write_bytes(content)
         _write_images(folder / _IMAGES, count, batches)
-        words = [sys.executable, "-m", __name__, str(folder), str(timed_runs), str(threads)]
         limit_s = START_S + RUN_S * (count + timed_runs)
         try:
-            process = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=limit_s)
+            process = run_fresh(__name__, str(folder), str(timed_runs), str(threads), limit_s=limit_s)
         except subprocess.TimeoutExpired as error:
             late = f"the LiteRT runtime did not come back within {limit_s} s while {_stage(folder)} the file"
             raise AtollError(late) from error
@@ -92,11 +89,8 @@ def _write_images(path: Path, count: int, batches: Iterable[np.ndarray]) -> None
 
 def _death(folder: Path, process: subprocess.CompletedProcess[str]) -> str:
     """Returns the sentence for a process that ended without an answer."""
-    code = process.returncode
-    how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-    said = [line.strip() for line in process.stderr.splitlines() if line.strip()][-_LAST_WORDS:]
-    last = f"; its last words: {' / '.join(said)}" if said else ""
-    return f"the LiteRT runtime crashed ({how}) while {_stage(folder)} the file{last}"
+    last = f"; its last words: {said}" if (said := last_words(process)) else ""
+    return f"the LiteRT runtime crashed ({ended_by(process)}) while {_stage(folder)} the file{last}"
 
 
 def _stage(folder: Path) -> str:

@@ -21,6 +21,7 @@ from ...hw_models.runtimes.micro_arena import arena_of
 from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
 from ...spaces.machine.scratch import scratch_folder
+from .fresh_process import ended_by, last_words, run_fresh
 from .runtime import parts_of
 from .tensors import TensorGrid
 
@@ -65,7 +66,7 @@ def run_in_micro(content: bytes, images: np.ndarray) -> MicroRun:
         images: [n, height, width, channels], float32, as the network takes them; of several inputs rows.
 
     Raises:
-        AtollError: the package is not installed, or the interpreter does not come back.
+        AtollError: the package is not installed or does not load, or the interpreter does not come back.
     """
     if not has_interpreter():
         raise AtollError(
@@ -76,16 +77,19 @@ def run_in_micro(content: bytes, images: np.ndarray) -> MicroRun:
     with scratch_folder() as folder:
         (folder / _MODEL).write_bytes(content)
         np.save(folder / _IMAGES, images)
-        words = [sys.executable, "-m", __name__, str(folder), str(claimed)]
         limit_s = _START_S + _RUN_S * len(images)
         try:
-            process = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=limit_s)
+            process = run_fresh(__name__, str(folder), str(claimed), limit_s=limit_s)
         except subprocess.TimeoutExpired as error:
             late = f"LiteRT Micro's interpreter did not come back within {limit_s} s"
             raise AtollError(late) from error
         said = " ".join(process.stderr.split())
+        if process.returncode < 0:
+            return MicroRun(f"it ended the process ({ended_by(process)}): {said[-_LAST_WORDS:]}", claimed)
         if process.returncode or not (folder / _ANSWER).exists():
-            return MicroRun(f"it ended the process: {said[-_LAST_WORDS:]}", claimed)
+            # not the interpreter's doing: it is not loaded, or gave what no file of Atoll gives
+            failed = f"LiteRT Micro's interpreter was not run ({ended_by(process)}): {last_words(process)}"
+            raise AtollError(failed)
         answer = json.loads((folder / _ANSWER).read_text())
         if "error" in answer:
             return MicroRun(said[-_LAST_WORDS:] or answer["error"], claimed)

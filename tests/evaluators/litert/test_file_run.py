@@ -1,6 +1,7 @@
 """A file in a process of its own: the same answers; a sentence where the runtime refuses, stops or dies."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,6 +42,14 @@ def test_it_gives_what_the_runtime_gives_here(grid: TensorGrid | None) -> None:
     np.testing.assert_array_equal(found.outputs[0], LiteRtRunner(content).run(IMAGES))
     assert found.steps == ((None if grid is None else pytest.approx(grid.scale)),)
     assert found.latency_ms is None
+
+
+def test_a_file_of_the_working_directory_is_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "random.py").write_text("raise SystemExit('this is no library')\n")
+    monkeypatch.chdir(tmp_path)
+    assert len(run_file(pooled(), len(IMAGES), [IMAGES]).outputs[0]) == len(IMAGES)
 
 
 def test_time_is_measured_where_it_is_asked_for() -> None:

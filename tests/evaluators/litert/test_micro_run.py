@@ -91,7 +91,7 @@ def test_it_is_run_in_the_claimed_arena_as_litert_runs_it(stand_in) -> None:  # 
     [
         (
             "import os; os.write(2, b'rank <= 4 was not true\\n'); os.abort()",
-            "it ended the process: rank <= 4",
+            "it ended the process (SIGABRT): rank <= 4",
         ),
         ("import os; os.write(2, b'no\\nGELU\\n'); raise RuntimeError('failed')", "no GELU"),
         ("raise RuntimeError('failed')", "failed"),
@@ -101,6 +101,13 @@ def test_what_it_does_not_run_is_told_in_its_words(stand_in, then: str, refusal:
     stand_in(then)
     found = run_in_micro(two_inputs(), np.zeros((1, 16), np.float32))
     assert found.refusal.startswith(refusal) and found.recorded_bytes is None and found.outputs == ()
+
+
+@pytest.mark.parametrize("then", ["import nowhere", "raise KeyError('nowhere')"])
+def test_a_fault_that_is_not_the_interpreter_s_is_no_refusal(stand_in, then: str) -> None:  # type: ignore[no-untyped-def]
+    stand_in(then)
+    with pytest.raises(AtollError, match=r"was not run \(exit status 1\): .*nowhere"):
+        run_in_micro(two_inputs(), np.zeros((1, 16), np.float32))
 
 
 def test_without_the_package_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
