@@ -141,12 +141,14 @@ def _grid(details: dict[str, Any]) -> TensorGrid | None:
 def largest_steps(run: MicroRun, others: Iterable[np.ndarray]) -> float:
     """Returns the largest difference of an output to another's, in steps of its grid or as it is where float.
 
+    It is NaN where an output has one.
+
     Args:
         run: that gave outputs.
         others: of the other, as many of the same shapes.
     """
     pairs = zip(run.outputs, others, run.steps, strict=True)
-    return max(float(np.abs(ours - theirs).max()) / (step or 1.0) for ours, theirs, step in pairs)
+    return float(np.max([np.abs(ours - theirs).max() / (step or 1.0) for ours, theirs, step in pairs]))
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from .export import ARTIFACT
 
 #: inputs that the interpreter and LiteRT are both given: drawn, for an export brings no data
 _INPUTS = 8
+#: values of one of them: four megapixels of one channel, which no arena has room for (own choice)
+_MOST_VALUES = 2**22
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class MicroCheck:
         flash_bytes: the model array alone.
         run: by the interpreter; None where it was not asked.
         difference: largest between its outputs and those of LiteRT's plain kernels, in steps of the output's
-            grid; None where it did not run the file.
+            grid; None where it did not run the file, or where one gave no finite numbers.
         why: it was not asked.
     """
 
@@ -78,10 +81,14 @@ class MicroCheck:
             return f"its interpreter was not asked, since {self.why}"
         if self.run.refusal:
             return f"its interpreter refused it in that arena: {self.run.refusal}"
+        recorded, difference = self.run.recorded_bytes, self.difference
+        told = "nothing that is understood" if recorded is None else f"{recorded:,} bytes"
+        far = "not all finite, there or in LiteRT,"
+        if difference is not None:
+            far = f"at most {difference:.3g} steps away from LiteRT's plain kernels"
         return (
-            f"its interpreter accepted it in that arena; its allocator recorded {self.run.recorded_bytes:,} "
-            f"bytes (64-bit reference kernels: CMSIS-NN may need more scratch); outputs are at most "
-            f"{self.difference:.3g} steps away from LiteRT's plain kernels on {_INPUTS} drawn inputs"
+            f"its interpreter accepted it in that arena; its allocator recorded {told} (64-bit reference "
+            f"kernels: CMSIS-NN may need more scratch); outputs are {far} on {_INPUTS} drawn inputs"
         )
 
     def to_json(self) -> Mapping[str, Any]:
@@ -140,6 +147,8 @@ def micro_check(folder: Path, trust: bool = False) -> MicroCheck:
         why = f"{PACKAGE} is not installed (the extra `micro`)"
     elif not ours and not trust:
         why = f"the weights give another {ARTIFACT} (--trust hands it to the interpreter)"
+    elif (values := sum(file.tensors[index].elements for index in file.inputs)) > _MOST_VALUES:
+        why = f"it takes {values:,} values at once, and is given {_MOST_VALUES:,} at most"
     else:
         run, difference = _tried(content, file)
     return MicroCheck(tuple(operators), arena, file.size_bytes, run, difference, why)
@@ -155,4 +164,5 @@ def _tried(content: bytes, file: TfliteFile) -> tuple[MicroRun, float | None]:
         return run, None
     runner = LiteRtRunner(content, delegate=False)
     heads = zip(*(runner.run_heads(one) for one in inputs), strict=True)
-    return run, largest_steps(run, [np.concatenate(values) for values in heads])
+    difference = largest_steps(run, [np.concatenate(values) for values in heads])
+    return run, difference if isfinite(difference) else None

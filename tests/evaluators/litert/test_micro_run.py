@@ -120,3 +120,10 @@ def test_without_the_package_it_says_how_to_install_it(monkeypatch: pytest.Monke
 def test_a_float_output_s_difference_is_told_as_it_is() -> None:
     run = MicroRun("", 1, 1, (np.zeros((1, 2)),), (None,))
     assert largest_steps(run, [np.array([[0.5, -0.25]])]) == 0.5
+
+
+def test_an_output_without_a_number_hides_behind_no_other() -> None:
+    run = MicroRun("", 1, 1, (np.ones((1, 2)), np.ones((1, 2))), (None, None))
+    wrong = np.array([[np.nan, 0.0]])
+    right = np.ones((1, 2))
+    assert np.isnan(largest_steps(run, [wrong, right])) and np.isnan(largest_steps(run, [right, wrong]))

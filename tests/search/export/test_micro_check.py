@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from atoll.evaluators.card.bundle import save_bundle
 from atoll.evaluators.litert.micro_run import MicroRun
+from atoll.evaluators.litert.operators import relu
+from atoll.evaluators.litert.writer import TfliteModel
 from atoll.evaluators.measuring.artifact import artifact_bytes
 from atoll.evaluators.tasks.given import given_network
 from atoll.evaluators.tasks.task import Task
@@ -33,7 +35,9 @@ def no_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "has_interpreter", lambda: False)
 
 
-def interpreter(monkeypatch: pytest.MonkeyPatch, refusal: str = "") -> list[int]:
+def interpreter(
+    monkeypatch: pytest.MonkeyPatch, refusal: str = "", away: float = 0.5, recorded: int | None = 90
+) -> list[int]:
     """One that gives what LiteRT gives, or refuses; returns how many inputs it was given."""
     given: list[int] = []
 
@@ -42,7 +46,7 @@ def interpreter(monkeypatch: pytest.MonkeyPatch, refusal: str = "") -> list[int]
         if refusal:
             return MicroRun(refusal, 100)
         runner = module.LiteRtRunner(content, delegate=False)
-        return MicroRun("", 100, 90, (runner.run(inputs) + 0.5,), (None,))
+        return MicroRun("", 100, recorded, (runner.run(inputs) + away,), (None,))
 
     monkeypatch.setattr(module, "has_interpreter", lambda: True)
     monkeypatch.setattr(module, "run_in_micro", run)
@@ -77,6 +81,27 @@ def test_the_interpreter_s_refusal_is_said(
     assert main(["verify", str(folder), "--device", "litert-micro"]) == 1
     said = " ".join(capsys.readouterr().out.split())
     assert "its interpreter refused it in that arena: Node CONV_2D failed to prepare" in said
+
+
+def test_what_cannot_be_told_of_a_run_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    interpreter(monkeypatch, away=float("nan"), recorded=None)
+    assert "recorded nothing that is understood" in micro_check(folder).sentences()[1]
+    assert "outputs are not all finite" in micro_check(folder).sentences()[1]
+    assert main(["verify", str(folder), "--device", "litert-micro", "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)["interpreter"]
+    assert told["largest_difference_lsb"] is None and told["recorded_bytes"] is None
+
+
+def test_inputs_are_not_drawn_because_a_file_says_how_many(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, model = interpreter(monkeypatch), TfliteModel()
+    model.outputs = [relu(model, model.add_input((1, 2**16, 2**16, 2**10)), "relu", None)]
+    (folder / "model.tflite").write_bytes(model.to_bytes())
+    assert "it takes 4,398,046,511,104 values at once" in micro_check(folder, trust=True).sentences()[1]
+    assert not given
 
 
 def test_another_file_than_the_weights_give_is_not_handed_to_it(
