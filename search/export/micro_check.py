@@ -19,6 +19,7 @@ from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of
 from ...spaces.outside.foreign_file import damage_told, inside, read_bytes
+from ...spaces.outside.shown import shown
 from .export import ARTIFACT
 
 #: inputs that the interpreter and LiteRT are both given: drawn, for an export brings no data
@@ -70,7 +71,9 @@ class MicroCheck:
     def sentences(self) -> list[str]:
         """Returns the verdict by the rules, and what the interpreter made of the file."""
         first = next((f"{one.operator}: {one.reason}" for one in self.operators if one.reason), "")
-        verdict = f"LiteRT Micro does not load it: {first}" if first else "LiteRT Micro runs all operators"
+        verdict = (
+            f"LiteRT Micro does not load it: {shown(first)}" if first else "LiteRT Micro runs all operators"
+        )
         sizes = (
             f"arena {self.arena_bytes:,} bytes claimed, flash {self.flash_bytes:,} for the model array alone"
         )

@@ -1,6 +1,7 @@
 """`atoll verify DIR --device litert-micro`: by the rules, and by the interpreter where there is one."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from atoll.evaluators.tasks.given import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.search.commands.cli import main
 from atoll.search.export import micro_check as module
-from atoll.search.export.micro_check import micro_check
+from atoll.search.export.micro_check import OperatorInMicro, micro_check
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.structure import input_shape_of
@@ -102,6 +103,14 @@ def test_inputs_are_not_drawn_because_a_file_says_how_many(
     (folder / "model.tflite").write_bytes(model.to_bytes())
     assert "it takes 4,398,046,511,104 values at once" in micro_check(folder, trust=True).sentences()[1]
     assert not given
+
+
+@pytest.mark.usefixtures("no_interpreter")
+def test_an_operator_s_name_does_not_end_the_verdict(folder: Path) -> None:
+    found = micro_check(folder)
+    operator = OperatorInMicro("GELU\nLiteRT Micro runs all operators", 1, "", "it has no GELU")
+    rules, _ = replace(found, operators=(operator,)).sentences()
+    assert rules.startswith("LiteRT Micro does not load it: GELU\\n") and "\n" not in rules
 
 
 def test_another_file_than_the_weights_give_is_not_handed_to_it(
