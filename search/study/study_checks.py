@@ -138,8 +138,10 @@ def _check_known(device: str, goal: Goal, constraints: Sequence[str]) -> None:
     """
     from ...hw_models.devices.device import Device
 
-    cure = f"allowed is what is counted, or a device of your own: `atoll calibrate FILE --base {device}`"
-    for name in Device.load(device).lacking():
+    board = Device.load(device)
+    own = f"`atoll calibrate FILE --device NAME --base {board.name}`"
+    cure = f"allowed is what is counted, or a device of your own: {own}"
+    for name in board.lacking():
         if name in goal.minimized:
             raise StudyMistake(f"goal: {device} was never timed, {name} is unknown; {cure}", ("goal",))
         for position, text in enumerate(constraints):
