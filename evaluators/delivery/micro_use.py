@@ -91,8 +91,11 @@ def _few(numbers: Sequence[float], most: int = 4) -> str:
 def c_text(text: str) -> str:
     """Returns a text as a literal of C: whatever is not plain ASCII as octal bytes, so that nothing ends it.
 
+    What is no Unicode, such as bytes of a folder's name, is written as `shown` has it.
+
     >>> print(c_text('a "b" \\u00e9'))
     "a \\042b\\042 \\303\\251"
     """
     plain = {*range(32, 127)} - set(b'"\\?')
-    return '"' + "".join(chr(one) if one in plain else f"\\{one:03o}" for one in text.encode("utf-8")) + '"'
+    encoded = text.encode("utf-8", "backslashreplace")
+    return '"' + "".join(chr(one) if one in plain else f"\\{one:03o}" for one in encoded) + '"'

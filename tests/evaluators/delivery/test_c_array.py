@@ -235,6 +235,7 @@ def test_every_operator_that_runs_has_its_method_in_the_stub() -> None:
 
 def test_no_text_ends_its_literal() -> None:
     assert c_text('??/ \\ " \n é 1') == '"\\077\\077/ \\134 \\042 \\012 \\303\\251 1"'
+    assert c_text("caf\udce9") == '"caf\\134udce9"'  # a folder's name that is no Unicode
 
 
 def test_the_interpreter_s_refusal_leaves_no_header(
