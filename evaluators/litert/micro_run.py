@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,11 @@ class MicroRun:
 
 
 def has_interpreter() -> bool:
-    """Whether the package with the interpreter is installed."""
+    """Whether the package with the interpreter is installed, with its version, which a card names."""
+    try:
+        version(PACKAGE)
+    except PackageNotFoundError:
+        return False
     return find_spec("tflite_micro") is not None
 
 

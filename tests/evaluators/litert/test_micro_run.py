@@ -51,11 +51,15 @@ class Interpreter:
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
     """Puts a package of that name on the path, of this process and of those that it starts."""
 
-    def install(then: str = "pass") -> None:
+    def install(then: str = "pass", with_version: bool = True) -> None:
         package = tmp_path / "tflite_micro"
         package.mkdir()
         (package / "__init__.py").touch()
         (package / "runtime.py").write_text(STAND_IN.format(then=then))
+        if with_version:
+            told = tmp_path / "tflite_micro-1.dist-info"
+            told.mkdir()
+            (told / "METADATA").write_text("Name: tflite-micro\nVersion: 1\n")
         monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
 
@@ -115,6 +119,12 @@ def test_without_the_package_it_says_how_to_install_it(monkeypatch: pytest.Monke
     assert not has_interpreter()
     with pytest.raises(AtollError, match=r"needs the package tflite-micro, .*pip install 'atoll\[micro\]'"):
         run_in_micro(b"", np.zeros((1, 1), np.float32))
+
+
+def test_a_folder_of_its_name_without_a_version_is_no_package(stand_in) -> None:  # type: ignore[no-untyped-def]
+    """Such as a tree that it was built in: what a card says of who ran a file has a version."""
+    stand_in(with_version=False)
+    assert not has_interpreter()
 
 
 def test_a_float_output_s_difference_is_told_as_it_is() -> None:
