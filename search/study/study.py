@@ -41,6 +41,7 @@ from .study_checks import (
     StudyMistake,
     at,
     check_device,
+    check_runtime,
     checked_constraints,
     checked_grids,
     checked_techniques,
@@ -163,7 +164,7 @@ class Study(BaseModel):
         with at("device"):
             check_device(self.device)
         with at("runtime"):
-            runtime_of(self.device, self.runtime)
+            check_runtime(self.device, self.runtime)
         with at("sampler"):
             check_sampler(self.sampler)
         if self.warm_start and self.sampler != DEFAULT_SAMPLER:

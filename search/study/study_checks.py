@@ -6,6 +6,7 @@ from typing import Any
 
 from ...evaluators.ranking.constraints import Constraint, parse_constraints
 from ...evaluators.ranking.goal import Goal
+from ...hw_models.runtimes.micro import MICRO
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
 from ...spaces.recipes.order import Grids, grid_steps, searched_values
@@ -127,6 +128,24 @@ def check_device(name: str) -> None:
         raise AtollError(
             f"device {name}: {', '.join(lacking)} was never measured there; allowed are devices and set-ups "
             "with latency and memory"
+        )
+
+
+def check_runtime(device: str, name: str | None) -> None:
+    """Refuses a runtime that is unknown, or another than LiteRT Micro where memory is its arena.
+
+    Args:
+        device: of the study.
+        name: of the runtime; None for the device's own.
+    """
+    from ...hw_models.devices.device import Device
+    from ...hw_models.devices.device_folder import runtime_of
+
+    runtime = runtime_of(device, name)
+    if Device.load(device).about.is_micro and not (runtime is not None and runtime.is_micro):
+        raise AtollError(
+            f"runtime {name} on the device {device}, whose memory is LiteRT Micro's arena; allowed is "
+            f"{MICRO}, or another device"
         )
 
 

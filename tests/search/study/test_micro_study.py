@@ -18,6 +18,13 @@ def test_flash_and_arena_are_bounded() -> None:
     assert study.constraints == tuple(bounds)
 
 
+def test_another_runtime_than_the_arena_is_of_is_refused() -> None:
+    assert Study.create({**MICRO, "runtime": "litert-micro"}).runs_on == Study.create(MICRO).runs_on
+    with pytest.raises(AtollError, match="runtime litert-2 on the device litert-micro, ") as found:
+        Study.create({**MICRO, "runtime": "litert-2"})
+    assert getattr(found.value, "where", None) == ("runtime",)
+
+
 @pytest.mark.parametrize("device", ["litert-micro", "litert-micro:cortex-m"])
 @pytest.mark.parametrize(
     ("asked", "where"),
