@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from ...hw_models.tables.run_order import run_order
-from ...spaces.errors import AtollError
 from ...spaces.graph.fusion import carried_out
 from ...spaces.graph.graph import Operation
 from ...spaces.graph.reading import trace
@@ -32,10 +31,13 @@ def rounding_as_shipped(network: nn.Module) -> Iterator[None]:
     """While it is open, the network's layers and normalisations on integers round as their kernels do.
 
     Training rounds each result once, to the nearest; kernels also round biases, and some round twice
-    (`kernel_rounding`). A layer that runs on several inputs is left alone, as is a network without a file.
+    (`kernel_rounding`). A layer that runs on several inputs is left alone.
 
     Args:
         network: in evaluation mode.
+
+    Raises:
+        AtollError: it has no file.
     """
     with ExitStack() as stack:
         if any(isinstance(module, ActivationGrid) for module in network.modules()):
@@ -53,11 +55,8 @@ def _hooked(module: nn.Module, rounds: Rounds) -> Callable[[], None]:
 
 def _roundings(network: nn.Module) -> Iterator[tuple[nn.Module, Rounds]]:
     """Yields where a network rounds otherwise than its file does, with what the file does there."""
-    try:
-        graph = trace(network, input_shape_of(network))
-        written = lowered_graph(graph)
-    except AtollError:
-        return
+    graph = trace(network, input_shape_of(network))
+    written = lowered_graph(graph)
     kernels: dict[str, list[KernelRounding | None]] = defaultdict(list)
     for path, operator in zip(written.layers, written.model.operators, strict=True):
         if operator.name in KERNELS:

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from atoll.evaluators.litert import operators
+from atoll.evaluators.litert import as_shipped, operators
 from atoll.evaluators.litert.as_shipped import rounding_as_shipped
 from atoll.evaluators.litert.kernel_rounding import KernelRounding
 from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.litert.tensors import TensorGrid
 from atoll.evaluators.litert.writer import TfliteModel
-from atoll.evaluators.measuring.artifact import verify_artifact
+from atoll.evaluators.measuring.artifact import shipped_logits, verify_artifact
 from atoll.evaluators.training.prediction import predict_logits
+from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.activation_grid import ActivationGrid
 from atoll.spaces.layers.structure import scaling_of
 from torch import Tensor, nn
@@ -168,11 +169,35 @@ def test_a_file_is_verified_against_the_same_roundings(compressed: Compressed) -
     assert found.largest_difference_lsb is not None and found.largest_difference_lsb < 0.01
 
 
+def test_a_network_without_a_file_is_said_and_not_run_otherwise(
+    compressed: Compressed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = compressed(layer("conv"), scaling_of(layer("conv")).to_network(IMAGES), "quantize(bits=4)")
+
+    def refuse(graph: object) -> None:
+        raise AtollError("after: no file")
+
+    monkeypatch.setattr(as_shipped, "lowered_graph", refuse)
+    with pytest.raises(AtollError, match="no file"):
+        shipped_logits(network, IMAGES)
+
+
+def hooked(network: nn.Module) -> list[nn.Module]:
+    return [module for module in network.modules() if module._forward_pre_hooks or module._forward_hooks]
+
+
+def test_nothing_of_it_stays_where_the_network_fails(compressed: Compressed) -> None:
+    network = compressed(layer("conv"), scaling_of(layer("conv")).to_network(IMAGES), "quantize(bits=4)")
+    with pytest.raises(RuntimeError, match="channels"), rounding_as_shipped(network):
+        assert hooked(network)
+        predict_logits(network, IMAGES[:, :2])
+    assert not hooked(network)
+
+
 def test_nothing_of_it_stays(compressed: Compressed) -> None:
     network = compressed(layer("conv"), scaling_of(layer("conv")).to_network(IMAGES), "quantize(bits=4)")
     before = predict_logits(network, IMAGES)
     with rounding_as_shipped(network):
         assert not torch.equal(predict_logits(network, IMAGES), before)
     assert torch.equal(predict_logits(network, IMAGES), before)
-    hooks = [m for m in network.modules() if m._forward_pre_hooks or m._forward_hooks]
-    assert not hooks and any(isinstance(m, ActivationGrid) for m in network.modules())
+    assert not hooked(network) and any(isinstance(m, ActivationGrid) for m in network.modules())
