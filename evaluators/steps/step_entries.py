@@ -1,16 +1,18 @@
 """Networks after steps as entries of the step cache: measured on the way in, priced on the way out."""
 
 import os
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 from torch import nn
 
 from ...spaces.graph.heads import Outputs
-from ...spaces.layers.structure import to_meta
+from ...spaces.layers.structure import input_shape_of, to_meta
 from ...spaces.recipes.recipe import Recipe
 from ...spaces.technique.technique import Decisions, Technique
 from ..digests import digest_tensors
+from ..measuring.artifact import artifact_bytes, packed_bytes
 from ..measuring.measure import Price, measure, price
 from ..ranking.metrics import Metrics
 from .cache_backend import Entry
@@ -114,16 +116,22 @@ class StepEntries:
             recipe: what gave it.
             cached_steps: how many steps were found in the cache.
         """
-        prices = self._prices(recipe, entry)
-        steps = tuple(
-            StepRecord(**{**record, **_step_prices(found), "cached": n <= cached_steps})
+        prices, network = self._prices(recipe, entry), self.network(recipe, entry)
+        stored, today = entry.record["metrics"], prices[-1]
+        if stored["model_bytes"] != today.model_bytes:  # the file is written otherwise than it was then
+            file = artifact_bytes(network, input_shape_of(network))
+            stored = {**stored, "packed_bytes": packed_bytes(file)}
+        metrics = Metrics.from_json({**stored, **today.to_metrics()})
+        steps = [
+            StepRecord(**{**record, **_step_prices(record, found), "cached": n <= cached_steps})
             for n, (record, found) in enumerate(zip(entry.record["steps"], prices, strict=True), start=1)
-        )
+        ]
+        steps[-1] = replace(steps[-1], packed_bytes=metrics.packed_bytes)
         return PipelineResult(
-            network=self.network(recipe, entry),
+            network=network,
             decisions=tuple(entry.record["decisions"]),
-            metrics=Metrics.from_json({**entry.record["metrics"], **prices[-1].to_metrics()}),
-            steps=steps,
+            metrics=metrics,
+            steps=tuple(steps),
             digest=digest_tensors(entry.tensors),
             key=key,
         )
@@ -140,6 +148,7 @@ class StepEntries:
         return found
 
 
-def _step_prices(found: Price) -> dict[str, Any]:
-    """Returns those figures of a price that a step's record holds."""
-    return {name: value for name, value in found.to_metrics().items() if name in MEASURED_AFTER_A_STEP}
+def _step_prices(record: Mapping[str, Any], found: Price) -> dict[str, Any]:
+    """Returns those figures of a price that a step's record holds; another file's packed size is unknown."""
+    now = {name: value for name, value in found.to_metrics().items() if name in MEASURED_AFTER_A_STEP}
+    return now if record["model_bytes"] == found.model_bytes else {**now, "packed_bytes": None}

@@ -12,7 +12,7 @@ import pytest
 import torch
 from atoll.evaluators import tasks
 from atoll.evaluators.datasets.dataset import ImagesInMemory
-from atoll.evaluators.measuring.artifact import shipped_logits
+from atoll.evaluators.measuring.artifact import packed_bytes, shipped_logits
 from atoll.evaluators.steps import baseline, step_entries
 from atoll.evaluators.steps import pipeline as pipeline_module
 from atoll.evaluators.steps.context import TrainingContext
@@ -350,6 +350,21 @@ def test_prices_are_those_of_today_s_device_model(
     assert result.metrics.latency_ms == cold[1].metrics.latency_ms + 100
     assert [step.latency_ms for step in result.steps] == [step.latency_ms + 100 for step in cold[1].steps]
     assert result.metrics.quality == cold[1].metrics.quality
+
+
+def test_an_entry_of_a_file_that_is_written_otherwise_by_now_is_packed_anew(
+    warm: NewPipeline, cold: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Size and packed size are of one file; that of an earlier step, whose weights are gone, is unknown."""
+    real = step_entries.price
+    monkeypatch.setattr(
+        step_entries, "price", lambda *of: replace(real(*of), model_bytes=real(*of).model_bytes - 16)
+    )
+    monkeypatch.setattr(step_entries, "artifact_bytes", lambda network, shape: b"")
+    result = warm().run(RECIPE)
+    assert result.metrics.model_bytes == cold[1].metrics.model_bytes - 16
+    assert result.metrics.packed_bytes == packed_bytes(b"") < cold[1].metrics.packed_bytes
+    assert [step.packed_bytes for step in result.steps] == [None, packed_bytes(b"")]
 
 
 def test_the_network_that_is_read_computes_what_was_trained(warm: NewPipeline, cold: Any) -> None:
