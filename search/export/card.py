@@ -12,6 +12,7 @@ from typing import Any
 from ...evaluators.card.card import Card, PredictedFigure, TestLook
 from ...evaluators.card.waterfall import card_devices, fit_digest, predictions, waterfall
 from ...evaluators.litert.flatbuffer import DROPPED
+from ...evaluators.measuring.artifact import FILE_VERSION
 from ...evaluators.measuring.artifact_report import ArtifactReport
 from ...evaluators.measuring.file_ends import file_inputs, file_outputs
 from ...evaluators.ranking.demands import unloadable
@@ -25,6 +26,8 @@ from ..store.store import Store
 from ..store.stored_rows import TrialRow
 from ..study.study import Study
 
+#: under which name the versions have how Atoll itself writes and judges files
+FILES = "files"
 #: what decides the bytes of an export and the last bits of its figures
 _VERSIONS = (
     "atoll",
@@ -158,7 +161,7 @@ def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 def versions() -> dict[str, str]:
     """Returns the versions of what an export is made with."""
-    return {name: version(name) for name in _VERSIONS}
+    return {**{name: version(name) for name in _VERSIONS}, FILES: str(FILE_VERSION)}
 
 
 def _looks(store: Store, study: str, trial: str) -> list[TestLook]:

@@ -21,7 +21,7 @@ from ...evaluators.tasks.task import Task
 from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of
 from ...spaces.outside.foreign_file import damage_told, inside, read_bytes, read_json, sha256_of
-from .card import file_digests, versions
+from .card import FILES, file_digests, versions
 from .checked import Checked, least_compared
 from .export import ARTIFACT, CARD, CARD_JSON, source_of
 from .recomputed import by_device, device_of, flat_figures, other_fits, recomputed_figures
@@ -33,6 +33,12 @@ _SECTIONS = (
 )  # fmt: skip
 #: allowed, where nothing says that a folder was changed
 _NO_DAMAGE = "what `atoll export` wrote: if it did, this is a mistake in Atoll, and --debug shows where"
+#: what follows from other versions: of Atoll's files, and of all else
+_OTHER_FILES = (
+    "Atoll writes the same network as another file now, or judges it by other roundings, so sizes and "
+    "qualities may differ that were right"
+)
+_OTHER_BITS = "the last bits of figures may differ"
 #: another every time
 _TIMES = ("artifact.latency_host_ms",)
 
@@ -90,9 +96,10 @@ def verify_export(folder: Path, trust: bool = False) -> list[Checked]:
 
 def other_versions(folder: Path) -> list[str]:
     """Returns in words what an export was made with that is another version here."""
-    made, here = read_card(folder).versions, versions()
+    made, here = {FILES: "1", **read_card(folder).versions}, versions()
     return [
-        f"made with {name} {made[name]:.40}, here is {number}: the last bits of figures may differ"
+        f"made with {name} {made[name]:.40}, here is {number}: "
+        f"{_OTHER_FILES if name == FILES else _OTHER_BITS}"
         for name, number in here.items()
         if name in made and made[name] != number
     ]

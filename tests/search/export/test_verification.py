@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from atoll.evaluators.card.card import card_digest
 from atoll.evaluators.card.model_card import card_markdown
+from atoll.evaluators.measuring.artifact import FILE_VERSION
 from atoll.evaluators.measuring.artifact_report import file_quality
 from atoll.evaluators.tasks import load_task
 from atoll.evaluators.tasks.task import Task
@@ -252,6 +253,22 @@ def test_another_version_s_picture_is_not_compared_and_said(
     assert "made with matplotlib 0.1, here is " in capsys.readouterr().err
     drawn = next(row for row in verify_export(folder) if "drawn anew" in row.figure)
     assert drawn.verdict == "not compared"
+
+
+def test_an_export_of_an_older_file_writer_is_explained(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert json.loads((folder / "card.json").read_text())["versions"]["files"] == str(FILE_VERSION)
+    assert main(["verify", str(folder)]) == 0
+    assert "made with files" not in capsys.readouterr().err
+
+    def age(card: dict[str, Any]) -> None:  # as cards were before they named it
+        del card["versions"]["files"]
+        card["metrics"]["model_bytes"] += 16
+
+    change_card(folder, age, sealed=True)
+    assert main(["verify", str(folder)]) == 1
+    assert f"made with files 1, here is {FILE_VERSION}: Atoll writes" in capsys.readouterr().err
 
 
 @pytest.fixture
