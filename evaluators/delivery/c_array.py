@@ -19,7 +19,7 @@ from ...spaces.layers.scaling import Scaling
 from ...spaces.layers.structure import scaling_of
 from ...spaces.outside.foreign_file import damage_told, read_bytes
 from ..litert.micro_run import has_interpreter, run_in_micro
-from ..measuring.artifact import channels_last
+from ..measuring.artifact import channels_last, shipped_logits
 from .delivery import IMAGES, Form, Source, compare
 from .micro_program import micro_program
 from .micro_use import MicroUse, c_text, comment_lines
@@ -152,7 +152,7 @@ def _run_beside(source: Source) -> dict[str, Any]:
     def run(_: Tensor) -> tuple[Tensor, ...]:
         return tuple(torch.from_numpy(np.moveaxis(one[None], -1, min(1, one.ndim))) for one in next(rows))
 
-    compared = compare("LiteRT Micro", run, source, _LEAST_AGREEMENT)
+    compared = compare("LiteRT Micro", run, source, _LEAST_AGREEMENT, shipped_logits)
     return {"arena_recorded_bytes": found.recorded_bytes, **compared}
 
 

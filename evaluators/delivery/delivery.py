@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
-from ...spaces.graph.heads import as_outputs, mapped
+from ...spaces.graph.heads import Outputs, as_outputs, mapped
 from ...spaces.layers.structure import scaling_of
 from ..measuring.artifact import largest_differences
 from ..tasks.quality import ACCURACY, Quality
@@ -100,15 +100,22 @@ class Delivery:
 
 
 def compare(
-    form: str, run: Callable[[Tensor], Any], source: Source, least: float = LEAST_AGREEMENT
+    form: str,
+    run: Callable[[Tensor], Any],
+    source: Source,
+    least: float = LEAST_AGREEMENT,
+    answers: Callable[[nn.Module, Tensor], Outputs] = predict_logits,
 ) -> dict[str, Any]:
     """Runs a form beside the network on real images.
+
+    Forms that are written from the network hold what it computes: biases as they are, results rounded once.
 
     Args:
         form: named where they disagree.
         run: logits (1, K) for one image (1, C, H, W) as the network takes it; several outputs in their order.
         source: network and images; the first `IMAGES` are used.
         least: share of equal answers below which the form is not the network.
+        answers: of the network; `shipped_logits` where the form is the LiteRT file itself.
 
     Returns:
         `images`, `agreement` (share of equal answers) and `largest_difference` (of any output).
@@ -117,7 +124,7 @@ def compare(
         AtollError: they disagree on more than the allowed share.
     """
     images = source.images[:IMAGES]
-    expected, scaling = predict_logits(source.network, images), scaling_of(source.network)
+    expected, scaling = answers(source.network, images), scaling_of(source.network)
     with torch.no_grad():
         said = [as_outputs(run(scaling.to_network(image))) for image in images.split(1)]
     found = mapped(lambda *parts: torch.cat(parts), *said)

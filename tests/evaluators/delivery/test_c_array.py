@@ -11,7 +11,7 @@ import pytest
 import torch
 from atoll.evaluators.delivery import c_array
 from atoll.evaluators.delivery.c_array import FORM, PROGRAM, bytes_of, identifier
-from atoll.evaluators.delivery.delivery import Source
+from atoll.evaluators.delivery.delivery import Source, compare
 from atoll.evaluators.delivery.micro_program import micro_program
 from atoll.evaluators.delivery.micro_use import MicroUse, c_text, resolver_method
 from atoll.evaluators.litert import operators
@@ -26,7 +26,9 @@ from atoll.hw_models.runtimes.micro_arena import Arena, arena_of
 from atoll.hw_models.tables.tflite_file import TfliteFile
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
-from atoll.spaces.layers.scaling import IMAGENET, Scaling
+from atoll.spaces.layers.scaling import IMAGENET, PIXELS, Scaling
+from atoll.spaces.recipes.recipe import Recipe
+from atoll.testing import World
 from torch import nn
 
 HOLDER = """
@@ -268,3 +270,28 @@ def test_what_the_interpreter_recorded_stands_beside_the_claim(
     found = FORM.measure(tmp_path, made)
     assert (found["arena_recorded_bytes"], found["images"], found["agreement"]) == (7, 5, 1.0)
     assert found["largest_difference"] < 1e-5
+
+
+def test_the_interpreter_is_held_against_the_roundings_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs the LiteRT file, whose biases and 4-bit convolutions are rounded as nothing else is."""
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1))
+    images = torch.randint(0, 256, (5, 1, 6, 6), dtype=torch.uint8)
+    network, scaled = adopt(layers, (1, 6, 6)).eval(), PIXELS.to_network(images)
+    step = Recipe.parse("quantize(bits=4, first_last=same)").steps[0]
+    network, _ = step.apply(network, World(scaled, torch.zeros(5).long(), None, epochs=0))
+    network = network.eval()
+    content = artifact_bytes(network, (1, 6, 6))
+    runner = LiteRtRunner(content)
+    assert runner.output_grid is not None
+    grid = runner.output_grid.scale
+    monkeypatch.setattr(c_array, "has_interpreter", lambda: True)
+    monkeypatch.setattr(
+        c_array, "run_in_micro", lambda _, given: MicroRun("", 9, 7, (runner.run(given),), (grid,))
+    )
+    made = Source("maps", network, content, images, MeanAbsoluteError())
+    FORM.write(tmp_path, made)
+    assert FORM.measure(tmp_path, made)["largest_difference"] < grid / 2
+    assert compare("plain", network, made)["largest_difference"] == 0  # written from it
