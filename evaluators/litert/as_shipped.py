@@ -32,6 +32,7 @@ def rounding_as_shipped(network: nn.Module) -> Iterator[None]:
 
     Training rounds each result once, to the nearest; kernels also round biases, and some round twice
     (`kernel_rounding`). A layer that runs on several inputs is left alone.
+    The network is traced and has hooks while it is open: no other thread may run one.
 
     Args:
         network: in evaluation mode.
