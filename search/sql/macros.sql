@@ -7,7 +7,8 @@ CREATE OR REPLACE MACRO leaderboard(
 WITH weights AS (
     SELECT
         CASE
-            WHEN count(*) = 0 THEN error('unknown profile ' || profile || ': FROM profiles lists them')
+            WHEN count(*) = 0
+            THEN error('unknown profile ' || coalesce(profile, 'NULL') || ': FROM profiles lists them')
             ELSE any_value(p.model_bytes)
         END AS model_bytes,
         any_value(p.latency_ms) AS latency_ms, any_value(p.macs) AS macs, any_value(p.quality) AS quality,
@@ -22,10 +23,11 @@ CREATE OR REPLACE MACRO reranked(
 WITH weights AS (
     SELECT
         CASE
-            WHEN least(model_bytes, latency_ms, macs, quality, peak_memory_bytes) < 0
-                OR model_bytes + latency_ms + macs + quality + peak_memory_bytes = 0
-            THEN error('weights must be numbers >= 0, and one above 0')
-            ELSE CAST(model_bytes AS DOUBLE)
+            WHEN least(model_bytes, latency_ms, macs, quality, peak_memory_bytes) >= 0
+                AND model_bytes + latency_ms + macs + quality + peak_memory_bytes > 0
+                AND model_bytes + latency_ms + macs + quality + peak_memory_bytes < CAST('Infinity' AS DOUBLE)
+            THEN CAST(model_bytes AS DOUBLE)
+            ELSE error('weights must be numbers >= 0, and one above 0')  -- also of a null
         END AS model_bytes,
         CAST(latency_ms AS DOUBLE) AS latency_ms, CAST(macs AS DOUBLE) AS macs,
         CAST(quality AS DOUBLE) AS quality, CAST(peak_memory_bytes AS DOUBLE) AS peak_memory_bytes

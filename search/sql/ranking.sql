@@ -13,7 +13,7 @@ chosen AS (
     SELECT
         CASE
             WHEN scoring IN ('linear', 'rank', 'dense') THEN CAST(count(*) AS DOUBLE)
-            ELSE error('unknown scoring ' || scoring || ': known are linear, rank and dense')
+            ELSE error('unknown scoring ' || coalesce(scoring, 'NULL') || ': known are linear, rank and dense')
         END AS compared, @extremes@
     FROM compared x
 ), scored AS (
@@ -33,7 +33,7 @@ chosen AS (
             @goodness@
         FROM compared x
         CROSS JOIN extremes s
-        WHERE scoring <> 'linear'
+        WHERE scoring IS DISTINCT FROM 'linear'
     ) x
 ), averages AS (
     SELECT x.*, @average@ AS score
