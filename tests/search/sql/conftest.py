@@ -201,6 +201,7 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Store:
             measured |= {"latency_host_ms_measured": 2.2 if steps == FINALISTS[0] else 2.8}
             shares.tell(type="measured", **told, **measured)
     shares.finish((PRUNE,), "evaluate", epochs=4.0)  # the larger budget counts
+    shares.finish((PRUNE_LESS, QUANTIZE_4), "evaluate", epochs=4.0)  # one prefix, two budgets
     for seed in (1, 2):
         for steps in ((), *FINALISTS):
             told = shares.finish(steps, "finalist", seed)

@@ -219,7 +219,7 @@ def prefixes(known: Known) -> Rows:
     for (study, step), effects in known.grouped("study", "step").items():
         ordered = sorted(effects, key=lambda effect: effect["gain"])
         worst, most = ordered[0], ordered[-1]
-        if len(ordered) > 1:
+        if len({effect["prefix"] for effect in effects}) > 1:  # not one prefix with two seeds
             rows.append((study, step, most["prefix"], most["gain"], worst["prefix"], worst["gain"]))
     return sorted(rows, key=lambda row: row[5] - row[3])
 
@@ -301,7 +301,8 @@ def growth(known: Known) -> Rows:
     for study in STUDIES:
         most, took = -math.inf, 0.0
         finished = [trial for trial in known.trials[study] if trial["status"] == "finished"]
-        for trial in sorted(finished, key=lambda trial: trial["ended_at"]):
+        searched = [trial for trial in finished if trial["origin"] != "finalist"]
+        for trial in sorted(searched, key=lambda trial: trial["ended_at"]):
             most, took = max(most, trial["objective"]), took + trial["seconds"]
             rows.append((study, trial["trial"], trial["ended_at"], most, took / 60))
     return rows

@@ -167,7 +167,7 @@ def test_events_are_what_happened_when(made_up: Store) -> None:
     kinds = [row["event"] for row in rows]
     assert kinds[:3] == ["study", "started", "finished"]
     assert kinds[-4:] == ["rejected", "rejected", "failed", "test_look"]
-    assert kinds.count("started") == kinds.count("finished") == 20
+    assert kinds.count("started") == kinds.count("finished") == 21
     assert rows[-2]["detail"] == "out of memory" and rows[-1]["detail"] == "export"
 
 
