@@ -204,7 +204,10 @@ class Store:
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         table = self.query(sql, parameters)
-        rows = table.to_pylist(maps_as_pydicts="strict")
+        try:
+            rows = table.to_pylist(maps_as_pydicts="strict")
+        except (OverflowError, ValueError) as error:  # a moment that Python has not
+            raise AtollError(self._file.explain(error)) from error
         for name in [name for name in JSON_COLUMNS if name in table.column_names]:
             for row in rows:
                 if row[name] is not None:

@@ -298,6 +298,7 @@ def test_a_report_is_markdown_of_ours_alone(place, atoll, tmp_path):
         ("""UPDATE study_rows SET definition = '{"profile": 5}'""", "profile"),
         ("""UPDATE study_rows SET baseline = '{"quality": "x"}'""", "quality"),
         ("UPDATE trial_rows SET model_bytes = NULL", "model_bytes"),
+        ("UPDATE study_rows SET created_at = 'infinity'", "date value out of range"),
     ],
 )
 def test_an_odd_store_is_one_sentence(place, atoll, statement, message):
