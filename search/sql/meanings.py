@@ -97,7 +97,6 @@ _FIGURES = of_figures(
 
 COLUMNS: dict[str, Meaning] = {
     **_FIGURES,
-    "agreement": Meaning("share of samples on which file and network agree", "share", "measured"),
     "artifact": Meaning("folder of the exported files"),
     "baseline": Meaning("metrics of the baseline, to which drops and ratios refer, by name"),
     "baseline_model_bytes": Meaning("model_bytes of the baseline", "bytes", "predicted"),
@@ -175,8 +174,8 @@ COLUMNS: dict[str, Meaning] = {
     ),
     "event": Meaning("study, started, finished, failed, rejected or test_look"),
     "feasible": Meaning(
-        "whether it meets the constraints of the study and its runtime loads the file; not without a figure "
-        "that is ranked"
+        "whether it meets the constraints of the study and its runtime loads the file; not without "
+        "quality, model_bytes or peak_memory_bytes"
     ),
     "figure": Meaning("name of the figure, with its unit"),
     "first_trial": Meaning("the first trial of the recipe"),

@@ -1,6 +1,7 @@
 """The views say of a store what the leaderboard's own code says, and what was told to the journal."""
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,9 @@ import duckdb
 import pytest
 from atoll.evaluators.ranking.constraints import parse_constraints
 from atoll.evaluators.ranking.leaderboard import leaderboard
+from atoll.evaluators.ranking.ranking import OUR_METRICS
 from atoll.search.sql import relations
+from atoll.search.sql.meanings import meaning
 from atoll.search.store.store import Store
 from atoll.search.store.stored_study import StoredStudy
 from atoll.spaces.recipes.recipe import Recipe
@@ -68,6 +71,25 @@ def test_ranked_trials_are_the_leaderboard_of_the_study_s_own_goal(made_up: Stor
     assert {row["recipe"] for row in everything if row["score"] is None} == {
         recipe for recipe, is_met in meets.items() if not is_met and recipe != "baseline"
     }
+
+
+def test_a_recipe_without_a_figure_is_feasible_as_its_comment_says(made_up: Store, tmp_path: Path) -> None:
+    said = re.search(r"not without (.*) or (\w+)$", meaning("recipes", "feasible").text)
+    assert said is not None
+    needed = {*said[1].split(", "), said[2]}
+    place = tmp_path / "atoll.duckdb"
+    place.write_bytes(made_up.path.read_bytes())
+    for name in OUR_METRICS.values():
+        with duckdb.connect(str(place)) as connection:
+            connection.execute("BEGIN")
+            connection.execute(
+                f"UPDATE trial_rows SET {name} = NULL WHERE study = 'errors' AND trial = 't0002'"
+            )
+            [(feasible,)] = connection.execute(
+                "SELECT feasible FROM recipes WHERE study = 'errors' AND trial = 't0002'"
+            ).fetchall()
+            connection.execute("ROLLBACK")
+        assert feasible is (name not in needed), name
 
 
 def test_steps_of_ranked_trials_are_those_of_the_recipe(made_up: Store) -> None:
