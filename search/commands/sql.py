@@ -12,6 +12,9 @@ from ..terminal.tables import Column, FormatOption, print_table
 if TYPE_CHECKING:
     import pyarrow as pa
 
+# Own choice: more than any machine has, within what DuckDB and a timer can count (infinity is neither's).
+_MOST_MB, _MOST_SECONDS = 10**9, 10**9
+
 
 def sql(
     statement: Annotated[
@@ -21,10 +24,14 @@ def sql(
         ),
     ],
     memory_limit: Annotated[
-        float | None, typer.Option(metavar="MB", min=10, help="Megabytes that it may take; 1000 if none.")
+        float | None,
+        typer.Option(metavar="MB", min=10, max=_MOST_MB, help="Megabytes that it may take; 1000 if none."),
     ] = None,
     time_limit: Annotated[
-        float | None, typer.Option(metavar="SECONDS", min=0.1, help="Seconds that it may take; 60 if none.")
+        float | None,
+        typer.Option(
+            metavar="SECONDS", min=0.1, max=_MOST_SECONDS, help="Seconds that it may take; 60 if none."
+        ),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
     format: FormatOption = "table",

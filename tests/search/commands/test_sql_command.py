@@ -179,6 +179,14 @@ def test_a_statement_that_takes_much_memory_is_ended_with_a_sentence(sql, statem
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("limit", ["inf", "1e12", "nan", "-1"])
+@pytest.mark.parametrize("option", ["--memory-limit", "--time-limit"])
+def test_a_limit_that_nobody_can_count_is_refused(sql, option, limit):
+    status, out, err = sql("SELECT 1", option, limit)
+    assert (status, out) == (2, "")
+    assert option in err and err.count("\n") == 1 and "move it away" not in err
+
+
 def test_the_settings_are_those_of_the_limits_and_locked(store):
     row = store.user_query(
         "SELECT current_setting('memory_limit') AS memory, "
