@@ -76,6 +76,7 @@ weights: $(VENV)/.installed ## Train the shipped baseline weights anew
 	@echo "== Training the baseline weights anew" >&2
 	$(BIN)/python -m atoll.evaluators.tasks.train_given characters
 	$(BIN)/python -m atoll.evaluators.tasks.train_given digits
+	$(BIN)/python -m atoll.evaluators.tasks.train_given small_characters
 
 pairs: $(VENV)/.installed ## Write anew what later steps do to earlier ones (spaces/techniques/PAIRS.md)
 	@echo "== Comparing the plans of every ordered pair of techniques" >&2

@@ -5,10 +5,11 @@ from ...spaces.nearest import known_names
 from .characters import CHARACTERS
 from .digits import DIGITS
 from .prepared import is_prepared, prepared_task
+from .small_characters import SMALL_CHARACTERS
 from .task import Task
 
 #: Every built-in task.
-TASKS: tuple[Task, ...] = (CHARACTERS, DIGITS)
+TASKS: tuple[Task, ...] = (CHARACTERS, DIGITS, SMALL_CHARACTERS)
 
 
 def load_task(name: str) -> Task:

@@ -29,9 +29,7 @@ _FIGURES = (
 
 def evaluate(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help='Such as "quantize(bits=8)", or baseline.')],
-    task: Annotated[
-        str | None, typer.Option(metavar="NAME", help="digits or characters; digits if none.")
-    ] = None,
+    task: Annotated[str | None, typer.Option(metavar="NAME", help="A built-in task; digits if none.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", min=0, help="Seed of the study.")] = None,
     epochs: Annotated[
         float | None, typer.Option(metavar="N", help="Epochs after every step; the study's if none.")

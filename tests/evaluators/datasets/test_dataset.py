@@ -15,6 +15,7 @@ from atoll.evaluators.datasets.characters import CLASSES, load_characters, rende
 from atoll.evaluators.datasets.dataset import Dataset, ImagesInMemory, Split
 from atoll.evaluators.datasets.digits import load_digits
 from atoll.evaluators.datasets.parquet_file import read_parquet, write_parquet
+from atoll.evaluators.datasets.small_characters import load_small_characters
 from atoll.evaluators.sources.data_source import DataSource
 from atoll.evaluators.sources.open_data import open_data
 from atoll.evaluators.tasks.digits import DIGITS
@@ -94,12 +95,13 @@ DATASETS: dict[str, Callable[[], Dataset]] = {
     "CIFAR": lambda: opened(cifar),
     "function": lambda: opened(map_style),
     "characters": load_characters,
+    "small characters": load_small_characters,
 }
 
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=[pytest.mark.slow] * (name == "characters")) for name in DATASETS],
+    params=[pytest.param(name, marks=[pytest.mark.slow] * ("characters" in name)) for name in DATASETS],
 )
 def dataset(request: pytest.FixtureRequest) -> Dataset:
     return DATASETS[request.param]()

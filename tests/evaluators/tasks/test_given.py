@@ -88,4 +88,4 @@ def test_the_command_refuses_unknown_tasks(capsys: pytest.CaptureFixture[str]) -
     assert main(["digit"]) == 2
     assert "unknown task 'digit'" in capsys.readouterr().err
     assert main([]) == 2
-    assert "characters, digits" in capsys.readouterr().err
+    assert "characters, digits, small_characters" in capsys.readouterr().err

@@ -1,0 +1,19 @@
+"""The task `small_characters`: a narrow network on characters of 32x32, for benchmarks of the search."""
+
+from ..datasets.characters import CLASSES
+from ..datasets.fonts import fonts_digest
+from ..datasets.small_characters import load_small_characters
+from ..training.settings import Training
+from .task import Task
+
+SMALL_CHARACTERS = Task(
+    name="small_characters",
+    load_dataset=load_small_characters,
+    network="compact_cnn",
+    input_shape=(3, 32, 32),
+    num_classes=len(CLASSES),
+    # half of the rate that the given network was trained with (train_given.py)
+    training=Training(learning_rate=1e-3, batch_size=64),
+    epochs_per_step=2.0,  # two passes over 2,450 images, about two seconds
+    check_data=fonts_digest,
+)
