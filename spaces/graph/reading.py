@@ -283,7 +283,7 @@ def _carried_out(network: nn.Module, traced: fx.Graph, inputs: Iterator[Tensor])
         if node.op in ("placeholder", "output"):
             found[node.name] = args[0] if node.op == "output" else next(inputs)
         elif args and type(module) in _SAME_SHAPE and not getattr(module, "inplace", False):
-            found[node.name] = torch.empty_like(args[0])
+            found[node.name] = args[0].new_empty(args[0].shape)
         else:
             found[node.name] = run_call(network, node, args, kwargs)
     return found

@@ -37,7 +37,7 @@ class Norm(_BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         if input.is_meta:  # a plan asks for shapes alone, and torch's own answer takes milliseconds
-            return torch.empty_like(input)
+            return torch.empty(input.shape, device="meta")
         y = super().forward(input)
         return y if self.output_grid is None else self.output_grid(y)
 
@@ -46,6 +46,8 @@ class Norm(_BatchNorm):
 
         In float32 processors differ in the last bit of a square root, and with it the bytes of a file.
         """
+        if self.weight.is_meta:
+            return 2 * (torch.empty(self.num_features, dtype=torch.float64, device="meta"),)  # as above
         scale = (self.weight.double() / torch.sqrt(self.running_var.double() + self.eps)).detach()
         return scale, (self.bias - self.running_mean * scale).detach()
 

@@ -1,5 +1,6 @@
 """The structure of a whole network in JSON, and networks from it."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
@@ -151,8 +152,14 @@ def to_meta(network: nn.Module) -> nn.Module:
     """Returns a copy of the network on the meta device: structure without data, none copied."""
     memo: dict[int, Any] = {}
     for parameter in network.parameters():
-        empty = torch.empty_like(parameter, device="meta")
+        empty = torch.empty_strided(parameter.shape, parameter.stride(), dtype=parameter.dtype, device="meta")
         memo[id(parameter)] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
     for buffer in network.buffers():
-        memo[id(buffer)] = torch.empty_like(buffer, device="meta")
+        memo[id(buffer)] = torch.empty_strided(
+            buffer.shape, buffer.stride(), dtype=buffer.dtype, device="meta"
+        )
+    # a module's empty tables of hooks, which deepcopy takes longest for
+    for table in (value for module in network.modules() for value in vars(module).values()):
+        if isinstance(table, OrderedDict | set) and not table:
+            memo[id(table)] = type(table)()
     return deepcopy(network, memo)

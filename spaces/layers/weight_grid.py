@@ -50,7 +50,7 @@ class WeightGrid(WeightConstraint):
         super().__init__()
         self.register_buffer("start", scale.detach().clone())
         self.register_buffer("zero_point", None if zero_point is None else zero_point.detach().clone())
-        self.relative = nn.Parameter(torch.ones_like(self.start), requires_grad=trained)
+        self.relative = nn.Parameter(scale.new_ones(scale.shape), requires_grad=trained)
         self.bits = bits
         self.calibration = calibration
         self.least = least
@@ -140,7 +140,7 @@ class WeightGrid(WeightConstraint):
         spec = {**_DEFAULTS, **spec}
         channels = shape[0] if spec["per_channel"] else 1
         scale = torch.ones(channels, *[1] * (len(shape) - 1), device=device)
-        zero_point = torch.zeros_like(scale) if spec["scheme"] == "affine" else None
+        zero_point = scale.new_zeros(scale.shape) if spec["scheme"] == "affine" else None
         return cls(scale, spec["bits"], zero_point, spec["calibration"], spec["trained"], spec["least"])
 
     def anew(self, weight: Tensor, per_channel: bool | None = None) -> "WeightGrid":
