@@ -106,7 +106,7 @@ coverage: $(VENV)/.installed ## Run the tests and print which branches they take
 	$(PYTEST) -m "not long" --cov --cov-report=term:skip-covered
 
 # mypy knows the package as `atoll` through a link, since the folder may be called anything.
-check: $(VENV)/.installed ## Lint, format, types, layout, and the wheel from another folder
+check: $(VENV)/.installed ## Lint, format, types, layout, rooms, and the wheel from another folder
 	@echo "== ruff check" >&2
 	$(BIN)/ruff check .
 	echo "== ruff format --check" >&2
@@ -114,8 +114,8 @@ check: $(VENV)/.installed ## Lint, format, types, layout, and the wheel from ano
 	echo "== mypy" >&2
 	mkdir -p $(VENV)/mypy && ln -sfn ../.. $(VENV)/mypy/atoll
 	MYPYPATH=$(VENV)/mypy $(BIN)/mypy -p atoll | sed "s|^$(VENV)/mypy/atoll/||"
-	echo "== layout, and the wheel built, installed and imported from another folder" >&2
-	$(BIN)/python -m pytest tests/test_layout.py tests/test_wheel.py
+	echo "== layout, rooms, and the wheel built, installed and imported from another folder" >&2
+	$(BIN)/python -m pytest tests/test_layout.py tests/test_rooms.py tests/test_wheel.py
 
 wheel: $(VENV)/.installed ## Build dist/atoll-*.whl, for other machines
 	@echo "== Building the wheel into dist/" >&2

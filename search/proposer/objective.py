@@ -105,7 +105,7 @@ class LogScale:
 
 
 @dataclass(frozen=True)
-class Objective:
+class WeightedScore:
     """Maps the raw metrics of a candidate to one number; higher is better.
 
     Args:

@@ -11,8 +11,7 @@ from ...evaluators.ranking.demands import Demand, violations
 from ...evaluators.ranking.goal import Goal
 from .cost_objective import VERSION as OF_COSTS
 from .cost_objective import CostObjective
-from .objective import LINEAR
-from .objective import Objective as WeightedScore
+from .objective import LINEAR, WeightedScore
 
 #: Violation with which a failed trial is told: as bad as twice the bound.
 FAILED_VIOLATION = 1.0

@@ -26,7 +26,7 @@ from atoll.search.driver.campaign import Campaign
 from atoll.search.driver.runner import drive_here, run_here
 from atoll.search.driver.trial import Trial
 from atoll.search.driver.work import carry_out
-from atoll.search.proposer.objective import Objective
+from atoll.search.proposer.objective import WeightedScore
 from atoll.search.proposer.proposer import Told
 from atoll.search.proposer.trial_scores import Judge
 from atoll.search.store.events import Ended
@@ -79,10 +79,10 @@ def test_the_course_of_a_study(study: Study, store: Store, replay: Replay) -> No
     assert campaign.end_reason == "8 ensembles are done"
 
 
-def frozen(study: Study, reference: list[dict[str, Any]]) -> Objective:
+def frozen(study: Study, reference: list[dict[str, Any]]) -> WeightedScore:
     """Returns what a study makes of its reference set: twice the luck of the digits is no scale."""
     share = reference[0]["quality"]
-    return Objective.from_reference(
+    return WeightedScore.from_reference(
         reference, study.profile, "log", math.sqrt(share * (1 - share) / len(load_digits().validation))
     )
 

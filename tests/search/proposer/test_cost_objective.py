@@ -5,7 +5,7 @@ import json
 import pytest
 from atoll.evaluators.ranking.goal import Goal
 from atoll.search.proposer.cost_objective import CostObjective
-from atoll.search.proposer.objective import Objective
+from atoll.search.proposer.objective import WeightedScore
 from atoll.search.proposer.trial_scores import Judge, objective_from_json
 from atoll.spaces.errors import AtollError
 from atoll.testing import BASELINE, made_up_metrics
@@ -27,7 +27,7 @@ def test_a_restart_gives_the_same_one() -> None:
 
 def test_the_store_tells_it_from_a_weighted_score() -> None:
     members = [BASELINE, made_up_metrics(model_bytes=1000)]
-    weighted = Objective.from_reference(members, scale="log", quality_error=0.01)
+    weighted = WeightedScore.from_reference(members, scale="log", quality_error=0.01)
     assert objective_from_json(json.loads(json.dumps(weighted.to_json()))) == weighted
 
 

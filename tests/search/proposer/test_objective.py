@@ -12,7 +12,7 @@ from atoll.evaluators.ranking.constraints import DEFAULT_CONSTRAINTS
 from atoll.evaluators.ranking.demands import violations
 from atoll.evaluators.ranking.figures import FIGURE
 from atoll.evaluators.ranking.ranking import OUR_METRICS, PROFILES, rank_models
-from atoll.search.proposer.objective import Objective, Scale
+from atoll.search.proposer.objective import Scale, WeightedScore
 from atoll.spaces.errors import AtollError
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -36,7 +36,7 @@ UP = {metric: FIGURE[metric].higher_is_better for metric in OUR_METRICS.values()
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_inside_the_extremes_it_is_the_papers_score_to_the_digit(profile):
-    objective = Objective.from_reference(REFERENCE, profile)
+    objective = WeightedScore.from_reference(REFERENCE, profile)
     papers = rank_models(
         {metric: [member[metric] for member in REFERENCE] for metric in UP},
         {metric: PROFILES[profile][role] for role, metric in OUR_METRICS.items()},
@@ -49,7 +49,7 @@ def test_inside_the_extremes_it_is_the_papers_score_to_the_digit(profile):
 def test_inside_by_hand():
     # c = 2, quality 0.5 to 0.9, bytes 100 to 300: a third of the way up in quality, half way down in bytes.
     low, high = _uniform(quality=0.5, model_bytes=100), _uniform(quality=0.9, model_bytes=300)
-    scores = Objective.from_reference([low, high]).scores(_uniform(quality=0.6, model_bytes=200))
+    scores = WeightedScore.from_reference([low, high]).scores(_uniform(quality=0.6, model_bytes=200))
     assert scores["quality"] == pytest.approx(1.25)
     assert scores["model_bytes"] == pytest.approx(1.5)
 
@@ -65,7 +65,7 @@ def test_outside_by_the_formula():
 
 
 def test_resolutions():
-    scales = Objective.from_reference(REFERENCE).scales
+    scales = WeightedScore.from_reference(REFERENCE).scales
     assert {name: scale.resolution for name, scale in scales.items()} == {
         "model_bytes": 1,
         "latency_ms": 0.001,
@@ -76,11 +76,12 @@ def test_resolutions():
 
 
 def test_without_spread_everyone_ties_for_best_and_a_tenth_is_worth_the_whole_spread():
-    objective = Objective.from_reference([{**member, "macs": 1e6} for member in REFERENCE])
+    objective = WeightedScore.from_reference([{**member, "macs": 1e6} for member in REFERENCE])
     scale = objective.scales["macs"]
     assert scale.score(1e6) == C
     assert scale.score(1e5) == pytest.approx(C + (C - 1), rel=1e-4)
-    quality = Objective.from_reference([{**member, "quality": 0.9} for member in REFERENCE]).scales["quality"]
+    alike = [{**member, "quality": 0.9} for member in REFERENCE]
+    quality = WeightedScore.from_reference(alike).scales["quality"]
     assert quality.score(0.9) == C
     # About linear nearby: a loss of 0.01 costs a tenth of c - 1.
     assert quality.score(0.89) == pytest.approx(C - 0.1 * (C - 1), rel=1e-2)
@@ -88,12 +89,12 @@ def test_without_spread_everyone_ties_for_best_and_a_tenth_is_worth_the_whole_sp
 
 def test_spread_below_the_resolution_is_no_spread():
     reference = [{**REFERENCE[0], "latency_ms": 10 + i * 1e-7} for i in range(3)]
-    scale = Objective.from_reference(reference).scales["latency_ms"]
+    scale = WeightedScore.from_reference(reference).scales["latency_ms"]
     assert (scale.low, scale.high) == (10, 10)
 
 
 def test_more_compression_still_pays_beyond_the_reference():
-    objective = Objective.from_reference(REFERENCE, "performance")
+    objective = WeightedScore.from_reference(REFERENCE, "performance")
     small, smaller = ({**BASELINE, "model_bytes": BASELINE["model_bytes"] / ratio} for ratio in (200, 400))
     assert objective(smaller) > objective(small)
 
@@ -109,7 +110,7 @@ def test_a_collapsed_trial_neither_wins_nor_moves_the_order_of_the_others():
     }
     wreck = {name: figure / 800 for name, figure in BASELINE.items()} | {"quality": 1 / 11}
     for profile in PROFILES:
-        objective = Objective.from_reference(REFERENCE, profile)
+        objective = WeightedScore.from_reference(REFERENCE, profile)
         trials = [*REFERENCE, sound]
         before = [objective(trial) for trial in trials]
         planted = objective(wreck)
@@ -125,26 +126,26 @@ def test_a_collapsed_trial_neither_wins_nor_moves_the_order_of_the_others():
 
 
 def test_quality_below_the_reference_is_punished_more_and_more():
-    scale = Objective.from_reference(REFERENCE).scales["quality"]
+    scale = WeightedScore.from_reference(REFERENCE).scales["quality"]
     losses = [scale.score(q) - scale.score(q - 0.1) for q in (0.6, 0.5, 0.4, 0.3, 0.2, 0.1)]
     assert losses == sorted(losses)
     assert losses[0] > scale.slope * 0.1  # steeper than the slope at the edge
 
 
 def test_json_round_trip_keeps_every_digit():
-    objective = Objective.from_reference(REFERENCE, "cost")
-    stored = Objective.from_json(json.loads(json.dumps(objective.to_json())))
+    objective = WeightedScore.from_reference(REFERENCE, "cost")
+    stored = WeightedScore.from_json(json.loads(json.dumps(objective.to_json())))
     assert stored == objective
     assert stored({**BASELINE, "macs": 12345}) == objective({**BASELINE, "macs": 12345})
 
 
 def test_pickle_round_trip():
-    objective = Objective.from_reference(REFERENCE)
+    objective = WeightedScore.from_reference(REFERENCE)
     assert pickle.loads(pickle.dumps(objective)) == objective
 
 
 def test_own_weights():
-    objective = Objective.from_reference(REFERENCE, {"accuracy": 3, "compression": 1})
+    objective = WeightedScore.from_reference(REFERENCE, {"accuracy": 3, "compression": 1})
     assert (objective.profile, objective.weights) == ("own", {"model_bytes": 1, "quality": 3})
 
 
@@ -158,19 +159,19 @@ def _errors(*figures):
 
 def test_less_of_an_error_scores_more_and_is_scaled_by_the_errors_themselves():
     # c = 2, errors 2 to 4 um: half way, eq. 12; beyond the edge by the formula with a thousandth for ε
-    scale = Objective.from_reference(_errors(2e-6, 4e-6)).scales["quality"]
+    scale = WeightedScore.from_reference(_errors(2e-6, 4e-6)).scales["quality"]
     assert scale.score(3e-6) == pytest.approx(1.5)
     assert scale.score(2e-6) == 2
     assert scale.score(1e-6) == pytest.approx(2 - -1 / 2e-6 * -2.002e-6 * math.log(1.002e-6 / 2.002e-6))
     assert scale.score(1e-6) > 2 > scale.score(8e-6)
-    objective = Objective.from_reference(_errors(2e-6, 4e-6))
+    objective = WeightedScore.from_reference(_errors(2e-6, 4e-6))
     assert objective(_errors(1e-6)[0]) > objective(_errors(8e-6)[0])
 
 
 @pytest.mark.parametrize("members", [(0.5, 0.9), (-0.5, 0.9), (-2.0, -1.0), (0.8, 0.8), (0.0, 0.9)])
 def test_r2_below_zero_has_a_score_and_the_order_stays(members):
     r2 = [_uniform(quality=figure) | {"quality_name": "r2", "quality_unit": ""} for figure in members]
-    scale = Objective.from_reference(r2).scales["quality"]
+    scale = WeightedScore.from_reference(r2).scales["quality"]
     scores = [scale.score(n) for n in (-1e6, -40.0, -2.5, -1.5, -0.6, -0.4, -1e-9, 0.0, 1e-9, 0.5, 0.95, 1.0)]
     assert all(map(math.isfinite, scores))
     assert all(a < b for a, b in pairwise(scores))
@@ -202,7 +203,7 @@ def _scale_and_figures(draw, count):
     metric = draw(METRIC)
     members = draw(st.lists(_figures(metric), min_size=2, max_size=6))
     reference = [_uniform(**{metric: figure}) for figure in members]
-    scale = Objective.from_reference(reference).scales[metric]
+    scale = WeightedScore.from_reference(reference).scales[metric]
     return scale, draw(st.lists(_figures(metric), min_size=count, max_size=count))
 
 
@@ -240,7 +241,7 @@ def test_between_1_and_c_inside(drawn):
 
 @given(st.permutations(REFERENCE))
 def test_the_order_of_the_reference_set_does_not_matter(reference):
-    assert Objective.from_reference(reference) == Objective.from_reference(REFERENCE)
+    assert WeightedScore.from_reference(reference) == WeightedScore.from_reference(REFERENCE)
 
 
 # Errors -----------------------------------------------------------------------------------------------------
@@ -249,18 +250,21 @@ def test_the_order_of_the_reference_set_does_not_matter(reference):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: Objective.from_reference(REFERENCE, "speed"), "unknown profile 'speed'"),
+        (lambda: WeightedScore.from_reference(REFERENCE, "speed"), "unknown profile 'speed'"),
         (
-            lambda: Objective.from_reference(REFERENCE, {"accurac": 1}),
+            lambda: WeightedScore.from_reference(REFERENCE, {"accurac": 1}),
             "unknown 'accurac': did you mean 'accuracy'",
         ),
-        (lambda: Objective.from_reference(REFERENCE, {"accuracy": 0}), "no weight is above 0"),
-        (lambda: Objective.from_reference(REFERENCE[:1]), "a reference set of 1 gives no scale"),
-        (lambda: Objective.from_reference([{}, {}]), "model_bytes of the candidate is None"),
-        (lambda: Objective.from_reference(REFERENCE)({**BASELINE, "quality": math.nan}), "quality .* is nan"),
-        (lambda: Objective.from_reference(REFERENCE)({**BASELINE, "macs": -1}), "macs is -1.0"),
-        (lambda: Objective.from_json({"version": 2}), "version 2: known is 1"),
-        (lambda: Objective.from_json({"version": 1}), "incomplete"),
+        (lambda: WeightedScore.from_reference(REFERENCE, {"accuracy": 0}), "no weight is above 0"),
+        (lambda: WeightedScore.from_reference(REFERENCE[:1]), "a reference set of 1 gives no scale"),
+        (lambda: WeightedScore.from_reference([{}, {}]), "model_bytes of the candidate is None"),
+        (
+            lambda: WeightedScore.from_reference(REFERENCE)({**BASELINE, "quality": math.nan}),
+            "quality .* is nan",
+        ),
+        (lambda: WeightedScore.from_reference(REFERENCE)({**BASELINE, "macs": -1}), "macs is -1.0"),
+        (lambda: WeightedScore.from_json({"version": 2}), "version 2: known is 1"),
+        (lambda: WeightedScore.from_json({"version": 1}), "incomplete"),
     ],
 )
 def test_errors(call, message):
