@@ -75,7 +75,9 @@ def new_device_folder(name: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise AtollError(f"cannot make {folder}: {error.strerror}") from error
+        raise AtollError(
+            f"cannot make {folder}: {error.strerror}; ATOLL_DEVICES names another folder for devices"
+        ) from error
     return folder
 
 
