@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ...spaces.errors import AtollError, MachineError
@@ -26,6 +27,8 @@ from ..training.settings import Training
 #: first gradients would undo what the others know (Howard & Ruder 2018); how many is an own choice
 FROZEN_EPOCHS, ALL_EPOCHS, ALL_RATE = 5.0, 5.0, 0.1
 SEED = 0
+#: in the file of a trained network: the digest of its tensors, without which a changed weight would be taken
+_DIGEST = "sha256"
 
 
 def head_of(network: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
@@ -97,11 +100,24 @@ def train_head(
     """
     path = cache_dir() / "heads" / f"{_key(network, head, dataset, training)}.safetensors"
     hold(path)
-    if not path.is_file():
+    trained = _trained(path)
+    if trained is None:
         _train(network, head, dataset, training, criterion)
         _save(network, path)
-    network.load_state_dict(load_file(path))
+    else:
+        network.load_state_dict(trained)
     network.eval()
+
+
+def _trained(path: Path) -> dict[str, Tensor] | None:
+    """Returns what `_save` kept; None where it is not there or not whole."""
+    try:
+        with safe_open(path, "pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            whole = (file.metadata() or {}).get(_DIGEST) == digest_tensors(state)
+    except (OSError, SafetensorError):
+        return None
+    return state if whole else None
 
 
 def _train(network: nn.Module, head: str, dataset: Dataset, training: Training, criterion: Criterion) -> None:
@@ -136,9 +152,8 @@ def _save(network: nn.Module, path: Path) -> None:
     draft = path.with_name(f"{DRAFT}{path.stem}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {name: one.detach().clone().contiguous() for name, one in network.state_dict().items()}, draft
-        )
+        state = {name: one.detach().clone().contiguous() for name, one in network.state_dict().items()}
+        save_file(state, draft, {_DIGEST: digest_tensors(state)})
         hold(draft)
         draft.replace(path)
     except OSError as error:

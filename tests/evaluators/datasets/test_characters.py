@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from atoll.evaluators.datasets import characters
@@ -14,6 +16,7 @@ from atoll.evaluators.datasets.characters import (
 )
 from atoll.evaluators.datasets.dataset import Dataset
 from atoll.evaluators.datasets.parquet_file import read_parquet, write_parquet
+from atoll.evaluators.datasets.render import SIDE
 from atoll.spaces.errors import AtollError
 
 TINY = (("train", 2), ("validation", 1), ("test", 1))
@@ -79,6 +82,41 @@ def test_a_damaged_file_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(AtollError, match=r"cannot read .*bad\.parquet.*delete it and it is rendered again"):
         read(tmp_path / "bad.parquet")
+
+
+def test_any_byte_of_the_file_flipped_is_the_same_data_or_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "three.parquet"
+    splits = ("train", "validation", "test")
+    pixels = torch.arange(SIDE * SIDE * 3, dtype=torch.uint8).numpy().tobytes()
+    write_parquet(path, iter([{"split": name, "label": n, "image": pixels} for n, name in enumerate(splits)]))
+    content, whole = path.read_bytes(), read(path)
+    found_out = 0
+    for place in range(0, len(content), 11):
+        flipped = content[place] ^ 1 << place % 8
+        path.write_bytes(content[:place] + bytes([flipped]) + content[place + 1 :])
+        try:
+            again = read(path)
+        except AtollError as error:
+            found_out += 1
+            assert "\n" not in str(error) and "delete it and it is rendered again" in str(error)
+            continue
+        for name in splits:
+            before, after = getattr(whole, name), getattr(again, name)
+            assert torch.equal(before.images, after.images) and torch.equal(before.labels, after.labels)
+    assert found_out > 0
+
+
+def test_another_label_is_found_out_by_the_digest(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.parquet"
+    write_parquet(path, render_table(TINY))
+    table = pq.read_table(path)
+    labels = table["label"].to_pylist()
+    labels[3] += 1
+    pq.write_table(table.set_column(1, "label", pa.array(labels, pa.int64())), path)
+    with pytest.raises(AtollError, match=r"tiny\.parquet is damaged .* rendered again"):
+        read(path)
+    pq.write_table(pq.read_table(path).replace_schema_metadata(None), path)
+    assert len(read(path).test) == 35, "a file of before has no digest"
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from atoll.evaluators.cache_dir import cache_dir
 from atoll.evaluators.measuring.artifact import artifact_bytes, verify_artifact
 from atoll.evaluators.own.mistake import TaskMistake
 from atoll.evaluators.own.prepare import prepare
@@ -400,6 +401,12 @@ def test_a_new_head_is_trained_and_the_rest_keeps_what_it_knows(
         patch.setenv("ATOLL_DATA_GIB", "0")
         assert evict() == 0, "this process holds head, task and data"
     assert prepared(project, head="new", learning_rate=0.05, batch_size=8).name == task.name
+    [kept] = (cache_dir() / "heads").glob("*.safetensors")
+    whole = kept.read_bytes()
+    for damaged in (whole[:-1] + bytes([whole[-1] ^ 1]), whole[:-1]):
+        kept.write_bytes(damaged)
+        assert prepared(project, head="new", learning_rate=0.05, batch_size=8).name == task.name
+        assert kept.read_bytes() == whole, "trained anew"
 
 
 @pytest.mark.parametrize("sizes", [None, ({0: torch.export.Dim("n")},)], ids=["fixed", "any"])
