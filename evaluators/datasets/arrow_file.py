@@ -67,7 +67,7 @@ def write_split(path: Path, rows: int, images: Column, labels: Column) -> str:
         batch = pa.record_batch(arrays, names=list(named))
         sink = _RowsForZeros(stream, [(column.bytes_of(rows), column.pieces) for column in named.values()])
         for name, column in named.items():
-            digest.update(f"{name} {column.dtype.str} {(rows, *column.shape)};".encode())
+            digest.update(_head(name, column.dtype, (rows, *column.shape)))
         sink.digest = digest
         options = pa.ipc.IpcWriteOptions(allow_64bit=True)  # all numbers of a column are one array
         with pa.ipc.new_file(pa.PythonFile(sink, "w"), batch.schema, options=options) as writer:
@@ -100,6 +100,20 @@ def map_split(path: Path) -> Split:
         raise AtollError(
             f"{path} is damaged ({str(error)[:200]}); delete its folder, and the data are decoded again"
         ) from error
+
+
+def split_digest(split: Split) -> str:
+    """Returns what `write_split` returned when it wrote a split, hexadecimal; it reads all of it."""
+    digest, columns = hashlib.sha256(), (split.images.numpy(), split.labels.numpy())
+    for name, column in zip(("image", "label"), columns, strict=True):
+        digest.update(_head(name, column.dtype, column.shape))
+    for column in columns:
+        digest.update(column.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _head(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    return f"{name} {dtype.str} {shape};".encode()
 
 
 class _RowsForZeros(io.RawIOBase):

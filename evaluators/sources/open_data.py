@@ -22,7 +22,14 @@ from ...spaces.outside.file_names import file_name
 from ...spaces.outside.shown import shown
 from ..datasets.arrow_file import Column, map_split, pieces_of, write_split
 from ..datasets.data_report import EXAMPLES, DataReport
-from ..datasets.mapped_dataset import FORMAT, SPLITS, MappedDataset, describe_decoded, open_decoded
+from ..datasets.mapped_dataset import (
+    FORMAT,
+    SPLITS,
+    MappedDataset,
+    decoded_version,
+    describe_decoded,
+    open_decoded,
+)
 from ..datasets.split_making import make_splits
 from .class_names import Classes, name_classes
 from .data_source import DataSource
@@ -148,9 +155,7 @@ def _cut(
     by_class = stored if stored is not None and stored.ndim == 1 else None
     splits = make_splits(given, by_class, groups, twins, source.shares, source.seed)
     order = np.random.default_rng(source.seed).permutation(len(splits))
-    named = json.dumps([classes.names, found.parts] if found.parts else classes.names)
-    total = hashlib.sha256(named.encode())
-    per_class, size = {}, 0
+    per_class, size, written = {}, 0, []
     for number, split in enumerate(SPLITS):
         # in a drawn order: the first hundred of a split are then a sample of it, not one class
         rows = order[splits[order] == number]
@@ -159,7 +164,7 @@ def _cut(
             Column(values.dtype, values.shape[1:], pieces_of(values, rows)) for values in (images, targets)
         ]
         path = draft / f"{split}.arrow"
-        total.update(write_split(path, len(rows), *columns).encode())
+        written.append(write_split(path, len(rows), *columns))
         size += path.stat().st_size
         held = np.empty(0, np.int64) if by_class is None else by_class[rows]
         per_class[split] = (
@@ -171,7 +176,7 @@ def _cut(
     if by_class is not None:
         contradicting = int(np.count_nonzero(by_class[copies] != by_class[twins[copies]]))
     scaling, remark = _measured(draft / "train.arrow", found.parts)
-    return total.hexdigest(), DataReport(
+    return decoded_version(classes.names, found.parts, written), DataReport(
         images={split: int((splits == number).sum()) for number, split in enumerate(SPLITS)},
         per_class=per_class,
         sizes=dict(found.sizes.most_common(EXAMPLES)),

@@ -24,8 +24,7 @@ from ...spaces.layers.scaling import Scaling
 from ...spaces.outside.foreign_file import damage_told, read_bytes, read_json
 from ...spaces.written.graph_json import network_of_json
 from ..cache_dir import cache_dir
-from ..datasets.dataset import Dataset
-from ..datasets.mapped_dataset import open_decoded
+from ..datasets.mapped_dataset import MappedDataset, check_decoded, open_decoded
 from ..digests import digest_json, digest_tensors
 from ..prepared_quota import hold
 from ..quota import DRAFT
@@ -149,7 +148,7 @@ def data_folder(name: str) -> Path:
     return cache_dir() / "data" / place
 
 
-def _dataset(name: str, version: str) -> Dataset:
+def _dataset(name: str, version: str) -> MappedDataset:
     folder = data_folder(name)
     if not folder.is_dir():
         raise MachineError(
@@ -230,10 +229,10 @@ def trust_task(task: Task) -> None:
 
 
 def _check(name: str, about: Mapping[str, Any]) -> None:
-    """Looks whether a search can begin: its code may run here, and its data are there."""
+    """Looks whether a search can begin: its code may run here, and its data are there, to the last byte."""
     if about["code"] is not None:
         check_trusted(about["code"], tuple(about["code_files"]))
-    prepared_task(name).load_dataset()
+    check_decoded(_dataset(name, about["data"]))
 
 
 def _given(folder: Path, about: Mapping[str, Any]) -> Callable[[], nn.Module]:

@@ -17,7 +17,7 @@ from atoll.evaluators.own.task import Task
 from atoll.evaluators.prepared_quota import evict
 from atoll.evaluators.tasks import load_task
 from atoll.evaluators.tasks.given import adopted_network
-from atoll.evaluators.tasks.prepared import prepared_task
+from atoll.evaluators.tasks.prepared import data_folder, prepared_task
 from atoll.evaluators.tasks.trusted import is_trusted
 from atoll.evaluators.training.prediction import predict_logits
 from atoll.spaces.errors import AtollError
@@ -224,6 +224,18 @@ def test_code_that_this_machine_never_ran_is_not_run(project: Path, monkeypatch:
     for run in (lambda: found.judged_by.measure(torch.eye(10)[split.labels], split.labels), found.check_data):
         with pytest.raises(AtollError, match=r"needs helper.py, metrics.py: --trust runs it"):
             run()
+
+
+def test_a_search_begins_with_the_data_that_were_decoded(project: Path) -> None:
+    task = prepared(project)
+    assert task.check_data is not None
+    task.check_data()
+    path = data_folder(task.name) / "train.arrow"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(AtollError, match=r"are not what was decoded; delete .* decoded again"):
+        task.check_data()
 
 
 def test_functions_of_a_script_travel_by_value(project: Path) -> None:

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from atoll.evaluators.datasets.mapped_dataset import open_decoded
+import torch
+from atoll.evaluators.datasets.mapped_dataset import check_decoded, open_decoded
 from atoll.evaluators.sources import decode
 from atoll.evaluators.sources import open_data as module
 from atoll.evaluators.sources.data_source import DataSource
@@ -261,6 +262,39 @@ def test_damaged_decoded_data_are_decoded_again(damage: str, folder: Path, cache
     with pytest.raises(AtollError, match=r"delete .*, and the data are decoded again"):
         open_decoded(data.folder)
     assert open_data(DataSource(folder), cache).version == data.version
+
+
+@pytest.mark.parametrize("file", ["train.arrow", "test.arrow", "data.json"])
+def test_any_byte_flipped_is_the_same_data_or_one_sentence(file: str, folder: Path, cache: Path) -> None:
+    data = open_data(DataSource(folder), cache)
+    check_decoded(data)
+    path = data.folder / file
+    content, found_out = path.read_bytes(), 0
+    # every tenth number of the file, and each of its last, where Arrow keeps what it finds columns by
+    for place in [*range(0, len(content), 1 + len(content) // 60), *range(len(content) - 40, len(content))]:
+        flipped = content[place] ^ 1 << place % 8
+        path.unlink()  # the first mapping keeps its bytes
+        path.write_bytes(content[:place] + bytes([flipped]) + content[place + 1 :])
+        try:
+            again = open_decoded(data.folder)
+            check_decoded(again)
+        except AtollError as error:
+            found_out += 1
+            assert "\n" not in str(error) and "decoded again" in str(error)
+            continue
+        assert (again.name, again.class_names, again.version) == (data.name, data.class_names, data.version)
+        assert again.report == data.report
+        for before, after in ((data.train, again.train), (data.test, again.test)):
+            assert torch.equal(before.images, after.images) and torch.equal(before.labels, after.labels)
+    assert found_out > 0
+
+
+def test_what_was_decoded_before_descriptions_were_sealed_opens(folder: Path, cache: Path) -> None:
+    data = open_data(DataSource(folder), cache)
+    described = json.loads((data.folder / "data.json").read_text())
+    assert described.pop("sha256")
+    (data.folder / "data.json").write_text(json.dumps(described))
+    check_decoded(open_decoded(data.folder))
 
 
 def test_nothing_there_or_nothing_that_is_read(tmp_path: Path, cache: Path) -> None:
