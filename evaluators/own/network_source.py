@@ -19,20 +19,10 @@ from ...spaces.layers.shape import InputShape
 from ...spaces.nearest import known_names
 from ...spaces.networks import NETWORKS, build_network
 from ..tasks.user_code import UserCode, told_if_slow
+from .transformers_network import of_transformers
 
 #: draws the weights of a network that comes without any, and of a new head
 SEED = 0
-
-
-class Logits(nn.Module):
-    """A model of transformers as a network: pixels in, logits out."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.model(images).logits
 
 
 def build(
@@ -55,9 +45,10 @@ def build(
     with _seeded():
         if kind in ("timm", "transformers") and name:
             with code.running(source):
-                made = _of_timm(name, classes, arguments) if kind == "timm" else _of_transformers(
-                    code.folder, name, classes, arguments
-                )  # fmt: skip
+                if kind == "timm":
+                    made = _of_timm(name, classes, arguments)
+                else:
+                    made = of_transformers(_package(kind), code.folder, name, classes, arguments)
         elif source.endswith(".pt2"):
             made = _of_program(code.folder / source, shapes_of(input_shape))
         elif ":" in source:
@@ -75,16 +66,6 @@ def _of_timm(name: str, classes: int, arguments: Mapping[str, Any]) -> Any:
     timm = _package("timm")
     options = {"num_classes": classes, **arguments} if classes else dict(arguments)
     return timm.create_model(name, **options)
-
-
-def _of_transformers(folder: Path, name: str, classes: int, arguments: Mapping[str, Any]) -> Any:
-    transformers = _package("transformers")
-    options = {"num_labels": classes, **arguments} if classes else dict(arguments)
-    if name.endswith(".json"):
-        config = transformers.AutoConfig.from_pretrained(str(folder / name), **options)
-    else:
-        config = getattr(transformers, name)(**options)
-    return Logits(transformers.AutoModelForImageClassification.from_config(config))
 
 
 def _of_program(path: Path, shapes: Parts) -> nn.Module:

@@ -40,7 +40,8 @@ from .network_source import build
 from .new_head import put_head, train_head, without_head
 from .own_functions import OwnFunctions
 from .task import QualityWords, Task, task_of
-from .weights_file import fill, read_weights
+from .transformers_network import Logits
+from .weights_file import fill, read_weights, without_prefix
 
 #: samples on which network, quality and loss are tried before anything is trained
 _TRIED = 16
@@ -210,6 +211,9 @@ def _network(
     if task.weights is not None:
         with told_at("weights"):
             state = read_weights(folder / task.weights)
+            if isinstance(made, Logits):
+                state = made.in_own_names(state)
+            state = without_prefix(state, made.state_dict())
             fill(made, state if head is None else without_head(state, head, made), f"weights {task.weights}")
     with told_at("network"), UserCode(folder).running(_label(task.network)):  # its forward runs
         return adopt(made.float(), shape, scaling).eval(), head

@@ -409,6 +409,9 @@ def test_a_new_head_is_trained_and_the_rest_keeps_what_it_knows(
     assert task.num_classes == 3 and task.quality(found, split) > 0.9
     moved = (found.get_submodule("0").factors()["weight"].effective() - network()[0].weight).abs()
     assert 0 < float(moved.detach().max()) < 0.2, "trained too, at a tenth of the rate"
+    wrapped = {f"module.{name}": tensor for name, tensor in network().state_dict().items()}
+    torch.save({"state_dict": wrapped}, project / "weights.pt")
+    assert prepared(project, head="new", learning_rate=0.05, batch_size=8).name == task.name
     with monkeypatch.context() as patch:
         patch.setenv("ATOLL_DATA_GIB", "0")
         assert evict() == 0, "this process holds head, task and data"
