@@ -59,7 +59,7 @@ $(VENV)/.torch: $(VENV)/.created constraints.txt
 
 $(VENV)/.installed: $(VENV)/.torch pyproject.toml constraints.txt
 	@echo "== Installing Atoll and the rest of the pinned set" >&2
-	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) -e '.[characters,dev]'
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) -e '.[characters,dev,micro]'
 	touch $@
 
 demo: $(VENV)/.installed ## Search with the built-in study and export its winner (about 2 minutes on two free cores, 6 at most)

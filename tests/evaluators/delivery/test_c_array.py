@@ -56,6 +56,12 @@ def content() -> bytes:
     return model.to_bytes()
 
 
+@pytest.fixture
+def no_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These files are no network's: nothing beside which LiteRT Micro could run them."""
+    monkeypatch.setattr(c_array, "has_interpreter", lambda: False)
+
+
 def arena_in(content: bytes) -> Arena:
     return arena_of(TfliteFile.parse(content))
 
@@ -102,6 +108,7 @@ def test_it_says_what_it_is(content: bytes, tmp_path: Path) -> None:
     assert "those of CMSIS-NN may need more scratch" in text and "counted and 2 % more" in text
 
 
+@pytest.mark.usefixtures("no_interpreter")
 def test_another_file_s_array_is_found_out(content: bytes, tmp_path: Path) -> None:
     FORM.write(tmp_path, source(content))
     assert bytes_of(tmp_path / FORM.file, len(content)) == content
@@ -131,6 +138,7 @@ def test_what_micro_does_not_run_is_no_header(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("no_interpreter")
 def test_the_header_lists_operators_ends_and_scaling(tmp_path: Path) -> None:
     content = on_grids()
     FORM.write(tmp_path, source(content, ('a "quoted" name */', "é", *"cdefgh")))

@@ -1,5 +1,6 @@
 """LiteRT Micro's interpreter in a process of its own: LiteRT stands in its place here, or one that fails."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -121,9 +122,12 @@ def test_without_the_package_it_says_how_to_install_it(monkeypatch: pytest.Monke
         run_in_micro(b"", np.zeros((1, 1), np.float32))
 
 
-def test_a_folder_of_its_name_without_a_version_is_no_package(stand_in) -> None:  # type: ignore[no-untyped-def]
+def test_a_folder_of_its_name_without_a_version_is_no_package(  # type: ignore[no-untyped-def]
+    stand_in, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Such as a tree that it was built in: what a card says of who ran a file has a version."""
     stand_in(with_version=False)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])  # the package itself may be installed
     assert not has_interpreter()
 
 
