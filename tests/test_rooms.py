@@ -54,6 +54,7 @@ ROOMS = {
         "card": "edge_tpu ranking tasks measuring delivery",  # a card lists what was delivered
         "delivery": "litert training tasks measuring",
         "host": "ranking measuring",
+        "runtimes": "litert measuring",
         "own": "datasets sources training tasks",
         "steps": "datasets ranking training tasks measuring",
     },

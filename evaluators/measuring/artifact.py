@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,9 @@ from ..training.prediction import predict_logits
 
 if TYPE_CHECKING:
     from ..litert.file_run import FileRun
+
+#: runs the bytes of a file over so many images, given in batches as `run_file` has them
+Runner = Callable[[bytes, int, Iterable[np.ndarray]], "FileRun"]
 
 #: raised where the same network gives another file, or is judged by other roundings; cards that name none are
 #: of 1, which wrote scales of biases that no kernel reads, and judged as if kernels rounded to the nearest
@@ -92,7 +96,13 @@ class Verification:
     latency_ms: float | None = None
 
 
-def run_artifact(content: bytes, images: Tensor, timed_runs: int = 0, scaling: Scaling = PIXELS) -> "FileRun":
+def run_artifact(
+    content: bytes,
+    images: Tensor,
+    timed_runs: int = 0,
+    scaling: Scaling = PIXELS,
+    runner: Runner | None = None,
+) -> "FileRun":
     """Runs an artifact in a fresh process, one image at a time.
 
     Maps come out channels first, as the network gives them; the file has channels last.
@@ -102,6 +112,7 @@ def run_artifact(content: bytes, images: Tensor, timed_runs: int = 0, scaling: S
         images: (N, C, H, W), as they are stored.
         timed_runs: runs for its median time, 0 for none.
         scaling: what makes of them what the file takes: that of its network.
+        runner: of another runtime, which times nothing; this machine's if None.
 
     Raises:
         AtollError: there are no images, or the runtime refuses the file or crashes.
@@ -111,7 +122,10 @@ def run_artifact(content: bytes, images: Tensor, timed_runs: int = 0, scaling: S
     if not len(images):
         raise AtollError("an artifact is run on at least one image, got none")
     batches = (channels_last(scaling.to_network(part)).numpy() for part in images.split(BATCH))
-    run = run_file(content, len(images), batches, timed_runs)
+    if runner is None:
+        run = run_file(content, len(images), batches, timed_runs)
+    else:
+        run = runner(content, len(images), batches)
     # a number a sample may have no axis
     return replace(run, outputs=tuple(np.moveaxis(one, -1, min(1, one.ndim - 1)) for one in run.outputs))
 
@@ -186,10 +200,23 @@ def verify_artifact(
             runtime says which.
     """
     content = artifact if isinstance(artifact, bytes) else artifact.read_bytes()
+    return compared(run_beside(content, network, images, timed_runs), network, images, labels, quality)
+
+
+def run_beside(
+    content: bytes, network: nn.Module, images: Tensor, timed_runs: int = 0, runner: Runner | None = None
+) -> "FileRun":
+    """Runs an artifact of a network, whose layers the errors of a runtime name; else as `run_artifact`."""
     try:
-        run = run_artifact(content, images, timed_runs, scaling_of(network))
+        return run_artifact(content, images, timed_runs, scaling_of(network), runner)
     except AtollError as error:
-        raise AtollError(f"{error}{_place(error, content, network)}") from error
+        raise type(error)(f"{error}{_place(error, content, network)}") from error
+
+
+def compared(
+    run: "FileRun", network: nn.Module, images: Tensor, labels: Tensor | None, quality: Quality
+) -> Verification:
+    """Compares what an artifact gave with what its network gives; else as `verify_artifact`."""
     found, expected = outputs_of(run), shipped_logits(network, images)
     differences = largest_differences(found, expected)
     in_steps = [off / step for off, step in zip(differences, run.steps, strict=True) if step is not None]

@@ -24,7 +24,7 @@ LITERT: dict[str, str] = {
     "2.3": "2.23",
 }
 #: what a name without a minor version means: litert-2 from where it runs whatever this Atoll writes
-_OLDEST_MEANT = {"litert-1": "1.1", "litert-2": "2.2"}
+OLDEST_MEANT = {"litert-1": "1.1", "litert-2": "2.2"}
 #: the runtime of this machine, as `host` names it
 INSTALLED = "installed"
 PACKAGE = "ai-edge-litert"
@@ -63,7 +63,7 @@ class Runtime:
             return cls(name, _installed())
         if found := _TFLITE.fullmatch(name):
             return cls(name, written(release(found[1])))
-        short = _OLDEST_MEANT.get(name)
+        short = OLDEST_MEANT.get(name)
         if found := _LITERT.fullmatch(name):
             short = found[1]
         if short not in LITERT:

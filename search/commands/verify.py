@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ...spaces.errors import AtollError
 from ..terminal.said import say, tell
 from ..terminal.store_option import DEFAULT_STORE, StoreOption
 from ..terminal.tables import Column, Format, FormatOption, print_json, print_table
@@ -15,6 +16,14 @@ SHA256_DIGITS = 64
 
 OPERATOR_COLUMNS = [Column(name) for name in ("operator", "version", "layer", "runs_on", "reason")]
 COLUMNS = [Column("figure"), Column("card"), Column("recomputed", kind="measured"), Column("verdict")]
+RUNTIME_COLUMNS = [
+    Column("kernels"),
+    Column("outcome"),
+    *(
+        Column(name, kind="measured")
+        for name in ("agreement", "largest_difference", "quality", "network_quality")
+    ),
+]
 # In a table every sentence would stand beside many figures: there it is said once, below.
 WHY = Column("why")
 
@@ -29,6 +38,13 @@ def verify(
         typer.Option(
             metavar="NAME",
             help="Say instead what of the file would run on this device: coral-edge-tpu or litert-micro.",
+        ),
+    ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Run the file instead in this release of the runtime, such as tflite-2.14 or litert-1.4.",
         ),
     ] = None,
     trust: Annotated[
@@ -48,7 +64,16 @@ def verify(
     there). The file is compiled where the device's compiler is installed and Atoll would write the same
     bytes, or with --trust; else it is pre-checked. For litert-micro its interpreter is such a compiler (the
     extra `micro`): it accepts the file in the arena that is claimed, or says why not.
+
+    With --runtime, install that release from the package index, where it was not before, into the cache and
+    run the file there over the validation images beside its network (exit status 1 if it is refused or gives
+    something else).
     """
+    if runtime is not None:
+        if device is not None or test:
+            raise AtollError("got --runtime with --device or --test, allowed is one of them")
+        _run_in(folder, runtime, trust, format)
+        return
     if device is not None:
         _pre_check(folder, device, trust, format)
         return
@@ -79,6 +104,21 @@ def _pre_check(folder: Path, device: str, trust: bool, format: Format) -> None:
         print_json(found.to_json())
     else:
         print_table(found.rows(), OPERATOR_COLUMNS, format, f"{folder} on {device}")
+    if format == "table":
+        tell("\n".join(found.sentences()))
+    if not found.passed:
+        raise typer.Exit(DIFFERENT)
+
+
+def _run_in(folder: Path, name: str, trust: bool, format: Format) -> None:
+    from ..export.runtime_check import runtime_check
+
+    found = runtime_check(folder, name, trust, say)
+    if format == "json":
+        print_json(found.to_json())
+    else:
+        columns = RUNTIME_COLUMNS if format == "table" else [*RUNTIME_COLUMNS, Column("reason")]
+        print_table(found.rows(), columns, format, f"{folder} in {name}")
     if format == "table":
         tell("\n".join(found.sentences()))
     if not found.passed:

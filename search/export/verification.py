@@ -112,8 +112,8 @@ def _no_export(folder: Path, why: object) -> AtollError:
 def _computed(folder: Path, card: Card, trust: bool) -> Iterator[Checked]:
     """Compares what the weights give: the file, and with it every number of the card."""
     network, about = load_bundle(folder)
-    task, untold = _task_here(card, trust)
-    _check_task(folder, card, about, task)
+    task, untold = task_here(card, trust)
+    check_task(folder, card, about, task)
     yield Checked.of("SHA-256 of the weights", card.weights_digest, about["weights_digest"])
     artifact = artifact_bytes(network, input_shape_of(network))
     anew = Checked.of(f"{ARTIFACT} written anew from the weights", card.files[ARTIFACT], _digest(artifact))
@@ -130,7 +130,7 @@ def _computed(folder: Path, card: Card, trust: bool) -> Iterator[Checked]:
     yield from _figures(folder, card, about, network, artifact, task, trust, untold)
 
 
-def _task_here(card: Card, trust: bool) -> tuple[Task | None, str]:
+def task_here(card: Card, trust: bool) -> tuple[Task | None, str]:
     """Returns the task of an export where this machine can judge by it, else None and why not.
 
     Raises:
@@ -149,7 +149,7 @@ def _task_here(card: Card, trust: bool) -> tuple[Task | None, str]:
     return task, ""
 
 
-def _check_task(folder: Path, card: Card, about: Mapping[str, Any], task: Task | None) -> None:
+def check_task(folder: Path, card: Card, about: Mapping[str, Any], task: Task | None) -> None:
     """Refuses a network that is not the task's, for which the task's images may be of any size."""
     if task is not None:
         known = {"num_classes": task.num_classes, "input_shape": list(task.input_shape), "graph": task.graph}

@@ -1,0 +1,118 @@
+"""Runs a file in another release of the runtime than this machine's, in a process of its own."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ...hw_models.runtimes.wheels import Wheel
+from ...hw_models.tables.tflite_file import TfliteFile
+from ...spaces.errors import AtollError
+from ...spaces.machine.scratch import scratch_folder
+from ..litert.file_run import RUN_S, START_S, FileRun
+from ..litert.fresh_process import ended_by, last_words
+from ..litert.runtime import parts_of
+from ..litert.tensors import TensorGrid
+from ..measuring.file_ends import FileEnd, file_ends
+
+#: a runtime's own kernels and delegates, or the plain kernels alone
+Kernels = Literal["default", "plain"]
+_PROGRAM = Path(__file__).with_name("alone.py")
+_MODEL, _ANSWER, _STAGE = "model.tflite", "answer.json", "stage"
+_INPUT, _OUTPUT = "input-{}.npy", "output-{}.npy"
+#: characters of a runtime's own words that a sentence quotes
+_QUOTED = 500
+
+
+class Refusal(AtollError):
+    """The runtime does not load the file, or stops or ends in it: in its words."""
+
+
+def run_in(
+    packages: Path, wheel: Wheel, kernels: Kernels, content: bytes, count: int, batches: Iterable[np.ndarray]
+) -> FileRun:
+    """Runs a file over images in a release.
+
+    Args:
+        packages: where it is installed.
+        wheel: what is.
+        kernels: which of it.
+        content: the bytes of the file; the runtime is native code, no sandbox.
+        count: how many images there are, >= 1.
+        batches: of images, each [n, height, width, channels], float32; of several inputs rows.
+
+    Raises:
+        Refusal: the runtime does not run the file.
+        AtollError: it was not run at all.
+    """
+    ends = file_ends(TfliteFile.parse(content))
+    with scratch_folder() as folder:
+        (folder / _MODEL).write_bytes(content)
+        _write_inputs(folder, ends[0], count, batches)
+        # -I and -S: nothing of this environment, of the user's or of the working directory is imported
+        command = [
+            sys.executable,
+            "-I",
+            "-S",
+            str(_PROGRAM),
+            str(packages),
+            wheel.module,
+            str(folder),
+            kernels,
+        ]
+        limit_s = START_S + RUN_S * count
+        try:
+            process = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", timeout=limit_s, cwd=folder
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Refusal(
+                f"it did not come back within {limit_s} s while {_stage(folder)} the file"
+            ) from error
+        if process.returncode or not (folder / _ANSWER).exists():
+            ended = f"({ended_by(process)}) while {_stage(folder)} the file: {last_words(process)[:_QUOTED]}"
+            if _stage(folder) == "starting":
+                raise AtollError(f"{wheel} was not run {ended}")
+            raise Refusal(f"it ended the process {ended}")
+        answer = json.loads((folder / _ANSWER).read_text())
+        if "error" in answer:
+            raise Refusal(" ".join(answer["error"].split())[:_QUOTED])
+        return FileRun(*_read_outputs(folder, ends[1]), latency_ms=None)
+
+
+def _write_inputs(folder: Path, ends: list[FileEnd], count: int, batches: Iterable[np.ndarray]) -> None:
+    """Writes what each input takes, in its own type, one batch after the other."""
+    shapes = [tuple(end.shape) for end in ends]
+    files = [
+        np.lib.format.open_memmap(folder / _INPUT.format(number), "w+", end.type, (count, *end.shape[1:]))
+        for number, end in enumerate(ends)
+    ]
+    for place, image in enumerate(image for batch in batches for image in batch):
+        for file, end, value in zip(files, ends, parts_of(image, shapes), strict=True):
+            grid = _grid(end)
+            file[place] = (value if grid is None else grid.quantize(value))[0]
+
+
+def _read_outputs(
+    folder: Path, ends: list[FileEnd]
+) -> tuple[tuple[np.ndarray, ...], tuple[float | None, ...]]:
+    """Returns what came out, [count, ...] real values, and the steps of grids."""
+    found = []
+    for number, end in enumerate(ends):
+        raw, grid = np.load(folder / _OUTPUT.format(number)), _grid(end)
+        raw = raw[:, 0] if raw.ndim > 1 and raw.shape[1] == 1 else raw
+        found.append(raw if grid is None else grid.dequantize(raw))
+    return tuple(found), tuple(end.scale for end in ends)
+
+
+def _grid(end: FileEnd) -> TensorGrid | None:
+    return None if end.scale is None else TensorGrid(end.scale, end.zero_point or 0)
+
+
+def _stage(folder: Path) -> str:
+    """Returns what the process was about to do."""
+    return (folder / _STAGE).read_text() if (folder / _STAGE).exists() else "starting"
