@@ -26,7 +26,7 @@ help: ## Show this list
 	@echo "make TARGET [PYTHON=python3.11] [TORCH_INDEX=URL of an extra package index for PyTorch]"
 	sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-install: $(VENV)/.installed ## Create .venv and install the pinned set into it
+install: $(VENV)/.installed $(VENV)/.runtimes ## Create .venv and install the pinned set into it
 
 $(VENV)/.created:
 	@if [ "$$(uname -s) $$(uname -m)" != "Linux x86_64" ]; then
@@ -62,6 +62,12 @@ $(VENV)/.installed: $(VENV)/.torch pyproject.toml constraints.txt
 	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) -e '.[characters,dev,micro]'
 	touch $@
 
+# The oldest package that boards have: a file of every technique is run in it (tests/evaluators/runtimes).
+$(VENV)/.runtimes: $(VENV)/.installed hw_models/runtimes/wheels.py
+	@echo "== Installing tflite-runtime 2.14.0, to run files in" >&2
+	ATOLL_CACHE=$(CURDIR)/$(VENV) $(BIN)/python -m atoll.evaluators.runtimes.packages tflite-2.14
+	touch $@
+
 demo: $(VENV)/.installed ## Search with the built-in study and export its winner (about 2 minutes on two free cores, 6 at most)
 	@echo "== Running the built-in study; trials go to ./atoll.duckdb" >&2
 	$(BIN)/atoll search
@@ -85,11 +91,11 @@ pairs: $(VENV)/.installed ## Write anew what later steps do to earlier ones (spa
 # Tests compute with one thread, so a process a core; a file stays whole, since its tests share what they make.
 PYTEST := $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
-test: $(VENV)/.installed ## Run the tests that decide whether a change lands
+test: $(VENV)/.installed $(VENV)/.runtimes ## Run the tests that decide whether a change lands
 	@echo "== Running the tests, $(TEST_WORKERS) at a time" >&2
 	$(PYTEST) -m "not long"
 
-test-fast: $(VENV)/.installed ## Run the tests that take about a second each
+test-fast: $(VENV)/.installed $(VENV)/.runtimes ## Run the tests that take about a second each
 	@echo "== Running the fast tests, $(TEST_WORKERS) at a time" >&2
 	$(PYTEST) -m "not slow and not long"
 
@@ -101,7 +107,7 @@ networks: $(VENV)/.installed ## Try networks with every technique, untrained (ru
 	@echo "== Trying every network; rows go to results/networks/rows.jsonl" >&2
 	$(BIN)/python tests/networks_table.py
 
-coverage: $(VENV)/.installed ## Run the tests and print which branches they take
+coverage: $(VENV)/.installed $(VENV)/.runtimes ## Run the tests and print which branches they take
 	@echo "== Running the tests with coverage, $(TEST_WORKERS) at a time" >&2
 	$(PYTEST) -m "not long" --cov --cov-report=term:skip-covered
 

@@ -13,7 +13,7 @@ from ...hw_models.runtimes.wheels import Wheel
 from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
 from ...spaces.machine.scratch import scratch_folder
-from ..litert.file_run import RUN_S, START_S, FileRun
+from ..litert.file_run import RUN_S, FileRun
 from ..litert.fresh_process import ended_by, last_words
 from ..litert.runtime import parts_of
 from ..litert.tensors import TensorGrid
@@ -23,7 +23,10 @@ from ..measuring.file_ends import FileEnd, file_ends
 Kernels = Literal["default", "plain"]
 _PROGRAM = Path(__file__).with_name("alone.py")
 _MODEL, _ANSWER, _STAGE = "model.tflite", "answer.json", "stage"
+_STARTING = "starting"
 _INPUT, _OUTPUT = "input-{}.npy", "output-{}.npy"
+#: seconds until it runs: TensorFlow, imported for the first time, took 70 on cores that others used too
+START_S = 300
 #: characters of a runtime's own words that a sentence quotes
 _QUOTED = 500
 
@@ -70,12 +73,13 @@ def run_in(
                 command, capture_output=True, text=True, errors="replace", timeout=limit_s, cwd=folder
             )
         except subprocess.TimeoutExpired as error:
-            raise Refusal(
-                f"it did not come back within {limit_s} s while {_stage(folder)} the file"
-            ) from error
+            late = f"did not come back within {limit_s} s while {_stage(folder)}"
+            if _stage(folder) == _STARTING:
+                raise AtollError(f"{wheel} {late}") from error
+            raise Refusal(f"it {late} the file") from error
         if process.returncode or not (folder / _ANSWER).exists():
             ended = f"({ended_by(process)}) while {_stage(folder)} the file: {last_words(process)[:_QUOTED]}"
-            if _stage(folder) == "starting":
+            if _stage(folder) == _STARTING:
                 raise AtollError(f"{wheel} was not run {ended}")
             raise Refusal(f"it ended the process {ended}")
         answer = json.loads((folder / _ANSWER).read_text())
@@ -115,4 +119,4 @@ def _grid(end: FileEnd) -> TensorGrid | None:
 
 def _stage(folder: Path) -> str:
     """Returns what the process was about to do."""
-    return (folder / _STAGE).read_text() if (folder / _STAGE).exists() else "starting"
+    return (folder / _STAGE).read_text() if (folder / _STAGE).exists() else _STARTING
