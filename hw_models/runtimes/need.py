@@ -5,7 +5,7 @@ from typing import Self
 
 from ..tables.tflite_file import FileOperator, TfliteFile
 from .micro import RUNS, refused
-from .operator_releases import brought_in
+from .operator_releases import brought_in, how_known
 from .release import release, written
 
 #: Where a runtime of the published release refuses the operator, or computes something else with it: the
@@ -61,6 +61,12 @@ class Need:
             if oldest > most:
                 most, found = oldest, cls(written(oldest), str(kind), micro)
         return found
+
+    @property
+    def told(self) -> str:
+        """The reason, and how the release is known where nothing was run in it."""
+        known = how_known(self.release) if self.release else ""
+        return f"{self.reason}, {known}" if known else self.reason
 
     def to_metrics(self) -> dict[str, str | None]:
         """Returns it under the names that metrics have for it; None where it is not known."""

@@ -5,6 +5,8 @@ runtime_version.cc, `FindMinimumRuntimeVersionForOp`. tflite-runtime has TensorF
 ai-edge-litert mean is in `runtime.py`.
 """
 
+from .release import release
+
 #: operator -> releases of its versions, the first version first; "-" for a version that no release has
 RELEASES: dict[str, str] = {
     "ABS": "1.13 2.4 2.5 2.6 2.12",
@@ -149,6 +151,10 @@ FOUND: dict[tuple[str, int], str] = {
     ("SPACE_TO_BATCH_ND", 4): "2.13",
     ("TRANSPOSE", 7): "2.20",
 }
+#: the oldest release of TensorFlow that was run; what older ones load is claimed by the rule alone
+OLDEST_RUN = "2.12"
+#: said of such a claim
+BY_RULE = "by rule"
 
 
 def brought_in(name: str, version: int) -> str | None:
@@ -162,3 +168,12 @@ def brought_in(name: str, version: int) -> str | None:
     if not 0 < version <= len(releases) or releases[version - 1] == "-":
         return None
     return FOUND.get((name, version), releases[version - 1])
+
+
+def how_known(needed: str) -> str:
+    """Returns `by rule` of a release older than all that were run, else nothing.
+
+    >>> how_known("2.1.0"), how_known("2.13.0")
+    ('by rule', '')
+    """
+    return BY_RULE if release(needed) < release(OLDEST_RUN) else ""

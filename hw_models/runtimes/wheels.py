@@ -1,13 +1,12 @@
 """Releases that can be run here, by the names of their runtimes: what is installed from a package index.
 
-A release is marked as run where a file of every technique was run in it (docs/devices.md); of an older one
-the table of releases alone says what it loads.
+A file of every technique was run in each of them (docs/devices.md); what older ones load the table of
+releases alone says.
 """
 
 from dataclasses import dataclass
 
 from ...spaces.errors import AtollError
-from .release import release
 from .runtime import OLDEST_MEANT
 
 #: the Python whose wheels these are, and so the one that they run in
@@ -73,10 +72,6 @@ WHEELS: dict[str, Wheel] = {
     "litert-2.2": _litert("2.2.0"),
     "litert-2.3": _litert("2.3.0"),
 }
-#: the oldest release of TensorFlow that was run; what older ones load is claimed by the rule alone
-OLDEST_RUN = "2.12"
-#: said of such a claim
-BY_RULE = "by rule"
 
 
 def wheel_of(name: str) -> Wheel:
@@ -90,17 +85,9 @@ def wheel_of(name: str) -> Wheel:
     """
     found = WHEELS.get(f"litert-{OLDEST_MEANT[name]}" if name in OLDEST_MEANT else name)
     if found is None:
+        tflite, litert = ([one for one in WHEELS if one.startswith(kind)] for kind in ("tflite", "litert"))
         raise AtollError(
             f"got the runtime {name!r:.60}, of which no package for Python {PYTHON} is known; run can be "
-            f"{', '.join(WHEELS)}"
+            f"{tflite[0]} to {tflite[-1]}, {', '.join(litert)}"
         )
     return found
-
-
-def how_known(needed: str) -> str:
-    """Returns `by rule` of a release older than all that were run, else nothing.
-
-    >>> how_known("2.1.0"), how_known("2.13.0")
-    ('by rule', '')
-    """
-    return BY_RULE if release(needed) < release(OLDEST_RUN) else ""

@@ -66,14 +66,15 @@ class Predicted:
     def to_json(self) -> dict[str, dict[str, Any]]:
         """Returns value, low, high (None where there is no end), status and set-up of each figure.
 
-        The minimum runtime has no ends, and its status is the operator that needs it.
+        The minimum runtime has no ends, and its status is the operator that needs it, and `by rule` for a
+        release in which nothing was run.
         """
         figures = {name: getattr(self, name) for name in (*QUANTITIES, "model_bytes")}
         found = {name: figure.to_json() for name, figure in figures.items() if figure is not None}
         for figure in found.values():
             figure["high"] = None if figure["high"] == inf else figure["high"]
         runtime = {"value": self.need.release or None, "low": None, "high": None}
-        found["minimum_runtime"] = {**runtime, "status": self.need.reason, "setup": ""}
+        found["minimum_runtime"] = {**runtime, "status": self.need.told, "setup": ""}
         if self.arena_bytes is not None:
             counted = {"value": self.arena_bytes, "low": None, "high": None, "setup": ""}
             found["arena_bytes"] = {**counted, "status": self.model_bytes.status}

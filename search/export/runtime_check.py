@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from ...evaluators.card.bundle import load_bundle
 from ...evaluators.measuring.artifact import Verification, artifact_bytes, compared, run_beside
@@ -14,7 +14,7 @@ from ...evaluators.runtimes.packages import packages_of
 from ...evaluators.runtimes.run import Kernels, Refusal, run_in
 from ...hw_models.runtimes.need import Need
 from ...hw_models.runtimes.runtime import Runtime
-from ...hw_models.runtimes.wheels import Wheel, how_known, wheel_of
+from ...hw_models.runtimes.wheels import Wheel, wheel_of
 from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of
@@ -23,6 +23,9 @@ from ...spaces.outside.shown import shown
 from .export import ARTIFACT, LEAST_AGREEMENT
 from .verification import check_task, read_card, task_here
 
+Outcome = Literal["agrees", "computes something else", "refused"]
+OTHER: Outcome = "computes something else"
+
 
 @dataclass(frozen=True)
 class KernelRun:
@@ -30,22 +33,15 @@ class KernelRun:
 
     Args:
         kernels: which.
-        found: beside the network; None where it gave nothing that can be compared.
-        agrees: whether it is the network, as an export's file has to be.
-        reason: it does not run the file, in the runtime's words, or gives what is no network's.
+        outcome: `agrees` where it is the network, as an export's file has to be.
+        found: beside the network; None where there is nothing that can be compared.
+        reason: why there is not: the runtime's words, or what it gave.
     """
 
     kernels: Kernels
+    outcome: Outcome
     found: Verification | None
-    agrees: bool
-    reason: str
-
-    @property
-    def outcome(self) -> str:
-        """In a word or two."""
-        if self.found is None:
-            return "refused"
-        return "agrees" if self.agrees else "computes something else"
+    reason: str = ""
 
     def row(self) -> dict[str, Any]:
         """Returns it as a row of a table."""
@@ -75,7 +71,7 @@ class RuntimeCheck:
     @property
     def passed(self) -> bool:
         """Whether what a device runs, the default kernels, agrees with the network."""
-        return self.runs[0].agrees
+        return self.runs[0].outcome == "agrees"
 
     def rows(self) -> list[dict[str, Any]]:
         """Returns a row a set of kernels."""
@@ -87,7 +83,7 @@ class RuntimeCheck:
         first, plain = self.runs
         said += f"its default kernels: {first.outcome}; its plain kernels: {plain.outcome}"
         reasons = dict.fromkeys(one.reason for one in self.runs if one.reason)
-        return [said, *(f"in its words: {shown(reason)}" for reason in reasons), self._rule()]
+        return [said, *(f"why: {shown(reason)}" for reason in reasons), self._rule()]
 
     def _rule(self) -> str:
         needed = self.need.release
@@ -95,10 +91,9 @@ class RuntimeCheck:
             return f"the table of releases does not know {shown(self.need.reason)}"
         loads = self.runtime.loads(needed)
         verb = "as" if loads == self.passed else "against"
-        known = f", {how_known(needed)}" if how_known(needed) else ""
         return (
-            f"that is {verb} the table of releases says: the file needs TensorFlow Lite {needed}{known} "
-            f"({shown(self.need.reason)}), and {self.runtime.name} has {self.runtime.release}"
+            f"that is {verb} the table of releases says: the file needs TensorFlow Lite {needed} "
+            f"({shown(self.need.told)}), and {self.runtime.name} has {self.runtime.release}"
         )
 
     def to_json(self) -> Mapping[str, Any]:
@@ -152,12 +147,13 @@ def runtime_check(folder: Path, name: str, trust: bool, say: Callable[[str], Non
         try:
             given = run_beside(content, network, split.images, runner=runner)
         except Refusal as error:
-            return KernelRun(kernels, None, False, str(error))
+            return KernelRun(kernels, "refused", None, str(error))
         try:
             found = compared(given, network, split.images, split.labels, task.judged_by)
         except AtollError as error:  # no finite numbers
-            return KernelRun(kernels, None, False, str(error))
+            return KernelRun(kernels, OTHER, None, str(error))
         worse = terms.drop(found.network_quality or 0.0, found.quality or 0.0)
-        return KernelRun(kernels, found, found.agreement >= LEAST_AGREEMENT or worse <= noise, "")
+        is_it = found.agreement >= LEAST_AGREEMENT or worse <= noise
+        return KernelRun(kernels, "agrees" if is_it else OTHER, found)
 
     return RuntimeCheck(runtime, wheel, len(split), need, tuple(map(run, get_args(Kernels))))

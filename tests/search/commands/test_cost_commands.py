@@ -29,7 +29,7 @@ def test_predict_prints_one_object(atoll):
     found = json.loads(out)
     assert list(found) == ["latency_ms", "peak_memory_bytes", "model_bytes", "minimum_runtime"]
     runtime = found.pop("minimum_runtime")
-    assert (runtime["value"], runtime["status"]) == ("2.1.0", "FULLY_CONNECTED of version 6")
+    assert (runtime["value"], runtime["status"]) == ("2.1.0", "FULLY_CONNECTED of version 6, by rule")
     for figure in found.values():
         assert list(figure) == ["value", "low", "high", "status", "setup"]
         assert 0 < figure["low"] <= figure["value"] <= figure["high"]
