@@ -7,10 +7,13 @@ from datetime import datetime
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
+from ...spaces.errors import AtollError
+from .answer import first_paragraph
 from .events import Event, TrialEvent, TrialKey
 from .rows import KEY_FIELDS, Row, Rows
-from .schema import columns_of
+from .schema import TABLES, columns_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -24,6 +27,7 @@ _PYTHON_TYPES = {
     "TIMESTAMP WITH TIME ZONE": datetime,
 }
 _BITS = {"BIGINT": 64, "INTEGER": 32}
+_BULK = tuple(name for name in TABLES if name != "journal_state")  # that one is the fold's own
 
 
 def load(connection: duckdb.DuckDBPyConnection, events: Sequence[Event]) -> Rows:
@@ -61,6 +65,31 @@ def write(connection: duckdb.DuckDBPyConnection, rows: Rows) -> None:
     _delete_steps(connection, rows.steps)
     _upsert(connection, "step_rows", (step for steps in rows.steps.values() for step in steps))
     _upsert(connection, "test_look_rows", rows.looks.values())
+
+
+def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table | pa.RecordBatchReader) -> None:
+    """Writes rows of Arrow into a table in one transaction, over those of the same key.
+
+    Args:
+        connection: open for writing, in the store.
+        table: of schema.sql.
+        rows: columns by the table's names; those that it has besides become null.
+
+    Raises:
+        AtollError: no such table or column, or a value that it cannot hold; nothing is written then.
+    """
+    if table not in _BULK:
+        raise AtollError(f"got the table {table!r:.80}, rows go into one of: {', '.join(_BULK)}")
+    unknown = set(rows.schema.names) - columns_of(connection, table).keys()
+    if unknown:
+        raise AtollError(f"the table {table} has no column {min(unknown)!r:.80}")
+    connection.register("incoming", rows)
+    try:
+        connection.execute(f"INSERT OR REPLACE INTO {table} BY NAME FROM incoming")
+    except (duckdb.ConstraintException, duckdb.ConversionException, duckdb.InvalidInputException) as error:
+        raise AtollError(f"rows for the table {table}: {first_paragraph(error)}") from error
+    finally:
+        connection.unregister("incoming")
 
 
 def _upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Row]) -> None:

@@ -81,32 +81,58 @@ class Store:
         """
         return self._fold(wait_s, orphaned=True)
 
+    def insert(self, table: str, rows: pa.Table | pa.RecordBatchReader, wait_s: float = READ_WAIT_S) -> None:
+        """Puts many rows into a table at once, over those of the same key: those of which no journal tells.
+
+        Args:
+            table: `trial_rows` or another one of the tables.
+            rows: by the names of its columns.
+            wait_s: how long to wait for a process that holds the file.
+
+        Raises:
+            AtollError: as `fold`; the file was busy all the time; the rows do not fit into the table.
+        """
+        with self._writer(wait_s) as connection:
+            if connection is None:
+                raise AtollError(self._busy(wait_s))
+            row_tables.insert(connection, table, rows)
+
     def _fold(self, wait_s: float, orphaned: bool) -> bool:
         if not self.path.exists() and self.journal.size_bytes() == 0:
             return True
+        with self._writer(wait_s) as connection:
+            if connection is None:
+                return False
+            while self._fold_batch(connection):
+                pass
+            # Left by an older Atoll whose line with the recipe cannot be read: it is run again.
+            connection.execute("DELETE FROM trial_rows WHERE recipe IS NULL")
+            if orphaned:
+                connection.execute(
+                    "UPDATE trial_rows SET status = 'failed', reason = ? WHERE status = 'running'",
+                    [INTERRUPTED],
+                )
+        return True
+
+    @contextmanager
+    def _writer(self, wait_s: float) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        """Opens the file, made or renewed first, to write into its tables; None if it was busy all along."""
         if not self.path.exists():
             self._file.create()
         connection = self._file.open(read_only=False, wait_s=wait_s)
         if connection is None:
-            return False
-        try:
-            with closing(connection):
-                if not self._file.contents(connection).is_current:
-                    connection.close()
-                    return self._file.renew(wait_s) and self._fold(wait_s, orphaned)
+            yield None
+            return
+        with self._file.explained(), closing(connection):
+            if self._file.contents(connection).is_current:
                 connection.execute(f"USE {STORE}")
-                while self._fold_batch(connection):
-                    pass
-                # Left by an older Atoll whose line with the recipe cannot be read: it is run again.
-                connection.execute("DELETE FROM trial_rows WHERE recipe IS NULL")
-                if orphaned:
-                    connection.execute(
-                        "UPDATE trial_rows SET status = 'failed', reason = ? WHERE status = 'running'",
-                        [INTERRUPTED],
-                    )
-        except duckdb.Error as error:
-            raise AtollError(self._file.explain(error)) from error
-        return True
+                yield connection
+                return
+        if not self._file.renew(wait_s):
+            yield None
+            return
+        with self._writer(wait_s) as connection:
+            yield connection
 
     def _fold_batch(self, connection: duckdb.DuckDBPyConnection) -> bool:
         """Folds one batch in one transaction with its offset; returns whether there was one."""
@@ -248,15 +274,18 @@ class Store:
             time.sleep(RETRY_S)
         connection = self._file.open(read_only=True, wait_s=READ_WAIT_S, limits=limits)
         if connection is None:
-            raise AtollError(
-                f"the store {self.path} was held by another process for more than {READ_WAIT_S:g} s: "
-                f"close what has it open for writing and try again"
-            )
+            raise AtollError(self._busy(READ_WAIT_S))
         try:
             return connection, self._file.contents(connection)
         except AtollError:
             connection.close()
             raise
+
+    def _busy(self, waited_s: float) -> str:
+        return (
+            f"the store {self.path} was held by another process for more than {waited_s:g} s: "
+            f"close what has it open for writing and try again"
+        )
 
     def _is_stale(
         self, connection: duckdb.DuckDBPyConnection, found: schema.Contents, orphaned: bool
