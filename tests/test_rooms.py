@@ -69,7 +69,8 @@ ROOMS = {
         "api": "store study terminal export driver",
         "first_steps": "proposer study terminal driver",
         "ablation": "store study terminal driver",
-        "commands": "store study terminal export driver api first_steps ablation",
+        "shell": "sql store terminal",  # what a statement can name, asked and shown
+        "commands": "store study terminal export driver api first_steps ablation shell",
     },
 }
 # Lists of things of one kind, a file each: they may grow.

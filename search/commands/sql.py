@@ -1,16 +1,12 @@
-"""`atoll sql`: one read-only statement over the store, also while a search runs in another process."""
+"""`atoll sql`: read-only statements over the store, also while a search runs in another process."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
 from ...spaces.errors import AtollError
 from ..terminal.store_option import DEFAULT_STORE, StoreOption
-from ..terminal.tables import Column, FormatOption, print_table
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 # Own choice: more than any machine has, within what DuckDB and a timer can count (infinity is neither's).
 _MOST_MB, _MOST_SECONDS = 10**9, 10**9
@@ -18,11 +14,23 @@ _MOST_MB, _MOST_SECONDS = 10**9, 10**9
 
 def sql(
     statement: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            help="A SELECT over studies, trials, steps … (SHOW TABLES: all; DESCRIBE trials: its columns).",
+            help="A SELECT over studies, trials, steps … (SHOW TABLES: all; DESCRIBE trials: its columns). "
+            "Without one, or --file, it is read from stdin; a terminal gets a shell.",
         ),
-    ],
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", metavar="FILE", help="A file that has the statement.")
+    ] = None,
+    format: Annotated[
+        Literal["table", "json", "csv", "parquet", "markdown"] | None,
+        typer.Option("--format", help="How to print the rows; as --output ends, or a table, if none."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Where to write the rows; stdout if none."),
+    ] = None,
     memory_limit: Annotated[
         float | None,
         typer.Option(metavar="MB", min=10, max=_MOST_MB, help="Megabytes that it may take; 1000 if none."),
@@ -34,39 +42,22 @@ def sql(
         ),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
-    format: FormatOption = "table",
 ) -> None:
-    """Ask the trials with SQL (read-only; works while a search runs)."""
+    """Ask the trials with SQL (read-only; works while a search runs); without a statement, in a shell."""
+    from ..shell.answers import check_target, format_of, write_answer
+    from ..shell.shell import Shell
+    from ..shell.statement import statement_from
     from ..store.opening import QueryLimits
     from ..store.store import Store
 
     usual = QueryLimits()
     limits = QueryLimits(memory_limit or usual.memory_mb, time_limit or usual.seconds)
-    answer = Store(store).user_query(statement, limits)
-    names = _distinct(answer.column_names)
-    columns = [Column(name) for name in names]
-    values = [_values(*pair) for pair in zip(names, answer.columns, strict=True)]
-    rows = [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
-    print_table(rows, columns, format)
-
-
-def _values(name: str, column: "pa.ChunkedArray") -> list[Any]:
-    try:
-        return column.to_pylist(maps_as_pydicts="strict")
-    except (OverflowError, ValueError) as error:
-        raise AtollError(
-            f"SQL: column {name!r} has a value that cannot be printed as {column.type} ({error}): cast it to "
-            f"VARCHAR"
-        ) from error
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    """Returns the names with `_1`, `_2` ... behind repetitions, since JSON keys must differ."""
-    distinct: list[str] = []
-    for name in names:
-        candidate, count = name, 0
-        while candidate in distinct or (count and candidate in names):
-            count += 1
-            candidate = f"{name}_{count}"
-        distinct.append(candidate)
-    return distinct
+    place, chosen = Store(store), format or format_of(output)
+    check_target(chosen, output, (place.path, place.journal_path, place.lock_path))
+    asked = statement_from(statement, file)
+    if asked is None:
+        if output is not None:
+            raise AtollError("--output takes the rows of one statement: name it, or a file with --file")
+        Shell(place, limits, chosen).run()
+    else:
+        write_answer(place.user_query(asked, limits), chosen, output)

@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from ...spaces.errors import AtollError
+from ..sql.nearest_name import with_nearest
 from .opening import QueryLimits
 
 _ROWS_A_BATCH = 10_000  # so often the size of the answer is looked at
@@ -56,7 +57,7 @@ def answer(connection: duckdb.DuckDBPyConnection, sql: str, limits: QueryLimits)
     except duckdb.PermissionException as error:
         raise AtollError(f"SQL: {first_paragraph(error)}: the store alone can be read") from error
     except duckdb.Error as error:
-        raise AtollError(f"SQL: {first_paragraph(error)}") from error
+        raise AtollError(f"SQL: {with_nearest(connection, sql, first_paragraph(error))}") from error
     except OSError as error:  # Arrow's word for an error of DuckDB between two batches
         if "Interrupted" in str(error):
             raise AtollError(_too_slow(limits)) from error

@@ -18,7 +18,7 @@ SCHEMA_VERSION = 8
 TABLES = ("journal_state", "study_rows", "trial_rows", "step_rows", "test_look_rows")
 #: a table of such a name is somebody else's and gets another
 VIEWS = tuple(relations.views())
-_VERSION_TABLE = "schema_version"
+VERSION_TABLE = "schema_version"
 _LOG = logging.getLogger(__name__)
 
 Columns = dict[str, tuple[str, bool]]  # name -> type and whether it may be null
@@ -98,7 +98,7 @@ def create(connection: duckdb.DuckDBPyConnection, database: str) -> None:
     connection.begin()  # one transaction: each would be written to the disk by itself
     _create_tables(connection, database)
     connection.execute(";".join([*relations.views().values(), *relations.macros().values()]))
-    _comment(connection, database, (_VERSION_TABLE, *TABLES, *VIEWS), relations.macros())
+    _comment(connection, database, (VERSION_TABLE, *TABLES, *VIEWS), relations.macros())
     connection.commit()
 
 
@@ -168,7 +168,7 @@ def _named(connection: duckdb.DuckDBPyConnection, statement: str) -> Set[str]:
 def _create_tables(connection: duckdb.DuckDBPyConnection, database: str) -> None:
     connection.execute(f"USE {database}")
     connection.execute(relations.tables())
-    connection.execute(f"INSERT INTO {_VERSION_TABLE} VALUES (?)", [SCHEMA_VERSION])
+    connection.execute(f"INSERT INTO {VERSION_TABLE} VALUES (?)", [SCHEMA_VERSION])
 
 
 def _comment(
@@ -186,7 +186,7 @@ def _copy_rows(connection: duckdb.DuckDBPyConnection, found: Contents) -> None:
             shared = ", ".join(column for column in expected_columns()[table] if column in columns)
             if shared:
                 connection.execute(f"INSERT INTO {table} BY NAME SELECT {shared} FROM {name}")
-        elif table.lower() != _VERSION_TABLE:
+        elif table.lower() != VERSION_TABLE:
             free = table if table.lower() not in VIEWS else f"{table}_of_user"
             if free != table:
                 _LOG.warning(
@@ -200,18 +200,18 @@ def expected_columns() -> dict[str, Columns]:
     """Returns the columns of every table of schema.sql."""
     with duckdb.connect(":memory:") as connection:
         connection.execute(relations.tables())
-        return {table: columns_of(connection, table, MEMORY) for table in (_VERSION_TABLE, *TABLES)}
+        return {table: columns_of(connection, table, MEMORY) for table in (VERSION_TABLE, *TABLES)}
 
 
 def _version(connection: duckdb.DuckDBPyConnection, tables: dict[str, Columns], place: Path) -> int | None:
     if not tables:
         return None
-    if _VERSION_TABLE not in tables:
+    if VERSION_TABLE not in tables:
         raise AtollError(
-            f"{place} is a DuckDB file, but no store of Atoll (it has no table {_VERSION_TABLE}): name "
+            f"{place} is a DuckDB file, but no store of Atoll (it has no table {VERSION_TABLE}): name "
             f"another file with --store"
         )
-    found = connection.execute(f"SELECT max(TRY_CAST(version AS BIGINT)) FROM {STORE}.main.{_VERSION_TABLE}")
+    found = connection.execute(f"SELECT max(TRY_CAST(version AS BIGINT)) FROM {STORE}.main.{VERSION_TABLE}")
     [(version,)] = found.fetchall()
     if version is not None and version > SCHEMA_VERSION:
         raise AtollError(

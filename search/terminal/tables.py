@@ -90,7 +90,7 @@ class Column:
     def cell(self, row: Mapping[str, Any]) -> str:
         """Returns the figure of a row as the table shows it."""
         value = _plain(row.get(self.name))
-        text = _cell(value / self.per_unit if self.per_unit != 1 and _is_number(value) else value, self.spec)
+        text = _cell(value / self.per_unit if self.per_unit != 1 and is_number(value) else value, self.spec)
         return shown_lines(text)
 
 
@@ -119,7 +119,7 @@ def print_table(
         for row in rows:
             writer.writerow([_csv_cell(row.get(column.name)) for column in columns])
     elif format == "table":
-        _print_text(rows, columns, title)
+        tell(table_text(rows, columns, title))
     else:
         raise AtollError(f"unknown format {format!r}: {known_names(format, FORMATS)}")
 
@@ -158,13 +158,14 @@ def print_json(value: Any) -> None:
     tell("\n".join(line if line.isprintable() else _escaped(line) for line in text.split("\n")))
 
 
-def _print_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], title: str | None) -> None:
+def table_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], title: str | None = None) -> str:
+    """Returns rows as a table for people, as wide as the screen; see `print_table`."""
     width = screen_width()
     texts = [
         TextColumn(
             tuple(column.header.split("\n")),
             tuple(column.cell(row) for row in rows),
-            numeric=any(_is_number(row.get(column.name)) for row in rows),
+            numeric=any(is_number(row.get(column.name)) for row in rows),
         )
         for column in columns
     ]
@@ -174,7 +175,7 @@ def _print_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], ti
     for kind in KINDS:
         titles = [column.title or column.name for column in columns if column.kind == kind]
         lines += wrapped(f"{kind}: {', '.join(titles)}", width) if titles else []
-    tell("\n".join(lines))
+    return "\n".join(lines)
 
 
 def screen_width() -> int:
@@ -195,7 +196,7 @@ def _cell(value: Any, spec: str) -> str:
         return format(value, spec or "f")
     if isinstance(value, (dict, list)):
         return json.dumps(value, ensure_ascii=False, default=_json_number)
-    if _is_number(value):
+    if is_number(value):
         return format(value, spec) if spec else (_short(value) if isinstance(value, float) else str(value))
     return str(value)
 
@@ -228,7 +229,7 @@ def _escaped(line: str) -> str:
     )
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     return isinstance(_plain(value), (int, float, Decimal)) and not isinstance(_plain(value), bool)
 
 

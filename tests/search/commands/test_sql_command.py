@@ -252,7 +252,7 @@ NO_FILES = "the store alone can be read"
         ("SELECT * FROM query('COPY trials TO ''{folder}/out.csv''')", "SELECT"),
         ("SELEC 1", "syntax error"),
         ("SELECT nothing FROM trials", '"nothing" not found'),
-        ("SELECT * FROM trial", 'Did you mean "trials"'),
+        ("SELECT * FROM trial", "did you mean 'trials'?"),
         ("SELECT 1/0::INTEGER + 'a'::INTEGER", "Could not convert"),
         ("SELECT ?", "1"),
     ],
