@@ -69,8 +69,9 @@ ROOMS = {
         "api": "store study terminal export driver",
         "first_steps": "proposer study terminal driver",
         "ablation": "store study terminal driver",
+        "story": "store study",  # of which study, and which command trains it again
         "shell": "sql store terminal",  # what a statement can name, asked and shown
-        "commands": "store study terminal export driver api first_steps ablation shell",
+        "commands": "store study terminal export driver api first_steps ablation shell story",
     },
 }
 # Lists of things of one kind, a file each: they may grow.

@@ -33,6 +33,7 @@ from .report import report
 from .resume import resume
 from .schema import schema
 from .search import search
+from .show import show
 from .sql import sql
 from .techniques import techniques
 from .verify import verify
@@ -46,6 +47,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("evaluate", evaluate),
     ("ablate", ablate),
     ("leaderboard", leaderboard),
+    ("show", show),
     ("report", report),
     ("export", export),
     ("verify", verify),

@@ -1,12 +1,10 @@
 """The model card of a trial: everything that is known of an export, put together once."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from ...evaluators.card.card import Card, PredictedFigure, TestLook
@@ -24,6 +22,7 @@ from ...spaces.layers.scaling import PIXELS
 from ...spaces.outside.foreign_file import inside, sha256_of
 from ..store.store import Store
 from ..store.stored_rows import TrialRow
+from ..study.made_again import made_again, quoted
 from ..study.study import Study
 
 #: under which name the versions have how Atoll itself writes and judges files
@@ -107,7 +106,7 @@ def make_card(
         ],
         versions=versions(),
         data=pipeline.dataset.version,
-        commands=[*made_again(study, trial), f'atoll export "{trial["recipe"]}"'],
+        commands=[*made_again(study.definition(), trial), f"atoll export {quoted(trial['recipe'])}"],
         exported_at=datetime.now(UTC).isoformat(timespec="seconds"),
         deliveries=[],
         files={},
@@ -131,23 +130,6 @@ def _training(study: Study) -> list[str]:
         own = ", ".join(f"{name} {epochs:g}" for name, epochs in study.epochs.items())
         said.append(f"epochs of single techniques: {own}")
     return said
-
-
-def made_again(study: Study, trial: TrialRow) -> list[str]:
-    """Returns the commands that train a trial again."""
-    if study.loss == "labels" and not study.epochs:
-        return [
-            f'atoll evaluate "{trial["recipe"]}" --task {study.task} --seed {trial["seed"]} '
-            f"--epochs {trial['epochs_per_step']:g}"
-        ]
-    definition = study.definition()
-    names = ("task", "device", "goal", "max_steps", "loss", "epochs")
-    told = {name: definition[name] for name in names if name in definition}
-    told |= {"seed": trial["seed"], "epochs_per_step": trial["epochs_per_step"]}
-    return [  # JSON is YAML
-        f"echo {quote(json.dumps(told))} > study.yaml",
-        f'atoll evaluate "{trial["recipe"]}" --study study.yaml',
-    ]
 
 
 def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:

@@ -136,14 +136,25 @@ def print_record(
         print_table([row], columns, format)
         return
     screen = screen_width()
-    lines = wrapped(title, screen) if title else []
     known = [column for column in columns if _plain(row.get(column.name)) is not None]
-    width = max(len(column.label) for column in known)
-    for column in known:
-        first, *others = wrapped(column.cell(row), max(_LEAST_VALUE, screen - width - 4))
-        lines.append(f"  {column.label:<{width}}  {first}")
-        lines += [f"{'':<{width}}    {other}" for other in others]
-    tell("\n".join(lines))
+    lines = wrapped(title, screen) if title else []
+    tell("\n".join([*lines, *labelled([(column.label, column.cell(row)) for column in known], screen)]))
+
+
+def labelled(texts: Sequence[tuple[str, str]], width: int) -> list[str]:
+    """Returns the lines of texts, each behind its label, folded between words.
+
+    Args:
+        texts: label and text, one at least.
+        width: of the screen.
+    """
+    longest = max(len(label) for label, _ in texts)
+    lines = []
+    for label, text in texts:
+        first, *others = wrapped(text, max(_LEAST_VALUE, width - longest - 4))
+        lines.append(f"  {label:<{longest}}  {first}".rstrip())
+        lines += [f"{'':<{longest}}    {other}" for other in others]
+    return lines
 
 
 def print_json(value: Any) -> None:
