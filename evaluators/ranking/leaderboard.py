@@ -130,7 +130,8 @@ def recipe_rows(rows: Iterable[Mapping[str, Any]], baseline: Mapping[str, Any]) 
     """Merges the finished trials of each recipe at its largest budget: the mean over its seeds.
 
     A trial given twice (same recipe, seed and budget) counts once, the later one. Rows of the baseline make
-    no row: each is what the trials of its seed and budget are held against.
+    no row: each is what the trials of its seed and budget are held against, but for a recipe that has the
+    baseline's own seed alone: `baseline` may be the mean of several seeds, and is no worse for its luck.
 
     Args:
         rows: as for `leaderboard`.
@@ -144,12 +145,14 @@ def recipe_rows(rows: Iterable[Mapping[str, Any]], baseline: Mapping[str, Any]) 
         if row.get("status", "finished") == "finished":
             key = (float(row.get("epochs_per_step") or 0), row.get("seed"))
             by_recipe.setdefault(row["recipe"], {})[key] = row
-    beside = {key: row for key, row in by_recipe.pop(BASELINE, {}).items() if key[1] != baseline.get("seed")}
+    beside = by_recipe.pop(BASELINE, {})
+    others = {key: row for key, row in beside.items() if key[1] != baseline.get("seed")}
     merged, terms = [], QualityTerms.of(baseline)
     for trials in by_recipe.values():
         largest = max(budget for budget, _ in trials)
         seeds = {key: row for key, row in trials.items() if not key[0] < largest}
-        pairs = [_figure(beside.get(key, baseline), "quality") for key in seeds]
+        same = beside if len(seeds) > 1 else others
+        pairs = [_figure(same.get(key, baseline), "quality") for key in seeds]
         merged.append(_mean(list(seeds.values()), pairs, terms))
     return merged
 

@@ -1,8 +1,9 @@
 """The course of a study: what to run next, what came of it; durable before anyone hears of it.
 
 Knows neither Ray nor processes: `searcher.py` and `runner.py` carry out what it says. The order is: baseline;
-reference set and the papers' ensemble; once the reference set is complete the scales are frozen and the
-searcher's own proposals follow; when a limit is reached, the finalists with further seeds.
+those of further seeds, since drops refer to the mean of all; reference set and the papers' ensemble; once the
+reference set is complete the scales are frozen and the searcher's own proposals follow, with checks of what
+would win; when a limit is reached, the finalists with all seeds.
 """
 
 import logging
@@ -12,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from ...evaluators.measuring.noise import validation_error
-from ...evaluators.ranking.against_baseline import Figures
+from ...evaluators.ranking.against_baseline import Figures, figure_of
 from ...evaluators.steps.work import Outcome, Work
 from ...evaluators.tasks import load_task
 from ...spaces.errors import AtollError
@@ -21,7 +22,7 @@ from ..proposer.objective import LOG
 from ..proposer.outlook import Pricer
 from ..proposer.trial_scores import Judge, objective_from_json
 from ..store.events import INTERRUPTED
-from ..store.selection import FINALIST, finalist_recipes
+from ..store.selection import FINALIST
 from ..store.store import Store
 from ..store.stored_rows import StepRow, TrialRow
 from ..store.stored_study import StoredStudy
@@ -29,6 +30,7 @@ from ..study.reference import fixed_recipes, reference_recipes
 from ..study.same_study import check_same
 from ..study.study import Study
 from .proposals import Proposals, lessons_elsewhere, lessons_of
+from .seeds import Seeds
 from .stopping import RULES, SoFar, StoppingRule
 from .study_journal import StudyJournal
 from .trial import Trial
@@ -70,6 +72,7 @@ class Campaign:
         self.judge: Judge | None = None
         self.end_reason: str | None = None
         self.started = 0  # trials, by this command
+        self._told_finalists: list[Recipe] | None = None  # to the journal
         #: seconds that the baseline will take, and one epoch of it, once a worker has timed them
         self.baseline_s, self.epoch_s = 0.0, 0.0
         #: studies whose results it began with
@@ -81,9 +84,11 @@ class Campaign:
         self._journal = StudyJournal(study, store)
         self._task = load_task(study.task)
         self._fixed = fixed_recipes(self._task, study.parsed_goal)
-        self._proposals = Proposals(study, self.trials, tuple(self._fixed), pricer, recipes)
-        #: what is trained when a limit was reached; None before that is known
-        self._finals: list[tuple[Recipe, int]] | None = None
+        self.seeds = Seeds(study, self.trials, store)
+        self._proposals = Proposals(study, self.trials, self.seeds, tuple(self._fixed), pricer, recipes)
+        # Seconds of this command that no time limit counts, and since when the next of them pass.
+        self._uncounted_s = 0.0
+        self._uncounted_since_s: float | None = None
         self._begin()
 
     # What the caller asks ---------------------------------------------------------------------------
@@ -94,9 +99,12 @@ class Campaign:
         if self.end_reason is None and not self._is_stopped([rule for rule in RULES if rule.stops_fixed]):
             trial = self._next_fixed()
             if trial is None and self.judge is not None and self.judge.objective is not None:
-                trial = self._next_proposed(self.judge)
+                trial = self.seeds.next_check(self.judge) or self._next_proposed(self.judge)
         if self.end_reason is not None:
-            trial = self._next_final()
+            trial = self.seeds.next_final()
+            if trial is not None and self._told_finalists != self.seeds.finalists:
+                self._told_finalists = self.seeds.finalists
+                self._journal.search_ended(self.end_reason, self.seeds.finalists or ())
         if trial is not None:
             self._start(trial)
         return trial
@@ -105,22 +113,31 @@ class Campaign:
         """Whether a trial would start now; sets `end_reason` where a limit is reached already."""
         if self.end_reason is None and (self._next_fixed() is not None or not self._is_stopped(RULES)):
             return True
-        return self._next_final() is not None
+        return self.seeds.next_final() is not None
 
     @property
     def is_over(self) -> bool:
         """Whether no trial will follow and none is running."""
-        return self.end_reason is not None and not self.trials.running and self._next_final() is None
+        return self.end_reason is not None and not self.trials.running and self.seeds.next_final() is None
 
     @property
-    def finals_left(self) -> list[tuple[Recipe, int]] | None:
-        """Recipes and further seeds that are not over, the baseline's too; None before they are known."""
-        return None if self._finals is None else [one for one in self._finals if not self._is_final_over(one)]
+    def best(self) -> Trial | None:
+        """The trial of the study's seed that would win now; None for none."""
+        return None if self.judge is None else self.seeds.best(self.judge)
 
     @property
     def elapsed_s(self) -> float:
         """Seconds since the command began."""
         return self._clock() - self._started_at_s
+
+    @property
+    def counted_s(self) -> float:
+        """Those of them that a time limit counts: not what the baselines of further seeds took.
+
+        They belong to the finalists, which come on top of the limit.
+        """
+        since = self._uncounted_since_s
+        return self.elapsed_s - self._uncounted_s - (0.0 if since is None else self._clock() - since)
 
     def work(self, trial: Trial) -> Work:
         """Returns the piece of work that a worker gets for a trial."""
@@ -128,6 +145,8 @@ class Campaign:
         if trial.seed is not None:
             settings = replace(settings, seed=trial.seed)
         at_once = self.at_once if trial.origin == "baseline" else 1
+        if trial.seed is not None and self._waits_for_baselines:  # nothing else trains beside them
+            at_once = max(1, self.at_once // len(self.study.further_seeds))
         return Work(settings, trial.recipe, trial.origin in ("baseline", FINALIST), at_once)
 
     def end(self, name: str, outcome: Outcome) -> Trial:
@@ -152,6 +171,7 @@ class Campaign:
         trial.take(outcome)
         if trial.origin == "baseline" and trial.metrics is not None:
             self.judge = Judge(self.study.demands, trial.metrics)
+            self._uncounted_since_s = self._clock() if self._waits_for_baselines else None
         if self.judge is not None:
             trial.be_judged(self._judge_beside(trial, self.judge))
         self._journal.ended(trial)
@@ -194,12 +214,16 @@ class Campaign:
             return
         self.judge = Judge(self.study.demands, baseline.metrics)
         if stored.objective:
-            self.judge = replace(self.judge, objective=objective_from_json(stored.objective))
+            # what drops refer to was written down with it; of old it was the study's own baseline
+            figures = replace(baseline.metrics, quality=figure_of(stored.baseline, "quality", "baseline"))
+            self.judge = Judge(self.study.demands, figures, objective_from_json(stored.objective))
             self._score_all(self.judge)
+        self._uncounted_since_s = self._clock() if self._waits_for_baselines else None
         self._freeze_if_complete()
         # the same command again goes on with what was cut off; larger limits say that the search goes on
-        was_cut_off = any(not trial.is_over for trial in self.trials.values() if trial.seed is not None)
-        if was_cut_off and _ends(stored.limits) == _ends(self.study.given_limits()):
+        cut_off = any(not trial.is_over for trial in self.trials.further)
+        self.seeds.finalists = self._told_finalists = self._journal.finalists() if cut_off else None
+        if self.seeds.finalists is not None:
             self.end_reason = "it was cut off while its finalists were trained"
 
     def _warm_start(self, is_new: bool) -> Mapping[str, Any] | None:
@@ -234,7 +258,14 @@ class Campaign:
                 return trial
             if origin == "baseline" and not trial.is_over:
                 return None
+            if origin == "baseline" and self._waits_for_baselines:
+                return self.seeds.next_baseline()
         return next((trial for trial in self.trials.waiting if trial.origin == "search"), None)
+
+    @property
+    def _waits_for_baselines(self) -> bool:
+        """Whether the reference of drops is still to come: nothing but baselines starts before it."""
+        return (self.judge is None or self.judge.objective is None) and bool(self.seeds.baselines_left)
 
     def _next_proposed(self, judge: Judge) -> Trial | None:
         for _ in range(_PRICED_AT_A_TIME):
@@ -250,46 +281,9 @@ class Campaign:
             self._journal.ended(trial)
         return None
 
-    def _next_final(self) -> Trial | None:
-        """Returns the next of the finalists with a further seed; None: wait, or nothing is left of them.
-
-        Baselines go before the finalists that are held against them, and a seed whose baseline failed is
-        left out.
-        """
-        if self.judge is None or any(trial.seed is None for trial in self.trials.running):
-            return None  # whoever runs may be one of them
-        while self._finals is None or (self._finals and all(map(self._is_final_over, self._finals))):
-            self._finals = self._next_finals()
-        for recipe, seed in self._finals:
-            trial = self.trials.of(recipe, seed)
-            baseline = self.trials.of(Recipe(), seed)
-            is_ready = not recipe.steps or (baseline is not None and baseline.metrics is not None)
-            if is_ready and (trial is None or trial.status == "waiting"):
-                return trial or self.trials.create(recipe, FINALIST, seed=seed)
-        return None
-
-    def _next_finals(self) -> list[tuple[Recipe, int]]:
-        """Returns what the finalists have to be trained with, none where that is done."""
-        study, seeds = self.study, self.study.further_seeds
-        row = self.store.study(study.study_name)
-        if row is None or not seeds:
-            return []
-        stored, trials = StoredStudy.from_row(row), self.store.trials(study.study_name)
-        found = finalist_recipes(stored, trials, study.finalists, len(seeds))
-        recipes = [Recipe(), *map(Recipe.parse, found)] if found else []
-        finals = [(recipe, seed) for seed in seeds for recipe in recipes]
-        return [] if all(map(self._is_final_over, finals)) else finals
-
-    def _is_final_over(self, final: tuple[Recipe, int]) -> bool:
-        recipe, seed = final
-        trial, baseline = self.trials.of(recipe, seed), self.trials.of(Recipe(), seed)
-        if baseline is not None and baseline.is_over and baseline.metrics is None:
-            return True
-        return trial is not None and trial.is_over
-
     def _is_stopped(self, rules: Sequence[StoppingRule]) -> bool:
         """Whether a rule lets nothing start now; sets the reason where nothing will any more."""
-        so_far = SoFar(self.trials, self.study.limits, self.elapsed_s)
+        so_far = SoFar(self.trials, self.study.limits, self.counted_s)
         for rule in rules:
             self.end_reason = rule.end(so_far)
             if self.end_reason is not None or rule.holds(so_far):
@@ -313,7 +307,9 @@ class Campaign:
         return trial
 
     def _judge_beside(self, trial: Trial, judge: Judge) -> Judge:
-        """Returns the judge that holds a trial against the baseline of its own seed, where there is one."""
+        """Returns the judge that holds a further seed, and a baseline, against the baseline of that seed."""
+        if trial.seed is None and trial.recipe.steps:
+            return judge
         baseline = self.trials.of(Recipe(), trial.seed)
         metrics = None if baseline is None else baseline.metrics
         return judge if metrics is None else replace(judge, baseline=metrics)
@@ -328,23 +324,24 @@ class Campaign:
 
     def _freeze_if_complete(self) -> None:
         """Freezes the scales once the reference set is over, and scores what ended before that."""
-        if self.judge is None or self.judge.objective is not None:
+        if self.judge is None or self.judge.objective is not None or self.seeds.baselines_left:
             return
+        if self._uncounted_since_s is not None:
+            self._uncounted_s += self._clock() - self._uncounted_since_s
+            self._uncounted_since_s = None
         members = [self.trials.of(recipe) for recipe in reference_recipes(self._task, self.study.parsed_goal)]
         over = [member for member in members if member is not None and member.is_over]
         if len(over) == len(members):
-            self.judge = self._with_objective(self.judge, [member.metrics for member in over])
-            self._journal.frozen(self.judge.objective, over)
+            own, *others = [member.metrics for member in over]
+            assert own is not None  # without it there is no judge
+            reference = self.seeds.reference(own)
+            self.judge = self._with_objective(replace(self.judge, baseline=reference), [reference, *others])
+            self._journal.frozen(self.judge.objective, over, reference)
             self._score_all(self.judge)
 
     def _score_all(self, judge: Judge) -> None:
         """Scores what ended before the scales were frozen."""
         for trial in self.trials.values():
             if trial.status == "finished" and trial.objective is None and trial.metrics is not None:
-                trial.be_judged(judge)
+                trial.be_judged(self._judge_beside(trial, judge))
                 self._journal.ended(trial)
-
-
-def _ends(limits: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Returns when limits end a search; how many workers it has is another matter."""
-    return tuple(limits.get(name) for name in ("ensembles", "trials", "time_minutes"))

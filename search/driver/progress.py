@@ -88,7 +88,7 @@ class Snapshot:
 
 def snapshot(campaign: Campaign, workers: int) -> Snapshot:
     """Returns where a campaign stands."""
-    best, goal = campaign.trials.best, campaign.study.parsed_goal
+    best, goal = campaign.best, campaign.study.parsed_goal
     ratio = None
     if best is not None and best.metrics and campaign.judge is not None:
         ratio = compression_ratio(figure_of(campaign.judge.baseline, "model_bytes"), best.metrics.model_bytes)
@@ -116,12 +116,14 @@ def doing(campaign: Campaign) -> str | None:
     """Returns what everything else waits for, None where trials run as they come."""
     if campaign.end_reason is not None:
         finals = "training the finalists with further seeds, each beside a baseline of its seed"
-        return finals if campaign.finals_left else None
+        return finals if campaign.seeds.finals_left else None
     if campaign.started == 0:
         return "starting Ray and its workers"
     baseline = campaign.trials.of(Recipe())
     if baseline is not None and baseline.status == "running":
         return "training the baseline, or loading it from the step cache: all others are compared with it"
+    if any(not trial.recipe.steps and trial.status == "running" for trial in campaign.trials.further):
+        return "training the baselines of the finalists' seeds: all others are compared with the mean of all"
     return None
 
 
@@ -138,7 +140,7 @@ def _finals_left_s(campaign: Campaign, workers: int) -> float | None:
     None before a recipe told it: what lies in the step cache for one seed has to be made for another.
     """
     study, trials = campaign.study, campaign.trials
-    known = campaign.finals_left if campaign.end_reason is not None else None
+    known = campaign.seeds.finals_left if campaign.end_reason is not None else None
     if known == [] or not study.further_seeds:
         return 0.0
     took = {t.recipe: t.metrics.train_seconds for t in trials.own if t.metrics is not None}
@@ -149,8 +151,8 @@ def _finals_left_s(campaign: Campaign, workers: int) -> float | None:
     baseline_s = max(baseline_s, RUNS * study.baseline_epochs * campaign.epoch_s)
     mean_s = sum(took.values()) / len(took)
     if known is None:  # as many as may come
-        seeds = len(study.further_seeds)
-        return finals_s(seeds, baseline_s, seeds * study.finalists * mean_s, workers)
+        recipes_s = len(study.further_seeds) * study.finalists * mean_s
+        return finals_s(len(campaign.seeds.baselines_left), baseline_s, recipes_s, workers)
     recipes_s = sum(took.get(recipe, mean_s) for recipe, _ in known if recipe.steps)
     return finals_s(sum(not recipe.steps for recipe, _ in known), baseline_s, recipes_s, workers)
 
@@ -160,7 +162,7 @@ def _search_left_s(campaign: Campaign, workers: int) -> float | None:
     limits = campaign.study.limits
     found = []
     if limits.time_minutes is not None:
-        found.append(max(0.0, limits.time_minutes * 60 - campaign.elapsed_s))
+        found.append(max(0.0, limits.time_minutes * 60 - campaign.counted_s))
     seconds = [t.seconds for t in campaign.trials.values() if t.status == "finished" and t.seconds]
     if seconds:
         each = sum(seconds) / len(seconds) / workers
@@ -180,7 +182,7 @@ def forecast(campaign: Campaign) -> str | None:
         return None
     said = f"one epoch takes about {duration(campaign.epoch_s)}: the baseline about {duration(baseline_s)}"
     minutes = campaign.study.limits.time_minutes
-    if minutes is not None and campaign.elapsed_s + baseline_s > minutes * 60:
+    if minutes is not None and campaign.counted_s + baseline_s > minutes * 60:
         said += (
             f", which is longer than the time limit of {minutes:g} minutes: it is finished, and nothing else "
             "will be started"
@@ -196,7 +198,7 @@ def overrun(campaign: Campaign) -> str | None:
     ]
     if minutes is None or not seconds or not campaign.trials.running:
         return None
-    left_s, each_s = minutes * 60 - campaign.elapsed_s, sum(seconds) / len(seconds)
+    left_s, each_s = minutes * 60 - campaign.counted_s, sum(seconds) / len(seconds)
     if campaign.end_reason is not None or left_s > each_s:
         return None
     return (

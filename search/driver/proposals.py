@@ -3,6 +3,7 @@
 from bisect import bisect
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..store.store import Store
 from ..store.stored_study import StoredStudy
 from ..study.same_study import same_task, trained_alike
 from ..study.study import Study
+from .seeds import Seeds
 from .stopping import told_rejections
 from .trial import Trial
 from .trials import Trials
@@ -32,6 +34,7 @@ class Proposals:
     Args:
         study: what is searched.
         trials: of the study; proposals are added to them.
+        seeds: say what a recipe is worth over all seeds that it has.
         fixed: the recipes that the study runs first, in their order.
         pricer: gives the plan-only figures of a recipe; None rejects nothing.
         recipes: those that can be evaluated at all; None for every one.
@@ -41,6 +44,7 @@ class Proposals:
         self,
         study: Study,
         trials: Trials,
+        seeds: Seeds,
         fixed: Sequence[Recipe],
         pricer: Pricer | None = None,
         recipes: frozenset[Recipe] | None = None,
@@ -49,12 +53,12 @@ class Proposals:
         self.end_reason: str | None = None
         #: what other studies found, where this one begins warm
         self.lessons: tuple[Lesson, ...] = ()
-        self._trials = trials
+        self._trials, self._seeds = trials, seeds
         # The history of the last call, for whom, and the places of its members in order: it mostly grows.
         self._history: list[Told] = []
         self._places: list[tuple[bool, int, int, str]] = []
         self._heard = 0
-        self._heard_for: tuple[Judge, int] | None = None
+        self._heard_for: tuple[Judge, int, int] | None = None
         self._pricer = pricer
         self._order = {recipe: position for position, recipe in enumerate(fixed)}
         self._proposer = new_proposer(
@@ -87,12 +91,13 @@ class Proposals:
 
     def history(self, judge: Judge) -> list[Told]:
         """Returns what the optimiser knows: fixed recipes in their order, then proposals in theirs."""
-        if self._heard_for != (judge, self._trials.restarts):
-            self._heard_for = (judge, self._trials.restarts)
+        further = sum(trial.is_over for trial in self._trials.further)
+        if self._heard_for != (judge, self._trials.restarts, further):
+            self._heard_for = (judge, self._trials.restarts, further)
             self._history, self._places, self._heard = [], [], 0
         over = self._trials.over
         for trial in islice(over.values(), self._heard, None):
-            told = _told(trial, judge) if trial.seed is None and trial.recipe.steps else None
+            told = self._told(trial, judge) if trial.seed is None and trial.recipe.steps else None
             if told is not None and trial.origin != "evaluate":
                 place = self._place(trial)
                 index = bisect(self._places, place)
@@ -100,6 +105,23 @@ class Proposals:
                 self._history.insert(index, told)
         self._heard = len(over)
         return list(self._history)
+
+    def _told(self, trial: Trial, judge: Judge) -> Told | None:
+        objective = judge.objective
+        if objective is None:
+            return None
+        if trial.status != "finished":
+            violation = total_violation(trial.violation) or FAILED_VIOLATION
+            return Told(trial.recipe, objective.lowest_reference, violation, failed=trial.status == "failed")
+        metrics = self._seeds.mean(trial, judge)
+        if metrics is None:  # it diverges with another seed
+            return Told(trial.recipe, objective.lowest_reference, FAILED_VIOLATION, trial.after, failed=True)
+        if metrics is not trial.metrics:
+            last = [replace(after, quality=metrics.quality) for after in trial.after[-1:]]
+            violation = total_violation(judge.violation(metrics))
+            return Told(trial.recipe, objective(metrics), violation, (*trial.after[:-1], *last))
+        score = objective.lowest_reference if trial.objective is None else trial.objective
+        return Told(trial.recipe, score, total_violation(trial.violation), trial.after)
 
     def _place(self, trial: Trial) -> tuple[bool, int, int, str]:
         fixed = self._order.get(trial.recipe, len(self._order))
@@ -156,14 +178,3 @@ def lessons_of(told: Mapping[str, Any]) -> tuple[Lesson, ...]:
         with suppress(AtollError):
             found.append(Lesson.from_json(one))
     return tuple(found)
-
-
-def _told(trial: Trial, judge: Judge) -> Told | None:
-    objective = judge.objective
-    if objective is None:
-        return None
-    if trial.status == "finished":
-        score = objective.lowest_reference if trial.objective is None else trial.objective
-        return Told(trial.recipe, score, total_violation(trial.violation), trial.after)
-    violation = total_violation(trial.violation) or FAILED_VIOLATION
-    return Told(trial.recipe, objective.lowest_reference, violation, failed=trial.status == "failed")

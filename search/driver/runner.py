@@ -154,7 +154,7 @@ def _run_by_ray(
         from ray import tune
         from ray.tune import RunConfig, TuneConfig, Tuner
 
-        from .luggage import packed
+        from ..study.luggage import packed
         from .searcher import RecipeSearcher
         from .trainable import TrialTrainable
 

@@ -1,10 +1,12 @@
 """What a driver writes down of its study: events for the journal, which make the rows of the store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from ...evaluators.ranking.metrics import Metrics
 from ...spaces.errors import AtollError
+from ...spaces.recipes.recipe import Recipe
 from ..proposer.trial_scores import Objective
 from ..store.events import Ended, Event, Proposed, Started, StudyDescribed
 from ..store.store import Store
@@ -34,22 +36,35 @@ class StudyJournal:
 
     def warm_start(self) -> Mapping[str, Any] | None:
         """Returns what the study took from others when it began; None where no event says it."""
-        journal, begin = self._store.journal, 0
-        while True:
-            events, end = journal.read(begin, limit=_READ_EVENTS)
-            for event in events:
-                if (
-                    isinstance(event, StudyDescribed)
-                    and event.study == self._study.study_name
-                    and event.warm_start is not None
-                ):
-                    return event.warm_start
-            if end == begin:
-                return None
-            begin = end
+        for event in self._events():
+            if isinstance(event, StudyDescribed) and event.warm_start is not None:
+                return event.warm_start
+        return None
 
-    def frozen(self, objective: Objective | None, members: Sequence[Trial]) -> None:
-        """Writes the baseline, the reference set, which begins with it, and the objective that it froze."""
+    def search_ended(self, reason: str, finalists: Sequence[Recipe]) -> None:
+        """Writes that only finalists follow, under the limits of now, why, and who they are."""
+        told = {"reason": reason, "finalists": [str(recipe) for recipe in finalists]}
+        self._append(self._described(ended=told))
+
+    def finalists(self) -> list[Recipe] | None:
+        """Returns the last finalists, told under the limits of now; None where proposals came after them."""
+        found: list[Recipe] | None = None
+        for event in self._events():
+            if isinstance(event, StudyDescribed) and event.ended is not None:
+                is_same = _ends(event.limits or {}) == _ends(self._study.given_limits())
+                found = _recipes(event.ended.get("finalists")) if is_same else None
+            elif isinstance(event, Proposed) and event.origin == "search":
+                found = None
+        return found
+
+    def frozen(self, objective: Objective | None, members: Sequence[Trial], baseline: Metrics) -> None:
+        """Writes the reference set, which begins with a baseline, and the objective that it froze.
+
+        Args:
+            objective: None where nothing could be frozen.
+            members: trials of the reference set.
+            baseline: what drops and ratios refer to.
+        """
         figures = [None if member.metrics is None else member.metrics.to_json() for member in members]
         reference = {
             "members": [
@@ -58,7 +73,7 @@ class StudyJournal:
             ],
             "objective": None if objective is None else objective.to_json(),
         }
-        self._append(self._described(baseline=figures[0], reference=reference))
+        self._append(self._described(baseline=baseline.to_json(), reference=reference))
 
     def proposed(self, trial: Trial, parameters: Mapping[str, Any] | None) -> None:
         """Writes a trial's recipe, and the proposal as the optimiser knows it."""
@@ -107,6 +122,14 @@ class StudyJournal:
             )
         )
 
+    def _events(self) -> Iterator[Event]:
+        """Yields the events of the study, oldest first."""
+        begin, end = -1, 0
+        while end != begin:
+            begin = end
+            events, end = self._store.journal.read(begin, limit=_READ_EVENTS)
+            yield from (event for event in events if event.study == self._study.study_name)
+
     def _described(self, **more: Any) -> StudyDescribed:
         study = self._study
         return StudyDescribed(
@@ -133,6 +156,18 @@ class StudyJournal:
 
     def _append(self, event: Event) -> None:
         self._store.journal.append(event)
+
+
+def _ends(limits: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Returns when limits end a search; how many workers it has is another matter."""
+    return tuple(limits.get(name) for name in ("ensembles", "trials", "time_minutes"))
+
+
+def _recipes(texts: Any) -> list[Recipe] | None:
+    try:
+        return [Recipe.parse(str(text)) for text in texts]
+    except (AtollError, TypeError):  # no list, or of another Atoll: they are chosen anew
+        return None
 
 
 def _now() -> str:

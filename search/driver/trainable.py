@@ -9,7 +9,7 @@ import ray
 from ray import tune
 
 from ...evaluators.steps.work import Evaluator
-from .luggage import Luggage, unpack
+from ..study.luggage import Luggage, unpack
 from .work import carry_out, time_baseline
 
 

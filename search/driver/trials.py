@@ -110,6 +110,11 @@ class Trials(Mapping[str, Trial]):
         return [trial for trial in self.values() if trial.seed is None]
 
     @property
+    def further(self) -> Collection[Trial]:
+        """Those with further seeds."""
+        return self._further.values()
+
+    @property
     def searched(self) -> list[Trial]:
         """The searcher's own."""
         return [trial for trial in self.values() if trial.origin == "search"]
@@ -121,12 +126,6 @@ class Trials(Mapping[str, Trial]):
     def ensembles(self, status: str) -> int:
         """Returns how many of the searcher's ensembles have a status."""
         return sum(number for (_, is_one, its), number in self._tally().items() if is_one and its == status)
-
-    @property
-    def best(self) -> Trial | None:
-        """The feasible one with the highest objective, the baseline left aside."""
-        found = [t for t in self.own if t.is_feasible and len(t.recipe) and t.objective is not None]
-        return max(found, key=lambda trial: trial.objective or 0.0, default=None)
 
     def _settled(self) -> dict[str, Trial]:
         """Returns what is over, having looked at what was not."""

@@ -70,8 +70,8 @@ _FIGURES = of_figures(
         "train_epochs": "passes over the training split that it took",
         "train_seconds": "training time that it took",
         "seconds": "wall time of the evaluation",
-        "quality_drop": "how much worse the quality is than the baseline's of the same seeds; below "
-        "0 it is better",
+        "quality_drop": "how much worse the quality is than the baseline's of the same seeds, with "
+        "the study's seed alone than the mean of its baselines; below 0 it is better",
         "compression_ratio": "how many times smaller model_bytes is than the baseline's",
         "quality_drop_error": "standard error of quality_drop over the seeds; null with one seed",
         "quality_std": "standard deviation of the quality over the seeds; null with one seed",
@@ -165,7 +165,9 @@ COLUMNS: dict[str, Meaning] = {
     "weights_digest": Meaning("SHA-256 of the final weights"),
     "worker_pid": Meaning("process of the worker"),
     "baseline_quality": Meaning(
-        "quality of the baseline, mean over the seeds of the recipe", OF_QUALITY, "measured"
+        "quality of the baseline, mean over the seeds of the recipe; of the study's alone over all of them",
+        OF_QUALITY,
+        "measured",
     ),
     "broken": Meaning("the constraint that is broken; null where nobody said which"),
     "detail": Meaning("why it ran, failed or was rejected; the command that looked at the test split"),

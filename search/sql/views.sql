@@ -139,31 +139,45 @@ WITH firsts AS (
 ), beside AS (
     SELECT t.study, t.seed, t.epochs_per_step, max(t.quality) AS quality
     FROM trial_rows t
-    JOIN baselines b ON t.study = b.study AND t.seed IS DISTINCT FROM b.seed
     WHERE t.recipe = 'baseline' AND t.status = 'finished'
     GROUP BY t.study, t.seed, t.epochs_per_step
+), of_others AS (
+    -- a recipe that has the baseline's own seed alone is held against what the study was: the mean of several
+    SELECT o.* FROM beside o JOIN baselines b ON o.study = b.study AND o.seed IS DISTINCT FROM b.seed
 ), again AS (
     SELECT DISTINCT t.study, t.recipe
     FROM trial_rows t
     JOIN baselines b USING (study)
     WHERE t.status = 'finished' AND t.recipe <> 'baseline'
         AND (t.seed = b.usual_seed AND t.epochs_per_step = b.usual_epochs_per_step) IS NOT TRUE
+), largest AS (
+    SELECT t.*
+    FROM trial_rows t
+    SEMI JOIN again USING (study, recipe)
+    WHERE t.status = 'finished'
+    QUALIFY t.epochs_per_step = max(t.epochs_per_step) OVER (PARTITION BY t.study, t.recipe)
+), paired AS (
+    SELECT
+        t.*, coalesce(
+            CASE WHEN count(*) OVER (PARTITION BY t.study, t.recipe) > 1 THEN beside.quality END,
+            of_others.quality, b.quality
+        ) AS baseline_quality
+    FROM largest t
+    JOIN baselines b USING (study)
+    LEFT JOIN beside ON beside.study = t.study AND beside.seed = t.seed
+        AND beside.epochs_per_step = t.epochs_per_step
+    LEFT JOIN of_others ON of_others.study = t.study AND of_others.seed = t.seed
+        AND of_others.epochs_per_step = t.epochs_per_step
 ), seeds AS (
     SELECT
         t.study, t.trial, t.recipe, t.origin, t.seed, t.epochs_per_step, t.objective, t.minimum_runtime,
         t.micro_status,
         first_value(t.trial) OVER (PARTITION BY t.study, t.recipe ORDER BY length(t.trial), t.trial) AS first_trial,
-        coalesce(beside.quality, b.quality) AS baseline_quality,
-        CASE WHEN b.quality_higher_is_better THEN 1 ELSE -1 END
-            * (coalesce(beside.quality, b.quality) - t.quality) AS drop,
+        t.baseline_quality,
+        CASE WHEN b.quality_higher_is_better THEN 1 ELSE -1 END * (t.baseline_quality - t.quality) AS drop,
         @of_a_trial@
-    FROM trial_rows t
-    SEMI JOIN again USING (study, recipe)
+    FROM paired t
     JOIN baselines b USING (study)
-    LEFT JOIN beside ON beside.study = t.study AND beside.seed = t.seed
-        AND beside.epochs_per_step = t.epochs_per_step
-    WHERE t.status = 'finished'
-    QUALIFY t.epochs_per_step = max(t.epochs_per_step) OVER (PARTITION BY t.study, t.recipe)
 ), figures AS (
     SELECT s.study, s.recipe, unnest([@averaged_names@]) AS figure, unnest([@averaged_values@]) AS value
     FROM seeds s
@@ -179,13 +193,13 @@ WITH firsts AS (
     SELECT
         t.study, t.trial, t.trial AS first_trial, t.recipe, t.origin, t.seed, t.epochs_per_step, t.objective,
         t.minimum_runtime, t.micro_status, 1 AS n, NULL::DOUBLE AS quality_std, NULL::DOUBLE AS quality_drop_error,
-        coalesce(beside.quality, b.quality) AS baseline_quality,
+        coalesce(of_others.quality, b.quality) AS baseline_quality,
         @of_a_trial@
     FROM trial_rows t
     ANTI JOIN again USING (study, recipe)
     JOIN baselines b USING (study)
-    LEFT JOIN beside ON beside.study = t.study AND beside.seed = t.seed
-        AND beside.epochs_per_step = t.epochs_per_step
+    LEFT JOIN of_others ON of_others.study = t.study AND of_others.seed = t.seed
+        AND of_others.epochs_per_step = t.epochs_per_step
     WHERE t.status = 'finished' AND t.recipe <> 'baseline'
     UNION ALL BY NAME
     -- of two seeds both are equally far from their mean, but for their last bits

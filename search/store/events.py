@@ -77,9 +77,10 @@ class StudyDescribed(Event):
         digest, definition: without its limits.
         limits: trials, time, workers.
         created_at: when it began.
-        baseline: metrics.
+        baseline: metrics of what drops and ratios refer to.
         reference: the reference set, and the objective that it froze.
         warm_start: what a study that begins warm took from others: `lessons`, and the names of the `studies`.
+        ended: that only finalists follow: the `reason`, and the recipes of the `finalists`.
     """
 
     kind = "study"
@@ -91,6 +92,7 @@ class StudyDescribed(Event):
     baseline: _Object | None = None
     reference: _Object | None = None
     warm_start: _Object | None = None
+    ended: _Object | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -163,31 +163,30 @@ def to_test(trials: Sequence[TrialRow], measured: Sequence[TrialRow]) -> list[Tr
 
 
 def finalist_recipes(study: StoredStudy, trials: Sequence[TrialRow], most: int, seeds: int) -> list[str]:
-    """Returns the recipes that are to be trained with further seeds, best first.
+    """Returns the recipes that are to have all their seeds, best first by the mean of those that they have.
 
-    They are the best by the study's own seed, and as long as no mean of theirs meets the constraints, as
-    many of the next ones again.
+    They are the best that hold the constraints in that mean. Where none of them holds with all its seeds, and
+    until as many have them as are wanted, the next ones follow.
 
     Args:
         study, trials: all trials of the study; without its baseline nothing is ranked.
         most: how many at a time.
         seeds: how many further ones each gets.
     """
-    own = [trial for trial in trials if trial["origin"] != FINALIST]
-    ranked = [row["recipe"] for row in study.ranked(own) if row["recipe"] != BASELINE]
-    over = Counter(
-        trial["recipe"]
-        for trial in trials
-        if trial["origin"] == FINALIST
-        and trial["status"] in ("finished", "failed")
-        and trial["reason"] != INTERRUPTED  # which runs again
-    )
-    holds = {row["recipe"] for row in study.ranked(trials) if row["n"] == 1 + seeds}
-    for end in range(most, len(ranked), most):
-        found = ranked[:end]
-        if holds.intersection(found) or any(over[recipe] < seeds for recipe in found):
-            return found
-    return ranked
+    over: Counter[str] = Counter()
+    failed = set()
+    for trial in trials:
+        # what was interrupted runs again
+        if trial["origin"] == FINALIST and trial["recipe"] != BASELINE and trial["reason"] != INTERRUPTED:
+            over[trial["recipe"]] += trial["status"] in ("finished", "failed")
+            if trial["status"] == "failed":
+                failed.add(trial["recipe"])
+    ranked = [row["recipe"] for row in study.ranked(trials) if row["recipe"] != BASELINE]
+    holding = [recipe for recipe in ranked if recipe not in failed]
+    whole = [recipe for recipe, count in over.items() if count >= seeds]
+    is_done = len(whole) >= most and any(over[recipe] >= seeds for recipe in holding)
+    found = [] if is_done else holding[:most]
+    return found if any(over[recipe] < seeds for recipe in found) else []
 
 
 def _named(trials: list[TrialRow], study: StoredStudy, name: str) -> TrialRow:

@@ -80,7 +80,7 @@ def test_objectives_are_halvings_of_the_baseline_and_the_best_has_the_most(store
         row for row in rows if row["violation"]["quality_drop <= 0.02"] <= 0 and row["recipe"] != "baseline"
     ]
     smallest = min(feasible, key=lambda row: row["model_bytes"])
-    best = campaign.trials.best
+    best = campaign.best
     assert best is not None
     assert best.name == smallest["trial"]
     study = choose_study(store, None)
@@ -102,7 +102,7 @@ def test_another_goal_chooses_another_winner(store: Store) -> None:
 def test_progress_tells_the_cost_that_is_minimized(store: Store) -> None:
     campaign = searched(study_of("fastest"), store)
     said = str(snapshot(campaign, 1))
-    best = campaign.trials.best
+    best = campaign.best
     assert best is not None
     assert best.metrics is not None
     assert f"latency {best.metrics.latency_ms:.2f} ms predicted, " in said

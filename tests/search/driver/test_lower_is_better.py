@@ -50,6 +50,6 @@ def test_less_of_an_error_is_better_wherever_trials_are_judged(tmp_path: Path) -
     ranked = ranked_trials(store, choose_study(store, None))
     assert {row["recipe"] for row in ranked} == met - {"baseline"}
     assert all(row["quality_drop"] == row["quality"] - 0.2 for row in ranked)
-    best = campaign.trials.best
+    best = campaign.best
     assert best is not None and best.metrics is not None
     assert f"validation quality {best.metrics.quality:.4g} °C measured)" in str(snapshot(campaign, 1))
