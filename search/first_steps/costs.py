@@ -53,7 +53,7 @@ class Costs:
 
     @property
     def search_s(self) -> float | None:
-        """About how long it goes on, with the finalists after the limit; None where nothing ends it."""
+        """About how long it goes on, with the finalists on top of the limit; None where nothing ends it."""
         wanted = self.baseline_s + self.fixed_s + self.searched * self.ensemble_s
         if self.limit_s is None:
             return wanted + self.finalists_s if self.searched else None
@@ -116,8 +116,8 @@ def finalists_said(study: Study, costs: Costs) -> str:
         return "none are trained again"
     one = "a further seed" if seeds == 1 else f"{seeds} further seeds"
     return (
-        f"about {duration(costs.finalists_s)} after the limit: {study.finalists} recipes at most with {one}, "
-        "each beside a baseline of its seed"
+        f"about {duration(costs.finalists_s)} on top of the limit: {study.finalists} recipes at most with "
+        f"{one}, each beside a baseline of its seed"
     )
 
 

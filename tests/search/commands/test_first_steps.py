@@ -171,7 +171,7 @@ def test_tables_fit_eighty_columns(project: Path, atoll: Run) -> None:
     assert "0: the network's first layer" in " ".join(out.split())
     # an estimate from epochs alone is one of training
     assert re.search(r"an ensemble +about .* of training on average", out)
-    assert re.search(r"finalists +about .* after the limit: 5 recipes", out)
+    assert re.search(r"finalists +about .* on top of the limit: 5 recipes", out)
     assert re.search(r"the search +at least ", out)
 
 

@@ -31,8 +31,8 @@ def test_the_finalists_come_on_top_of_the_time_limit() -> None:
     assert costs.finalists_s == pytest.approx(by_hand_s)
     assert costs.search_s == pytest.approx(80 * 60 + by_hand_s)
     assert finalists_said(study, costs) == (
-        "about 8 minutes after the limit: 5 recipes at most with 2 further seeds, each beside a baseline of "
-        "its seed"
+        "about 8 minutes on top of the limit: 5 recipes at most with 2 further seeds, each beside a baseline "
+        "of its seed"
     )
 
 
