@@ -50,6 +50,8 @@ LONGER = ["hw_models/board/bench.py"]
 # Folders that are nobody's but the machine's where the code was written.
 MACHINE_PATH = re.compile(r"(?<![\w.:/$}>~])/(?:home|root|work|opt|mnt|Users)/\w")
 
+UNSEEN = re.compile(r"\b[Ii]ssue \d+|\b(?:design|house)\.md")
+
 
 def package_files() -> list[Path]:
     """Return the Python files of the package, relative to the root."""
@@ -205,6 +207,19 @@ def test_no_file_names_a_machine() -> None:
         if path.suffix in {".parquet", ".png", ".safetensors", ".tflite"} or not path.exists():
             continue
         found += [f"{name}: {match.group()}" for match in MACHINE_PATH.finditer(path.read_text())]
+    assert found == []
+
+
+def test_no_file_names_what_only_its_writers_see() -> None:
+    """Numbers of a tracker's issues, files of a plan: a reader of the repository has neither."""
+    found = []
+    for path in [
+        *package_files(),
+        *files_of_tests(),
+        *(file.relative_to(ROOT) for file in ROOT.glob("*.md")),
+    ]:
+        if path != Path("tests/test_layout.py"):
+            found += [f"{path}: {match.group()}" for match in UNSEEN.finditer((ROOT / path).read_text())]
     assert found == []
 
 

@@ -19,7 +19,7 @@ from figures import median_seconds, report
 from regressors import REGRESSORS, leave_one_out_errors
 
 DEVICE = "coral-dev-board"
-#: issue 4: quantity -> figure -> target, per cent
+#: what the predictors were built to reach: quantity -> figure -> target, per cent
 TARGETS = {
     "latency_ms": {
         "mape": 2.7, "family_mean": 3.6, "worst": 13.0, "family_out": 4.1, "hold_out": 3.2, "half_width": 8.0,
