@@ -140,9 +140,10 @@ bench-record: $(VENV)/.installed ## Measure every figure of `make bench` three t
 	@echo "== Measuring every figure three times; records go to results/bench/" >&2
 	$(BIN)/python tests/bench/recorded.py record 3
 
+# BENCH_ARGS="store cost" compares these suites alone.
 bench-compare: $(VENV)/.installed ## Measure once and name what is worse than the record
 	@echo "== Measuring, to compare with results/bench/" >&2
-	$(BIN)/python tests/bench/recorded.py compare
+	$(BIN)/python tests/bench/recorded.py compare $(BENCH_ARGS)
 
 # 11 GB of temporary files, so not among the benches above; BENCH_ARGS="--images 5000" tries it out.
 bench-own-data: $(VENV)/.installed ## Measure memory and speed of 200,000 images of one's own (minutes, 11 GB of disk)

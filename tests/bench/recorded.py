@@ -2,8 +2,8 @@
 
 `recorded.py record RUNS` measures and writes `results/bench/SUITE.jsonl`, a line a figure with the
 values of all runs; names behind it are the suites or figures that are written, all others stay as they were.
-`recorded.py compare` measures once and names the figures that are worse. The spread
-of the recorded runs is what "no worse" means: a value within it is no difference.
+`recorded.py compare [SUITE ...]` measures all suites or the named ones once and names the figures that are
+worse. The spread of the recorded runs is what "no worse" means: a value within it is no difference.
 """
 
 import datetime
@@ -93,10 +93,12 @@ def record(runs: int, names: list[str]) -> None:
         (RECORDS / f"{suite}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def compare() -> int:
-    """Measure every suite once, print what is worse than the record, and return how many figures are."""
+def compare(names: list[str]) -> int:
+    """Measure the named suites or all once, print what is worse than the record, and return how many are."""
+    if not set(SUITES).issuperset(names):
+        sys.exit(f"got {sorted(set(names) - set(SUITES))}, allowed are {SUITES}")
     count = 0
-    for suite in SUITES:
+    for suite in names or SUITES:
         lines = recorded(suite)
         known = {line["name"]: line for line in lines}
         here = machine()
@@ -121,7 +123,7 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["record", runs, *names]:
             record(int(runs), names)
-        case ["compare"]:
-            sys.exit(compare() > 0)
+        case ["compare", *names]:
+            sys.exit(compare(names) > 0)
         case words:
-            sys.exit(f"got {words}, allowed are: record RUNS [NAME ...], compare")
+            sys.exit(f"got {words}, allowed are: record RUNS [NAME ...], compare [SUITE ...]")

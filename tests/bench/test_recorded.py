@@ -58,8 +58,14 @@ def test_a_suite_without_a_record_or_a_spread_is_said(
     monkeypatch.setattr(recorded, "SUITES", tuple(records))
     monkeypatch.setattr(recorded, "recorded", records.__getitem__)
     monkeypatch.setattr(recorded, "measured", lambda suite: [{"name": "a/b", "unit": "ms", "value": 1.0}])
-    assert recorded.compare() == 0
+    assert recorded.compare([]) == 0
     assert capsys.readouterr().err.splitlines() == [
         "none: not recorded, nothing to compare with",
         "once: recorded once, by how much runs differ is not known",
     ]
+    assert recorded.compare(["once"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "once: recorded once, by how much runs differ is not known"
+    ]
+    with pytest.raises(SystemExit, match=r"got \['twic'\], allowed are"):
+        recorded.compare(["twic"])
