@@ -20,7 +20,7 @@ TEST_WORKERS ?= $(shell nproc)
 export OMP_WAIT_POLICY := PASSIVE
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help install demo characters weights pairs test test-fast test-long networks coverage check wheel bench clean distclean bench-record bench-compare bench-own-data bench-table bench-search bench-ideas bench-techniques $(BENCHES:%=bench-%)
+.PHONY: help install demo characters weights pairs test test-fast test-long networks coverage check wheel bench clean distclean bench-record bench-compare bench-own-data bench-table bench-search bench-ideas bench-techniques bench-targets $(BENCHES:%=bench-%)
 
 help: ## Show this list
 	@echo "make TARGET [PYTHON=python3.11] [TORCH_INDEX=URL of an extra package index for PyTorch]"
@@ -167,6 +167,11 @@ bench-ideas: $(VENV)/.installed ## Replay them again with each idea of the sampl
 bench-techniques: $(VENV)/.installed ## Measure every technique alone on characters (an hour or two; run again to go on)
 	@echo "== Measuring every technique alone; rows go to results/techniques/rows.jsonl" >&2
 	$(BIN)/python tests/bench/techniques.py $(BENCH_ARGS)
+
+# 13 GB of releases in the cache, so not among the benches above; BENCH_ARGS="tflite-2.14" tries one alone.
+bench-targets: $(VENV)/.installed ## Run a file of every technique in every release of the runtime (half an hour)
+	@echo "== Running files in releases; rows go to results/targets/" >&2
+	$(BIN)/python tests/bench/targets.py $(BENCH_ARGS)
 
 clean: ## Remove caches and build outputs; keep .venv, stores and exports
 	@echo "== Removing caches and build outputs" >&2

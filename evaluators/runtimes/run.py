@@ -21,7 +21,7 @@ from ..measuring.file_ends import FileEnd, file_ends
 
 #: a runtime's own kernels and delegates, or the plain kernels alone
 Kernels = Literal["default", "plain"]
-_PROGRAM = Path(__file__).with_name("alone.py")
+PROGRAM = Path(__file__).with_name("alone.py")
 _MODEL, _ANSWER, _STAGE = "model.tflite", "answer.json", "stage"
 _STARTING = "starting"
 _INPUT, _OUTPUT = "input-{}.npy", "output-{}.npy"
@@ -52,16 +52,14 @@ def run_in(
         Refusal: the runtime does not run the file.
         AtollError: it was not run at all.
     """
-    ends = file_ends(TfliteFile.parse(content))
     with scratch_folder() as folder:
-        (folder / _MODEL).write_bytes(content)
-        _write_inputs(folder, ends[0], count, batches)
+        given = write_job(folder, content, count, batches)
         # -I and -S: nothing of this environment, of the user's or of the working directory is imported
         command = [
             sys.executable,
             "-I",
             "-S",
-            str(_PROGRAM),
+            str(PROGRAM),
             str(packages),
             wheel.module,
             str(folder),
@@ -82,14 +80,18 @@ def run_in(
             if _stage(folder) == _STARTING:
                 raise AtollError(f"{wheel} was not run {ended}")
             raise Refusal(f"it ended the process {ended}")
-        answer = json.loads((folder / _ANSWER).read_text())
-        if "error" in answer:
-            raise Refusal(" ".join(answer["error"].split())[:_QUOTED])
-        return FileRun(*_read_outputs(folder, ends[1]), latency_ms=None)
+        return read_answer(folder, given)
 
 
-def _write_inputs(folder: Path, ends: list[FileEnd], count: int, batches: Iterable[np.ndarray]) -> None:
-    """Writes what each input takes, in its own type, one batch after the other."""
+def write_job(folder: Path, content: bytes, count: int, batches: Iterable[np.ndarray]) -> list[FileEnd]:
+    """Writes what the program by itself is given; returns the outputs that its answer will have.
+
+    Args:
+        folder: an empty one.
+        content, count, batches: as `run_in` has them.
+    """
+    (folder / _MODEL).write_bytes(content)
+    ends, outputs = file_ends(TfliteFile.parse(content))
     shapes = [tuple(end.shape) for end in ends]
     files = [
         np.lib.format.open_memmap(folder / _INPUT.format(number), "w+", end.type, (count, *end.shape[1:]))
@@ -99,18 +101,24 @@ def _write_inputs(folder: Path, ends: list[FileEnd], count: int, batches: Iterab
         for file, end, value in zip(files, ends, parts_of(image, shapes), strict=True):
             grid = _grid(end)
             file[place] = (value if grid is None else grid.quantize(value))[0]
+    return outputs
 
 
-def _read_outputs(
-    folder: Path, ends: list[FileEnd]
-) -> tuple[tuple[np.ndarray, ...], tuple[float | None, ...]]:
-    """Returns what came out, [count, ...] real values, and the steps of grids."""
+def read_answer(folder: Path, outputs: list[FileEnd]) -> FileRun:
+    """Returns the answer that the program wrote.
+
+    Raises:
+        Refusal: the runtime stops in the file.
+    """
+    answer = json.loads((folder / _ANSWER).read_text())
+    if "error" in answer:
+        raise Refusal(" ".join(answer["error"].split())[:_QUOTED])
     found = []
-    for number, end in enumerate(ends):
+    for number, end in enumerate(outputs):
         raw, grid = np.load(folder / _OUTPUT.format(number)), _grid(end)
         raw = raw[:, 0] if raw.ndim > 1 and raw.shape[1] == 1 else raw
         found.append(raw if grid is None else grid.dequantize(raw))
-    return tuple(found), tuple(end.scale for end in ends)
+    return FileRun(tuple(found), tuple(end.scale for end in outputs), latency_ms=None)
 
 
 def _grid(end: FileEnd) -> TensorGrid | None:

@@ -1,0 +1,64 @@
+"""The bench of files and releases: its figures and table on made-up rows."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _modules_of_the_bench(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scripts import their neighbours by name."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+
+
+def row(runtime: str, has: str, outcome: str, kernels: str = "default", **more: Any) -> dict[str, Any]:
+    needed = "2.19.0"
+    return {
+        "network": "plain", "recipe": "svd", "minimum_runtime": needed, "runtime": runtime, "has": has,
+        "package": runtime, "kernels": kernels, "claimed": has >= needed, "outcome": outcome,
+        "why": "", "commit": "abc", "machine": "one", "date": "today",
+    } | more  # fmt: skip
+
+
+OTHER = "computes something else"
+
+
+def both(runtime: str, has: str, default: str, plain: str) -> list[dict[str, Any]]:
+    return [row(runtime, has, default), row(runtime, has, plain, "plain")]
+
+
+def test_a_promise_that_is_not_kept_is_counted_for_default_kernels() -> None:
+    from targets_page import claimed_and_not_right
+
+    rows = [*both("litert-1.1", "2.19.0", OTHER, "agrees"), *both("tflite-2.18", "2.18.0", OTHER, OTHER)]
+    rows += both("litert-2.0", "2.20.0", "agrees", OTHER)
+    assert [one["runtime"] for one in claimed_and_not_right(rows)] == ["litert-1.1"]
+
+
+@pytest.mark.parametrize(
+    ("older", "found"), [(("agrees", "agrees"), 1), (("agrees", "refused"), 0), (("ended", OTHER), 0)]
+)
+def test_a_minimum_is_too_new_where_all_that_have_the_next_older_release_are_right(
+    older: tuple[str, str], found: int
+) -> None:
+    from targets_page import right_below_the_minimum
+
+    rows = [row("tflite-2.17", "2.17.0", "agrees"), row("tflite-2.19", "2.19.0", "agrees")]
+    rows += [row(name, "2.18.0", how) for name, how in zip(("tflite-2.18", "litert-1.0"), older, strict=True)]
+    assert len(right_below_the_minimum(rows)) == found
+
+
+def test_the_table_says_in_a_word_what_each_made_of_it() -> None:
+    from targets_page import page
+
+    rows = [
+        *both("tflite-2.14", "2.14.0", "refused", "refused"), *both("tflite-2.17", "2.17.0", OTHER, "ended"),
+        *both("tflite-2.18", "2.18.0", "agrees", "agrees"), *both("tflite-2.19", "2.19.0", OTHER, "agrees"),
+        *both("litert-2.3", "2.23.0", "agrees", "agrees"),
+    ]  # fmt: skip
+    rows[0]["why"] = "not `true`. Node number 3 failed"
+    found = page(rows)
+    assert "| `svd` | 2.19.0 | - | wrong | **yes** | **plain** | yes |" in found
+    assert "- `not true.`: tflite-2.14" in found
+    assert "| tflite-2.17 | tflite-2.17 | 2.17.0 | today | abc | one |" in found
