@@ -1,6 +1,6 @@
 """A `.tflite` file of every technique, for whoever runs files: of two tiny networks, trained a little."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +14,7 @@ from ..spaces.techniques import TECHNIQUES
 from .networks import Residual, sequential
 from .worlds import World, bars
 
-NETWORKS = {"plain": sequential, "residual": Residual}
+NETWORKS: dict[str, Callable[[], nn.Module]] = {"plain": sequential, "residual": Residual}
 #: technique -> a recipe that shows it where its defaults alone do nothing, or take too long
 _SHOWN = {
     "quantization_offset": "quantize(bits=4) -> quantization_offset",

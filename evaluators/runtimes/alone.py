@@ -18,7 +18,7 @@ def main(packages: str, module: str, place: str, kernels: str) -> None:
     import numpy as np
 
     runtime = importlib.import_module(module)
-    options = {}
+    options: dict[str, object] = {}
     if kernels == "plain":
         kind = runtime.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         options = {"experimental_op_resolver_type": kind}
@@ -30,15 +30,15 @@ def main(packages: str, module: str, place: str, kernels: str) -> None:
         values = [np.load(folder / f"input-{number}.npy", mmap_mode="r") for number in range(len(inputs))]
         stage.write_text("running")
         rows = []
-        for sample in zip(*values):  # noqa: B905 - as many of each
-            for one, value in zip(inputs, sample):  # noqa: B905
+        for sample in zip(*values, strict=True):
+            for one, value in zip(inputs, sample, strict=True):
                 model.set_tensor(one["index"], value[None])
             model.invoke()
             rows.append([model.get_tensor(one["index"]) for one in model.get_output_details()])
     except (ValueError, RuntimeError) as error:
         (folder / "answer.json").write_text(json.dumps({"error": str(error)}))
         return
-    for number, found in enumerate(zip(*rows)):  # noqa: B905
+    for number, found in enumerate(zip(*rows, strict=True)):
         np.save(folder / f"output-{number}.npy", np.stack(found))
     (folder / "answer.json").write_text("{}")
 

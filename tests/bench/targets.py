@@ -67,7 +67,8 @@ def _rung(name: str, files: list[TechniqueFile]) -> Iterator[Row]:
             place.mkdir()
             images = channels_last(file.images[:IMAGES]).numpy()
             jobs.append((place, kernels, file, write_job(place, file.content, IMAGES, [images])))
-        command = [sys.executable, "-I", "-S", HERE / "targets_alone.py", packages, wheel.module, PROGRAM]
+        command: list[str | Path] = [sys.executable, "-I", "-S", HERE / "targets_alone.py"]
+        command += [packages, wheel.module, PROGRAM]
         places = [place for place, *_ in jobs]
         subprocess.run([*command, *places], check=True, stdout=subprocess.DEVNULL)
         for place, kernels, file, outputs in jobs:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from atoll.evaluators.runtimes import packages as module
@@ -89,7 +90,7 @@ def test_pip_that_takes_too_long_is_ended_with_what_it_started(
     started = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
     popen = subprocess.Popen
 
-    def stand_in(command: list[str], **settings: object) -> object:
+    def stand_in(command: list[str], **settings: Any) -> Any:
         return popen([sys.executable, "-c", started], **settings)
 
     monkeypatch.setattr(module.subprocess, "Popen", stand_in)
