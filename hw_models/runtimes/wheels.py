@@ -52,7 +52,7 @@ def _litert(version: str) -> Wheel:
 
 #: runtime -> the last patch of its release that the index has for this Python; of tflite-runtime there is one
 WHEELS: dict[str, Wheel] = {
-    "tflite-2.12": _tensorflow("2.12.1", "1.23.5"),
+    "tflite-2.12": _tensorflow("2.12.1", "1.24.3"),
     "tflite-2.13": _tensorflow("2.13.1", "1.24.3"),
     "tflite-2.14": Wheel("tflite-runtime", "2.14.0", "tflite_runtime.interpreter"),
     "tflite-2.15": _tensorflow("2.15.1"),

@@ -78,7 +78,8 @@ def test_what_no_index_has_is_one_sentence_and_leaves_nothing(index: Path, tmp_p
 def test_an_index_that_is_not_there_is_one_sentence(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # the port of discard: nobody listens
-    monkeypatch.setenv("PIP_PROXY", "")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     with pytest.raises(AtollError, match="no package index can be reached; pip said: "):
         packages_of(NAME, print)
 
