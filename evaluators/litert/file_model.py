@@ -73,6 +73,7 @@ class FileModel:
     Args:
         subgraphs: graphs that operators of this one run; they hold none themselves. The first one has the
             number 1: the graph itself is 0.
+        drawn: whether integer weights of a plan are drawn, as they may turn out, in place of zeros.
     """
 
     tensors: list[TensorEntry] = field(default_factory=list)
@@ -80,3 +81,4 @@ class FileModel:
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
     subgraphs: "list[FileModel]" = field(default_factory=list)
+    drawn: bool = False

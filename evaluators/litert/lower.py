@@ -58,9 +58,14 @@ def lower(network: nn.Module, input_shape: tuple[int, ...]) -> bytes:
     return lower_graph(trace(network, input_shape))
 
 
-def lower_graph(graph: Graph) -> bytes:
-    """Writes a network that was traced; else as `lower`."""
-    return lowered_graph(graph).model.to_bytes()
+def lower_graph(graph: Graph, drawn: bool = False) -> bytes:
+    """Writes a network that was traced; else as `lower`.
+
+    Args:
+        graph: of the network.
+        drawn: whether integer weights of a plan are drawn, as they may turn out, in place of zeros.
+    """
+    return lowered_graph(graph, drawn).model.to_bytes()
 
 
 def operator_layers(network: nn.Module, input_shape: tuple[int, ...]) -> list[str]:
@@ -88,10 +93,10 @@ def lowered(network: nn.Module, input_shape: tuple[int, ...]) -> Lowered:
     return lowered_graph(trace(network, input_shape))
 
 
-def lowered_graph(graph: Graph) -> Lowered:
-    """Writes a network that was traced; else as `lowered`."""
+def lowered_graph(graph: Graph, drawn: bool = False) -> Lowered:
+    """Writes a network that was traced; else as `lowered` and `lower_graph`."""
     graph = run_order(graph)
-    bench = Workbench(positive=never_negative(graph))
+    bench = Workbench(TfliteModel(drawn=drawn), never_negative(graph))
     values: dict[str, LoweredValue] = {}
     layers: list[str] = []
     for operation in graph.operations:

@@ -9,6 +9,7 @@ from ...spaces.layers.factor import Factor
 from ...spaces.layers.half import LARGEST, Half
 from ...spaces.layers.norm import Norm
 from . import operators
+from .likely import LikelyIntegers
 from .support import LARGEST_RATIO, WeightedOperator, reads_bias_scales, weight_type
 from .tensors import TensorGrid
 from .writer import TfliteModel
@@ -47,6 +48,7 @@ class Weights:
         bits: width of the integers; of real values, 32 or 16 for half precision.
         bias: [out] real values, or None.
         zero_point: [out] or [1], the integers that mean zero; None where all are 0.
+        likely: how a plan's integers will be distributed, who has no values; None where they are known.
     """
 
     values: np.ndarray
@@ -54,6 +56,7 @@ class Weights:
     bits: int
     bias: np.ndarray | None
     zero_point: np.ndarray | None = None
+    likely: LikelyIntegers | None = None
 
     @classmethod
     def of(cls, factor: Factor, bias: torch.Tensor | None) -> "Weights":
@@ -65,7 +68,8 @@ class Weights:
             return cls(to_numpy(factor.effective()), None, bits, real_bias)
         scale = to_numpy(integers.scale).astype(np.float64)
         zero_point = None if integers.zero_point is None else to_numpy(integers.zero_point)
-        return cls(to_numpy(integers.values), scale, integers.bits, real_bias, zero_point)
+        likely = LikelyIntegers.of(factor) if factor.device.type == "meta" else None
+        return cls(to_numpy(integers.values), scale, integers.bits, real_bias, zero_point, likely)
 
     def folded(self, norm: Norm) -> "Weights":
         """The same layer followed by ``norm``: integers change at most their sign, scales take the gain.
@@ -118,7 +122,8 @@ class Weights:
             dynamic: whether the kernel takes integers beside float activations, which it rounds as it runs.
         """
         order, axis = _LAYOUTS[operator]
-        values = self.values.transpose(order)
+        stored = self.likely.drawn(self.values.shape) if self.likely and model.drawn else self.values
+        values = stored.transpose(order)
         bias = np.zeros(len(self.values)) if self.bias is None else self.bias
         no_bias = self.bias is None and operator == "dense"  # convolutions must have one
         if source is not None and self.scale is not None:

@@ -48,11 +48,11 @@ def artifact_bytes(network: nn.Module, input_shape: tuple[int, ...]) -> bytes:
     return artifact_of(trace(network, input_shape))
 
 
-def artifact_of(graph: Graph) -> bytes:
-    """Returns the `.tflite` file of a network that was traced; else as `artifact_bytes`."""
+def artifact_of(graph: Graph, drawn: bool = False) -> bytes:
+    """Returns the `.tflite` file of a network that was traced; else as `artifact_bytes` and `lower_graph`."""
     from ..litert.lower import lower_graph  # the schema takes a moment, and `atoll --help` must not wait
 
-    return lower_graph(graph)
+    return lower_graph(graph, drawn)
 
 
 def model_bytes(network: nn.Module, input_shape: tuple[int, ...]) -> int:

@@ -243,7 +243,7 @@ class Factor(nn.Module):
         effective, zero_point = self.effective(), None
         if signs is not None:
             rows = effective.abs().reshape(effective.shape[0], -1)
-            scale = rows.amax(dim=1) if self._steps_per_channel() else rows.amax().reshape(1)
+            scale = rows.amax(dim=1) if self.steps_per_channel else rows.amax().reshape(1)
             values = torch.sign(effective)
         else:
             assert grid is not None
@@ -258,7 +258,9 @@ class Factor(nn.Module):
         scale = scale.detach().float().clamp_min(1e-12)
         return Integers(values.to(torch.int8), scale, bits, zero_point)
 
-    def _steps_per_channel(self) -> bool:
+    @property
+    def steps_per_channel(self) -> bool:
+        """Whether each output channel has a scale of its own."""
         return any(c is not None and c.per_channel for c in (self.signs, self.find(WeightGrid)))
 
     # Structure --------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ class Mask(WeightConstraint):
     # the zeros of a matrix say nothing about the zeros of its factors
     on_decomposition = "dropped"
     kept: Tensor
+    #: share that a plan, which has no values, expects to be kept; None where nobody said
+    planned: float | None = None
 
     def __init__(self, kept: Tensor) -> None:
         super().__init__()

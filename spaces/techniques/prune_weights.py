@@ -57,9 +57,10 @@ class PruneWeights(Technique):
 
     def plan(self, model: nn.Module) -> nn.Module:
         planned = settle(to_meta(model))
-        for _, factors in self._pools(planned):
+        for ratio, factors in self._pools(planned):
             for factor in factors.values():
                 _mask(factor, torch.ones(factor.shape, dtype=torch.bool, device="meta"))
+                _expect(factor, 1 - ratio)
         return planned
 
     def apply(self, model: nn.Module, context: Context) -> tuple[nn.Module, Decisions]:
@@ -99,6 +100,13 @@ class PruneWeights(Technique):
         windows = any(len(factor.shape) > 2 for factor in layer.factors().values())  # decomposed or not
         own = "conv_ratio" if windows else "dense_ratio"
         return "ratio" if getattr(self, own) == "same" else own
+
+
+def _expect(factor: Factor, kept: float) -> None:
+    """Says of a plan's mask which share it will keep; the zeros of an earlier one stay."""
+    mask = factor.find(Mask)
+    assert mask is not None
+    mask.planned = kept
 
 
 def _mask(factor: Factor, kept: Tensor) -> None:
