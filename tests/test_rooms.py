@@ -35,6 +35,7 @@ ROOMS = {
         "coral_dev_board": "",
         "coral_edge_tpu": "",
         "tables": "",
+        "ethos_u": "",
         "host": "",
         "litert_micro": "",
         "formulas": "tables",
@@ -48,10 +49,11 @@ ROOMS = {
         "ranking": "",
         "training": "",
         "edge_tpu": "litert",
+        "ethos_u": "litert",
         "sources": "datasets",
         "tasks": "datasets ranking training",
-        "measuring": "datasets litert ranking training edge_tpu tasks",
-        "card": "edge_tpu ranking tasks measuring delivery",  # a card lists what was delivered
+        "measuring": "datasets litert ranking training edge_tpu ethos_u tasks",
+        "card": "edge_tpu ethos_u ranking tasks measuring delivery",  # a card lists what was delivered
         "delivery": "litert training tasks measuring",
         "host": "ranking measuring",
         "runtimes": "litert measuring",

@@ -21,6 +21,8 @@ from .quality_difference import noise
 #: memory as a card writes it, where every model is small
 _KIB, _SHORT_KIB = Form("KiB", 2), Form("KiB", 1)
 
+#: what the compiler of an Ethos-U says, in cards of such a device alone
+_OF_NPU = ("ethos_u_mappable", "ethos_u_flash_bytes")
 #: what the waterfall's table shows beside quality and epochs
 _AFTER_A_STEP: tuple[tuple[Figure, Form], ...] = (
     *(
@@ -122,6 +124,7 @@ def _figures(card: Card) -> str:
         (_loyalty(card), "", _share(ours["label_loyalty"])),
         *_runtime(base, ours),
         *micro_rows(base, ours),
+        *(_exact(FIGURE[name], base, ours) for name in _OF_NPU if ours.get(name) is not None),
     ]
     return table(("figure", "baseline", "this model"), rows)
 

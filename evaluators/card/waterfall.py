@@ -2,20 +2,22 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ...hw_models.devices.device import Device
 from ...hw_models.devices.device_folder import DEVICES, About, device_folder
 from ...hw_models.runtimes.micro_arena import arena_of
 from ...hw_models.runtimes.need import Need
-from ...hw_models.tables.network_table import layer_table, table_of_graph
+from ...hw_models.tables.network_table import table_of_graph
 from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
 from ...spaces.graph.reading import trace
 from ...spaces.layers.structure import input_shape_of, to_meta
 from ..edge_tpu.check import check_file
-from ..measuring.artifact import artifact_of, model_bytes
-from ..measuring.measure import parameter_count, price
+from ..ethos_u.compiler import PACKAGE
+from ..measuring.artifact import artifact_of
+from ..measuring.measure import parameter_count, predicted, price
 from ..ranking.figures import FIGURE
 from .bundle import structures
 
@@ -94,11 +96,11 @@ def predictions(about: Mapping[str, Any], devices: Sequence[str]) -> list[Row]:
     *_, structure = structures(about)
     network = to_meta(structure).eval()
     shape = input_shape_of(network)
-    table, size = layer_table(network, shape), model_bytes(network, shape)
+    graph = trace(network, shape)
     return [
         {"device": device, "quantity": quantity, **prediction.to_json()}
         for device in devices
-        for quantity, prediction in Device.load(device).predict(table, model_bytes=size).items()
+        for quantity, prediction in predicted(graph, shape, Device.load(device)).items()
     ]
 
 
@@ -110,19 +112,21 @@ def fit_digest(device: str) -> str | None:
 
     Returns:
         that of its `fitted.json`, followed by that of the CPU that it leaves the rest to, where it names one,
-        and another on a processor that the fit never saw; None where there is no such device, or a file of it
-        cannot be read.
+        and another on a processor that the fit never saw; with an NPU of its `device.toml` and of the version
+        of the compiler. None where there is no such device, no compiler, or a file that cannot be read.
     """
     content, name = b"", device.partition(":")[0]
     try:
         while name:
             folder = device_folder(name)
-            content += (folder / "fitted.json").read_bytes()
             about = About.read(folder)
+            content += (folder / ("device.toml" if about.has_npu else "fitted.json")).read_bytes()
+            if about.has_npu:
+                content += f"{PACKAGE} {version(PACKAGE)}".encode()
             if about.other_processor:  # the same fit gives other intervals here
                 content += b"another processor"
             name = about.cpu
-    except (AtollError, OSError):
+    except (AtollError, OSError, PackageNotFoundError):
         return None
     return hashlib.sha256(content).hexdigest()
 

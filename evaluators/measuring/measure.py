@@ -1,5 +1,6 @@
 """Measures a network: quality, sizes, work, and what the device model predicts for it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -7,18 +8,22 @@ import torch
 from torch import Tensor, nn
 
 from ...hw_models.devices.device import Device
+from ...hw_models.formulas.prediction import Prediction
 from ...hw_models.runtimes.micro_arena import Arena, arena_of
 from ...hw_models.runtimes.need import Need
 from ...hw_models.tables.network_table import table_of_graph
 from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
+from ...spaces.graph.graph import Graph
 from ...spaces.graph.heads import Outputs
 from ...spaces.graph.reading import trace
 from ...spaces.layers.bits import FLOAT_BITS
 from ...spaces.layers.layer import Layer
 from ...spaces.layers.norm import Norm
+from ...spaces.layers.shape import InputShape
 from ...spaces.layers.structure import input_shape_of, named_factors, running_parts, to_meta, weight_factors
 from ..edge_tpu.check import check_file
+from ..ethos_u.estimate import Estimate, estimate
 from ..ranking.figures import FIGURE, METRICS
 from ..ranking.metrics import UNMEASURED, Metrics, PlanFigures, probability_loyalty
 from ..tasks.task import Task
@@ -38,23 +43,29 @@ class Price:
         macs: multiply-accumulates for one image.
         model_bytes: exact size of the artifact.
         edge_tpu_mappable: share of its operators that the Edge TPU takes, by the documented rules.
+        ethos_u_mappable, ethos_u_flash_bytes: share that an Ethos-U runs by its compiler, and the compiled
+            file; None on other devices.
         need: the oldest runtime that loads it.
         parameters: weights, biases and normalisation.
         arena: of LiteRT Micro.
         latency_ms, peak_memory_bytes: predictions as (value, low, high, status); no numbers of a latency if
             the device was never timed.
         arena_ends: between which the arena will lie if the structure is a lower bound; None if it is known.
+        refusal: why the device's compiler cannot compile the artifact; empty where it can, or there is none.
     """
 
     macs: int
     model_bytes: int
     edge_tpu_mappable: float
+    ethos_u_mappable: float | None
+    ethos_u_flash_bytes: int | None
     need: Need
     parameters: int
     arena: Arena
     latency_ms: Quad
     peak_memory_bytes: Quad
     arena_ends: tuple[int, int] | None = None
+    refusal: str = ""
 
     def to_metrics(self) -> PlanFigures:
         """Returns the figures under the names that `Metrics` has for them."""
@@ -62,6 +73,8 @@ class Price:
             "macs": self.macs,
             "model_bytes": self.model_bytes,
             "edge_tpu_mappable": self.edge_tpu_mappable,
+            "ethos_u_mappable": self.ethos_u_mappable,
+            "ethos_u_flash_bytes": self.ethos_u_flash_bytes,
             "parameters": self.parameters,
             **self.need.to_metrics(),
             "arena_bytes": self.arena.bytes,
@@ -95,13 +108,15 @@ def price(network: nn.Module, device: Device) -> Price:
 
 
 def _priced(network: nn.Module, device: Device) -> tuple[Price, bytes]:
-    """Returns the price and the file that it is of; traced once, for that is half of the work."""
+    """Returns the price and the file that it is of; traced once, for that is half of the work.
+
+    A plan's file for a compiler has drawn integers in place of zeros.
+    """
     shape = input_shape_of(network)
     graph = trace(network, shape)
     table = table_of_graph(graph, shape)
-    file = TfliteFile.parse(artifact_of(graph))
-    predictions = device.predict(table, model_bytes=file.size_bytes)
-
+    file, on_npu = _file_and_estimate(graph, device)
+    predictions = on_npu.predictions if on_npu else device.predict(table, model_bytes=file.size_bytes)
     arena = arena_of(file)
 
     def quad(name: str) -> Quad:
@@ -118,13 +133,35 @@ def _priced(network: nn.Module, device: Device) -> tuple[Price, bytes]:
         macs=table.macs,
         model_bytes=file.size_bytes,
         edge_tpu_mappable=check_file(file).mappable,
+        ethos_u_mappable=None if on_npu is None else on_npu.mappable,
+        ethos_u_flash_bytes=None if on_npu is None else on_npu.flash_bytes,
         need=Need.of(file),
         parameters=parameter_count(network),
         arena=arena,
         latency_ms=quad("latency_ms"),
         peak_memory_bytes=quad("peak_memory_bytes"),
+        refusal="" if on_npu is None else on_npu.refusal,
     )
     return found, file.content
+
+
+def _file_and_estimate(graph: Graph, device: Device) -> tuple[TfliteFile, Estimate | None]:
+    """Returns the file of a network, and where the device has an NPU what its compiler estimates."""
+    setup = device.npu_setup()
+    file = TfliteFile.parse(artifact_of(graph, drawn=setup is not None))
+    return file, None if setup is None else estimate(file, setup)
+
+
+def predicted(graph: Graph, shape: InputShape, device: Device) -> Mapping[str, Prediction]:
+    """Returns what a network that was traced is predicted to cost on a device, as far as that is known.
+
+    Returns:
+        `latency_ms` and `peak_memory_bytes`; none of what was never measured there.
+    """
+    file, on_npu = _file_and_estimate(graph, device)
+    if on_npu is not None:
+        return on_npu.predictions
+    return device.predict(table_of_graph(graph, shape), model_bytes=file.size_bytes)
 
 
 def check_priced(network: nn.Module, device: Device) -> None:

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 #: measured: read off a file or a trained network; counted: follows exactly from a structure; predicted: what
-#: a measured figure is expected to be, with an interval where a cost model says so
-Kind = Literal["measured", "counted", "predicted"]
-KINDS: tuple[Kind, ...] = ("measured", "counted", "predicted")
+#: a measured figure is expected to be, with an interval where a cost model says so; estimated: by a compiler,
+#: without an interval
+Kind = Literal["measured", "counted", "predicted", "estimated"]
+KINDS: tuple[Kind, ...] = ("measured", "counted", "predicted", "estimated")
 
 #: how many of a figure's own unit make one of this one
 _MANY = {"kB": 1e3, "KiB": 1024, "MiB": 2**20, "M MAC": 1e6}
@@ -64,7 +65,7 @@ class Figure:
     Args:
         name: its key in rows, columns, JSON and CSV; its ending is the unit.
         title: what a table calls it.
-        kind: measured, counted or predicted.
+        kind: measured, counted, predicted or estimated.
         exact: its own unit, with the digits that mean something.
         short: as a table of many shows it; None where that is the same.
         higher_is_better: direction.

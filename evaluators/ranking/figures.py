@@ -44,6 +44,12 @@ FIGURES: tuple[Figure, ...] = (
     ),
     # Documented rules alone decide; the weakest network of a task counts.
     Figure("edge_tpu_mappable", "on Edge TPU", "counted", _SHARE, higher_is_better=True),
+    # As its compiler maps the planned file; networks of a task lie side by side in flash.
+    Figure("ethos_u_mappable", "on Ethos-U", "counted", _SHARE, higher_is_better=True),
+    Figure(
+        "ethos_u_flash_bytes", "flash of Ethos-U", "estimated", _BYTES, _KB, across="sum", resolution=1,
+        whole=True, long_title="flash of the file compiled for Ethos-U",
+    ),
     # LiteRT Micro's memory, counted on the planned file; networks of a task run one after the other
     Figure(
         "arena_bytes", "arena", "predicted", _BYTES, _KB, across="max", resolution=1, whole=True,

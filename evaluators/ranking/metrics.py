@@ -26,6 +26,8 @@ class PlanFigures(TypedDict):
     macs: int
     model_bytes: int
     edge_tpu_mappable: float
+    ethos_u_mappable: float | None
+    ethos_u_flash_bytes: int | None
     parameters: int
     minimum_runtime: str | None
     minimum_runtime_reason: str
@@ -53,7 +55,8 @@ class Metrics:
         macs: multiply-accumulates for one sample.
         latency_ms, latency_ms_low, latency_ms_high: predicted time for one sample and its interval; None on a
             device that was never timed.
-        latency_status: `interpolated`, `extrapolated`, `unknown operation: …`, or why nothing is predicted.
+        latency_status: `interpolated`, `extrapolated`, `unknown operation: …`, `compiler estimate`, or why
+            nothing is predicted.
         peak_memory_bytes, peak_memory_bytes_low, peak_memory_bytes_high: predicted peak and its interval.
         peak_memory_status: as `latency_status`.
         parameters, nonzero_parameters: counted in every layer, whatever its type.
@@ -65,6 +68,9 @@ class Metrics:
             of classes are; None without a baseline, the second also where outputs are numbers.
         edge_tpu_mappable: share of the artifact's operators that the Edge TPU takes, by its documented rules
             (`evaluators.edge_tpu.check`), in [0, 1]; None where nobody asked.
+        ethos_u_mappable: share of operators that run on the Ethos-U of the device, by its compiler's report
+            (`evaluators.ethos_u`), in [0, 1]; None on other devices.
+        ethos_u_flash_bytes: the artifact as that compiler writes it; None on other devices.
         minimum_runtime: oldest release of TensorFlow Lite that loads the artifact, `2.14.0`, by its operators
             (`hw_models.runtimes.need`); None where nobody asked, or the table lacks one of them.
         minimum_runtime_reason: the operator that needs it.
@@ -102,6 +108,8 @@ class Metrics:
     label_loyalty: float | None = None
     probability_loyalty: float | None = None
     edge_tpu_mappable: float | None = None
+    ethos_u_mappable: float | None = None
+    ethos_u_flash_bytes: int | None = None
     minimum_runtime: str | None = None
     minimum_runtime_reason: str | None = None
     micro_status: str | None = None

@@ -9,6 +9,7 @@ import torch
 
 from ...hw_models.devices.device import Device
 from ...hw_models.runtimes.need import Need
+from ...spaces.errors import AtollError
 from ...spaces.layers.structure import to_meta
 from ...spaces.machine.allocator import keep_freed_memory
 from ...spaces.recipes.recipe import Recipe
@@ -66,13 +67,15 @@ def price_recipe(recipe: Recipe, task: str, device: str) -> Price:
     chooses widths by what it measures.
 
     Raises:
-        AtollError: a step cannot be planned, or touches no layer.
+        AtollError: a step cannot be planned, or touches no layer; or the device's compiler cannot compile it.
     """
     _check_plans(recipe, task)
     before = Recipe(recipe.steps[:-1])
     if recipe.steps and planned_for(recipe, task) is planned_for(before, task):
         return price_recipe(before, task, device)
     found = price(planned_for(recipe, task), Device.load(device))
+    if found.refusal:
+        raise AtollError(found.refusal)
     if not all(step.plan_is_exact for step in recipe):
         found = found.as_lower_bound(price_recipe(Recipe(), task, device))
     return replace(found, need=planned_need(recipe, found.need))

@@ -13,6 +13,7 @@ from ..fitting.fitted import Fitted
 from ..formulas.cost_model import QUANTITIES
 from ..formulas.edge_tpu_rules import split
 from ..formulas.prediction import Prediction
+from ..formulas.setup import Npu, Setup
 from ..tables.layer_table import LayerTable
 from .device_folder import About, device_folder
 
@@ -55,6 +56,9 @@ class Device:
         device, _, setup = name.partition(":")
         folder = device_folder(device)
         about = About.read(folder)
+        chosen = about.setup(setup).name if setup else None
+        if about.has_npu:
+            return cls(device, about, (), chosen)
         path = folder / FITTED
         try:
             content = path.read_bytes()
@@ -74,7 +78,7 @@ class Device:
             fits = tuple(Fitted.from_json(one) for one in stored["fits"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise AtollError(f"{path}: a part is missing or damaged ({error}); {_again(device)}") from error
-        return cls(device, about, fits, about.setup(setup).name if setup else None)
+        return cls(device, about, fits, chosen)
 
     def predict(
         self, table: LayerTable, setup: str | None = None, model_bytes: int | None = None
@@ -132,6 +136,11 @@ class Device:
             f"`atoll calibrate --device {self.name} --measure` measures here, in minutes"
         )
 
+    def npu_setup(self, setup: str | None = None) -> Setup | None:
+        """Returns the set-up whose compiler is asked in place of a formula; None where formulas price."""
+        chosen = self.about.setup(setup or self.setup)
+        return chosen if chosen.npu is not None else None
+
     def _priced(
         self, quantity: str, table: LayerTable, name: str, model_bytes: int | None
     ) -> Prediction | None:
@@ -151,9 +160,9 @@ class Device:
     def lacking(self, setup: str | None = None) -> list[str]:
         """Returns the quantities that predictions lack, for they were never measured.
 
-        Memory of LiteRT Micro is no prediction: it is counted on the file.
+        Memory of LiteRT Micro is no prediction: it is counted on the file. An NPU's compiler gives both.
         """
-        if self.about.cpu:
+        if self.about.cpu or self.about.has_npu:
             return []
         counted = ["peak_memory_bytes"] if self.about.is_micro else []
         chosen = self.about.setup(setup or self.setup).name
@@ -173,6 +182,19 @@ class Device:
         of_setup = (fitted for fitted in self.fits if chosen.name in fitted.setups)
         found = [gap for fitted in of_setup for gap in fitted.coverage.gaps(table)]
         return list(dict.fromkeys(filter(None, (self.remark, *found))))
+
+
+def npu_of(device: str) -> Npu | None:
+    """Returns the NPU of a device; None where it has none, and where no device here has that name.
+
+    Args:
+        device: NAME or NAME:SETUP.
+    """
+    try:
+        setup = Device.load(device).npu_setup()
+    except AtollError:
+        return None
+    return None if setup is None else setup.npu
 
 
 def _again(device: str) -> str:

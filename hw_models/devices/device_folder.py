@@ -17,10 +17,13 @@ from ..formulas.setup import Setup, quoted
 from ..runtimes.micro import MICRO
 from ..runtimes.runtime import Runtime
 
+#: sizes of an Ethos-U that are devices, by family and multiply-accumulates a cycle
+ETHOS_U = ("u55-64", "u55-128", "u55-256", "u65-256", "u85-256")
 #: devices of the package: (name, folder below hw_models)
 DEVICES: tuple[tuple[str, str], ...] = (
     ("coral-dev-board", "coral_dev_board"),
     ("coral-edge-tpu", "coral_edge_tpu"),
+    *((f"ethos-{size}", f"ethos_u/{size.replace('-', '_')}") for size in ETHOS_U),
     ("host", "host"),
     ("litert-micro", "litert_micro"),
 )
@@ -135,6 +138,16 @@ class About:
         return self.runtime == MICRO
 
     @property
+    def has_npu(self) -> bool:
+        """Whether its figures are the estimates of a compiler for an NPU."""
+        return any(setup.npu is not None for setup in self.setups)
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it needs no measurement: what is held against its bounds is counted or estimated."""
+        return self.is_micro or self.has_npu
+
+    @property
     def other_processor(self) -> bool:
         """Whether it stands for this machine, and was measured on one with another processor."""
         return self.processor not in ("", this_processor())
@@ -152,7 +165,12 @@ class About:
         raise AtollError(f"unknown set-up {name!r}; {known_names(str(name), known)}")
 
     def comparable(self, quantity: str) -> list[str]:
-        """Returns the names of the set-ups whose figures are priced by the default's formula."""
+        """Returns the names of the set-ups whose figures are priced by the default's formula.
+
+        An NPU's default stands alone: another clock or memory is another system, no spread of measuring.
+        """
+        if self.has_npu:
+            return [self.setups[0].name]
         formula = self.setups[0].formulas.get(quantity)
         return [setup.name for setup in self.setups if setup.formulas.get(quantity) == formula]
 

@@ -64,6 +64,11 @@ class Calibration:
             raise AtollError("--base NAME goes with FILE and a new device's name")
         like = (device if known else base) or DEFAULT_DEVICE
         about = About.read(device_folder(like))
+        if about.has_npu:
+            raise AtollError(
+                f"{like}: its figures are a compiler's estimates, there is nothing to fit; allowed is a "
+                "device that formulas price"
+            )
         if file is None:
             return cls(device, like, about, measurements_of(like), None)
         rows = read_measurements(file)

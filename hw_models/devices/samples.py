@@ -18,10 +18,10 @@ def measurements_path(name: str) -> Path:
 def measurements_of(name: str) -> tuple[Measurement, ...]:
     """Returns a device's own measurements, after those of the device that it builds on.
 
-    A device of LiteRT Micro may have none: what it holds candidates to is counted.
+    A device of LiteRT Micro or with an NPU may have none: what it holds to is counted or estimated.
     """
     about, path = About.read(device_folder(name)), measurements_path(name)
-    own = () if about.is_micro and not path.exists() else read_measurements(path)
+    own = () if about.is_counted and not path.exists() else read_measurements(path)
     return (*measurements_of(about.base), *own) if about.base else own
 
 

@@ -16,6 +16,7 @@ class Prediction:
         value, low, high: in the unit that the quantity's name carries; low <= value <= high.
         status: `interpolated`, `extrapolated` where a kernel or a size lies outside the measurements, or
             `unknown operation: …` where something runs that nothing prices: the figures are the rest's.
+            `compiler estimate` where a compiler gave it, whose figure has no interval: nobody measured it.
         setup: measurement set-up that it refers to; empty where none matters.
     """
 

@@ -9,6 +9,22 @@ from ...spaces.nearest import known_names
 
 #: words of a set-up in `device.toml` beside the quantities
 _OWN = ("title", "several_threads", "rest_on")
+_NPU = ("accelerator", "system_config", "memory_mode")
+
+
+@dataclass(frozen=True)
+class Npu:
+    """An Ethos-U in its system, in the words of Arm's compiler Vela, whose estimates stand for measurements.
+
+    Args:
+        accelerator: `ethos-u55-128`; the last number is its multiply-accumulates a cycle.
+        system_config: clock and memories, a section of the compiler's own `Arm/vela.ini`.
+        memory_mode: which memory holds constants and which tensors, a section of the same file.
+    """
+
+    accelerator: str
+    system_config: str
+    memory_mode: str
 
 
 @dataclass(frozen=True)
@@ -22,6 +38,7 @@ class Setup:
             measured.
         several_threads: whether the runtime uses more than one, and then keeps other copies of weights.
         rest_on: set-up that runs what this one does not take; empty where it takes everything.
+        npu: what a compiler estimates networks for; None where they were measured.
     """
 
     name: str
@@ -29,6 +46,7 @@ class Setup:
     formulas: Mapping[str, str]
     several_threads: bool = False
     rest_on: str = ""
+    npu: Npu | None = None
 
     @classmethod
     def read(cls, name: str, stored: Mapping[str, Any], quantities: tuple[str, ...], place: str) -> Self:
@@ -38,14 +56,18 @@ class Setup:
             AtollError: for keys that are not known, or values of another type.
         """
         for key, value in stored.items():
-            allowed = (*_OWN, *quantities)
+            allowed = (*_OWN, *_NPU, *quantities)
             if key not in allowed:
                 raise AtollError(f"{place}, set-up {name}: unknown key {key!r}; {known_names(key, allowed)}")
             if not isinstance(value, bool if key == "several_threads" else str):
                 raise AtollError(f"{place}, set-up {name}: got {key} = {value!r}, allowed is a text or a yes")
         formulas = {key: stored[key] for key in quantities if key in stored}
         threads, rest_on = stored.get("several_threads", False), stored.get("rest_on", "")
-        return cls(name, stored.get("title", name), formulas, threads, rest_on)
+        words = [stored[key] for key in _NPU if key in stored]
+        if words and (formulas or len(words) < len(_NPU)):
+            raise AtollError(f"{place}, set-up {name}: an NPU needs {', '.join(_NPU)}, and has no formulas")
+        npu = Npu(*words) if words else None
+        return cls(name, stored.get("title", name), formulas, threads, rest_on, npu)
 
     def to_toml(self) -> str:
         """Returns the table that `read` reads."""
@@ -53,6 +75,7 @@ class Setup:
         lines += [f"{quantity} = {quoted(formula)}" for quantity, formula in self.formulas.items()]
         lines += [f"rest_on = {quoted(self.rest_on)}"] if self.rest_on else []
         lines += ["several_threads = true"] if self.several_threads else []
+        lines += [f"{key} = {quoted(value)}" for key, value in vars(self.npu).items()] if self.npu else []
         return "\n".join(lines) + "\n"
 
 

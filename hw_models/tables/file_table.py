@@ -109,6 +109,11 @@ def _outputs(
     return values
 
 
+def macs_of(file: TfliteFile, operator: FileOperator) -> int:
+    """Returns the multiply-accumulates of one operator of a file; those of a loop's body are not counted."""
+    return _cost(file, operator).macs
+
+
 def _cost(file: TfliteFile, operator: FileOperator) -> OperationCost:
     if operator.name in _WEIGHTED and len(operator.inputs) > 1:
         return _weighted_cost(file, operator)

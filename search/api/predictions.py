@@ -5,6 +5,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from ...evaluators.ethos_u.estimate import ESTIMATED, Estimate, estimate
 from ...evaluators.ranking.demands import demands, unloadable
 from ...hw_models.devices.device import Device
 from ...hw_models.devices.device_folder import runtime_of
@@ -46,6 +47,8 @@ class Predicted:
         need: the oldest runtime that loads the file, with what needs it.
         arena_bytes: the tensor arena that LiteRT Micro claims for it; None where it does not run it, or the
             device has another runtime.
+        ethos_u_mappable, ethos_u_flash_bytes: share of its operators that an Ethos-U runs, and the file that
+            its compiler writes; None on other devices.
         macs: multiply-accumulates of one image.
         flops: operations of one image.
         notes: what a reader of the figures should know, a sentence each.
@@ -59,6 +62,8 @@ class Predicted:
     model_bytes: Prediction
     need: Need
     arena_bytes: int | None
+    ethos_u_mappable: float | None
+    ethos_u_flash_bytes: int | None
     macs: int
     flops: FlopCount
     notes: tuple[str, ...]
@@ -75,9 +80,12 @@ class Predicted:
             figure["high"] = None if figure["high"] == inf else figure["high"]
         runtime = {"value": self.need.release or None, "low": None, "high": None}
         found["minimum_runtime"] = {**runtime, "status": self.need.told, "setup": ""}
+        counted = {"low": None, "high": None, "setup": ""}
         if self.arena_bytes is not None:
-            counted = {"value": self.arena_bytes, "low": None, "high": None, "setup": ""}
-            found["arena_bytes"] = {**counted, "status": self.model_bytes.status}
+            found["arena_bytes"] = {**counted, "value": self.arena_bytes, "status": self.model_bytes.status}
+        for name in ("ethos_u_mappable", "ethos_u_flash_bytes"):
+            if getattr(self, name) is not None:
+                found[name] = {**counted, "value": getattr(self, name), "status": ESTIMATED}
         return found
 
 
@@ -127,22 +135,24 @@ def predict(
             raise AtollError(
                 "predict: network, input_shape, classes and study go with a recipe; a file has its own"
             )
-        return _predicted(priced_file(Path(what)), device or DEFAULT_DEVICE, setup)
+        return _predicted(priced_file(Path(what)), _board(device or DEFAULT_DEVICE), setup)
     recipe = Recipe.parse(what) if isinstance(what, str) else what
     if study is not None:
         if own:
             raise AtollError("predict: a study has its own network, input_shape and classes: leave them out")
         chosen = study_named(study, store_at(store), images=_LOOKED_AT)
-        priced = priced_on_task(recipe, chosen.task, chosen.study_name)
-        return _predicted(priced, device or chosen.device, setup)
+        board = _board(device or chosen.device)
+        priced = priced_on_task(recipe, chosen.task, chosen.study_name, board.about.has_npu)
+        return _predicted(priced, board, setup)
     shape = INPUT_SHAPE if input_shape is None else input_shape
     if not 1 <= len(shape) <= 3 or not all(isinstance(n, int) and 0 < n < _LONGEST for n in shape):
         raise AtollError(
             f"predict: input_shape: got {shape}, allowed is (channels, height, width), (channels, length) or "
             "(features,)"
         )
-    priced = priced_recipe(recipe, network or NETWORK, shape, CLASSES if classes is None else classes)
-    return _predicted(priced, device or DEFAULT_DEVICE, setup)
+    board, count = _board(device or DEFAULT_DEVICE), CLASSES if classes is None else classes
+    priced = priced_recipe(recipe, network or NETWORK, shape, count, board.about.has_npu)
+    return _predicted(priced, board, setup)
 
 
 def predict_trial(
@@ -166,14 +176,19 @@ def predict_trial(
     """
     place = store_at(store)
     stored = choose_study(place, study)
-    return _predicted(priced_trial(place, stored, trial), device or stored.device, setup)
+    board = _board(device or stored.device)
+    return _predicted(priced_trial(place, stored, trial, board.about.has_npu), board, setup)
 
 
-def _predicted(priced: Priced, device: Device | str, setup: str | None) -> Predicted:
-    board = device if isinstance(device, Device) else Device.load(device)
+def _board(device: Device | str) -> Device:
+    return device if isinstance(device, Device) else Device.load(device)
+
+
+def _predicted(priced: Priced, board: Device, setup: str | None) -> Predicted:
     if setup is not None and board.setup not in (None, setup):
         raise AtollError(f"predict: got the set-ups {board.setup} and {setup}, allowed is one of them")
-    found = board.predict(priced.table, setup, priced.model_bytes)
+    on_npu = _on_npu(priced, board, setup)
+    found = on_npu.predictions if on_npu else board.predict(priced.table, setup, priced.model_bytes)
     chosen = board.about.setup(setup or board.setup).name
     lacking = (f"{name} was never measured in set-up {chosen}" for name in board.lacking(setup))
     is_spread = (setup or board.setup) is None and len(board.about.comparable("latency_ms")) > 1
@@ -191,7 +206,26 @@ def _predicted(priced: Priced, device: Device | str, setup: str | None) -> Predi
         model_bytes=Prediction(priced.model_bytes, priced.model_bytes, high, priced.size_status),
         need=priced.need,
         arena_bytes=arena_of(priced.file).bytes if on_micro and priced.file is not None else None,
+        ethos_u_mappable=None if on_npu is None else on_npu.mappable,
+        ethos_u_flash_bytes=None if on_npu is None else on_npu.flash_bytes,
         macs=priced.table.macs,
         flops=priced.flops,
         notes=(*lacking, *board.gaps(priced.table, setup), *unloaded, *priced.notes),
     )
+
+
+def _on_npu(priced: Priced, board: Device, setup: str | None) -> Estimate | None:
+    """Returns what the compiler of an NPU estimates; None for other devices.
+
+    Raises:
+        AtollError: the compiler is not installed or cannot compile the file; or no file can be written.
+    """
+    chosen = board.npu_setup(setup)
+    if chosen is None:
+        return None
+    if priced.file is None:
+        raise AtollError(f"{priced.title}: no LiteRT file can be written, which {board.name} needs")
+    found = estimate(priced.file, chosen)
+    if found.refusal:
+        raise AtollError(f"{priced.title} on {board.name}: {found.refusal}")
+    return found

@@ -64,24 +64,25 @@ def priced_file(path: Path) -> Priced:
     return Priced(str(path), table, file.size_bytes, FlopCount.of(table), Need.of(file), file)
 
 
-def priced_trial(store: Store, study: StoredStudy, trial: str) -> Priced:
-    """Returns a stored trial: its recipe on its task's network.
+def priced_trial(store: Store, study: StoredStudy, trial: str, drawn: bool = False) -> Priced:
+    """Returns a stored trial: its recipe on its task's network; `drawn` as for `lower_graph`.
 
     Raises:
         AtollError: there is no such trial.
     """
 
     chosen = choose_trial(store, study, trial)
-    return priced_on_task(Recipe.parse(chosen["recipe"]), study.task, study.name)
+    return priced_on_task(Recipe.parse(chosen["recipe"]), study.task, study.name, drawn)
 
 
-def priced_on_task(recipe: Recipe, task: str, title: str) -> Priced:
+def priced_on_task(recipe: Recipe, task: str, title: str, drawn: bool = False) -> Priced:
     """Returns a recipe on a task's network.
 
     Args:
         recipe: any, legal or not.
         task: its name.
         title: what the figures are of, for people.
+        drawn: as for `lower_graph`.
 
     Raises:
         AtollError: for a recipe that is not legal, or an unknown task.
@@ -89,10 +90,12 @@ def priced_on_task(recipe: Recipe, task: str, title: str) -> Priced:
 
     check_order(recipe)
     structures = [planned_for(prefix, task) for prefix in recipe.prefixes()]
-    return _priced(f"{recipe} of {title}", recipe, structures, input_shape_of(structures[0]))
+    return _priced(f"{recipe} of {title}", recipe, structures, input_shape_of(structures[0]), drawn)
 
 
-def priced_recipe(recipe: Recipe, network: str, shape: InputShape, classes: int) -> Priced:
+def priced_recipe(
+    recipe: Recipe, network: str, shape: InputShape, classes: int, drawn: bool = False
+) -> Priced:
     """Returns a recipe on a network of the zoo.
 
     Args:
@@ -100,6 +103,7 @@ def priced_recipe(recipe: Recipe, network: str, shape: InputShape, classes: int)
         network: its name.
         shape: (channels, height, width) of one image.
         classes: that it tells apart.
+        drawn: as for `lower_graph`.
 
     Raises:
         AtollError: for a recipe that is not legal, an unknown network, or a size that does not fit it.
@@ -107,14 +111,16 @@ def priced_recipe(recipe: Recipe, network: str, shape: InputShape, classes: int)
 
     check_order(recipe)
     structures = list(planned_steps(recipe, network, shape, classes))
-    priced = _priced(f"{recipe} of {network}", recipe, structures, shape)
+    priced = _priced(f"{recipe} of {network}", recipe, structures, shape, drawn)
     if network not in SURROGATES:
         return priced
     note = f"{network} stands in for a network that its publication does not define"
     return replace(priced, table=replace(priced.table, surrogate=True), notes=(*priced.notes, note))
 
 
-def _priced(title: str, recipe: Recipe, structures: list[nn.Module], shape: InputShape) -> Priced:
+def _priced(
+    title: str, recipe: Recipe, structures: list[nn.Module], shape: InputShape, drawn: bool
+) -> Priced:
     """Prices the last of the structures that a recipe's steps leave, the uncompressed network first."""
 
     notes = [f"{step} is a lower bound" for step in recipe if not step.plan_is_exact]
@@ -127,7 +133,7 @@ def _priced(title: str, recipe: Recipe, structures: list[nn.Module], shape: Inpu
     table = table_of_graph(graph, shape, title)
     file = None
     try:
-        file = TfliteFile.parse(artifact_of(graph))
+        file = TfliteFile.parse(artifact_of(graph, drawn))
         size, need = file.size_bytes, planned_need(recipe, Need.of(file))
     except AtollError as error:
         size, size_status = table.weight_bytes, "unknown operation: no LiteRT file can be written"

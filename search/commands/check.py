@@ -85,8 +85,9 @@ def _facts(found: "Checked") -> Iterator[tuple[str, str]]:
     if found.eight_bits is not None:
         eight = found.eight_bits.price
         figures = f"{_latency(eight)}, {size(eight.model_bytes)}"
-        chip = found.eight_bits.edge_tpu
-        yield "in 8 bits", figures + (f", {chip.mappable:.0%} of operators on the chip" if chip else "")
+        chip, mapped = found.eight_bits.edge_tpu, eight.ethos_u_mappable
+        mapped = chip.mappable if chip else mapped
+        yield "in 8 bits", figures + ("" if mapped is None else f", {mapped:.0%} of operators on the chip")
     judged = found.judged
     unit = "" if judged.unit == "%" else f" {judged.unit}"
     yield "quality", f"{judged.quality:.4g}{unit} on {judged.images:,} validation images, as it was given"

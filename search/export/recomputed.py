@@ -17,7 +17,7 @@ from ...evaluators.tasks.task import Task
 
 #: figures of these sections, by how their names begin, are predicted for the study's device
 _PRICED = ("metrics", "baseline", "waterfall")
-_PREDICTED = ("latency_", "peak_memory_")
+_PREDICTED = ("latency_", "peak_memory_", "ethos_u_")
 
 
 def other_fits(card: Card) -> dict[str, str]:

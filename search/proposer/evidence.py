@@ -25,6 +25,7 @@ _LIKE = {
     "payload_bytes": "model_bytes",
     "nonzero_parameters": "parameters",
     "arena_bytes": "peak_memory_bytes",
+    "ethos_u_flash_bytes": "model_bytes",
 }
 #: standard deviation of a result about the sum of its effects: in halvings, and of the logarithm of a drop
 _COST_NOISE, QUALITY_NOISE = 0.1, 0.25

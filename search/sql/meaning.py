@@ -63,7 +63,8 @@ def of_figures(texts: dict[str, str]) -> dict[str, Meaning]:
             found[name] = Meaning(f"{end} end of the interval of {figure.name}", unit, figure.kind)
         if figure.of_device:
             found[figure.status] = Meaning(
-                f"how well measurements cover {figure.name}: interpolated, extrapolated or unknown operation"
+                f"how well measurements cover {figure.name}: interpolated, extrapolated, unknown operation; "
+                "or compiler estimate, with nothing measured"
             )
     return found
 

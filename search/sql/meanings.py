@@ -65,6 +65,8 @@ _FIGURES = of_figures(
         "label_loyalty": "share of samples on which it says the same as the baseline",
         "probability_loyalty": "1 - sqrt(Jensen-Shannon divergence to the baseline)",
         "edge_tpu_mappable": "share of the file's operators that the Edge TPU takes, by its documented rules",
+        "ethos_u_mappable": "share of operators that the device's Ethos-U runs, by its compiler's report",
+        "ethos_u_flash_bytes": "the file as the compiler of the device's Ethos-U writes it, by its estimate",
         "arena_bytes": "tensor arena that LiteRT Micro claims for the file",
         "flash_bytes": "model_bytes as a microcontroller's budget: the model array alone",
         "train_epochs": "passes over the training split that it took",

@@ -63,6 +63,8 @@ CREATE TABLE trial_rows (
     label_loyalty DOUBLE,
     probability_loyalty DOUBLE,
     edge_tpu_mappable DOUBLE,
+    ethos_u_mappable DOUBLE,
+    ethos_u_flash_bytes BIGINT,
     minimum_runtime VARCHAR,
     minimum_runtime_reason VARCHAR,
     micro_status VARCHAR,

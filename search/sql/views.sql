@@ -22,7 +22,7 @@ SELECT
     CASE WHEN t.recipe = 'baseline' THEN 0 ELSE len(string_split(t.recipe, ' -> ')) END AS step_count,
     t.epochs_per_step, t.violation,
     t.packed_bytes, t.parameters, t.nonzero_parameters, t.label_loyalty, t.probability_loyalty,
-    t.edge_tpu_mappable, t.minimum_runtime, t.minimum_runtime_reason, t.train_epochs, t.train_seconds,
+    t.edge_tpu_mappable, t.ethos_u_mappable, t.ethos_u_flash_bytes, t.minimum_runtime, t.minimum_runtime_reason, t.train_epochs, t.train_seconds,
     t.micro_status, t.arena_bytes, t.arena_bytes_low, t.arena_bytes_high, t.model_bytes AS flash_bytes,
     t.model_bytes_low, t.model_bytes_high, t.latency_ms_low, t.latency_ms_high,
     t.peak_memory_bytes_low, t.peak_memory_bytes_high,

@@ -13,7 +13,7 @@ from ...spaces.errors import AtollError
 from ..sql import relations
 from .opening import MEMORY, STORAGE_VERSION, STORE
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 #: what rows are in; their columns are those of schema.sql
 TABLES = ("journal_state", "study_rows", "trial_rows", "step_rows", "test_look_rows")
 #: a table of such a name is somebody else's and gets another

@@ -76,6 +76,8 @@ class TrialRow(TypedDict):
     label_loyalty: float | None
     probability_loyalty: float | None
     edge_tpu_mappable: float | None
+    ethos_u_mappable: float | None
+    ethos_u_flash_bytes: int | None
     minimum_runtime: str | None
     minimum_runtime_reason: str | None
     train_epochs: float | None

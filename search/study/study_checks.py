@@ -13,6 +13,8 @@ from ...spaces.recipes.order import Grids, grid_steps, searched_values
 from ...spaces.technique.technique import Technique
 from ...spaces.techniques import TECHNIQUES, technique_named
 
+#: figures that a compiler for Ethos-U gives, so that no other device has them
+OF_NPU = ("ethos_u_mappable", "ethos_u_flash_bytes")
 _ONE_OR_MORE = "allowed are one or more values, each once"
 
 
@@ -160,13 +162,17 @@ def _check_known(device: str, goal: Goal, constraints: Sequence[str]) -> None:
     board = Device.load(device)
     own = f"`atoll calibrate FILE --device NAME --base {board.name}`"
     cure = f"allowed is what is counted, or a device of your own: {own}"
-    for name in board.lacking():
+    unknown = {name: f"{device} was never timed, {name} is unknown; {cure}" for name in board.lacking()} | {
+        name: f"{device} has no Ethos-U, {name} is unknown; allowed is what is counted, or a device ethos-u…"
+        for name in OF_NPU
+        if not board.about.has_npu
+    }
+    for name, why in unknown.items():
         if name in goal.minimized:
-            raise StudyMistake(f"goal: {device} was never timed, {name} is unknown; {cure}", ("goal",))
+            raise StudyMistake(f"goal: {why}", ("goal",))
         for position, text in enumerate(constraints):
             if Constraint.parse(text).metric == name:
-                said = f"constraints: {text}: {device} was never timed, {name} is unknown; {cure}"
-                raise StudyMistake(said, ("constraints", position))
+                raise StudyMistake(f"constraints: {text}: {why}", ("constraints", position))
 
 
 def spelt_out(techniques: Sequence[type[Technique]], grids: Grids) -> dict[str, Any]:

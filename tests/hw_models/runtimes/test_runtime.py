@@ -3,7 +3,7 @@
 import importlib.metadata
 
 import pytest
-from atoll.hw_models.devices.device_folder import DEVICES, runtime_of
+from atoll.hw_models.devices.device_folder import DEVICES, ETHOS_U, runtime_of
 from atoll.hw_models.runtimes import runtime as runtimes
 from atoll.hw_models.runtimes.release import release
 from atoll.hw_models.runtimes.runtime import INSTALLED, LITERT, OFFERED, PACKAGE, Runtime, offered
@@ -52,12 +52,14 @@ def test_the_first_that_loads_a_file_is_offered() -> None:
     assert offered("2.99.0") is None
 
 
-def test_every_device_of_the_package_names_one() -> None:
+def test_every_device_of_the_package_that_runs_files_as_they_are_names_one() -> None:
     found = {name: runtime_of(name) for name, _ in DEVICES}
     assert {name: one and one.name for name, one in found.items()} == {
         "coral-dev-board": "tflite-2.14",
         "coral-edge-tpu": "tflite-2.14",
         "host": INSTALLED,
         "litert-micro": "litert-micro",
+        # what the compiler of an Ethos-U writes is no file of an operator table
+        **{f"ethos-{size}": None for size in ETHOS_U},
     }
     assert runtime_of("coral-dev-board:pub1", "litert-2") == Runtime.named("litert-2")

@@ -314,6 +314,7 @@ def test_metrics_come_back_as_they_were_reported(store):
         "label_loyalty": 0.5,
         "probability_loyalty": 0.25,
         "edge_tpu_mappable": 0.75,
+        "ethos_u_mappable": 0.5,
     }
     figures = {name: number for number, name in enumerate(METRICS, 1) if name not in texts | shares}
     low_to_high = {"peak_memory_bytes": 2, "peak_memory_bytes_low": 1, "parameters": 90}
