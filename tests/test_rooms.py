@@ -54,7 +54,7 @@ ROOMS = {
         "tasks": "datasets ranking training",
         "measuring": "datasets litert ranking training edge_tpu ethos_u tasks",
         "card": "edge_tpu ethos_u ranking tasks measuring delivery",  # a card lists what was delivered
-        "delivery": "litert training tasks measuring",
+        "delivery": "ethos_u litert training tasks measuring",
         "host": "ranking measuring",
         "runtimes": "litert measuring",
         "own": "datasets sources training tasks",

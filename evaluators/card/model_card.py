@@ -261,6 +261,8 @@ def _deliveries(card: Card) -> list[str]:
 def _run_beside(card: Card, form: Delivery) -> str:
     """Returns how a form compares: with the network, or byte by byte with the file."""
     figures = form.figures
+    if "npu_operators" in figures:
+        return "compiled from model.tflite, not run: there is no Ethos-U here, its figures are estimates"
     if "agreement" not in figures:
         return "holds the bytes of model.tflite"
     share, images = f"{100 * figures['agreement']:.2f} %", f"{figures['images']:,} {_inputs(card)}"

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from ...hw_models.formulas.setup import Npu
 from ...spaces.errors import AtollError
 from ...spaces.graph.heads import Outputs, as_outputs, mapped
 from ...spaces.layers.structure import scaling_of
@@ -35,6 +36,7 @@ class Source:
         images: (N, C, H, W), uint8, of the validation split.
         quality: of the task; says what agrees.
         classes: names of what its one output chooses among; none where outputs are numbers, or several.
+        npu: of the study's device; None where it has none.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Source:
     images: Tensor
     quality: Quality = ACCURACY
     classes: tuple[str, ...] = ()
+    npu: Npu | None = None
 
 
 class Form(Protocol):

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
 #: the header for microcontrollers, which is not made of every file
 C_ARRAY = "c_array"
+#: the file for the NPU of the study's device, which not every device has
+VELA = "vela"
 #: name -> the module whose `FORM` it is, in the order in which they are written
 FORMS = {
     "pack": "packed_file",
     C_ARRAY: "c_array",
+    VELA: "vela_file",
     "torch_export": "torch_program",
     "onnx": "onnx_file",
     "executorch": "executorch_file",

@@ -99,7 +99,7 @@ def export(
         profile: which `best`; by the study's own weights when None.
         any_agreement: write also a file that disagrees with its network and is worse.
         any_float: write also a file that computes in float though integers were asked for.
-        also: further forms: `pack`, `c_array`, `onnx`, `executorch`, `torch_export`.
+        also: further forms: `pack`, `c_array`, `onnx`, `executorch`, `torch_export`, `vela`.
         trust: whether code of the task may run that this machine never ran before.
 
     Returns:

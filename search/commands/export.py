@@ -43,7 +43,7 @@ def export(
     ] = False,
     also: Annotated[
         list[str] | None,
-        typer.Option(metavar="FORM", help="Write also onnx, executorch or torch_export; may be repeated."),
+        typer.Option(metavar="FORM", help="Write also onnx, executorch, torch_export or vela; repeatable."),
     ] = None,
     trust: TrustOption = False,
     store: StoreOption = DEFAULT_STORE,

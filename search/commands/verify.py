@@ -37,7 +37,7 @@ def verify(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Say instead what of the file would run on this device: coral-edge-tpu or litert-micro.",
+            help="Say instead what of the file would run there: coral-edge-tpu, litert-micro or ethos-u….",
         ),
     ] = None,
     runtime: Annotated[
@@ -63,7 +63,8 @@ def verify(
     parameters find room on its chip, and what to change in the recipe (exit status 1 if anything does not run
     there). The file is compiled where the device's compiler is installed and Atoll would write the same
     bytes, or with --trust; else it is pre-checked. For litert-micro its interpreter is such a compiler (the
-    extra `micro`): it accepts the file in the arena that is claimed, or says why not.
+    extra `micro`): it accepts the file in the arena that is claimed, or says why not. For ethos-u… that is
+    Vela (the extra `ethos`), whose times are estimates.
 
     With --runtime, install that release from the package index, where it was not before, into the cache and
     run the file there over the validation images beside its network (exit status 1 if it is refused or gives
@@ -94,12 +95,19 @@ def verify(
 
 
 def _pre_check(folder: Path, device: str, trust: bool, format: Format) -> None:
+    from ...hw_models.devices.device import npu_of
     from ...hw_models.runtimes.micro import MICRO
+    from ..export.ethos_check import EthosCheck, ethos_check
     from ..export.micro_check import MicroCheck, micro_check
     from ..export.pre_check import PreCheck, pre_check
 
-    found: PreCheck | MicroCheck
-    found = micro_check(folder, trust) if device == MICRO else pre_check(folder, device, trust)
+    found: PreCheck | MicroCheck | EthosCheck
+    if device == MICRO:
+        found = micro_check(folder, trust)
+    elif npu_of(device) is not None:
+        found = ethos_check(folder, device, trust)
+    else:
+        found = pre_check(folder, device, trust)
     if format == "json":
         print_json(found.to_json())
     else:

@@ -15,7 +15,7 @@ from ...evaluators.card.card import Card, card_digest
 from ...evaluators.card.model_card import WATERFALL, card_markdown
 from ...evaluators.card.waterfall_figure import draw_waterfall
 from ...evaluators.delivery.delivery import Source
-from ...evaluators.delivery.forms import C_ARRAY, check_forms, deliver
+from ...evaluators.delivery.forms import C_ARRAY, VELA, check_forms, deliver
 from ...evaluators.delivery.micro_use import check_runs
 from ...evaluators.host.figures import host_figures
 from ...evaluators.litert.silent_float import silent_floats
@@ -27,6 +27,7 @@ from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.steps.evaluate import pipeline_for
 from ...evaluators.steps.pipeline import Pipeline
 from ...evaluators.tasks.task import Task
+from ...hw_models.devices.device import npu_of
 from ...hw_models.runtimes.micro import RUNS
 from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of
@@ -85,6 +86,8 @@ def export_trial(
         check_runs("" if status in (None, RUNS) else status)
     check_replaceable(out, CARD_JSON, (CARD,))
     study = Study.of_definition(stored.name, stored.definition)
+    if VELA in also and npu_of(study.device) is None:
+        raise AtollError(f"--also vela: {study.device} has no Ethos-U; allowed is a study for ethos-u…")
     recipe = Recipe.parse(trial["recipe"])
     pipeline = trial_pipeline(study, trial)
     if not pipeline.is_cached(recipe):
@@ -152,7 +155,8 @@ def source_of(card: Card, network: nn.Module, artifact: bytes, task: Task) -> So
     name = f"{card.task}_{card.trial}"
     dataset = task.dataset()
     classes = dataset.class_names if task.judged_by.of_classes and task.outputs is None else ()
-    return Source(name, network, artifact, dataset.validation.images, task.judged_by, classes)
+    images, npu = dataset.validation.images, npu_of(card.device)
+    return Source(name, network, artifact, images, task.judged_by, classes, npu)
 
 
 def write_card(folder: Path, card: Card) -> Card:
