@@ -83,7 +83,7 @@ def compared(recipe: Recipe, device: str, plan: nn.Module, trained: nn.Module) -
         found = compile_for_ethos_u(file, setup.npu)
         row[name] = {"mappable": found.report.mappable, "file_bytes": len(found.content)}
         row[name] |= {figure: getattr(found.report, figure) for figure in FIGURES[:-1]}
-    git = ["git", "rev-parse", "--short", "HEAD"]
+    git = ["git", "describe", "--always", "--dirty=+"]
     commit = subprocess.run(git, cwd=ROWS.parents[2], capture_output=True, text=True, check=True).stdout
     return row | {
         "exact": all(step.plan_is_exact for step in recipe),
