@@ -36,7 +36,7 @@ EXPORT = "exports/STUDY-TRIAL"
 #: begins a search in the pages' Python
 SEARCH = "run("
 #: commands that are asked in this process: each starts in seconds, and there are many
-QUICK = ("sql", "leaderboard", "show", "report", "predict")
+QUICK = ("sql", "leaderboard", "show", "compare", "report", "predict")
 #: commands that need no store and no training, and the options that make them need one
 FREE = ("predict", "techniques", "devices", "rank")
 OF_A_TRIAL = {"--artifact", "--trial"}

@@ -20,6 +20,7 @@ from ..terminal.said import say, show_logs, tell
 from .ablate import ablate
 from .calibrate import calibrate
 from .check import check
+from .compare import compare
 from .devices import devices
 from .doctor import doctor
 from .evaluate import evaluate
@@ -48,6 +49,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("ablate", ablate),
     ("leaderboard", leaderboard),
     ("show", show),
+    ("compare", compare),
     ("report", report),
     ("export", export),
     ("verify", verify),
