@@ -45,6 +45,7 @@ class Stability:
         overtaking: None where no change of one weight brings another recipe first, or there is none.
         winner: trial of the finalist that wins; None where every recipe was trained once, or none of those
             that were not meets the constraints.
+        meets: whether the first meets the constraints, without which it cannot win.
     """
 
     first: str
@@ -54,6 +55,7 @@ class Stability:
     weighed: bool
     overtaking: Overtaking | None
     winner: str | None = None
+    meets: bool = True
 
     @classmethod
     def of(
@@ -82,7 +84,8 @@ class Stability:
             lead, error = paired.score, paired.error
         able = [one for one in several if one.row["meets"]]
         best = winner(able).row["trial"] if able else None
-        return cls(first["trial"], second["trial"], lead, error, weighed, overtaking, best)
+        meets = bool(first.get("meets", True))
+        return cls(first["trial"], second["trial"], lead, error, weighed, overtaking, best, meets)
 
     @property
     def is_clear(self) -> bool | None:
@@ -92,23 +95,36 @@ class Stability:
     @property
     def sentences(self) -> tuple[str, ...]:
         """What the first place rests on, in words."""
-        said = [self._said_of_lead]
-        if self.winner not in (None, self.first):
-            said[0] += f"; of the finalists {self.winner} wins by its bound"
+        said = [self._said_of_lead + self._said_of_winner]
         if self.weighed:
             said.append(str(self.overtaking or "no change of one weight brings another recipe first"))
         return tuple(said)
 
     @property
     def _said_of_lead(self) -> str:
+        if abs(self.lead) <= _LAST_BITS and (self.error or 0.0) <= _LAST_BITS:
+            return f"{self.first} and {self.second} are level"
         unit = "of the score" if self.weighed else "halvings"
         said = f"{self.first} leads {self.second} by {self.lead:.2g} {unit}"
         if self.error is None:
             return f"{said}, by one seed: whether that is luck is not known"
         if self.is_clear and self.error <= _LAST_BITS:
             return f"{said}, the same with every seed"
-        found = "more" if self.is_clear else "no more"
-        return f"{said} ± {self.error:.2g} (standard error over the seeds): {found} than their noise"
+        found = "more than their noise" if self.is_clear else "no more than their noise, so they are level"
+        return f"{said} ± {self.error:.2g} (standard error over the seeds): {found}"
+
+    @property
+    def _said_of_winner(self) -> str:
+        """Returns which finalist wins, where the lead alone does not say it."""
+        if self.winner is None or (self.winner == self.first and self.is_clear is not False):
+            return ""
+        if not self.meets:
+            return f"; of the finalists that meet the constraints {self.winner} wins"
+        if self.is_clear is None:  # one of the two was trained once, and is no finalist
+            return f"; of the finalists {self.winner} wins"
+        which = "safer one" if self.winner in (self.first, self.second) else "safest"
+        place = "is first" if self.winner == self.first else "wins"
+        return f"; the {which}, {self.winner}, {place}: it is ahead on a bad day, a standard error worse"
 
     def to_json(self) -> dict[str, Any]:
         """Returns it as columns of the first recipe's row."""

@@ -121,10 +121,12 @@ def _place(story: "TrialStory") -> str:
     if place["rank"] is None:
         return "not ranked: it misses the study's constraints"
     said = f"rank {place['rank']} of {place['of']}, score {place['score']:.2f}"
-    if place["n"] > 1 and place["quality_drop"] is not None:
-        error = f" ± {terms.apart(place['quality_drop_error'])}" if place["quality_drop_error"] else ""
-        said += f"; mean of {place['n']} seeds {terms.worse(place['quality_drop'])}{error}"
-    return said
+    if place["quality_drop"] is None or story.trial["recipe"] == "baseline":
+        return said
+    said += f"; {terms.worse(place['quality_drop'])}"
+    if place["n"] > 1 and place["quality_drop_error"] is not None:
+        return f"{said} ± {terms.apart(place['quality_drop_error'])}, mean of {place['n']} seeds"
+    return f"{said}, by one seed"
 
 
 def _epochs(trial: Any) -> str:

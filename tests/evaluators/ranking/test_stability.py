@@ -124,8 +124,8 @@ def test_a_lead_is_held_against_the_noise_of_the_seeds() -> None:
     luck = Stability.of(rows, several(rows, (3.0, 5.0, 5.5), (4.0, 4.0, 4.0)), True, None)
     assert luck is not None and luck.is_clear is False and luck.winner == "r1"
     assert luck.sentences[0].endswith(
-        "r1 by 0.5 of the score ± 0.76 (standard error over the seeds): no more than their noise; of the "
-        "finalists r1 wins by its bound"
+        "r1 by 0.5 of the score ± 0.76 (standard error over the seeds): no more than their noise, so they "
+        "are level; the safer one, r1, wins: it is ahead on a bad day, a standard error worse"
     )
 
 
@@ -136,6 +136,7 @@ def test_what_misses_the_constraints_does_not_win() -> None:
     scores = several(rows, (5.0, 6.0, 7.0), (4.0, 4.0, 4.0))
     found = Stability.of(rows, scores, False, None)
     assert found is not None and (found.first, found.winner) == ("r0", "r1")
+    assert found.sentences[0].endswith("; of the finalists that meet the constraints r1 wins")
     rows[1]["meets"] = False
     found = Stability.of(rows, scores, False, None)
     assert found is not None and found.winner is None
@@ -146,6 +147,24 @@ def test_a_lead_in_size_is_the_same_with_every_seed() -> None:
     found = Stability.of(rows, several(rows[1:], (3.0, 3.0), (2.5, 2.5)), False, None)
     assert found is not None
     assert found.sentences == ("r0 leads r1 by 0.5 halvings, the same with every seed",)
+
+
+def test_level_recipes_are_called_so() -> None:
+    """As many halvings with every seed; the second loses less quality, or neither was trained twice."""
+    rows = board(3.0, 3.0)
+    rows[0] |= {"quality_drop": 0.02, "quality_drop_error": 0.001}
+    rows[1] |= {"quality_drop": 0.01, "quality_drop_error": 0.001}
+    found = Stability.of(rows, several(rows, (3.0, 3.0), (3.0, 3.0)), False, None)
+    safer = "it is ahead on a bad day, a standard error worse"
+    assert found is not None
+    assert found.sentences == (f"r0 and r1 are level; the safer one, r1, wins: {safer}",)
+    rows[0]["quality_drop"] = 0.005
+    found = Stability.of(rows, several(rows, (3.0, 3.0), (3.0, 3.0)), False, None)
+    assert found is not None
+    assert found.sentences == (f"r0 and r1 are level; the safer one, r0, is first: {safer}",)
+    found = Stability.of(rows, [], False, None)
+    assert found is not None
+    assert found.sentences == ("r0 and r1 are level",)
 
 
 def test_the_noise_of_one_seed_is_not_known() -> None:

@@ -57,7 +57,7 @@ def test_the_table_fits_80_columns_and_escapes_what_is_foreign(show):
     assert all(len(line) <= 80 for line in out.removesuffix(commands).splitlines())
     for said in (
         "rank 1 of 4",
-        "mean of 2 seeds 2.45 points worse ± 0.05 points",
+        "2.45 points worse ± 0.05 points, mean of 2 seeds",
         "t0006 (seed 1) finished 86.60 %",
         "bits: 8 (conv2, conv3)",
         "left alone: too small\\x1b[31m (conv1)",
