@@ -70,13 +70,18 @@ def ranking_of(
     """
     weights, terms = profile_weights(profile), QualityTerms.of(baseline)
     return rank_models(
-        values={metric: [_ranked(row, metric, baseline) for row in rows] for metric in OUR_METRICS.values()},
+        values=ranked_values(rows, baseline),
         weights={metric: weights[role] for role, metric in OUR_METRICS.items()},
         higher_is_better={
             metric: terms.figure(FIGURE[metric]).higher_is_better for metric in OUR_METRICS.values()
         },
         scoring=scoring,
     )
+
+
+def ranked_values(rows: Sequence[Mapping[str, Any]], baseline: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Returns by metric the figures that rank rows of a leaderboard, a quality as if of one baseline."""
+    return {metric: [_ranked(row, metric, baseline) for row in rows] for metric in OUR_METRICS.values()}
 
 
 def leaderboard_by_goal(

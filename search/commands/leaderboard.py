@@ -1,18 +1,17 @@
 """`atoll leaderboard`: a study's recipes by its goal or the papers' score, anew from the raw figures."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ...evaluators.ranking.figures import FIGURE
-from ..terminal.said import say
+from ..terminal.said import say, tell
 from ..terminal.store_option import DEFAULT_STORE, StoreOption
-from ..terminal.tables import Column, FormatOption, print_table
+from ..terminal.tables import Column, FormatOption, print_table, screen_width
+from .leaderboard_columns import fitted, leaderboard_columns
 
 if TYPE_CHECKING:
-    from ...evaluators.ranking.figure import Figure
-    from ...evaluators.ranking.quality_terms import QualityTerms
     from ..store.stored_rows import LeaderboardRow
     from ..store.stored_study import StoredStudy
 
@@ -21,57 +20,24 @@ _TRIALS = """
     SELECT * EXCLUDE (metrics, measured, proposal_parameters, violation, started_at, ended_at)
     FROM trials WHERE study = ? AND status = 'finished' ORDER BY length(trial), trial
 """
-_FIGURES = (
-    "quality",
-    "quality_std",
-    "quality_drop",
-    "quality_drop_error",
-    "model_bytes",
-    "compression_ratio",
-    "payload_bytes",
-    "packed_bytes",
-    "macs",
-    "latency_ms",
-    "peak_memory_bytes",
-    "flash_bytes",
-    "arena_bytes",
-    "model_bytes_measured",
-    "latency_host_ms_measured",
-    "latency_host_ms",
-    "peak_memory_host_bytes_measured",
-    "peak_memory_host_bytes",
-    "agreement",
-    "test_quality",
-    "test_drop",
-    "test_drop_error",
-    "test_gap",
-)
-_NOT_IN_TABLE = {
-    "flash_bytes",
-    "arena_bytes",
-    "payload_bytes",
-    "packed_bytes",
-    "model_bytes_measured",
-    "latency_host_ms_measured",
-    "latency_host_ms",
-    "peak_memory_host_bytes_measured",
-    "peak_memory_host_bytes",
-    "agreement",
-    "minimum_runtime",
-    "lead",
-    "overtaken",
-}
 
 
 def leaderboard(
     study: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Which study; the newest if none.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Which study, or several of one task; the newest if none."),
     ] = None,
     profile: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
             help="Rank by the papers' score: performance, efficiency, balanced, memory or cost.",
+        ),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[=WEIGHT],...", help="Rank by the score of these metrics alone, and show them alone."
         ),
     ] = None,
     all: Annotated[
@@ -85,49 +51,132 @@ def leaderboard(
             help="Rule of the papers' score: linear (eq. 12), rank (THESIS table 10), dense (PUB-I table 5).",
         ),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say for every metric what it adds to the score.")
+    ] = False,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Print the best N only.")] = None,
+    wide: Annotated[bool, typer.Option("--wide", help="Print all columns, and recipes written out.")] = False,
     store: StoreOption = DEFAULT_STORE,
     format: FormatOption = "table",
 ) -> None:
     """Rank a study's finished recipes by its goal, the baseline among them.
 
-    The goal `score` is the papers' weighted ranking, and so is every goal with --profile or --scoring.
-    Others count how often the costs that they minimize were halved.
+    The goal `score` is the papers' weighted ranking, and so is every goal with --profile, --metrics or
+    --scoring. Others count how often the costs that they minimize were halved.
 
     One row a recipe: the mean over its seeds at its largest budget. Only recipes that meet the study's
     constraints are ranked, unless --all is given. Scores compare the rows of one table, not tables.
     """
+    from ...evaluators.ranking.explained import explained, explained_by_goal
     from ...evaluators.ranking.finalists import said_on_test
+    from ...evaluators.ranking.own_weights import own_weights
     from ..store.selection import choose_study, stability_of
     from ..store.store import Store
+    from ..story.joined import ranked_together
 
     place = Store(store)
-    chosen = choose_study(place, study)
-    trials = place.query(_TRIALS, [chosen.name]).to_pylist()
-    rows = chosen.ranked(trials, profile, all, scoring)
-    notes = _notes(chosen, trials, rows, all)
-    shown: list[Mapping[str, Any]] = list(rows if limit is None else rows[:limit])
-    stability = stability_of(chosen, trials, rows, profile, scoring)
+    studies = [choose_study(place, name) for name in dict.fromkeys(study or [None])]
+    chosen = studies[0]
+    weights = own_weights(metrics, profile or chosen.profile) if metrics is not None else profile
+    of_studies = [place.query(_TRIALS, [one.name]).to_pylist() for one in studies]
+    trials = of_studies[0]
+    rows = ranked_together(studies, of_studies, weights, all, scoring)
+    notes: list[str] = []
+    for one, own in zip(studies, of_studies, strict=True):
+        notes += _notes(one, own, [row for row in rows if row.get("study", one.name) == one.name], all)
+    by_goal, baseline = chosen.ranks_by_goal(weights, scoring), chosen.baseline_figures(trials)
+    ranked: list[dict[str, Any]] = [dict(row) for row in rows]
+    stability = stability_of(chosen, trials, rows, weights, scoring) if len(studies) == 1 else None
     if stability is not None:
         told = stability.to_json()
-        shown = [{**row, **told} if row.get("trial") == stability.first else row for row in shown]
+        ranked = [{**row, **told} if row.get("trial") == stability.first else row for row in ranked]
         tested = (said_on_test(row) for row in rows if row.get("trial") == stability.first)
         notes = [*stability.sentences, *(f"{stability.first}, {said}" for said in tested if said), *notes]
-    by_goal = chosen.ranks_by_goal(profile, scoring)
-    weights = profile or chosen.profile
-    said = weights if isinstance(weights, str) else "of its own"
-    title = f"{chosen.name}: " + (
+    if explain:
+        parts = (
+            explained_by_goal(rows, baseline, chosen.goal)
+            if by_goal
+            else explained(rows, baseline, weights or chosen.profile, scoring or "linear")
+        )
+        told_of = ({"explained": [asdict(one) for one in own]} for own in parts)
+        ranked = [row | told for row, told in zip(ranked, told_of, strict=True)]
+    shown = ranked[:limit]
+    title = _title(studies, by_goal, weights, scoring, all)
+    asked = set(chosen.goal.minimized) if by_goal else set[str]()
+    asked |= {str(one).split()[0] for one in chosen.constraints}
+    if metrics is not None:
+        asked = {"quality_drop", *(part.partition("=")[0].strip() for part in metrics.split(","))}
+    unit = "halvings" if by_goal else f"1 to {len(rows)}"
+    columns = leaderboard_columns(ranked, baseline, format, unit, all, asked, metrics is not None)
+    if format == "table":
+        _print_for_people(shown, columns, asked, title, wide)
+        if explain:
+            _print_parts(shown, by_goal)
+    else:
+        print_table(shown, columns, format)
+    for note in notes:
+        say(note)
+
+
+def _title(
+    studies: "Sequence[StoredStudy]",
+    by_goal: bool,
+    weights: str | Mapping[str, float] | None,
+    scoring: str | None,
+    all: bool,
+) -> str:
+    chosen = studies[0]
+    profile = weights or chosen.profile
+    said = profile if isinstance(profile, str) else "of its own"
+    title = f"{', '.join(one.name for one in studies)}: " + (
         f"goal {chosen.goal}" if by_goal else f"profile {said}, scoring {scoring or 'linear'}"
     )
     if chosen.constraints and not all:
         title += f", {' and '.join(str(one) for one in chosen.constraints)}"
     if chosen.definition.get("device"):
         title += f"; latency and memory on {chosen.device}"
-    bounded = {str(one).split()[0] for one in chosen.constraints}
-    columns = _columns(rows, chosen.baseline_figures(trials), all, format, by_goal, bounded)
-    print_table(shown, columns, format, title)
-    for note in notes:
-        say(note)
+    return title
+
+
+def _print_for_people(
+    rows: list[dict[str, Any]], columns: list[Column], asked: set[str], title: str, wide: bool
+) -> None:
+    """Prints recipes in short with a legend, and as many columns as there is room for, unless it is wide."""
+    from ..terminal.short_recipe import legend, short_recipe
+    from ..terminal.table_layout import wrapped
+
+    columns = [one for one in columns if one.name != "explained"]
+    if wide:
+        print_table(rows, columns, "table", title)
+        return
+    short = [{**row, "recipe": short_recipe(row["recipe"])} for row in rows]
+    columns, gone = fitted(short, columns, asked)
+    print_table(short, columns, "table", title)
+    said = [legend(row["recipe"] for row in rows)]
+    if gone:
+        said.append(f"no room for: {', '.join(gone)} (--wide has them)")
+    tell("\n".join(line for one in said if one for line in wrapped(one, screen_width())))
+
+
+def _print_parts(rows: list[dict[str, Any]], by_goal: bool) -> None:
+    """Prints what every metric adds to the score of each recipe."""
+    tell("")
+    columns = [
+        Column("rank"),
+        Column("trial"),
+        Column("metric"),
+        Column("value"),
+        *([] if by_goal else [Column("scaled", spec=".2f")]),
+        Column("score", "halvings" if by_goal else "", spec=".2f"),
+        *([] if by_goal else [Column("weight")]),
+        Column("adds", spec=".2f"),
+    ]
+    parts = [
+        {**part, "rank": row["rank"], "trial": row.get("trial") or row["recipe"]}
+        for row in rows
+        for part in row["explained"]
+    ]
+    print_table(parts, columns, "table", "what every metric adds to the score")
 
 
 def _notes(
@@ -150,51 +199,3 @@ def _notes(
     if missing:
         return [f"{missing} of {recipes} recipes miss the constraints and are not ranked (--all ranks them)"]
     return []
-
-
-def _columns(
-    rows: Sequence[Mapping[str, Any]],
-    baseline: Mapping[str, Any],
-    all: bool,
-    format: str,
-    by_goal: bool = False,
-    bounded: Collection[str] = (),
-) -> list[Column]:
-    """Returns the columns; csv and json have more of them than a screen has room for.
-
-    A table has also what the study's constraints bound.
-    """
-    from ...evaluators.ranking.quality_terms import QualityTerms
-
-    terms = QualityTerms.of(baseline)
-    columns = [
-        Column("rank"),
-        Column("score", "halvings" if by_goal else f"1 to {len(rows)}", spec=".2f"),
-        Column("trial"),
-        Column("n", "seeds"),
-        *(column for name in _FIGURES for column in _with_ends(FIGURE[name], terms)),
-        Column("minimum_runtime", kind="counted"),
-        Column("recipe"),
-        Column("lead"),
-        Column("overtaken"),
-    ]
-    columns += [Column("meets"), Column("misses")] if all else []
-    if format != "table":
-        return columns
-    # A table must fit a screen: without what is empty (nothing exported yet, every recipe ran once) and
-    # without what csv and json give.
-    filled = {name for row in rows for name, value in row.items() if value is not None}
-    if not any(row["n"] > 1 for row in rows):
-        filled.discard("n")
-    return [
-        one
-        for one in columns
-        if one.name in filled - _NOT_IN_TABLE.difference(bounded) and not one.name.endswith(("_low", "_high"))
-    ]
-
-
-def _with_ends(figure: "Figure", terms: "QualityTerms") -> list[Column]:
-    """Returns a figure's column and those of the ends of its interval, which csv and json have."""
-    ends = figure.ends if figure.of_device else ()
-    unit = figure.exact.unit or terms.stored_heading
-    return [Column.brief(terms.figure(figure), unit), *(Column.exact(figure, end) for end in ends)]

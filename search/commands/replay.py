@@ -28,7 +28,7 @@ def replay(study: "Study", source: Path, format: Format) -> None:
     with scratch_folder() as folder:
         place = Store(folder / "replay.duckdb")
         campaign = search_stored(named, stored, place)
-        leaderboard(study=named.study_name, store=place.path, format=format)
+        leaderboard(study=[named.study_name], store=place.path, format=format)
     counts = {status: campaign.trials.count(status) for status in ("finished", "failed", "rejected")}
     said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     say(f"replay ended: {campaign.end_reason}; {said}; their training took about {duration(stored.seconds)}")

@@ -91,4 +91,4 @@ def finish(result: "SearchResult", format: Format) -> None:
 
     if result.end_reason is None:
         raise typer.Exit(INTERRUPTED)
-    leaderboard(study=result.study.study_name, store=result.store.path, format=format)
+    leaderboard(study=[result.study.study_name], store=result.store.path, format=format)

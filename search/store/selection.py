@@ -1,7 +1,7 @@
 """Which trial a command means: a study by name or the newest, a trial by name or the best."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from shlex import quote
 
 from ...evaluators.ranking.finalists import Finalist, finalists, winner
@@ -85,7 +85,7 @@ def finalists_of(
     study: StoredStudy,
     trials: Sequence[TrialRow],
     ranked: Sequence[LeaderboardRow],
-    profile: str | None = None,
+    profile: str | Mapping[str, float] | None = None,
     scoring: str | None = None,
 ) -> list[Finalist]:
     """Returns the recipes of a leaderboard that were trained with several seeds, best first.
@@ -101,7 +101,7 @@ def stability_of(
     study: StoredStudy,
     trials: Sequence[TrialRow],
     ranked: Sequence[LeaderboardRow],
-    profile: str | None = None,
+    profile: str | Mapping[str, float] | None = None,
     scoring: str | None = None,
 ) -> Stability | None:
     """Returns how stable a leaderboard's first place is; None where fewer than two recipes are ranked.

@@ -130,14 +130,16 @@ class StoredStudy:
             )
         return figures
 
-    def ranks_by_goal(self, profile: str | None = None, scoring: str | None = None) -> bool:
+    def ranks_by_goal(
+        self, profile: str | Mapping[str, float] | None = None, scoring: str | None = None
+    ) -> bool:
         """Whether costs alone rank it; a profile or a scoring rule asks for the papers' score."""
         return profile is None and scoring is None and not self.goal.is_score
 
     def ranked(
         self,
         trials: Iterable[Mapping[str, Any]],
-        profile: str | None = None,
+        profile: str | Mapping[str, float] | None = None,
         all: bool = False,
         scoring: str | None = None,
     ) -> list[LeaderboardRow]:

@@ -1,4 +1,4 @@
-"""What became of trials, told to people: one from its beginning to its end, and several beside each other.
+"""What became of trials, told to people: one from its beginning to its end, several beside each other.
 
-Reads the store alone; nothing is ranked here that `search/store/` and the evaluators do not rank.
+Reads the store alone; how a study ranks its trials is known by `search/store/` and the evaluators.
 """

@@ -12,7 +12,7 @@ from unicodedata import combining, east_asian_width
 _GAP = 2  # blanks between two columns
 _INDENT = 2  # of the lines that go on with a row
 _LEAST_TEXT = 28  # a text is folded beside other columns, but not below this
-_ARROW = "->"  # between the steps of a recipe
+_ARROWS = (" ->", " > ")  # between the steps of a recipe, and of its short form
 _HARD_BLANK = "\N{NO-BREAK SPACE}"
 
 
@@ -67,6 +67,11 @@ def laid_out(columns: Sequence[TextColumn], width: int, rule: str = "─") -> li
     return lines
 
 
+def fits_beside(columns: Sequence[TextColumn], width: int) -> bool:
+    """Returns whether columns have room beside each other, so that a row is one line but for long texts."""
+    return len(_bands(columns, width)) <= 1
+
+
 def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
     """Returns a text in lines that break between words; a word longer than a whole line is cut."""
     room = max(1, width - indent)
@@ -77,7 +82,9 @@ def _wrap(text: str, width: int) -> list[str]:
     """A word is cut only where no line could hold it; the arrow of a recipe stays with the step before it."""
     if cell_len(text) <= width:
         return [text]
-    glued = text.replace(f" {_ARROW}", f"{_HARD_BLANK}{_ARROW}")
+    glued = text
+    for arrow in _ARROWS:
+        glued = glued.replace(arrow, f"{_HARD_BLANK}{arrow[1:]}")
     found = textwrap.wrap(glued, width, replace_whitespace=False, break_on_hyphens=False)
     return [line.replace(_HARD_BLANK, " ") for line in found] or [""]
 

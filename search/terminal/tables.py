@@ -21,7 +21,7 @@ from ...spaces.nearest import known_names
 from ...spaces.outside.shown import shown, shown_lines
 from .plain_text import says_everything
 from .said import tell
-from .table_layout import TextColumn, laid_out, wrapped
+from .table_layout import TextColumn, fits_beside, laid_out, wrapped
 
 Format = Literal["table", "json", "csv"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -172,14 +172,7 @@ def print_json(value: Any) -> None:
 def table_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], title: str | None = None) -> str:
     """Returns rows as a table for people, as wide as the screen; see `print_table`."""
     width = screen_width()
-    texts = [
-        TextColumn(
-            tuple(column.header.split("\n")),
-            tuple(column.cell(row) for row in rows),
-            numeric=any(is_number(row.get(column.name)) for row in rows),
-        )
-        for column in columns
-    ]
+    texts = _texts(rows, columns)
     lines = wrapped(title, width) if title else []
     unicode = (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
     lines += laid_out(texts, width, "─" if unicode else "-") if texts else []
@@ -187,6 +180,22 @@ def table_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], tit
         titles = [column.title or column.name for column in columns if column.kind == kind]
         lines += wrapped(f"{kind}: {', '.join(titles)}", width) if titles else []
     return "\n".join(lines)
+
+
+def fit(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> bool:
+    """Returns whether the columns of a table have room beside each other on the screen."""
+    return fits_beside(_texts(rows, columns), screen_width())
+
+
+def _texts(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> list[TextColumn]:
+    return [
+        TextColumn(
+            tuple(column.header.split("\n")),
+            tuple(column.cell(row) for row in rows),
+            numeric=any(is_number(row.get(column.name)) for row in rows),
+        )
+        for column in columns
+    ]
 
 
 def screen_width() -> int:

@@ -253,6 +253,11 @@ def test_a_baseline_that_is_not_there_yet_is_said(store, command):
         (("--profile", "balance"), "unknown profile 'balance': did you mean 'balanced'?"),
         (("--scoring", "lines"), "unknown scoring 'lines'"),
         (("--limit", "0"), "limit"),
+        (("--metrics", "qualty"), "metrics: unknown metric 'qualty': did you mean 'quality'?"),
+        (("--metrics", "quality=x"), "metrics: the weight of quality is 'x'"),
+        (("--metrics", "quality=-1"), "metrics: the weight of quality is '-1'"),
+        (("--metrics", "quality=0"), "no weight is above 0"),
+        (("--metrics", "quality,quality"), "quality is named twice"),
     ],
 )
 def test_wrong_options_end_with_one_message(store, command, options, message):
@@ -261,6 +266,89 @@ def test_wrong_options_end_with_one_message(store, command, options, message):
     assert (status, out) == (2, "")
     assert message in err
     assert err.count("\n") == 1
+
+
+LONG = "tensor_train(rank=16) -> prune_channels(ratio=0.5) -> quantize(bits=4, first_last=same)"
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_recipe_is_a_line_of_the_screen_with_a_legend_below(store, command, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    Study(store, device="coral-dev-board").all(SOUND | {LONG: metrics(0.895, 90)})
+    status, out, _ = command()
+    assert status == 0
+    assert all(len(line) <= width for line in out.splitlines())
+    [line] = [line for line in out.splitlines() if "tt16 > pc.5 > q4:fl=same" in line]
+    assert "t0004" in line and "+0.0050" in line  # what the constraints bound stays
+    assert "no room for: " in out and "memory" in out.split("no room for: ")[1]
+    assert "tt tensor_train(rank); pc prune_channels(ratio); q quantize(bits), fl" in out
+    assert "quantize(bits=4" not in out
+
+
+def test_wide_has_all_columns_and_the_long_form(store, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    Study(store).all(SOUND | {LONG: metrics(0.895, 90)})
+    status, out, _ = command("--wide")
+    assert status == 0
+    assert "prune_channels(ratio=0.5) -> quantize(bits=4, first_last=same)" in " ".join(out.split())
+    assert "memory" in out and "no room for" not in out and "fl first_last" not in out
+
+
+def test_metrics_alone_rank_and_are_shown_alone(store, command):
+    Study(store).all(SOUND)
+    by_quality = rows(command, "--metrics", "quality")
+    assert [row["recipe"] for row in by_quality][-1] == "binarize"
+    weights = {"accuracy": 2.0, "compression": 9.0}
+    trials = [{"recipe": recipe, **figures} for recipe, figures in SOUND.items()]
+    wanted = leaderboard(trials, BASELINE, weights)
+    got = rows(command, "--metrics", "quality=2,model_bytes=9")
+    assert [(row["recipe"], row["score"]) for row in got] == [
+        (row["recipe"], pytest.approx(row["score"])) for row in wanted
+    ]
+    out = command("--metrics", "quality,model_bytes")[1]
+    assert "file" in out and "drop" in out and "latency" not in out.split("\n", 1)[1]
+
+
+@pytest.mark.parametrize(
+    "more", [(), ("--profile", "memory", "--scoring", "dense"), ("--metrics", "macs=2,quality=1")]
+)
+def test_what_the_metrics_add_is_the_score(store, command, more):
+    Study(store).all(SOUND)
+    for row in rows(command, "--explain", *more):
+        assert sum(part["adds"] for part in row["explained"]) == pytest.approx(row["score"])
+        for part in row["explained"]:
+            assert part["value"] == pytest.approx(row[part["metric"]])
+    assert all("explained" not in row for row in rows(command, *more))
+    assert "what every metric adds to the score" in command("--explain", *more)[1]
+
+
+def test_halvings_are_explained_by_their_costs(store, command):
+    Study(store, goal={"minimize": "latency_ms * model_bytes"}).all(SOUND)
+    [row] = [row for row in rows(command, "--explain") if row["recipe"] == "quantize(bits=8)"]
+    parts = {part["metric"]: part["adds"] for part in row["explained"]}
+    assert parts == {"latency_ms": pytest.approx(1.0), "model_bytes": pytest.approx(2.0)}
+
+
+def test_several_studies_of_a_task_are_ranked_together(store, command):
+    """The same recipe is a point worse in the other study, and so is that one's baseline."""
+    said = {"task": "digits", "device": "coral-dev-board"}
+    Study(store, "one", **said).all(SOUND)
+    worse = {"quantize(bits=8)": metrics(0.89, 4), "cluster(clusters=8)": metrics(0.885, 8)}
+    Study(store, "two", "2026-11-06T00:00:00Z", BASELINE | {"quality": 0.89}, **said).all(worse)
+    both = ("--study", "one", "--study", "two")
+    got = rows(command, *both)
+    assert {row["trial"] for row in got} == {"t0001", "one/t0002", "one/t0003", "two/t0002", "two/t0003"}
+    score = {row["trial"]: row["score"] for row in got}
+    assert score["one/t0002"] == pytest.approx(score["two/t0002"])
+    assert sorted(score.values(), reverse=True) == [row["score"] for row in got]
+    every = {**SOUND, "cluster(clusters=8)": metrics(0.895, 8), "again": SOUND["quantize(bits=8)"]}
+    trials = [{"recipe": recipe, **figures} for recipe, figures in every.items()]
+    wanted = {row["recipe"]: row["score"] for row in leaderboard(trials, BASELINE)}
+    assert score["two/t0003"] == pytest.approx(wanted["cluster(clusters=8)"])
+    Study(store, "other", **(said | {"task": "characters"})).all(SOUND)
+    status, out, err = command("--study", "one", "--study", "other")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "'one' and 'other' have the tasks digits and characters" in err
 
 
 def test_no_study_is_said(store, command):

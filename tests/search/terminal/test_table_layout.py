@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from atoll.search.commands import calibrate, devices, doctor, predict
-from atoll.search.commands.leaderboard import _columns
+from atoll.search.commands.leaderboard_columns import leaderboard_columns
 from atoll.search.terminal.table_layout import TextColumn, cell_len, laid_out, wrapped
 from atoll.search.terminal.tables import Column, print_record, print_table
 
@@ -17,15 +17,15 @@ RECIPE = (
 SENTENCE = "needs a step of the stage 'numbers' before it, there is none of them in this order of steps"
 
 
-def leaderboard_columns() -> list[Column]:
+def of_leaderboard() -> list[Column]:
     """Returns the columns of a leaderboard with several seeds and every figure measured."""
-    every = _columns([], {"quality_name": "accuracy"}, True, "json")
+    every = leaderboard_columns([], {"quality_name": "accuracy"}, "json", "1 to 9", True)
     row = dict.fromkeys((column.name for column in every), 1.0) | {"n": 3}
-    return _columns([row], {"quality_name": "accuracy"}, True, "table")
+    return leaderboard_columns([row], {"quality_name": "accuracy"}, "table", "1 to 9", True)
 
 
 TABLES: dict[str, Sequence[Column]] = {
-    "leaderboard": leaderboard_columns(),
+    "leaderboard": of_leaderboard(),
     "calibrate": calibrate.COLUMNS,
     "devices": devices.COLUMNS,
     "predict": predict.COLUMNS,
