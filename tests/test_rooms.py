@@ -66,14 +66,15 @@ ROOMS = {
         "store": "sql",  # the tables and views that a store's file has
         "study": "proposer terminal",  # what was measured of a user's data is said
         "terminal": "",
-        "export": "store study terminal",
+        "export": "store study",
+        "report": "store terminal",
         "driver": "proposer store study terminal export",
         "api": "store study terminal export driver",
         "first_steps": "proposer study terminal driver",
         "ablation": "store study terminal driver",
         "story": "store study",  # of which study, and which command trains it again
         "shell": "sql store terminal",  # what a statement can name, asked and shown
-        "commands": "store study terminal export driver api first_steps ablation shell story",
+        "commands": "store study terminal export report driver api first_steps ablation shell story",
     },
 }
 # Lists of things of one kind, a file each: they may grow.

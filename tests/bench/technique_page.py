@@ -10,7 +10,7 @@ from typing import Literal
 from atoll.evaluators.ranking.figure import PERCENT
 from atoll.evaluators.ranking.figures import FIGURE
 from atoll.evaluators.tasks.task import Task
-from atoll.search.export.report import machine
+from atoll.search.report.markdown import machine
 from atoll.spaces.recipes.recipe import Recipe
 from technique_rows import Row
 from technique_runs import Run

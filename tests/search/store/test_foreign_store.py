@@ -101,6 +101,7 @@ COMMANDS = (
     ["leaderboard", "--format", "json"],
     ["leaderboard", "--study", "nope"],
     ["report"],
+    ["report", "--format", "md"],
     ["predict", "--trial", "best"],
     ["predict", "--trial", "nope"],
     ["resume", "nope"],
@@ -266,7 +267,7 @@ def test_a_report_is_markdown_of_ours_alone(place, atoll, tmp_path):
         ("UPDATE trial_rows SET recipe = ? WHERE recipe <> 'baseline'", evil),
         *renamed(evil),
     )
-    assert atoll("report")[0] == 0
+    assert atoll("report", "--format", "md")[0] == 0
     from markdown_it import MarkdownIt
 
     [path] = (tmp_path / "deep" / "er" / "reports").glob("*/README.md")

@@ -1,7 +1,7 @@
 """Times and sizes in words."""
 
 import pytest
-from atoll.search.export.report import StepWork
+from atoll.search.report.markdown import StepWork
 from atoll.search.terminal.amounts import duration, size
 
 

@@ -45,7 +45,7 @@ LEGEND = (
 )
 
 
-def write_report(store: Store, study: StoredStudy, folder: Path, commit: str | None = None) -> list[Path]:
+def write_markdown(store: Store, study: StoredStudy, folder: Path, commit: str | None = None) -> list[Path]:
     """Writes `README.md`, `leaderboard.csv`, `trials.parquet` and `steps.parquet` of a study into a folder.
 
     Args:
@@ -147,14 +147,12 @@ def _epochs(study: StoredStudy) -> str:
     return f"{study.epochs_per_step:g} epoch{'s' * (study.epochs_per_step != 1)}"
 
 
-def _ranked_by(study: StoredStudy) -> str:
-    """Says what makes one row better than another, and what its score is."""
+def ranked_by(study: StoredStudy) -> str:
+    """Says what makes one row better than another, and what its score is; names in it may be anything."""
     if study.goal.is_score:
-        return f"Ranked by the papers' weighted score, profile {markdown(study.profile)}."
+        return f"Ranked by the papers' weighted score, profile {study.profile}."
     costs = " and ".join(FIGURE[name].long_title or FIGURE[name].title for name in study.goal.minimized)
-    return (
-        f"Goal: {markdown(str(study.goal))}. The score is how often {costs} was halved, against the baseline."
-    )
+    return f"Goal: {study.goal}. The score is how often {costs} was halved, against the baseline."
 
 
 def _markdown(study: StoredStudy, rows: Sequence[LeaderboardRow], commit: str | None, work: StepWork) -> str:
@@ -178,7 +176,7 @@ def _markdown(study: StoredStudy, rows: Sequence[LeaderboardRow], commit: str | 
             [
                 f"# {markdown(study.name)}",
                 "\n".join(facts),
-                _ranked_by(study),
+                markdown(ranked_by(study)),
                 markdown_table(rows, quality),
                 LEGEND.format(device=markdown(study.device)),
                 "Every trial is in `trials.parquet`, every step of it in `steps.parquet` "

@@ -1,0 +1,140 @@
+// What a figure costs in another: every recipe as a point, the front, and what the study demands.
+
+const AXES = [
+  "model_bytes", "compression_ratio", "macs", "latency_ms", "peak_memory_bytes", "quality", "quality_drop",
+  "parameters", "payload_bytes", "packed_bytes", "arena_bytes", "train_seconds",
+];
+const MOST_WHISKERS = 40;
+
+function addPareto(report, open) {
+  const place = section("pareto", "What a figure costs in another");
+  const recipes = report.tables.recipes;
+  const known = AXES.filter((name) => report.figures[name] && recipes.some((row) => row[name] !== null));
+  if (!known.length) {
+    place.append(element("p", {}, "No recipe has finished yet."));
+    return;
+  }
+  const state = { x: known.includes("model_bytes") ? "model_bytes" : known[0], y: known.includes("quality") ? "quality" : known[0] };
+  const paper = new Set(report.tables.trials.filter((row) => row.origin === "paper").map((row) => row.recipe));
+
+  function groups() {
+    const { x, y } = state;
+    const those = recipes.filter((row) => row[x] !== null && row[y] !== null);
+    const front = new Set(frontOf(those.filter((row) => row.feasible), x, y, report.figures[x].higher, report.figures[y].higher));
+    const others = (row) => row.recipe !== "baseline" && !paper.has(row.recipe);
+    return {
+      front: those.filter((row) => front.has(row)),
+      meets: those.filter((row) => row.feasible && !front.has(row) && others(row)),
+      misses: those.filter((row) => !row.feasible && others(row)),
+      baseline: those.filter((row) => row.recipe === "baseline"),
+      paper: those.filter((row) => paper.has(row.recipe)),
+    };
+  }
+
+  const looks = () => ({
+    misses: { name: "misses a constraint", symbol: "emptyCircle", symbolSize: 6, color: colour("quiet") },
+    meets: { name: "meets the constraints", symbol: "circle", symbolSize: 7, color: colour("sky") },
+    front: { name: "front", symbol: "diamond", symbolSize: 12, color: colour("vermillion") },
+    paper: { name: "papers' ensemble", symbol: "triangle", symbolSize: 13, color: colour("purple") },
+    baseline: { name: "baseline", symbol: "rect", symbolSize: 11, color: colour("ink") },
+  });
+
+  function option() {
+    const [x, y] = [report.figures[state.x], report.figures[state.y]];
+    const found = groups();
+    const at = (row) => [scaled(x, row[state.x]), scaled(y, row[state.y])];
+    const series = Object.entries(looks()).filter(([key]) => found[key].length).map(([key, look]) => ({
+      type: "scatter",
+      name: look.name,
+      symbol: look.symbol,
+      symbolSize: look.symbolSize,
+      itemStyle: { color: look.color },
+      data: found[key].map((row) => ({ value: at(row), trial: row.trial, recipe: row.recipe })),
+    }));
+    const steps = found.front.map(at).sort((a, b) => a[0] - b[0]);
+    series.push({ type: "line", name: "front", data: steps, symbol: "none", silent: true, lineStyle: { color: colour("vermillion"), width: 1 } });
+    const lines = [["x", state.x, x], ["y", state.y, y]].flatMap(([way, name, figure]) =>
+      report.constraints.filter((one) => one.metric === name).map((one) => ({
+        [`${way}Axis`]: scaled(figure, one.bound), label: { formatter: one.text, color: colour("ink"), position: "insideEndTop" },
+      })));
+    if (series.length) {
+      series[0].markLine = { silent: true, symbol: "none", data: lines, lineStyle: { color: colour("orange"), type: "dashed", width: 2 } };
+    }
+    series.push(...whiskers([...found.front, ...found.baseline, ...found.paper].slice(0, MOST_WHISKERS), x, y));
+    const values = (name) => recipes.map((row) => scaled(report.figures[name], row[name]));
+    return {
+      legend: { top: 0, textStyle: { color: colour("ink") }, data: Object.values(looks()).map((look) => look.name) },
+      xAxis: figureAxis(x, values(state.x)),
+      yAxis: figureAxis(y, values(state.y), { nameGap: 50 }),
+      tooltip: { ...common().tooltip, formatter: ({ data }) => data.trial === undefined ? "" : tip(data) },
+      series,
+    };
+  }
+
+  function tip(data) {
+    const row = report.recipeOf.get(data.recipe);
+    const lines = [state.x, state.y].map((name) => {
+      const figure = report.figures[name];
+      const ends = interval(report, name, row);
+      const range = ends ? ` (${written(figure, ends[0])} to ${written(figure, ends[1])})` : "";
+      return `${figure.title}: ${said(figure, row[name])}${range}`;
+    });
+    return [`${data.trial}  ${brief(data.recipe)}`, ...lines].join("\n");
+  }
+
+  /** Returns bars over the intervals of rows, along both axes. */
+  function whiskers(rows, x, y) {
+    const bars = rows.flatMap((row) => {
+      const [a, b] = [scaled(x, row[state.x]), scaled(y, row[state.y])];
+      const along = interval(report, state.x, row)?.map((end) => scaled(x, end));
+      const up = interval(report, state.y, row)?.map((end) => scaled(y, end));
+      return [...(along ? [[along[0], b, along[1], b]] : []), ...(up ? [[a, up[0], a, up[1]]] : [])];
+    });
+    return bars.length ? [{
+      type: "custom",
+      name: "interval",
+      silent: true,
+      z: 1,
+      data: bars,
+      renderItem: (_, api) => {
+        const [x1, y1] = api.coord([api.value(0), api.value(1)]);
+        const [x2, y2] = api.coord([api.value(2), api.value(3)]);
+        return { type: "line", shape: { x1, y1, x2, y2 }, style: { stroke: colour("quiet"), lineWidth: 1.5 } };
+      },
+    }] : [];
+  }
+
+  const redraw = addChart(place, {
+    name: "Pareto front",
+    option,
+    words: () => {
+      const [x, y] = [report.figures[state.x], report.figures[state.y]];
+      const found = groups();
+      const count = Object.values(found).reduce((sum, rows) => sum + rows.length, 0);
+      const best = inDirection(found.front, state.x, x.higher).slice(0, 1)
+        .map((row) => ` Best in ${x.title}: ${row.trial} with ${said(x, row[state.x])} at ${y.title} ${said(y, row[state.y])}.`);
+      return `${y.title} against ${x.title} of ${count} recipes; ${found.front.length} are on the front.${best.join("")}`;
+    },
+    table: () => {
+      const [x, y] = [report.figures[state.x], report.figures[state.y]];
+      const heads = [{ content: "trial", class: "text" }, { content: x.heading }, { content: y.heading }, { content: "recipe", class: "recipe" }];
+      const rows = inDirection(groups().front, state.x, x.higher);
+      return [heads, rows.map((row) => ({
+        cells: [row.trial ? trialButton(row.trial, open) : "", written(x, row[state.x]), written(y, row[state.y]), row.recipe],
+      }))];
+    },
+    click: ({ data }) => data?.trial && open(data.trial),
+  });
+  const names = known.map((name) => [name, report.figures[name].heading]);
+  place.insertBefore(
+    element("div", { class: "controls" },
+      choice("across", names, state.x, (value) => { state.x = value; redraw(); }),
+      choice("up", names, state.y, (value) => { state.y = value; redraw(); })),
+    place.querySelector("figure"),
+  );
+}
+
+/** Returns rows with the best in a figure first. */
+function inDirection(rows, name, higher) {
+  return rows.slice().sort((one, other) => (higher ? other[name] - one[name] : one[name] - other[name]));
+}
