@@ -62,15 +62,10 @@ def contents(store: Store, study: StoredStudy) -> dict[str, Any]:
     Raises:
         AtollError: the store cannot be read.
     """
-    tables = {name: _columns(store, sql, study.name) for name, sql in TABLES.items()}
     terms = QualityTerms.of(study.baseline)
     weights = profile_weights(study.profile)
     return {
-        "figures": {
-            figure.name: _figure(figure, terms)
-            for figure in FIGURES
-            if figure.name in tables["recipes"] or figure.name in tables["trials"]
-        },
+        "figures": {figure.name: _figure(figure, terms) for figure in FIGURES},
         "ranking": [
             {"metric": metric, "role": role, "higher": terms.figure(FIGURE[metric]).higher_is_better}
             for role, metric in OUR_METRICS.items()
@@ -82,7 +77,7 @@ def contents(store: Store, study: StoredStudy) -> dict[str, Any]:
             for one in study.constraints
             if isinstance(one, Constraint)
         ],
-        "tables": tables,
+        "tables": {name: _columns(store, sql, study.name) for name, sql in TABLES.items()},
     }
 
 
@@ -116,4 +111,5 @@ def _figure(figure: Figure, terms: QualityTerms) -> dict[str, Any]:
         "sign": bool(figure.exact.sign),
         "higher": terms.figure(figure).higher_is_better,
         "ends": list(figure.ends),
+        "least": figure.resolution,
     }

@@ -25,6 +25,11 @@ SCRIPTS = (
     "pareto.js",
     "history.js",
     "trial.js",
+    "predictions.js",
+    "failures.js",
+    "tree.js",
+    "orders.js",
+    "parallel.js",
     "main.js",
 )
 #: Data up to here stand in the page as they are, so that browsers before 2023, without DecompressionStream,

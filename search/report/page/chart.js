@@ -8,15 +8,17 @@ function colour(name) {
 const drawn = [];
 
 /**
- * Adds a picture to a section; it is drawn when it is first seen.
+ * Adds a picture to a section; it is drawn when it is first seen, or printed.
  *
+ * `picture.height()` and `picture.width()`, if given, say how large it must be at least.
  * `picture.option()` gives what ECharts draws, `picture.words()` the sentence that says what is to be seen,
- * `picture.table()` the same as `[heads, rows]`; `picture.click(params)` is what a click on it does.
+ * `picture.table()` the same as arguments of `table`; `picture.click(params)` is what a click on it does.
  * Returns the function that draws it anew.
  */
 function addChart(parent, picture) {
   const place = element("div", { class: "chart", role: "img", "aria-label": picture.name });
   if (picture.height) place.style.height = picture.height();
+  if (picture.width) place.style.minWidth = picture.width();
   const caption = element("figcaption");
   const holder = element("div");
   const details = element(
@@ -25,13 +27,16 @@ function addChart(parent, picture) {
     element("summary", {}, `${picture.name} as a table`),
     holder,
   );
-  parent.append(element("figure", {}, place, caption), details);
+  const window = picture.width
+    ? element("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": `${picture.name}, to be scrolled` }, place)
+    : place;
+  parent.append(element("figure", {}, window, caption), details);
   let chart = null;
   let seen = false;
 
   function fill() {
-    const [heads, rows] = picture.table();
-    holder.replaceChildren(table(picture.name, heads, rows));
+    const { heads, rows, cells } = picture.table();
+    holder.replaceChildren(table(picture.name, heads, rows, cells));
   }
 
   function draw() {
@@ -49,13 +54,17 @@ function addChart(parent, picture) {
     chart.setOption({ ...common(), ...picture.option() }, true);
   }
 
-  new IntersectionObserver((entries, observer) => {
-    if (entries.some((entry) => entry.isIntersecting)) {
-      observer.disconnect();
-      seen = true;
-      draw();
-    }
-  }, { rootMargin: "200px" }).observe(place);
+  function see() {
+    watcher.disconnect();
+    seen = true;
+    draw();
+  }
+  const watcher = new IntersectionObserver(
+    (entries) => entries.some((entry) => entry.isIntersecting) && see(),
+    { rootMargin: "200px" },
+  );
+  watcher.observe(place);
+  addEventListener("beforeprint", () => seen || see());
   new ResizeObserver(() => chart && chart.resize()).observe(place);
   draw();
   drawn.push(draw);
@@ -91,10 +100,28 @@ function axis(name, more = {}) {
 /** Returns the axis of a figure, logarithmic where its values are above 0 and span more than a decade. */
 function figureAxis(figure, values, more = {}) {
   const known = values.filter((value) => value !== null && value !== undefined);
-  const least = Math.min(...known.slice(0, 50000));
-  const most = Math.max(...known.slice(0, 50000));
+  const least = known.reduce((found, value) => Math.min(found, value), Infinity);
+  const most = known.reduce((found, value) => Math.max(found, value), -Infinity);
   const isWide = known.length > 0 && least > 0 && most / least > 10;
   return axis(figure.heading, { type: isWide ? "log" : "value", ...more });
+}
+
+/** Returns the series of bars from `[x1, y1]` to `[x2, y2]`, intervals around points; none of no bars. */
+function intervals(bars) {
+  return bars.length ? [{
+    type: "custom",
+    name: "interval",
+    silent: true,
+    z: 1,
+    data: bars,
+    renderItem: (_, api) => {
+      const [x1, y1] = api.coord([api.value(0), api.value(1)]);
+      const [x2, y2] = api.coord([api.value(2), api.value(3)]);
+      return { type: "line", shape: { x1, y1, x2, y2 }, style: { stroke: colour("quiet"), lineWidth: 1.5 } };
+    },
+    // both ends of a bar count for the extent of its axes
+    encode: { x: [0, 2], y: [1, 3] },
+  }] : [];
 }
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach((draw) => draw()));

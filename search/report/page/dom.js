@@ -34,22 +34,39 @@ function choice(label, options, chosen, change) {
   return element("label", {}, label, select);
 }
 
-/** Returns a table that scrolls sideways by itself; a cell is a text, an element or null. */
-function table(label, heads, rows) {
+const PAGE_ROWS = 25;
+
+/**
+ * Returns a table that scrolls sideways by itself; where it has many rows, a button shows more of them.
+ *
+ * A head is `{ content, class, sort }`; `cells(row)` gives texts, elements or null.
+ */
+function table(label, heads, rows, cells) {
   const head = heads.map((one) => element("th", { scope: "col", class: one.class, "aria-sort": one.sort }, one.content));
-  const body = rows.map(({ cells, ...attributes }) =>
-    element("tr", attributes, ...cells.map((cell, place) => element("td", { class: heads[place].class }, cell ?? ""))),
-  );
-  return element(
-    "div",
-    { class: "scroll", role: "region", tabindex: "0", "aria-label": label },
-    element(
-      "table",
-      {},
-      element("thead", {}, element("tr", {}, ...head)),
-      element("tbody", {}, ...body),
-    ),
-  );
+  const body = element("tbody");
+  let shown = 0;
+  const more = element("button", { type: "button", click: () => add(10 * PAGE_ROWS) });
+
+  function add(count) {
+    const those = rows.slice(shown, shown + count);
+    body.append(...those.map((row) => element(
+      "tr",
+      { class: row.recipe === "baseline" ? "baseline" : undefined },
+      ...cells(row).map((cell, place) => element("td", { class: heads[place].class }, cell ?? "")),
+    )));
+    shown += those.length;
+    more.hidden = shown >= rows.length;
+    more.textContent = `Show more of the ${rows.length} rows`;
+  }
+
+  add(PAGE_ROWS);
+  const whole = element("table", {}, element("thead", {}, element("tr", {}, ...head)), body);
+  return element("div", {}, element("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": `${label}, table` }, whole), more);
+}
+
+/** Returns the head of a column of words. */
+function words(content, kind = "text") {
+  return { content, class: kind };
 }
 
 /** Returns a button that opens a trial. */

@@ -59,7 +59,7 @@ function addHistory(report, open) {
       series: [
         look("misses a constraint", dots.filter(({ row }) => !row.meets), "emptyCircle", "quiet"),
         look("meets the constraints", dots.filter(({ row }) => row.meets), "circle", "blue"),
-        { type: "line", step: "end", name: "best so far", data: line, symbol: "none", silent: true, lineStyle: { color: colour("vermillion"), width: 2 } },
+        { type: "line", step: "end", name: "best so far", data: line, symbol: "none", silent: true, color: colour("vermillion"), lineStyle: { width: 2 } },
       ],
     };
   }
@@ -76,10 +76,13 @@ function addHistory(report, open) {
     },
     table: () => {
       const figure = report.figures[state.y];
-      const heads = [{ content: "at" }, { content: "trial", class: "text" }, { content: figure.heading }, { content: "recipe", class: "recipe" }];
-      return [heads, points().best.map(({ value, trial, recipe }) => ({
-        cells: [Math.round(value[0]).toLocaleString("en-US"), trialButton(trial, open), written(figure, value[1] / figure.scale), recipe],
-      }))];
+      return {
+        heads: [{ content: "at" }, words("trial"), { content: figure.heading }, words("recipe", "recipe")],
+        rows: points().best,
+        cells: ({ value, trial, recipe }) => [
+          Math.round(value[0]).toLocaleString("en-US"), trialButton(trial, open), written(figure, value[1] / figure.scale), recipe,
+        ],
+      };
     },
     click: ({ data }) => data?.trial && open(data.trial),
   });

@@ -1,6 +1,5 @@
 // The leaderboard: by the study's goal or by weights that the reader moves, sorted and filtered.
 
-const PAGE_ROWS = 50;
 const BOARD_FIGURES = [
   "quality", "quality_drop", "model_bytes", "compression_ratio", "macs", "latency_ms", "peak_memory_bytes",
 ];
@@ -13,11 +12,10 @@ function addLeaderboard(report, open) {
     by: byGoal ? "goal" : "weights",
     weights: { ...report.profiles["of the study"] },
     scoring: "linear",
-    everything: false,
+    everything: !recipes.some((row) => row.feasible && row.recipe !== "baseline"),
     filter: "",
     sort: "rank",
     descending: false,
-    shown: PAGE_ROWS,
   };
   const sliders = new Map();
   const holder = element("div");
@@ -25,7 +23,7 @@ function addLeaderboard(report, open) {
 
   function rows() {
     const compared = recipes.filter((row) => state.everything || row.feasible || row.recipe === "baseline");
-    if (state.by === "goal") return compared.slice().sort((a, b) => (a.rank ?? Infinity) - (b.rank ?? Infinity) || 0);
+    if (state.by === "goal") return rankedByGoal(inOrder(compared), report);
     const metrics = report.ranking.map((one) => ({ ...one, weight: state.weights[one.role] }));
     return metrics.some(({ weight }) => weight > 0)
       ? rankedBy(inOrder(compared), metrics, state.scoring)
@@ -59,6 +57,7 @@ function addLeaderboard(report, open) {
   function draw() {
     const ranked = rows();
     const found = sorted(ranked).filter(matches(state.filter, report));
+    report.board = found;
     const figures = BOARD_FIGURES.filter((name) => report.figures[name] && ranked.some((row) => row[name] !== null));
     const heads = [
       head("rank", "rank"),
@@ -68,21 +67,14 @@ function addLeaderboard(report, open) {
       ...figures.map((name) => head(name, report.figures[name].heading)),
       head("recipe", "recipe", "recipe"),
     ];
-    const lines = found.slice(0, state.shown).map((row) => ({
-      class: row.recipe === "baseline" ? "baseline" : undefined,
-      cells: [
-        row.rank === null ? "–" : String(row.rank),
-        row.score === null || Number.isNaN(row.score) ? "" : row.score.toFixed(2),
-        row.trial ? trialButton(row.trial, open) : "",
-        String(row.n),
-        ...figures.map((name) => withNoise(report, name, row)),
-        row.recipe,
-      ],
-    }));
-    const more = found.length > state.shown
-      ? element("button", { type: "button", click: () => { state.shown += 4 * PAGE_ROWS; draw(); } }, "Show more")
-      : null;
-    holder.replaceChildren(table("Leaderboard", heads, lines), ...(more ? [more] : []));
+    holder.replaceChildren(table("Leaderboard", heads, found, (row) => [
+      row.rank === null ? "–" : String(row.rank),
+      row.score === null || Number.isNaN(row.score) ? "" : row.score.toFixed(2),
+      row.trial ? trialButton(row.trial, open) : "",
+      String(row.n),
+      ...figures.map((name) => withNoise(report, name, row)),
+      row.recipe,
+    ]));
     note.textContent = summary(found.length, ranked, state, report);
     for (const [role, { input, output }] of sliders) {
       input.value = state.weights[role];
@@ -90,7 +82,7 @@ function addLeaderboard(report, open) {
     }
   }
 
-  const chosen = (name) => (value) => { state[name] = value; state.shown = PAGE_ROWS; draw(); };
+  const chosen = (name) => (value) => { state[name] = value; draw(); };
   const profiles = element("select", {
     change: () => { Object.assign(state.weights, report.profiles[profiles.value] ?? {}); byWeights(); draw(); },
   }, ...[...Object.keys(report.profiles), "own"].map((name) => element("option", { value: name }, name)));
@@ -110,7 +102,7 @@ function addLeaderboard(report, open) {
     sliders.set(role, { input, output });
     return element("label", {}, element("span", {}, `${report.figures[metric]?.title ?? metric} `, output), input);
   });
-  const everything = element("input", { type: "checkbox", change: () => chosen("everything")(everything.checked) });
+  const everything = element("input", { type: "checkbox", checked: state.everything, change: () => chosen("everything")(everything.checked) });
   const filter = element("input", { type: "search", input: () => chosen("filter")(filter.value), placeholder: "quantize model_bytes<20000" });
   place.append(
     element("div", { class: "controls" },

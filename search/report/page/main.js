@@ -1,18 +1,31 @@
 // Reads the data and adds the views, each by itself: one that fails says so and leaves the others be.
 
-const VIEWS = [addLeaderboard, addPareto, addHistory, addTrial];
+const VIEWS = [
+  addLeaderboard, addPareto, addHistory, addTrial, addPredictions, addFailures, addTree, addOrders, addParallel,
+];
 
-readData()
-  .then((data) => {
+/** Adds a view; what fails in it is said in its place and told to the console. */
+function tryToAdd(add, report) {
+  try {
+    add(report, (trial) => report.show(trial));
+  } catch (error) {
+    document.getElementById("views").append(element("p", { role: "alert" }, `A view failed: ${error.message}`));
+    reportError(error);
+  }
+}
+
+const problem = document.getElementById("problem");
+readData().then(
+  (data) => {
     const report = readReport(data);
-    document.getElementById("problem").remove();
-    const open = (trial) => report.show(trial);
-    for (const add of VIEWS) add(report, open);
-    // what tests and curious people may call from the console
+    problem.remove();
+    for (const add of VIEWS) tryToAdd(add, report);
+    // what curious people, and tests, may call from the console
     globalThis.atoll = { report, rankedBy, frontOf };
     document.documentElement.dataset.ready = "";
-  })
-  .catch((error) => {
-    document.getElementById("problem").textContent = error.message;
-    throw error;
-  });
+  },
+  (error) => {
+    problem.textContent = error.message;
+    reportError(error);
+  },
+);

@@ -52,7 +52,7 @@ function addPareto(report, open) {
       data: found[key].map((row) => ({ value: at(row), trial: row.trial, recipe: row.recipe })),
     }));
     const steps = found.front.map(at).sort((a, b) => a[0] - b[0]);
-    series.push({ type: "line", name: "front", data: steps, symbol: "none", silent: true, lineStyle: { color: colour("vermillion"), width: 1 } });
+    series.push({ type: "line", name: "front", data: steps, symbol: "none", silent: true, color: colour("vermillion"), lineStyle: { width: 1 } });
     const lines = [["x", state.x, x], ["y", state.y, y]].flatMap(([way, name, figure]) =>
       report.constraints.filter((one) => one.metric === name).map((one) => ({
         [`${way}Axis`]: scaled(figure, one.bound), label: { formatter: one.text, color: colour("ink"), position: "insideEndTop" },
@@ -90,18 +90,7 @@ function addPareto(report, open) {
       const up = interval(report, state.y, row)?.map((end) => scaled(y, end));
       return [...(along ? [[along[0], b, along[1], b]] : []), ...(up ? [[a, up[0], a, up[1]]] : [])];
     });
-    return bars.length ? [{
-      type: "custom",
-      name: "interval",
-      silent: true,
-      z: 1,
-      data: bars,
-      renderItem: (_, api) => {
-        const [x1, y1] = api.coord([api.value(0), api.value(1)]);
-        const [x2, y2] = api.coord([api.value(2), api.value(3)]);
-        return { type: "line", shape: { x1, y1, x2, y2 }, style: { stroke: colour("quiet"), lineWidth: 1.5 } };
-      },
-    }] : [];
+    return intervals(bars);
   }
 
   const redraw = addChart(place, {
@@ -117,11 +106,11 @@ function addPareto(report, open) {
     },
     table: () => {
       const [x, y] = [report.figures[state.x], report.figures[state.y]];
-      const heads = [{ content: "trial", class: "text" }, { content: x.heading }, { content: y.heading }, { content: "recipe", class: "recipe" }];
-      const rows = inDirection(groups().front, state.x, x.higher);
-      return [heads, rows.map((row) => ({
-        cells: [row.trial ? trialButton(row.trial, open) : "", written(x, row[state.x]), written(y, row[state.y]), row.recipe],
-      }))];
+      return {
+        heads: [words("trial"), { content: x.heading }, { content: y.heading }, words("recipe", "recipe")],
+        rows: inDirection(groups().front, state.x, x.higher),
+        cells: (row) => [row.trial ? trialButton(row.trial, open) : "", written(x, row[state.x]), written(y, row[state.y]), row.recipe],
+      };
     },
     click: ({ data }) => data?.trial && open(data.trial),
   });

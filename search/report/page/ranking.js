@@ -64,6 +64,23 @@ function rankedBy(rows, metrics, scoring) {
   return scored;
 }
 
+/** Returns rows with how often the costs of the goal were halved as their `score`, best first. */
+function rankedByGoal(rows, report) {
+  const baseline = report.recipeOf.get("baseline") ?? {};
+  const halved = (row, cost) => {
+    const [before, after] = [baseline, row].map((one) => Math.max(one[cost], report.figures[cost].least));
+    return Math.log2(before / after);
+  };
+  // what meets the constraints has its score from the store
+  const score = (row) => row.score ?? report.goal.minimized.reduce((sum, cost) => sum + halved(row, cost), 0);
+  const found = rows.map((row) => ({ ...row, score: score(row) })).sort((one, other) => other.score - one.score);
+  found.forEach((row, place) => {
+    const before = found[place - 1];
+    row.rank = place && before.score === row.score ? before.rank : place + 1;
+  });
+  return found;
+}
+
 /** Returns a figure as it is ranked: a quality shifted as the baseline of its seeds is. */
 function rankedFigure(row, metric) {
   return (metric === "quality" ? row.ranked_quality : row[metric]) ?? null;

@@ -80,12 +80,13 @@ function addTrial(report) {
       const [first, last] = [those[0], those[those.length - 1]];
       return `${those.length - 1} steps: ` + names.map((name) => `${report.figures[name].title} from ${said(report.figures[name], first[name])} to ${said(report.figures[name], last[name])}`).join("; ") + ".";
     },
-    table: () => [
-      [{ content: "step", class: "recipe" }, ...names.map((name) => ({ content: report.figures[name].heading })), { content: "seconds" }, { content: "cached", class: "text" }],
-      steps().map((step) => ({
-        cells: [step.step, ...names.map((name) => written(report.figures[name], step[name])), step.seconds?.toFixed(1) ?? "", step.cached ? "yes" : "no"],
-      })),
-    ],
+    table: () => ({
+      heads: [words("step", "recipe"), ...names.map((name) => ({ content: report.figures[name].heading })), { content: "seconds" }, words("cached")],
+      rows: steps(),
+      cells: (step) => [
+        step.step, ...names.map((name) => written(report.figures[name], step[name])), step.seconds?.toFixed(1), step.cached ? "yes" : "no",
+      ],
+    }),
   });
   const list = element("datalist", { id: "trials" }, ...withSteps.map((row) => element("option", { value: row.trial }, row.recipe)));
   const input = element("input", {

@@ -115,7 +115,7 @@ def test_the_data_are_those_of_the_views(made_up: Store, monkeypatch: pytest.Mon
     assert len(found["tables"]["trials"]["trial"]) == len(made_up.trials(study.name))
     assert found["figures"]["quality"] == {
         "title": "accuracy", "unit": "%", "heading": "accuracy, %", "scale": 100.0, "digits": 2,
-        "significant": False, "sign": False, "higher": True, "ends": [],
+        "significant": False, "sign": False, "higher": True, "ends": [], "least": 0.001,
     }  # fmt: skip
     assert found["figures"]["quality_drop"]["unit"] == "points"
     assert found["figures"]["latency_ms"]["ends"] == ["latency_ms_low", "latency_ms_high"]
