@@ -2,10 +2,9 @@
 
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
-from .characters import CHARACTERS
+from .characters import CHARACTERS, SMALL_CHARACTERS
 from .digits import DIGITS
 from .prepared import is_prepared, prepared_task
-from .small_characters import SMALL_CHARACTERS
 from .task import Task
 
 #: Every built-in task.
