@@ -219,7 +219,7 @@ def test_the_committed_study_is_ranked_as_it_was(committed: Path) -> None:
             "INSERT INTO study_rows (study, definition) SELECT DISTINCT study, ? FROM trial_rows",
             [definition],
         )
-        board = connection.sql("FROM ranked_trials WHERE rank IS NOT NULL ORDER BY rank")
+        board = connection.sql("FROM ranked_trials WHERE rank IS NOT NULL ORDER BY rank, trial")
         shown = board.to_arrow_table().to_pylist(maps_as_pydicts="strict")
         trials = connection.sql(
             "SELECT * EXCLUDE (started_at, ended_at, test_quality_at) FROM trials ORDER BY trial"
