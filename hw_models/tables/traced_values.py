@@ -29,6 +29,8 @@ from .planned_recurrence import plan_recurrence
 from .planned_standardised import plan_standardised
 from .run_order import run_order
 
+#: operations that a message lists: what reads the result of one that nothing prices is often none either
+_SHOWN = 5
 _KINDS = ("layer", "norm", "identity", "channels_last_flatten", *MOVES, *OPERATORS_OF)
 
 
@@ -73,13 +75,16 @@ def traced_values(graph: Graph, as_written: bool = False) -> list[TracedValue]:
 
 
 def _check_kinds(graph: Graph) -> None:
-    """Refuses a network with operations that nothing prices; the message lists all of them."""
+    """Refuses a network with operations that nothing prices; the message lists the first of them."""
     known = (*_KINDS, "input", "output")
     found = [one for one in graph.operations if one.kind not in known and one.constant is None]
     if found:
-        named = ", ".join(f"{(one.described or one.kind)!r} at {one.path or one.name}" for one in found)
+        named = ", ".join(
+            f"{(one.described or one.kind)!r} at {one.path or one.name}" for one in found[:_SHOWN]
+        )
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise AtollError(
-            f"operation{'s' if len(found) > 1 else ''} {named}: allowed are {', '.join(sorted(_KINDS))}"
+            f"operation{'s' if len(found) > 1 else ''} {named}{more}: allowed are {', '.join(sorted(_KINDS))}"
             f"{advice([one.module for one in found])}"
         )
 

@@ -119,7 +119,13 @@ def _understood(network: nn.Module, shapes: Parts) -> nn.Module:
         if copy is None:
             raise reason from None  # type: ignore[misc]
         return copy
-    found = _with_our_layers(program.train(network.training), shapes)
+    try:
+        found = _with_our_layers(program.train(network.training), shapes)
+    except _DoesNotRun as error:  # on another number of images than it was exported for
+        raise AtollError(
+            f"{type(network).__name__} computes with the number of images, as with windows of an image in "
+            f"the axis of the batch: allowed is a forward that does the same for each image ({error})"
+        ) from error
     if copy is not None and _unknown(copy) <= _unknown(found):
         return copy  # its modules say better what has no meaning
     return found

@@ -29,6 +29,9 @@ from .graph import Graph, Operation
 from .heads import heads
 from .tracing import trace_calls, writes_over_input
 
+#: what is said of calls such as those that put windows of an image into the axis of the batch
+_NO_IMAGES = " into another number of images"
+
 
 def trace(network: nn.Module, input_shape: tuple[int, ...]) -> Graph:
     """Traces a network once and returns its graph.
@@ -101,6 +104,11 @@ class _Reading:
         value = self.values[name]
         return name in self.batched and isinstance(value, Tensor) and value.shape[:1] == (BATCH,)
 
+    def _leaves_images(self, node: fx.Node, inputs: tuple[str, ...]) -> bool:
+        """Whether a call makes a value without an axis of images out of one that has it."""
+        is_tensor = isinstance(self.values[node.name], Tensor) and node.op.startswith("call_")
+        return is_tensor and not self._is_batch(node.name) and any(map(self._is_batch, inputs))
+
     def _is_view(self, node: fx.Node) -> bool:
         module = self.modules[str(node.target)] if node.op == "call_module" else None
         return node.op.startswith("call_") and meant(node, module) == "view"
@@ -133,7 +141,7 @@ class _Reading:
             module=module,
             inputs=inputs,
             shape=self._shape(node.name),
-            described=_described(node, own),
+            described=_described(node, own) + (_NO_IMAGES if self._leaves_images(node, inputs) else ""),
             rigid=kind in ("flatten", "reshape") and names_sizes(node),
             numbers=bounds_of(node, own)
             if kind == "clamp"

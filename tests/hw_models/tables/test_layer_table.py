@@ -182,6 +182,21 @@ def test_all_unsupported_operations_are_named():
         layer_table(adopt(layers.eval(), (2, 8, 8)), (2, 8, 8))
 
 
+def test_of_many_unsupported_operations_the_first_are_named():
+    layers = nn.Sequential(*(nn.LogSoftmax(1) for _ in range(7)))
+    with pytest.raises(AtollError, match=r"^operations 'LogSoftmax' at 0, .* at 4 and 2 more: allowed are "):
+        layer_table(adopt(layers.eval(), (2, 8, 8)), (2, 8, 8))
+
+
+def test_windows_in_the_axis_of_the_batch_are_named():
+    class Folds(nn.Module):
+        def forward(self, x):
+            return x.reshape(-1, 4, 2, 4).relu().reshape(-1, 4, 4, 4)
+
+    with pytest.raises(AtollError, match=r"^operations 'reshape into another number of images' at reshape"):
+        layer_table(adopt(Folds().eval(), (4, 4, 4)), (4, 4, 4))
+
+
 def test_an_option_that_no_code_reads_is_named():
     class Antialiased(nn.Module):
         def forward(self, x):

@@ -273,6 +273,19 @@ def test_what_cannot_be_read_names_the_module(call: Callable[..., Any], sentence
         exported(Calling(call).eval(), SHAPE)
 
 
+def test_a_mask_repeated_for_windows_in_the_batch_is_refused() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.mask = nn.Linear(6, 8), nn.Parameter(torch.ones(4, 2))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (self.layer(x).reshape(-1, 2) + self.mask.repeat(len(x), 1)).reshape(-1, 8)
+
+    with pytest.raises(AtollError, match=r"^Masked computes with the number of images, .* does the same for"):
+        adopt(Masked().eval(), (6,))
+
+
 def test_weights_that_other_code_reads_too_are_refused() -> None:
     network = Calling(lambda own, x: x * own.conv.weight.mean())
     with pytest.raises(AtollError, match=r"^part\.conv\.weight is read by other code than its layer's too"):
