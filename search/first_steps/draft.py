@@ -183,6 +183,8 @@ def _network(network: str, folder: Path) -> str:
     place, separator, name = network.rpartition(":")
     if place.endswith(".py"):
         return f"{_relative(Path(place), folder)}{separator}{name}"
+    if place == "transformers" and name.endswith(".json"):
+        return f"{place}{separator}{_relative(Path(name), folder)}"
     return _relative(Path(network), folder) if network.endswith(".pt2") else network
 
 
