@@ -17,18 +17,21 @@ from .verdict import verdict
 FILE = "report.html"
 
 
-def html_report(store: Store, study: StoredStudy, commit: str | None = None) -> str:
+def html_report(
+    store: Store, study: StoredStudy, commit: str | None = None, version: str | None = None
+) -> str:
     """Returns a study as one HTML file, whatever of it has finished yet.
 
     Args:
         store: where the study lives.
         study: what is written down.
         commit: what was run, for the reader; None leaves it out.
+        version: of the store, where the page is to follow it; None where it stands by itself.
 
     Raises:
         AtollError: the store cannot be read, or parts of the study's definition are lost.
     """
-    data = contents(store, study)
+    data = contents(store, study) | ({} if version is None else {"version": version})
     sentences = [shown(sentence) for sentence in verdict(store, study)]
     facts = {name: shown(value) for name, value in _facts(study, commit).items()}
     return page(f"Study {shown(study.name)}", sentences, facts, data)

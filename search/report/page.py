@@ -21,6 +21,7 @@ SCRIPTS = (
     "figures.js",
     "ranking.js",
     "chart.js",
+    "pictures.js",
     "leaderboard.js",
     "pareto.js",
     "history.js",
@@ -30,6 +31,7 @@ SCRIPTS = (
     "tree.js",
     "orders.js",
     "parallel.js",
+    "watch.js",
     "main.js",
 )
 #: Data up to here stand in the page as they are, so that browsers before 2023, without DecompressionStream,
@@ -38,25 +40,28 @@ PLAIN_BYTES = 250_000
 _WORD = re.compile(r"@(\w+)@")
 
 
-def page(title: str, verdict: list[str], facts: Mapping[str, str], data: Mapping[str, Any]) -> str:
+def page(
+    title: str, verdict: list[str], facts: Mapping[str, str], data: Mapping[str, Any], plain: bool = False
+) -> str:
     """Returns the whole file.
 
     Args:
         title: of the page, names from outside as all other texts.
         verdict: sentences that stand first.
         facts: how it came about, by name.
-        data: JSON that the scripts read, see `contents`.
+        data: JSON that the scripts read, see `contents`; with a `version` it is a page that is watched.
+        plain: never compress them.
     """
     script, style = _script(), _text("style.css")
     echarts = ECHARTS.read_text(encoding="utf-8")
     words = {
-        "policy": _policy([echarts, script], style),
+        "policy": _policy([echarts, script], style, "version" in data),
         "title": html.escape(title),
         "verdict": "\n".join(f"<p>{html.escape(sentence)}</p>" for sentence in verdict),
         "facts": "\n".join(
             f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in facts.items()
         ),
-        "data": _data(data),
+        "data": _data(data, plain),
         "style": style,
         "echarts": echarts,
         "script": script,
@@ -65,22 +70,25 @@ def page(title: str, verdict: list[str], facts: Mapping[str, str], data: Mapping
     return _WORD.sub(lambda found: words.get(found[1], found[0]), _text("page.html"))
 
 
-def _data(data: Mapping[str, Any]) -> str:
+def _data(data: Mapping[str, Any], plain: bool) -> str:
     """Returns the element with the data, in which nothing can end it or begin another."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    if len(text) <= PLAIN_BYTES:
+    if plain or len(text) <= PLAIN_BYTES:
         escaped = text.replace("<", r"\u003c")
         return f'<script type="application/json" id="data">{escaped}</script>'
     packed = base64.b64encode(gzip.compress(text.encode("utf-8"), mtime=0)).decode("ascii")
     return f'<script type="application/gzip" id="data">{packed}</script>'
 
 
-def _policy(scripts: list[str], style: str) -> str:
-    """Returns the Content-Security-Policy: these scripts and this style, by their digests, nothing else."""
+def _policy(scripts: list[str], style: str, is_watched: bool) -> str:
+    """Returns the Content-Security-Policy: these scripts and this style, by their digests, nothing else.
+
+    A page that is watched may ask the server that it came from.
+    """
     allowed = " ".join(f"'{_digest(script)}'" for script in scripts)
     return (
         f"default-src 'none'; script-src {allowed}; style-src '{_digest(style)}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        "base-uri 'none'; form-action 'none'" + "; connect-src 'self'" * is_watched
     )
 
 

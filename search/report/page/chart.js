@@ -5,7 +5,8 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-const drawn = [];
+/** All pictures of the page: the view in which each stands, what it shows, and how it is drawn anew. */
+const pictures = [];
 
 /**
  * Adds a picture to a section; it is drawn when it is first seen, or printed.
@@ -67,7 +68,7 @@ function addChart(parent, picture) {
   addEventListener("beforeprint", () => seen || see());
   new ResizeObserver(() => chart && chart.resize()).observe(place);
   draw();
-  drawn.push(draw);
+  pictures.push({ view: parent.id, picture, draw });
   return draw;
 }
 
@@ -124,4 +125,4 @@ function intervals(bars) {
   }] : [];
 }
 
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach((draw) => draw()));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => pictures.forEach(({ draw }) => draw()));

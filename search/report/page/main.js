@@ -20,8 +20,13 @@ readData().then(
     const report = readReport(data);
     problem.remove();
     for (const add of VIEWS) tryToAdd(add, report);
+    if (data.version) {
+      restore();
+      watch(data.version);
+    }
     // what curious people, and tests, may call from the console
     globalThis.atoll = { report, rankedBy, frontOf };
+    if (data.pictures) document.body.replaceChildren(element("pre", {}, JSON.stringify(picturesAs(data.pictures))));
     document.documentElement.dataset.ready = "";
   },
   (error) => {
