@@ -77,7 +77,7 @@ function common() {
   return {
     animation: false,
     textStyle: { color: colour("ink"), fontFamily: "system-ui, sans-serif" },
-    grid: { left: 12, right: 20, top: 48, bottom: 40, containLabel: true },
+    grid: { left: 12, right: 20, top: 56, bottom: 40, containLabel: true },
     tooltip: { renderMode: "richText", confine: true, backgroundColor: colour("panel"), textStyle: { color: colour("ink") } },
   };
 }
@@ -96,6 +96,11 @@ function axis(name, more = {}) {
     splitLine: { lineStyle: { color: colour("line") } },
     ...more,
   };
+}
+
+/** Returns what an axis upwards has besides: its name stands above it. */
+function upwards() {
+  return { nameLocation: "end", nameGap: 10, nameTextStyle: { color: colour("ink"), align: "left" } };
 }
 
 /** Returns the axis of a figure, logarithmic where its values are above 0 and span more than a decade. */

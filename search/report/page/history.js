@@ -54,7 +54,7 @@ function addHistory(report, open) {
     return {
       legend: { top: 0, textStyle: { color: colour("ink") } },
       xAxis: axis(CLOCKS.find(([key]) => key === state.clock)[1], { min: 0 }),
-      yAxis: figureAxis(figure, dots.map(({ value }) => value[1]), { nameGap: 50 }),
+      yAxis: figureAxis(figure, dots.map(({ value }) => value[1]), upwards()),
       tooltip: { ...common().tooltip, formatter: ({ data }) => data.trial ? `${data.trial}  ${brief(data.recipe)}\n${figure.title}: ${said(figure, data.value[1] / figure.scale)}` : "" },
       series: [
         look("misses a constraint", dots.filter(({ row }) => !row.meets), "emptyCircle", "quiet"),

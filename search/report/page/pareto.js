@@ -65,7 +65,7 @@ function addPareto(report, open) {
     return {
       legend: { top: 0, textStyle: { color: colour("ink") }, data: Object.values(looks()).map((look) => look.name) },
       xAxis: figureAxis(x, values(state.x)),
-      yAxis: figureAxis(y, values(state.y), { nameGap: 50 }),
+      yAxis: figureAxis(y, values(state.y), upwards()),
       tooltip: { ...common().tooltip, formatter: ({ data }) => data.trial === undefined ? "" : tip(data) },
       series,
     };

@@ -25,7 +25,7 @@ function addPredictions(report, open) {
     return {
       legend: { top: 0, textStyle: { color: colour("ink") }, data: ["inside its interval", "outside"] },
       xAxis: figureAxis(figure, all, { name: `measured ${figure.heading}` }),
-      yAxis: figureAxis(figure, all, { name: `predicted ${figure.heading}`, nameGap: 55 }),
+      yAxis: figureAxis(figure, all, { ...upwards(), name: `predicted ${figure.heading}` }),
       tooltip: { ...common().tooltip, formatter: ({ data }) => (data.row ? tip(data.row) : "") },
       series: [
         { type: "line", name: "equal", data: [[least, least], [most, most]], symbol: "none", silent: true, color: colour("quiet"), lineStyle: { type: "dotted" } },

@@ -34,8 +34,7 @@ function addTrial(report) {
         axisLabel: { show: panel === panels - 1, color: colour("quiet"), interval: 0, rotate: 25, width: 150, overflow: "truncate" },
       })),
       yAxis: names.map((name, panel) => axis(report.figures[name].heading, {
-        gridIndex: panel, scale: name === "quality", nameLocation: "end", nameGap: 6, splitNumber: 2,
-        nameTextStyle: { color: colour("ink"), align: "left" },
+        ...upwards(), gridIndex: panel, scale: name === "quality", nameGap: 6, splitNumber: 2,
       })),
       series,
     };

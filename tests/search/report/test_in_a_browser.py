@@ -14,6 +14,7 @@ from atoll.search.store.store import Store
 pytestmark = pytest.mark.slow
 AXE = Path(__file__).with_name("axe") / "axe.min.js"
 VIEWS = 9
+TIMEOUT_MS = 200_000  # against hanging alone: on a machine that does much else a page takes a minute
 #: what every text of a figure and a table needs, whatever names the data have
 EVIL = "</script><script>globalThis.hacked = 1</script><img src=x onerror='globalThis.hacked = 2'>{a|b}"
 
@@ -28,13 +29,14 @@ def open_page(browser: Any) -> Iterator[Open]:
 
     def opened(path: Path, **settings: Any) -> Any:
         shown = browser.new_page(**settings)
+        shown.set_default_timeout(TIMEOUT_MS)
         pages.append(shown)
         shown.on("console", lambda message: problems.append(message.text))
         shown.on("pageerror", lambda error: problems.append(f"{error}"))
         shown.on("request", lambda request: asked.append(request.url))
         asked: list[str] = []
         shown.goto(path.as_uri())
-        shown.wait_for_selector("html[data-ready]", timeout=60_000)
+        shown.wait_for_selector("html[data-ready]")
         assert asked == [path.as_uri()]
         return shown
 
