@@ -28,7 +28,8 @@ TABLES: Mapping[str, str] = {
     "trials": f"""
         SELECT
             trial, recipe, status, origin, reason, seed, epochs_per_step, objective, quality, model_bytes,
-            compression_ratio, macs, latency_ms, peak_memory_bytes, test_quality, agreement, seconds,
+            compression_ratio, macs, latency_ms, peak_memory_bytes, test_quality, test_drop, agreement,
+            seconds,
             {_MEETS} AS meets, epoch(started_at) AS started, epoch(ended_at) AS ended
         FROM trials WHERE study = ? ORDER BY length(trial), trial
     """,

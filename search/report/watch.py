@@ -61,7 +61,7 @@ def server_of(watched: Watched) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             # another name for this machine is another site's: its pages could read what we answer
-            if self.headers.get("Host") != f"{LOOPBACK}:{self.server.server_address[1]}":
+            if self.headers.get("Host") != f"{LOOPBACK}:{self.connection.getsockname()[1]}":
                 self._answer(403, "text/plain", "asked by another name than that of this machine\n")
             elif self.path not in answers:
                 self._answer(404, "text/plain", "there is the report alone, at /\n")

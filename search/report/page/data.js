@@ -33,10 +33,23 @@ function grouped(rows, name) {
   return found;
 }
 
+/** Gives every recipe its mean drop on the test split, over those of its seeds that were looked at. */
+function addTests(recipes, trialsOf) {
+  for (const row of recipes) {
+    const finished = (trialsOf.get(row.recipe) ?? []).filter(({ status }) => status === "finished");
+    const largest = Math.max(...finished.map((trial) => trial.epochs_per_step));
+    const drops = finished
+      .filter((trial) => trial.epochs_per_step === largest && trial.test_drop !== null)
+      .map((trial) => trial.test_drop);
+    row.test_drop = drops.length ? drops.reduce((sum, drop) => sum + drop, 0) / drops.length : null;
+  }
+}
+
 /** Returns everything that the views look at. */
 function readReport(data) {
   const tables = {};
   for (const [name, columns] of Object.entries(data.tables)) tables[name] = rowsOf(columns);
+  addTests(tables.recipes, grouped(tables.trials, "recipe"));
   return {
     ...data,
     tables,

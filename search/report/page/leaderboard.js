@@ -2,6 +2,7 @@
 
 const BOARD_FIGURES = [
   "quality", "quality_drop", "model_bytes", "compression_ratio", "macs", "latency_ms", "peak_memory_bytes",
+  "test_drop",
 ];
 
 function addLeaderboard(report, open) {

@@ -1,6 +1,8 @@
 """The HTML report in a real browser: it draws, ranks as SQL does, and can be read by everybody."""
 
 import json
+import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 from atoll.search.report.html_report import html_report, write_html
 from atoll.search.report.page import page as page_of
+from atoll.search.report.watch import Watched, server_of
 from atoll.search.store.selection import choose_study
 from atoll.search.store.store import Store
 
@@ -112,6 +115,17 @@ def test_a_goal_ranks_as_the_store_does(made_up: Store, tmp_path: Path, open_pag
     assert set(map(str, wanted[0].items())) <= {
         str(item) for row in page.evaluate(found) for item in row.items()
     }
+
+
+def test_test_drops_are_those_of_the_leaderboard(made_up: Store, written: Path, open_page: Open) -> None:
+    study = choose_study(made_up, None)
+    rows = study.ranked(made_up.trials(study.name), all=True)
+    wanted = {row["recipe"]: row["test_drop"] for row in rows if row["recipe"] != "baseline"}
+    found = open_page(written).evaluate(
+        "atoll.report.tables.recipes.map((row) => [row.recipe, row.test_drop])"
+    )
+    assert {recipe: drop for recipe, drop in found if recipe != "baseline"} == pytest.approx(wanted)
+    assert sum(drop is not None for drop in wanted.values()) == 2
 
 
 @pytest.mark.parametrize(("x", "y"), [("model_bytes", "quality"), ("latency_ms", "quality")])
@@ -225,3 +239,25 @@ def test_an_old_browser_is_told_what_it_lacks(
     page.goto(path.as_uri())
     page.get_by_text("any browser of 2023 or later can").wait_for()
     page.close()
+
+
+def test_a_watched_page_comes_anew_as_it_was_left(store_of: Callable[[int], Store], browser: Any) -> None:
+    store = store_of(30)
+    server = server_of(Watched(store, "s"))
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    page = browser.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    page.goto(f"http://127.0.0.1:{server.server_port}/")
+    page.get_by_label("filter").fill("prune")
+    page.locator("input[type=range]").first.fill("7.5")
+    page.get_by_label("scoring").select_option("dense")
+    before = page.evaluate("atoll.report.board.map((row) => row.score)")
+    page.evaluate("globalThis.isOld = true")
+    with page.expect_event("load"):
+        os.utime(store.path, (0, 0))
+    page.wait_for_selector("html[data-ready]")
+    assert page.evaluate("globalThis.isOld") is None
+    assert page.evaluate("atoll.report.board.map((row) => row.score)") == before and len(before) > 1
+    page.close()
+    server.shutdown()
+    server.server_close()
