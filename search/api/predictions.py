@@ -19,8 +19,8 @@ from ...spaces.layers.shape import InputShape
 from ...spaces.recipes.recipe import Recipe
 from ..store.selection import choose_study
 from ..study.study import DEFAULT_DEVICE
+from .cost_inputs import CostInputs, inputs_of_file, inputs_of_recipe, inputs_of_trial, inputs_on_task
 from .default_store import Place, store_at
-from .priced import Priced, priced_file, priced_on_task, priced_recipe, priced_trial
 from .searches import study_named
 
 #: the papers' network and images, with the classes of PUB-III
@@ -135,15 +135,15 @@ def predict(
             raise AtollError(
                 "predict: network, input_shape, classes and study go with a recipe; a file has its own"
             )
-        return _predicted(priced_file(Path(what)), _board(device or DEFAULT_DEVICE), setup)
+        return _predicted(inputs_of_file(Path(what)), _board(device or DEFAULT_DEVICE), setup)
     recipe = Recipe.parse(what) if isinstance(what, str) else what
     if study is not None:
         if own:
             raise AtollError("predict: a study has its own network, input_shape and classes: leave them out")
         chosen = study_named(study, store_at(store), images=_LOOKED_AT)
         board = _board(device or chosen.device)
-        priced = priced_on_task(recipe, chosen.task, chosen.study_name, board.about.has_npu)
-        return _predicted(priced, board, setup)
+        inputs = inputs_on_task(recipe, chosen.task, chosen.study_name, board.about.has_npu)
+        return _predicted(inputs, board, setup)
     shape = INPUT_SHAPE if input_shape is None else input_shape
     if not 1 <= len(shape) <= 3 or not all(isinstance(n, int) and 0 < n < _LONGEST for n in shape):
         raise AtollError(
@@ -151,8 +151,8 @@ def predict(
             "(features,)"
         )
     board, count = _board(device or DEFAULT_DEVICE), CLASSES if classes is None else classes
-    priced = priced_recipe(recipe, network or NETWORK, shape, count, board.about.has_npu)
-    return _predicted(priced, board, setup)
+    inputs = inputs_of_recipe(recipe, network or NETWORK, shape, count, board.about.has_npu)
+    return _predicted(inputs, board, setup)
 
 
 def predict_trial(
@@ -177,44 +177,44 @@ def predict_trial(
     place = store_at(store)
     stored = choose_study(place, study)
     board = _board(device or stored.device)
-    return _predicted(priced_trial(place, stored, trial, board.about.has_npu), board, setup)
+    return _predicted(inputs_of_trial(place, stored, trial, board.about.has_npu), board, setup)
 
 
 def _board(device: Device | str) -> Device:
     return device if isinstance(device, Device) else Device.load(device)
 
 
-def _predicted(priced: Priced, board: Device, setup: str | None) -> Predicted:
+def _predicted(inputs: CostInputs, board: Device, setup: str | None) -> Predicted:
     if setup is not None and board.setup not in (None, setup):
         raise AtollError(f"predict: got the set-ups {board.setup} and {setup}, allowed is one of them")
-    on_npu = _on_npu(priced, board, setup)
-    found = on_npu.predictions if on_npu else board.predict(priced.table, setup, priced.model_bytes)
+    on_npu = _on_npu(inputs, board, setup)
+    found = on_npu.predictions if on_npu else board.predict(inputs.table, setup, inputs.model_bytes)
     chosen = board.about.setup(setup or board.setup).name
     lacking = (f"{name} was never measured in set-up {chosen}" for name in board.lacking(setup))
     is_spread = (setup or board.setup) is None and len(board.about.comparable("latency_ms")) > 1
     runs_on = runtime_of(board.name)
-    on_micro = runs_on is not None and runs_on.is_micro and runs_on.loads(priced.need.micro or "")
-    unloaded = unloadable(demands([], runs_on), priced.need.to_metrics())
+    on_micro = runs_on is not None and runs_on.is_micro and runs_on.loads(inputs.need.micro or "")
+    unloaded = unloadable(demands([], runs_on), inputs.need.to_metrics())
     # the file is lowered from the structure byte by byte: no interval; a lower bound has no upper end
-    high = priced.model_bytes if priced.size_status == "interpolated" else inf
+    high = inputs.model_bytes if inputs.size_status == "interpolated" else inf
     return Predicted(
-        title=priced.title,
+        title=inputs.title,
         device=board.name,
         setup=f"{chosen}, intervals with the spread between set-ups" if is_spread else chosen,
         latency_ms=found.get("latency_ms"),
         peak_memory_bytes=found.get("peak_memory_bytes"),
-        model_bytes=Prediction(priced.model_bytes, priced.model_bytes, high, priced.size_status),
-        need=priced.need,
-        arena_bytes=arena_of(priced.file).bytes if on_micro and priced.file is not None else None,
+        model_bytes=Prediction(inputs.model_bytes, inputs.model_bytes, high, inputs.size_status),
+        need=inputs.need,
+        arena_bytes=arena_of(inputs.file).bytes if on_micro and inputs.file is not None else None,
         ethos_u_mappable=None if on_npu is None else on_npu.mappable,
         ethos_u_flash_bytes=None if on_npu is None else on_npu.flash_bytes,
-        macs=priced.table.macs,
-        flops=priced.flops,
-        notes=(*lacking, *board.gaps(priced.table, setup), *unloaded, *priced.notes),
+        macs=inputs.table.macs,
+        flops=inputs.flops,
+        notes=(*lacking, *board.gaps(inputs.table, setup), *unloaded, *inputs.notes),
     )
 
 
-def _on_npu(priced: Priced, board: Device, setup: str | None) -> Estimate | None:
+def _on_npu(inputs: CostInputs, board: Device, setup: str | None) -> Estimate | None:
     """Returns what the compiler of an NPU estimates; None for other devices.
 
     Raises:
@@ -223,9 +223,9 @@ def _on_npu(priced: Priced, board: Device, setup: str | None) -> Estimate | None
     chosen = board.npu_setup(setup)
     if chosen is None:
         return None
-    if priced.file is None:
-        raise AtollError(f"{priced.title}: no LiteRT file can be written, which {board.name} needs")
-    found = estimate(priced.file, chosen)
+    if inputs.file is None:
+        raise AtollError(f"{inputs.title}: no LiteRT file can be written, which {board.name} needs")
+    found = estimate(inputs.file, chosen)
     if found.refusal:
-        raise AtollError(f"{priced.title} on {board.name}: {found.refusal}")
+        raise AtollError(f"{inputs.title} on {board.name}: {found.refusal}")
     return found

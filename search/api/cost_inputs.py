@@ -1,4 +1,4 @@
-"""What can be priced: a recipe on a network of the zoo, a stored trial, or a file."""
+"""What a price is computed from: of a recipe on a network of the zoo, of a stored trial, of a file."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,8 +28,8 @@ from ..store.stored_study import StoredStudy
 
 
 @dataclass(frozen=True)
-class Priced:
-    """Something that can be priced.
+class CostInputs:
+    """What a price is computed from.
 
     Args:
         title: what it is, for people.
@@ -52,8 +52,8 @@ class Priced:
     notes: tuple[str, ...] = ()
 
 
-def priced_file(path: Path) -> Priced:
-    """Returns a `.tflite` file, priced by its own operators.
+def inputs_of_file(path: Path) -> CostInputs:
+    """Returns what a `.tflite` file says by its own operators.
 
     Raises:
         AtollError: the file cannot be read.
@@ -61,22 +61,22 @@ def priced_file(path: Path) -> Priced:
 
     file = TfliteFile.read(path)
     table = layer_table_of(file, Path(path).stem)
-    return Priced(str(path), table, file.size_bytes, FlopCount.of(table), Need.of(file), file)
+    return CostInputs(str(path), table, file.size_bytes, FlopCount.of(table), Need.of(file), file)
 
 
-def priced_trial(store: Store, study: StoredStudy, trial: str, drawn: bool = False) -> Priced:
-    """Returns a stored trial: its recipe on its task's network; `drawn` as for `lower_graph`.
+def inputs_of_trial(store: Store, study: StoredStudy, trial: str, drawn: bool = False) -> CostInputs:
+    """Returns what a stored trial says: its recipe on its task's network; `drawn` as for `lower_graph`.
 
     Raises:
         AtollError: there is no such trial.
     """
 
     chosen = choose_trial(store, study, trial)
-    return priced_on_task(Recipe.parse(chosen["recipe"]), study.task, study.name, drawn)
+    return inputs_on_task(Recipe.parse(chosen["recipe"]), study.task, study.name, drawn)
 
 
-def priced_on_task(recipe: Recipe, task: str, title: str, drawn: bool = False) -> Priced:
-    """Returns a recipe on a task's network.
+def inputs_on_task(recipe: Recipe, task: str, title: str, drawn: bool = False) -> CostInputs:
+    """Returns what a recipe says on a task's network.
 
     Args:
         recipe: any, legal or not.
@@ -90,13 +90,13 @@ def priced_on_task(recipe: Recipe, task: str, title: str, drawn: bool = False) -
 
     check_order(recipe)
     structures = [planned_for(prefix, task) for prefix in recipe.prefixes()]
-    return _priced(f"{recipe} of {title}", recipe, structures, input_shape_of(structures[0]), drawn)
+    return _inputs(f"{recipe} of {title}", recipe, structures, input_shape_of(structures[0]), drawn)
 
 
-def priced_recipe(
+def inputs_of_recipe(
     recipe: Recipe, network: str, shape: InputShape, classes: int, drawn: bool = False
-) -> Priced:
-    """Returns a recipe on a network of the zoo.
+) -> CostInputs:
+    """Returns what a recipe says on a network of the zoo.
 
     Args:
         recipe: any, legal or not.
@@ -111,17 +111,17 @@ def priced_recipe(
 
     check_order(recipe)
     structures = list(planned_steps(recipe, network, shape, classes))
-    priced = _priced(f"{recipe} of {network}", recipe, structures, shape, drawn)
+    inputs = _inputs(f"{recipe} of {network}", recipe, structures, shape, drawn)
     if network not in SURROGATES:
-        return priced
+        return inputs
     note = f"{network} stands in for a network that its publication does not define"
-    return replace(priced, table=replace(priced.table, surrogate=True), notes=(*priced.notes, note))
+    return replace(inputs, table=replace(inputs.table, surrogate=True), notes=(*inputs.notes, note))
 
 
-def _priced(
+def _inputs(
     title: str, recipe: Recipe, structures: list[nn.Module], shape: InputShape, drawn: bool
-) -> Priced:
-    """Prices the last of the structures that a recipe's steps leave, the uncompressed network first."""
+) -> CostInputs:
+    """Reads the last of the structures that a recipe's steps leave, the uncompressed network first."""
 
     notes = [f"{step} is a lower bound" for step in recipe if not step.plan_is_exact]
     size_status = "extrapolated" if notes else "interpolated"
@@ -140,4 +140,4 @@ def _priced(
         need = Need("", "no LiteRT file can be written")
         notes.append(f"no LiteRT file can be written ({error}): model_bytes are the weights alone")
     flops = FlopCount.of(table_of_graph(graph, shape, title, as_written=True))
-    return Priced(title, table, size, flops, need, file, size_status, tuple(notes))
+    return CostInputs(title, table, size, flops, need, file, size_status, tuple(notes))
