@@ -88,7 +88,7 @@ def tiny_given(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Task, Path]":
     import torch
     from atoll.evaluators.datasets.dataset import ImagesInMemory, Split
     from atoll.evaluators.datasets.digits import load_digits
-    from atoll.evaluators.tasks.given import save_given
+    from atoll.evaluators.tasks.given_network import save_given
     from atoll.evaluators.tasks.task import Task
     from atoll.evaluators.training.loop import fit
     from atoll.evaluators.training.settings import Training
@@ -117,11 +117,11 @@ def tiny_given(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Task, Path]":
 def tiny_task(tiny_given: "tuple[Task, Path]", tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Task]":
     """The tiny task, known by its name `tiny` as the built-in ones are, with a cache folder of its own."""
     from atoll.evaluators import tasks
-    from atoll.evaluators.tasks import given
+    from atoll.evaluators.tasks import given_network
 
     task, folder = tiny_given
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tasks, "TASKS", (*tasks.TASKS, task))
-        patch.setattr(given, "WEIGHTS_FOLDER", folder)
+        patch.setattr(given_network, "WEIGHTS_FOLDER", folder)
         patch.setenv("ATOLL_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield task

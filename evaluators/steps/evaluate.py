@@ -16,7 +16,7 @@ from ...spaces.recipes.recipe import Recipe
 from ..cache_dir import cache_dir
 from ..measuring.measure import Price, price
 from ..tasks import load_task
-from ..tasks.given import adopted_network
+from ..tasks.given_network import adopted_network
 from .idle import check_plan
 from .pipeline import Pipeline
 from .settings import Settings

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ..datasets.dataset import Dataset
-from ..tasks.given import adopted_network
+from ..tasks.given_network import adopted_network
 from ..tasks.task import Task
 from .context import TrainingContext
 

@@ -11,7 +11,7 @@ from ..datasets.dataset import Dataset
 from ..digests import digest_json, digest_tensors, library_versions
 from ..measuring.measure import check_priced
 from ..tasks import load_task
-from ..tasks.given import adopted_network
+from ..tasks.given_network import adopted_network
 from ..training.accelerator import accelerator_name
 from .settings import Settings
 from .step_cache import FORMAT

@@ -13,7 +13,7 @@ from ...spaces.networks import initialize
 from ..training.loop import fit
 from ..training.losses import cross_entropy, labels_loss
 from . import TASKS, load_task
-from .given import given_network, save_given, weights_path
+from .given_network import given_network, save_given, weights_path
 from .task import Task
 
 #: Passes over the training split: (task, epochs); what the baseline gains beyond them is a study's budget.

@@ -8,7 +8,7 @@ import torch
 from ...evaluators.cache_dir import cache_dir
 from ...evaluators.steps.pace import time_batches
 from ...evaluators.tasks import load_task
-from ...evaluators.tasks.given import adopted_network
+from ...evaluators.tasks.given_network import adopted_network
 from ...hw_models.devices.device import Device
 from ...spaces.recipes.order import Grids, searched_values
 from ..driver.runner import threads_of, workers_of

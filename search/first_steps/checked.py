@@ -13,7 +13,7 @@ from ...evaluators.own.data_source import count_items
 from ...evaluators.own.prepare import described
 from ...evaluators.steps.pace import Pace, time_batches
 from ...evaluators.tasks import load_task
-from ...evaluators.tasks.given import adopted_network
+from ...evaluators.tasks.given_network import adopted_network
 from ...evaluators.training.loop import TrainingDiverged
 from ...hw_models.devices.device import Device
 from ...hw_models.tables.network_table import layer_table

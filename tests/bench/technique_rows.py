@@ -7,7 +7,7 @@ from typing import Any
 
 from atoll.evaluators.digests import digest_json, digest_tensors, library_versions
 from atoll.evaluators.steps.study_basis import PIPELINE_VERSION
-from atoll.evaluators.tasks.given import given_network
+from atoll.evaluators.tasks.given_network import given_network
 from atoll.evaluators.tasks.task import Task
 from technique_runs import Run
 

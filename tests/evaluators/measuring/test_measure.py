@@ -14,7 +14,7 @@ from atoll.evaluators.steps.evaluate import price_recipe
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.pipeline_result import PipelineResult
 from atoll.evaluators.steps.settings import Settings
-from atoll.evaluators.tasks.given import given_network
+from atoll.evaluators.tasks.given_network import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.hw_models.devices.device import Device
 from atoll.hw_models.tables.planned import planned

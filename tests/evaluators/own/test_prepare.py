@@ -16,7 +16,7 @@ from atoll.evaluators.own.prepare import prepare
 from atoll.evaluators.own.task import Task
 from atoll.evaluators.prepared_quota import evict
 from atoll.evaluators.tasks import load_task
-from atoll.evaluators.tasks.given import adopted_network
+from atoll.evaluators.tasks.given_network import adopted_network
 from atoll.evaluators.tasks.prepared import data_folder, prepared_task
 from atoll.evaluators.tasks.trusted import is_trusted
 from atoll.evaluators.training.prediction import predict_logits

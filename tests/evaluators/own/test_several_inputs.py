@@ -8,7 +8,7 @@ import torch
 from atoll.evaluators.own.prepare import prepare
 from atoll.evaluators.own.task import Task
 from atoll.evaluators.tasks import load_task
-from atoll.evaluators.tasks.given import adopted_network
+from atoll.evaluators.tasks.given_network import adopted_network
 from atoll.evaluators.training.prediction import predict_logits
 from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.parts import split_row

@@ -8,7 +8,7 @@ from atoll.evaluators.steps import baseline
 from atoll.evaluators.steps.baseline import make_baseline, turns
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.settings import Settings
-from atoll.evaluators.tasks.given import given_network
+from atoll.evaluators.tasks.given_network import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.recipes.recipe import Recipe

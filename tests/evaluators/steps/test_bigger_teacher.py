@@ -8,7 +8,7 @@ from atoll.evaluators.steps import teachers as teachers_module
 from atoll.evaluators.steps.bigger_teacher import make_bigger_teacher
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.settings import Settings
-from atoll.evaluators.tasks.given import given_network
+from atoll.evaluators.tasks.given_network import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.augmentation import Views
 from atoll.evaluators.training.prediction import predict_logits, predict_views

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from atoll.evaluators.steps.context import TrainingContext
-from atoll.evaluators.tasks.given import given_network
+from atoll.evaluators.tasks.given_network import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.augmentation import VIEWS, Views
 from atoll.evaluators.training.losses import labels_loss

@@ -20,7 +20,7 @@ from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.pipeline_result import PipelineResult
 from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.steps.step_cache import StepCache
-from atoll.evaluators.tasks import given
+from atoll.evaluators.tasks import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.prediction import predict_logits
 from atoll.evaluators.training.settings import Training
@@ -97,7 +97,7 @@ def test_a_network_that_no_trial_can_be_measured_of_is_refused_before_training(
 ) -> None:
     channels, classes = tiny_task.input_shape[0], tiny_task.num_classes
     layers = [nn.Conv2d(channels, 8, 3), nn.ReLU(), nn.Conv2d(8, classes, 1), nn.ReLU(), last, nn.Flatten()]
-    monkeypatch.setattr(given, "given_network", lambda task: nn.Sequential(*layers))
+    monkeypatch.setattr(given_network, "given_network", lambda task: nn.Sequential(*layers))
     monkeypatch.setattr(baseline, "TrainingContext", None)  # training would need it
     with pytest.raises(AtollError, match=f"^the network cannot be searched, nothing was trained: {said}"):
         new_pipeline().run(Recipe())

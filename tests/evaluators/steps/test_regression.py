@@ -10,8 +10,8 @@ from atoll.evaluators.measuring.artifact import artifact_bytes, verify_artifact
 from atoll.evaluators.ranking.quality_terms import QualityTerms
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.settings import Settings
-from atoll.evaluators.tasks import given
-from atoll.evaluators.tasks.given import save_given
+from atoll.evaluators.tasks import given_network
+from atoll.evaluators.tasks.given_network import save_given
 from atoll.evaluators.tasks.qualities import quality_named
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.loop import fit
@@ -72,7 +72,7 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Task]:
     save_given(network, folder / "surface.safetensors")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tasks, "TASKS", (made,))
-        patch.setattr(given, "WEIGHTS_FOLDER", folder)
+        patch.setattr(given_network, "WEIGHTS_FOLDER", folder)
         yield made
 
 

@@ -9,7 +9,7 @@ from atoll.evaluators.ethos_u import compiler
 from atoll.evaluators.ethos_u.compiler import Compiled, NotCompiled
 from atoll.evaluators.ethos_u.report import VelaOperator, VelaReport
 from atoll.evaluators.measuring.artifact import artifact_bytes
-from atoll.evaluators.tasks.given import given_network
+from atoll.evaluators.tasks.given_network import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.hw_models.formulas.setup import Npu
 from atoll.search.commands.cli import main

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from atoll.evaluators.cache_dir import cache_dir
-from atoll.evaluators.tasks import given
+from atoll.evaluators.tasks import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.search.driver.runner import run_here
 from atoll.search.driver.single_trial import evaluate_single
@@ -29,7 +29,7 @@ from pathlib import Path
 import torch
 from atoll.evaluators import tasks
 from atoll.evaluators.datasets.dataset import ImagesInMemory, Split
-from atoll.evaluators.tasks import given
+from atoll.evaluators.tasks import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.settings import Training
 from atoll.search.commands.cli import main
@@ -39,7 +39,7 @@ splits = [Split(images, labels) for images, labels in torch.load(data)]
 dataset = ImagesInMemory("tiny", *splits, tuple("0123456789"), "1")
 training = Training(1e-3, 32)
 tasks.TASKS = (Task("tiny", lambda: dataset, "compact_cnn", dataset.input_shape, 10, training, 0.5),)
-given.WEIGHTS_FOLDER = Path(weights)
+given_network.WEIGHTS_FOLDER = Path(weights)
 sys.exit(main(words))
 """
 
@@ -68,7 +68,7 @@ def export(tiny_task: Task, tmp_path_factory: pytest.TempPathFactory) -> Export:
     def run(folder: Path, **environment: str) -> dict[str, str]:
         words = ["export", RECIPE, "--store", str(store.path), "--output", str(folder)]
         subprocess.run(
-            [sys.executable, "-c", SCRIPT, str(data), str(given.WEIGHTS_FOLDER), *words],
+            [sys.executable, "-c", SCRIPT, str(data), str(given_network.WEIGHTS_FOLDER), *words],
             env={**os.environ, "ATOLL_CACHE": str(cache_dir()), **environment},
             capture_output=True,
             check=True,

@@ -11,7 +11,7 @@ from atoll.evaluators.litert.micro_run import MicroRun
 from atoll.evaluators.litert.operators import relu
 from atoll.evaluators.litert.writer import TfliteModel
 from atoll.evaluators.measuring.artifact import artifact_bytes
-from atoll.evaluators.tasks.given import given_network
+from atoll.evaluators.tasks.given_network import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.search.commands.cli import main
 from atoll.search.export import micro_check as module

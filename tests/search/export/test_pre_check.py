@@ -8,7 +8,7 @@ import pytest
 from atoll.evaluators.card.bundle import save_bundle
 from atoll.evaluators.edge_tpu.compiler import compile_for_edge_tpu
 from atoll.evaluators.measuring.artifact import artifact_bytes
-from atoll.evaluators.tasks.given import given_network
+from atoll.evaluators.tasks.given_network import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.search.commands.cli import main
 from atoll.search.export.pre_check import pre_check

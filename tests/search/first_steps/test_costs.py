@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from atoll.evaluators.tasks import load_task
-from atoll.evaluators.tasks.given import adopted_network
+from atoll.evaluators.tasks.given_network import adopted_network
 from atoll.search.first_steps.costs import Costs, costs_of, finalists_said
 from atoll.search.study.budgets import finals_s
 from atoll.search.study.study import Study

@@ -7,7 +7,7 @@ import pytest
 import torch
 from atoll.evaluators.own.prepare import prepare
 from atoll.evaluators.tasks import load_task
-from atoll.evaluators.tasks.given import adopted_network
+from atoll.evaluators.tasks.given_network import adopted_network
 from atoll.evaluators.tasks.prepared import prepared_task
 from atoll.evaluators.training.prediction import predict_logits
 from atoll.search.driver import luggage

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from atoll.evaluators.tasks import TASKS, load_task
-from atoll.evaluators.tasks.given import given_network, load_weights, save_given, weights_path
+from atoll.evaluators.tasks.given_network import given_network, load_weights, save_given, weights_path
 from atoll.evaluators.tasks.train_given import main
 from atoll.spaces.errors import AtollError
 from atoll.spaces.networks import build_network
