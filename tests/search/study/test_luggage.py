@@ -10,7 +10,7 @@ from atoll.evaluators.tasks import load_task
 from atoll.evaluators.tasks.given_network import adopted_network
 from atoll.evaluators.tasks.prepared import prepared_task
 from atoll.evaluators.training.prediction import predict_logits
-from atoll.search.driver import luggage
+from atoll.search.study import luggage
 from atoll.search.study.luggage import packed, unpack
 from atoll.spaces.errors import AtollError, MachineError
 from torch import nn
