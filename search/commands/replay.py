@@ -32,7 +32,7 @@ def replay(study: "Study", source: Path, format: Format) -> None:
     counts = {status: campaign.trials.count(status) for status in ("finished", "failed", "rejected")}
     said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     say(f"replay ended: {campaign.end_reason}; {said}; their training took about {duration(stored.seconds)}")
-    best = campaign.trials.best
+    best = campaign.best
     if best is not None:
         when = duration(stored.told_at_s[best.recipe])
         say(
