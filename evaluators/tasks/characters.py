@@ -1,4 +1,4 @@
-"""The tasks of 35 rendered characters: `characters` with the papers' baseline CNN (PUB-III), and a small one."""
+"""The tasks of 35 rendered characters: the papers' baseline CNN on them (PUB-III), and a small one."""
 
 from ..datasets.characters import CLASSES, load_characters
 from ..datasets.fonts import fonts_digest
