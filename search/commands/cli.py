@@ -25,6 +25,7 @@ from .devices import devices
 from .doctor import doctor
 from .evaluate import evaluate
 from .export import export
+from .import_studies import import_studies
 from .init import init
 from .leaderboard import leaderboard
 from .predict import predict
@@ -51,6 +52,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("show", show),
     ("compare", compare),
     ("report", report),
+    ("import", import_studies),
     ("export", export),
     ("verify", verify),
     ("rebuild", rebuild),

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,20 +42,26 @@ class Journal:
         self.path = Path(path)
 
     def append(self, event: Event) -> None:
-        """Writes one event and returns when it is on the disk.
+        """Writes one event and returns when it is on the disk; see `append_all`."""
+        self.append_all([event])
+
+    def append_all(self, events: Iterable[Event]) -> None:
+        """Writes events, all or none, and returns when they are on the disk.
 
         Args:
-            event: NaN and infinities in it become null, since JSON has none.
+            events: NaN and infinities in them become null, since JSON has none.
 
         Raises:
-            ValueError: it could not be read again: a part is of the wrong type, size or range.
+            ValueError: one could not be read again: a part is of the wrong type, size or range.
             AtollError: the disk is full or the file cannot be written; the file is left as it was.
         """
-        line = _encode(event)
+        lines = b"".join(map(_encode, events))
+        if not lines:
+            return
         try:
             with self._exclusive() as descriptor:
                 is_new = os.fstat(descriptor).st_size == 0
-                _append_whole(descriptor, line)
+                _append_whole(descriptor, lines)
             if is_new:
                 _sync_folder(self.path.parent)
         except OSError as error:
@@ -152,15 +158,15 @@ class Journal:
             os.close(descriptor)
 
 
-def _append_whole(descriptor: int, line: bytes) -> None:
-    """Appends the line or nothing: what was written of it is cut away again when the disk is full."""
+def _append_whole(descriptor: int, lines: bytes) -> None:
+    """Appends lines or nothing: what was written of them is cut away again when the disk is full."""
     size = os.fstat(descriptor).st_size
     end = _end_of_last_line(descriptor, size)
     if end < size:
         os.ftruncate(descriptor, end)  # a line torn by a crash was never acknowledged
     os.lseek(descriptor, end, os.SEEK_SET)
     try:
-        view = memoryview(line)
+        view = memoryview(lines)
         while view:
             view = view[os.write(descriptor, view) :]
         os.fsync(descriptor)

@@ -1,5 +1,6 @@
 """Where events of studies are kept: what the store and the driver ask of it."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from .events import Event
@@ -23,6 +24,9 @@ class JournalBackend(Protocol):
             ValueError: it could not be read again: a part is of the wrong type, size or range.
             AtollError: the place is full or cannot be reached; the journal is left as it was.
         """
+
+    def append_all(self, events: Iterable[Event]) -> None:
+        """Adds events in their order, all or none, and returns when they are durable; raises as `append`."""
 
     def read(self, offset: int = 0, limit: int | None = None) -> tuple[list[Event], int]:
         """Returns the events from an offset on, at most `limit`, and the offset after the last.

@@ -1,7 +1,7 @@
 """The contract of every journal, and that the store asks for nothing beyond it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,12 @@ class MemoryJournal:
         text = json.dumps(event.to_json(), allow_nan=False)
         event_from_json(json.loads(text))
         self._events.append(text)
+
+    def append_all(self, events: Iterable[Event]) -> None:
+        texts = [json.dumps(event.to_json(), allow_nan=False) for event in events]
+        for text in texts:
+            event_from_json(json.loads(text))
+        self._events += texts
 
     def read(self, offset: int = 0, limit: int | None = None) -> tuple[list[Event], int]:
         texts = self._events[offset:][:limit]
@@ -58,6 +64,17 @@ def open_journal(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
 
 def event(number: int) -> Started:
     return Started(study="s", trial=f"t{number:04d}", worker_pid=number)
+
+
+def test_many_are_appended_all_or_none(open_journal: Open) -> None:
+    journal = open_journal("a")
+    journal.append(event(1))
+    journal.append_all([event(2), event(3)])
+    assert open_journal("a").read()[0] == [event(1), event(2), event(3)]
+    with pytest.raises(ValueError, match="trial"):
+        journal.append_all([event(4), Started(study="s", trial="no name of ours")])
+    journal.append_all([])
+    assert open_journal("a").read()[0] == [event(1), event(2), event(3)]
 
 
 def test_an_empty_one_has_nothing(open_journal: Open) -> None:

@@ -108,3 +108,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     study.tell(type="ended", status="rejected", reason="latency_ms 1.25", violation=broken, **rejected)
     assert store.fold()
     return store
+
+
+@pytest.fixture(scope="session")
+def writer() -> type[Writer]:
+    return Writer
