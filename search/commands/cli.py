@@ -21,6 +21,7 @@ from .ablate import ablate
 from .calibrate import calibrate
 from .check import check
 from .compare import compare
+from .completion import answer_shell, completion
 from .devices import devices
 from .doctor import doctor
 from .evaluate import evaluate
@@ -64,6 +65,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("techniques", techniques),
     ("schema", schema),
     ("doctor", doctor),
+    ("completion", completion),
 )
 
 #: options by the names that they had, which are taken still and shown nowhere
@@ -144,6 +146,9 @@ def _root(
 
 def _run(words: list[str]) -> int:
     command = typer.main.get_command(build_app())
+    answered = answer_shell(command)
+    if answered is not None:
+        return answered
     try:
         # Not command.main(): it handles interrupts and closed pipes itself, with other exit statuses.
         with command.make_context("atoll", words) as context:

@@ -1,4 +1,4 @@
-"""`atoll doctor`: what this installation and this machine have, and what is missing."""
+"""`atoll doctor`: what this installation and this machine have, what is missing, and how to mend it."""
 
 import importlib.metadata
 import os
@@ -11,10 +11,23 @@ from typing import Any
 from ...spaces.errors import AtollError
 from ...spaces.machine.home import home_folder
 from ...spaces.machine.scratch import scratch_place
+from ..terminal.said import say
 from ..terminal.store_option import DEFAULT_STORE, StoreOption
 from ..terminal.tables import Column, FormatOption, print_table
 
 COLUMNS = (Column("what"), Column("found"), Column("wanted"), Column("ok"))
+#: how to get what is wanted; packages come with Atoll itself
+_CURES = {
+    "python": "make a virtual environment with Python 3.11, and install Atoll into that",
+    "machine": "run it on Linux x86_64; nothing else was tried",
+    "font-roboto": "pip install -c constraints.txt '.[characters]', where that task is wanted",
+    "memory, GB": "end other programs, or search with --workers 1",
+    "cache": "set ATOLL_CACHE to a folder that may be written, on a disk with room",
+    "prepared, GiB": "set the variable to a number of GiB, or unset it",
+    "temporary files": "set TMPDIR to a short folder that may be written, such as /tmp",
+    "store": "go to a folder that may be written, or name a store in one with --store or ATOLL_STORE",
+}
+_INSTALL = "install Atoll again, with the versions that were tried together: pip install -c constraints.txt ."
 #: Distributions without which a command fails, and what for.
 PACKAGES = (
     ("torch", "training"),
@@ -33,8 +46,17 @@ _DISK_GB = 2.0  # step cache of the characters study with room to spare
 
 
 def doctor(store: StoreOption = DEFAULT_STORE, format: FormatOption = "table") -> None:
-    """Show versions, cores, memory, folders, and what is missing."""
-    print_table(doctor_rows(store), COLUMNS, format)
+    """Show versions, cores, memory, folders, what is missing, and how to mend that."""
+    rows = doctor_rows(store)
+    if format != "table":
+        print_table(rows, (*COLUMNS, Column("fix")), format)
+        return
+    print_table(rows, COLUMNS, format)
+    for row in rows:
+        if row["fix"] is not None:
+            say(f"to fix {row['what']}: {row['fix']}")
+    if all(row["ok"] for row in rows):
+        say("nothing is to be fixed")
 
 
 def doctor_rows(store: Path) -> list[dict[str, Any]]:
@@ -103,7 +125,8 @@ def _temporary_row() -> dict[str, Any]:
 
 def _row(what: str, found: str | None, wanted: str, ok: bool | None = None) -> dict[str, Any]:
     is_ok = found is not None if ok is None else ok
-    return {"what": what, "found": found or "missing", "wanted": wanted, "ok": is_ok}
+    fix = None if is_ok else _CURES.get(what, _INSTALL)
+    return {"what": what, "found": found or "missing", "wanted": wanted, "ok": is_ok, "fix": fix}
 
 
 def _version(name: str) -> str | None:
