@@ -271,7 +271,7 @@ def test_wrong_options_end_with_one_message(store, command, options, message):
 LONG = "tensor_train(rank=16) -> prune_channels(ratio=0.5) -> quantize(bits=4, first_last=same)"
 
 
-@pytest.mark.parametrize("width", [60, 80, 100])
+@pytest.mark.parametrize("width", [80, 100])
 def test_a_recipe_is_a_line_of_the_screen_with_a_legend_below(store, command, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
     Study(store, device="coral-dev-board").all(SOUND | {LONG: metrics(0.895, 90)})

@@ -61,7 +61,7 @@ def test_a_lead_is_held_against_the_noise_of_the_seeds_in_common(compare):
 
 def test_one_seed_says_nothing_of_luck(compare):
     assert figure(compare, "quality", "t0003", "t0002")["verdicts"] == [None, "unknown"]
-    assert "by one seed: that may be luck" in compare("t0003", "t0002")[2]
+    assert "by one seed: whether that is luck is not known" in compare("t0003", "t0002")[2]
 
 
 def test_what_is_counted_differs_and_what_is_predicted_may_be_within_its_intervals(compare):

@@ -157,7 +157,7 @@ def test_nothing_is_brought_from_or_into_a_store_that_a_search_writes(here, ther
     writer(there)
     with there.lock():
         assert "a search runs in" in bring(there.path)[2]
-    here.path.parent.mkdir()
+    here.path.parent.mkdir(exist_ok=True)
     with here.lock():
         assert "already drives a search in this store" in bring(there.path)[2]
     assert not here.journal_path.exists()
