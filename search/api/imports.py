@@ -149,8 +149,10 @@ def _joined(name: str, events: Iterable[TrialEvent], known: dict[_Key, str], ove
     for event in events:
         if event.trial not in names:
             key = event.key and event.key[1:]
-            is_ours = key is None or key in over
-            names[event.trial] = None if is_ours else known.get(key) or _free(event.trial, taken)
+            if key is None or key in over:
+                names[event.trial] = None
+            else:
+                names[event.trial] = known.get(key) or _free(event.trial, taken)
         mine = names[event.trial]
         if mine is not None:
             origin = "evaluate" if event.origin == "search" else event.origin

@@ -75,9 +75,12 @@ def leaderboard(
     from ..story.joined import ranked_together
 
     place = Store(store)
-    studies = [choose_study(place, name) for name in dict.fromkeys(study or [None])]
+    names: list[str | None] = list(dict.fromkeys(study or ())) or [None]
+    studies = [choose_study(place, name) for name in names]
     chosen = studies[0]
-    weights = own_weights(metrics, profile or chosen.profile) if metrics is not None else profile
+    weights: str | Mapping[Any, float] | None = profile
+    if metrics is not None:
+        weights = own_weights(metrics, profile or chosen.profile)
     of_studies = [place.query(_TRIALS, [one.name]).to_pylist() for one in studies]
     trials = of_studies[0]
     rows = ranked_together(studies, of_studies, weights, all, scoring)

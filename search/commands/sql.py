@@ -1,11 +1,12 @@
 """`atoll sql`: read-only statements over the store, also while a search runs in another process."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from ...spaces.errors import AtollError
+from ..shell.formats import Format, format_of
 from ..terminal.store_option import DEFAULT_STORE, StoreOption
 
 # Own choice: more than any machine has, within what DuckDB and a timer can count (infinity is neither's).
@@ -24,7 +25,7 @@ def sql(
         Path | None, typer.Option("--file", "-f", metavar="FILE", help="A file that has the statement.")
     ] = None,
     format: Annotated[
-        Literal["table", "json", "csv", "parquet", "markdown"] | None,
+        Format | None,
         typer.Option("--format", help="How to print the rows; as --output ends, or a table, if none."),
     ] = None,
     output: Annotated[
@@ -44,7 +45,7 @@ def sql(
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Ask the trials with SQL (read-only; works while a search runs); without a statement, in a shell."""
-    from ..shell.answers import check_target, format_of, write_answer
+    from ..shell.answers import check_target, write_answer
     from ..shell.shell import Shell
     from ..shell.statement import statement_from
     from ..store.opening import QueryLimits

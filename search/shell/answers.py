@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import IO, Any, Literal, get_args
+from typing import IO, Any
 
 import pyarrow as pa
 
@@ -14,20 +14,6 @@ from ..terminal.markdown_table import markdown_table
 from ..terminal.pager import show_paged
 from ..terminal.said import tell
 from ..terminal.tables import Column, print_table, table_text
-
-Format = Literal["table", "json", "csv", "parquet", "markdown"]
-FORMATS: tuple[str, ...] = get_args(Format)
-_OF_ENDING: dict[str, Format] = {
-    ".json": "json",
-    ".csv": "csv",
-    ".parquet": "parquet",
-    ".md": "markdown",
-}
-
-
-def format_of(output: Path | None) -> Format:
-    """Returns the format that a file's ending names, a table where it names none."""
-    return "table" if output is None else _OF_ENDING.get(output.suffix.lower(), "table")
 
 
 def check_target(format: str, output: Path | None, kept: Sequence[Path]) -> None:
@@ -52,7 +38,7 @@ def write_answer(answer: pa.Table, format: str, output: Path | None = None) -> N
 
     Args:
         answer: rows.
-        format: one of `FORMATS`.
+        format: one of `formats.FORMATS`.
         output: a file, which is replaced only by a whole one; stdout if None.
 
     Raises:

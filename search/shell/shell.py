@@ -4,7 +4,7 @@ import signal
 import sqlite3
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, cast
 
 from ...spaces.errors import AtollError
 from ...spaces.nearest import known_names
@@ -15,8 +15,9 @@ from ..store.store import Store
 from ..terminal.pager import show_paged
 from ..terminal.said import say, tell
 from ..terminal.tables import Column, table_text
-from .answers import FORMATS, Format, check_target, write_answer
+from .answers import check_target, write_answer
 from .completion import DELIMITERS, Completion
+from .formats import FORMATS, Format
 from .line_editor import edited_lines
 
 _PROMPT, _GOES_ON = "atoll> ", "   ..> "
@@ -124,7 +125,7 @@ class Shell:
             show_paged(table_text([*views, *macros], [Column("name"), Column("one row is")]))
         elif name == ".format" and len(words) == 1 and words[0] in FORMATS:
             check_target(words[0], None, ())
-            self._format = words[0]
+            self._format = cast(Format, words[0])
         elif name == ".format":
             raise AtollError(f".format: {known_names(' '.join(words), FORMATS)}")
         else:

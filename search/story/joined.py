@@ -52,8 +52,8 @@ def ranked_together(
         baseline = first.baseline_figures(trials[0])
         ranking = ranking_of(rows, baseline, profile or first.profile, scoring or "linear")
         scores, ranks = list(ranking.scores), list(ranking.ranks)
-    for row, rank, score in zip(rows, ranks, scores, strict=True):
-        row.update(rank=rank, score=score)
+    for place, joined in enumerate(rows):
+        joined.update(rank=ranks[place], score=scores[place])
     return cast(list[LeaderboardRow], sorted(rows, key=lambda row: (row["rank"], -row["score"])))
 
 

@@ -141,8 +141,8 @@ def _steps(store: Store, trial: TrialRow) -> list[Row]:
     for row in rows:
         if row["notes"] is not None:
             row["notes"] = stored_value("notes", row["notes"], store.path)
-        known = None not in (before, row["quality"])
-        row["quality_drop"] = terms.drop(before, row["quality"]) if known and row["position"] else None
+        after = row["quality"] if row["position"] else None
+        row["quality_drop"] = None if before is None or after is None else terms.drop(before, after)
         prefix = _ARROW.join(listed[: row["position"]])
         row["made_by"] = made.get(prefix) if row["cached"] else trial["trial"]
     return rows
