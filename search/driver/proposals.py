@@ -1,6 +1,6 @@
 """The searcher's part of a study: what it proposes, and what is rejected before it costs a trial."""
 
-from bisect import bisect
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -58,7 +58,7 @@ class Proposals:
         self._history: list[Told] = []
         self._places: list[tuple[bool, int, int, str]] = []
         self._heard = 0
-        self._heard_for: tuple[Judge, int, int] | None = None
+        self._heard_for: tuple[Judge, int] | None = None
         self._pricer = pricer
         self._order = {recipe: position for position, recipe in enumerate(fixed)}
         self._proposer = new_proposer(
@@ -91,16 +91,20 @@ class Proposals:
 
     def history(self, judge: Judge) -> list[Told]:
         """Returns what the optimiser knows: fixed recipes in their order, then proposals in theirs."""
-        further = sum(trial.is_over for trial in self._trials.further)
-        if self._heard_for != (judge, self._trials.restarts, further):
-            self._heard_for = (judge, self._trials.restarts, further)
+        if self._heard_for != (judge, self._trials.restarts):
+            self._heard_for = (judge, self._trials.restarts)
             self._history, self._places, self._heard = [], [], 0
         over = self._trials.over
         for trial in islice(over.values(), self._heard, None):
-            told = self._told(trial, judge) if trial.seed is None and trial.recipe.steps else None
-            if told is not None and trial.origin != "evaluate":
-                place = self._place(trial)
-                index = bisect(self._places, place)
+            # a further seed changes what is known of its recipe
+            own = trial if trial.seed is None else self._trials.of(trial.recipe)
+            if own is None or not own.recipe.steps or own.origin == "evaluate":
+                continue
+            told, place = self._told(own, judge), self._place(own)
+            index = bisect_left(self._places, place)
+            if told is not None and self._places[index : index + 1] == [place]:
+                self._history[index] = told
+            elif told is not None and trial is own:
                 self._places.insert(index, place)
                 self._history.insert(index, told)
         self._heard = len(over)
