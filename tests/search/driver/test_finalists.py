@@ -205,8 +205,8 @@ def test_a_drop_is_paired_with_the_baseline_of_its_seed(study: Study, store: Sto
             assert best["quality_drop_error"] == pytest.approx(0.0, abs=1e-12)
             assert best["quality_std"] == pytest.approx(0.0251661, abs=1e-6)  # of 0, 0.03 and -0.02
     assert [row["n"] for row in ranked_trials(store, choose_study(store, None))].count(3) == 2
-    (row,) = store.studies()
-    assert row["baseline"] is not None and row["baseline"]["quality"] == pytest.approx(reference)
+    (stored,) = store.studies()
+    assert stored["baseline"] is not None and stored["baseline"]["quality"] == pytest.approx(reference)
     told = store.query("SELECT recipe, n, quality_drop, baseline_quality FROM recipes").to_pylist()
     found = {best["recipe"]: best for best in choose_study(store, None).ranked(store.trials(), all=True)}
     assert len(told) == len(found)
