@@ -135,7 +135,7 @@ def test_a_file_that_ends_the_compiler_is_a_sentence_and_the_next_one_is_compile
 
 def test_a_compiler_that_does_not_come_back_is_ended(vela: None, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled, limit_s = compiler._compiled, 0.2
-    monkeypatch.setattr(compiler, "_compiled", lambda *given: compiled(*given[:2], limit_s))
+    monkeypatch.setattr(compiler, "_compiled", lambda content, npu, _=0: compiled(content, npu, limit_s))
     with pytest.raises(NotCompiled, match=r"it did not end within .* s"):
         compile_for_ethos_u(dense("int8", None), system("hangs"))
     assert not running._running[0].lives
