@@ -70,7 +70,7 @@ def _met(metric: str) -> str:
     else:
         figure = f"r.{SAME_AS.get(metric, metric)}"
     if metric in _USUALLY_DEMANDED:
-        return f"{figure} BETWEEN d.{metric}_least AND d.{metric}_most"
+        return f"{figure} BETWEEN r.{metric}_least AND r.{metric}_most"
     least, most = f"o.{metric}_least", f"o.{metric}_most"
     return f"coalesce({figure} BETWEEN {least} AND {most}, {least} IS NULL)"
 
@@ -210,8 +210,10 @@ FRAGMENTS: dict[str, str] = {
     "resolutions": _resolutions(),
     "usually_demanded": ", ".join(f"'{name}'" for name in _USUALLY_DEMANDED),
     "usual_bounds": ",\n".join(map(_usual_bounds, _USUALLY_DEMANDED)),
+    "usual_bound_names": ", ".join(f"{name}_least, {name}_most" for name in _USUALLY_DEMANDED),
     "other_bounds": ",\n".join(_other_bounds(name) for name in KNOWN if name not in _USUALLY_DEMANDED),
-    "met": "\nAND ".join(map(_met, KNOWN)),
+    "usually_met": "\nAND ".join(map(_met, _USUALLY_DEMANDED)),
+    "otherwise_met": "\nAND ".join(_met(name) for name in KNOWN if name not in _USUALLY_DEMANDED),
     "named_goals": _named_goals(),
     "ranked": ", ".join(_RANKED),
     "ranked_figures": ", ".join(

@@ -145,15 +145,26 @@ WITH firsts AS (
     -- a recipe that has the baseline's own seed alone is held against what the study was: the mean of several
     SELECT o.* FROM beside o JOIN baselines b ON o.study = b.study AND o.seed IS DISTINCT FROM b.seed
 ), again AS (
+    -- a list, so that no text is read of the trials with the seed and budget of the study
     SELECT DISTINCT t.study, t.recipe
-    FROM trial_rows t
-    JOIN baselines b USING (study)
+    FROM (
+        SELECT unnest(list(t.rowid)) AS place
+        FROM trial_rows t
+        JOIN baselines b USING (study)
+        WHERE (t.seed = b.usual_seed AND t.epochs_per_step = b.usual_epochs_per_step) IS NOT TRUE
+    ) u
+    JOIN trial_rows t ON t.rowid = u.place
     WHERE t.status = 'finished' AND t.recipe <> 'baseline'
-        AND (t.seed = b.usual_seed AND t.epochs_per_step = b.usual_epochs_per_step) IS NOT TRUE
+), repeated AS (
+    SELECT unnest(list(t.rowid)) AS place FROM trial_rows t SEMI JOIN again USING (study, recipe)
+), not_alone AS (
+    SELECT place FROM repeated
+    UNION ALL
+    SELECT unnest(list(t.rowid)) AS place FROM trial_rows t WHERE t.recipe = 'baseline'
 ), largest AS (
     SELECT t.*
-    FROM trial_rows t
-    SEMI JOIN again USING (study, recipe)
+    FROM repeated
+    JOIN trial_rows t ON t.rowid = repeated.place
     WHERE t.status = 'finished'
     QUALIFY t.epochs_per_step = max(t.epochs_per_step) OVER (PARTITION BY t.study, t.recipe)
 ), paired AS (
@@ -189,18 +200,17 @@ WITH firsts AS (
     SELECT m.study, m.recipe, @averaged_means@
     FROM means m
     GROUP BY m.study, m.recipe
-), pooled AS (
+), pooled AS NOT MATERIALIZED (
     SELECT
         t.study, t.trial, t.trial AS first_trial, t.recipe, t.origin, t.seed, t.epochs_per_step, t.objective,
         t.minimum_runtime, t.micro_status, 1 AS n, NULL::DOUBLE AS quality_std, NULL::DOUBLE AS quality_drop_error,
-        coalesce(of_others.quality, b.quality) AS baseline_quality,
+        of_others.quality AS baseline_quality,
         @of_a_trial@
     FROM trial_rows t
-    ANTI JOIN again USING (study, recipe)
-    JOIN baselines b USING (study)
+    ANTI JOIN not_alone ON not_alone.place = t.rowid
     LEFT JOIN of_others ON of_others.study = t.study AND of_others.seed = t.seed
         AND of_others.epochs_per_step = t.epochs_per_step
-    WHERE t.status = 'finished' AND t.recipe <> 'baseline'
+    WHERE t.status = 'finished' AND t.recipe IS NOT NULL
     UNION ALL BY NAME
     -- of two seeds both are equally far from their mean, but for their last bits
     SELECT
@@ -243,11 +253,11 @@ WITH firsts AS (
     FROM named n
 ), demands AS (
     SELECT
-        b.study,
+        b.study, b.quality, b.quality_name, b.quality_unit, b.quality_higher_is_better, b.model_bytes, b.on_micro,
         @usual_bounds@
     FROM baselines b
     LEFT JOIN limits l USING (study)
-    GROUP BY b.study
+    GROUP BY ALL
 ), others AS (
     -- by themselves: almost always there are none, and every row would carry them
     SELECT
@@ -256,40 +266,48 @@ WITH firsts AS (
     FROM limits l
     WHERE NOT list_contains([@usually_demanded@], l.metric)  -- DuckDB 1.4 fails on NOT IN here
     GROUP BY l.study
-), releases AS (
-    SELECT
-        minimum_runtime, TRY_CAST(string_split(minimum_runtime, '.') AS INTEGER[]) AS release
+), demanded AS (
+    SELECT b.study, TRY_CAST(string_split(b.runtime, '.') AS INTEGER[]) AS release
+    FROM baselines b WHERE b.runtime IS NOT NULL
+), too_new AS (
+    -- also by themselves, and no trial is looked at where no study demands a runtime
+    SELECT v.study, v.minimum_runtime
     FROM (
-        SELECT coalesce(s.baseline->>'minimum_runtime', '') AS minimum_runtime FROM study_rows s
+        SELECT s.study, s.baseline->>'minimum_runtime' AS minimum_runtime FROM study_rows s
         UNION
-        SELECT t.minimum_runtime FROM trial_rows t
-    )
-), related AS (
+        SELECT t.study, t.minimum_runtime FROM trial_rows t SEMI JOIN demanded USING (study)
+    ) v
+    JOIN demanded d ON d.study = v.study
+        AND TRY_CAST(string_split(v.minimum_runtime, '.') AS INTEGER[]) > d.release
+), related AS NOT MATERIALIZED (
     SELECT
-        p.*, p.quality + (b.quality - p.baseline_quality) AS ranked_quality,
-        b.quality_name, b.quality_unit, b.quality_higher_is_better,
-        CASE WHEN b.quality_higher_is_better THEN 1 ELSE -1 END * (p.baseline_quality - p.quality) AS quality_drop,
-        CASE WHEN p.model_bytes > 0 THEN b.model_bytes / p.model_bytes END AS compression_ratio,
-        TRY_CAST(string_split(b.runtime, '.') AS INTEGER[]) AS runtime, b.on_micro
+        p.* REPLACE (coalesce(p.baseline_quality, d.quality) AS baseline_quality),
+        p.quality + (d.quality - coalesce(p.baseline_quality, d.quality)) AS ranked_quality,
+        CASE WHEN d.quality_higher_is_better THEN 1 ELSE -1 END
+            * (coalesce(p.baseline_quality, d.quality) - p.quality) AS quality_drop,
+        CASE WHEN p.model_bytes > 0 THEN d.model_bytes / p.model_bytes END AS compression_ratio,
+        d.* EXCLUDE (study, quality, model_bytes)
     FROM pooled p
-    JOIN baselines b USING (study)
+    JOIN demands d USING (study)
+), judged AS NOT MATERIALIZED (
+    SELECT r.*, @usually_met@ AS meets FROM related r ANTI JOIN others USING (study)
+    UNION ALL
+    SELECT r.*, @usually_met@ AND @otherwise_met@ AS meets FROM related r JOIN others o USING (study)
 )
 SELECT
     r.study, r.trial, r.recipe, r.n, r.quality, r.quality_std, r.quality_drop, r.quality_drop_error,
     r.compression_ratio,
     coalesce(
-        @met@
-        AND coalesce(v.release <= r.runtime, TRUE)
+        r.meets
+        AND v.study IS NULL
         AND (r.on_micro AND r.micro_status <> 'runs') IS NOT TRUE, FALSE
     ) AS feasible,
     r.* EXCLUDE (
-        study, trial, recipe, n, quality, quality_std, quality_drop, quality_drop_error, compression_ratio, runtime,
-        on_micro
+        study, trial, recipe, n, quality, quality_std, quality_drop, quality_drop_error, compression_ratio,
+        on_micro, meets, @usual_bound_names@
     )
-FROM related r
-JOIN demands d USING (study)
-LEFT JOIN others o USING (study)
-LEFT JOIN releases v USING (minimum_runtime);
+FROM judged r
+LEFT JOIN too_new v USING (study, minimum_runtime);
 
 -- The leaderboard of every study by its own goal, as `atoll leaderboard` without options prints it.
 CREATE OR REPLACE VIEW ranked_trials AS
