@@ -226,6 +226,7 @@ class Progress:
         self._said_at_s = time.monotonic()
         self._doing: str | None = None
         self._foretold = self._overrun_told = False
+        self._remark: str | None = None
 
     def __enter__(self) -> Self:
         console = Console(file=self._stream)
@@ -261,6 +262,12 @@ class Progress:
             self._live.update(self._picture())
         elif time.monotonic() - self._said_at_s >= _PLAIN_EVERY_S:
             self._say(str(snapshot(self._campaign, self._workers)))
+
+    def note(self, remark: str | None) -> None:
+        """Says a remark, once as long as it is the same."""
+        if remark is not None and remark != self._remark:
+            self._say(f"{_clock(self._campaign.elapsed_s)} {remark}")
+        self._remark = remark
 
     def _tell_doing(self) -> None:
         """Says at once what takes long before the first trial can end."""

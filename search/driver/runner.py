@@ -88,6 +88,7 @@ def run_study(
 
                 def tick() -> None:
                     folder.tick()
+                    progress.note(folder.held_by())
                     progress.tick()
 
                 if campaign.has_work():
@@ -127,9 +128,8 @@ def run_here(study: Study, store: Store, choose: Callable[[Campaign], None]) -> 
 def _recover(store: Store) -> None:
     """Brings the store up to its journal; a search that does not know all its trials would repeat some."""
     if not store.recover():
-        raise AtollError(
-            f"the store {store.path} is held by another process: close what has it open and try again"
-        )
+        holder = store.holder or "another process"
+        raise AtollError(f"the store {store.path} is held by {holder}: close what has it open and try again")
 
 
 def drive_here(campaign: Campaign, evaluator: Evaluator | None = None) -> None:

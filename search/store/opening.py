@@ -41,12 +41,12 @@ class QueryLimits:
 
 
 def open_store(
-    path: Path, read_only: bool, draft: Path | None = None, limits: QueryLimits | None = None
+    path: Path | None, read_only: bool, draft: Path | None = None, limits: QueryLimits | None = None
 ) -> duckdb.DuckDBPyConnection:
     """Opens a store, attached as `store` to a database in memory, with everything else out of reach.
 
     Args:
-        path: the file; made if it is not there and is to be written.
+        path: the file; made if it is not there and is to be written. None attaches none.
         read_only: whether it is only read.
         draft: a further, new file, attached as `draft`.
         limits: bounds the memory; DuckDB's own bound if None.
@@ -59,7 +59,8 @@ def open_store(
         if limits is not None:
             connection.execute(f"SET memory_limit = '{limits.memory_mb:f}MB'")
         connection.execute("SET TimeZone = 'UTC'")  # dates of moments are those of UTC, wherever one asks
-        _attach(connection, path, STORE, read_only)
+        if path is not None:
+            _attach(connection, path, STORE, read_only)
         if draft is not None:
             _attach(connection, draft, DRAFT, read_only=False)
         connection.execute("SET enable_external_access = false")

@@ -1,4 +1,4 @@
-"""Rows in and out of the store's tables, many at a time."""
+"""Rows in and out of the store's tables, many at a time: events folded, rows of Arrow put in."""
 
 import json
 import logging
@@ -12,6 +12,7 @@ import pyarrow as pa
 from ...spaces.errors import AtollError
 from .answer import first_paragraph
 from .events import Event, TrialEvent, TrialKey
+from .journal_backend import JournalBackend
 from .rows import KEY_FIELDS, Row, Rows
 from .schema import TABLES, columns_of
 
@@ -27,7 +28,39 @@ _PYTHON_TYPES = {
     "TIMESTAMP WITH TIME ZONE": datetime,
 }
 _BITS = {"BIGINT": 64, "INTEGER": 32}
+_BATCH_EVENTS = 20_000  # bounds the memory of a fold: about 100 MB
 _BULK = tuple(name for name in TABLES if name != "journal_state")  # that one is the fold's own
+
+
+def fold(connection: duckdb.DuckDBPyConnection, journal: JournalBackend) -> None:
+    """Makes rows of what the journal has beyond the tables, each batch with its offset in one transaction.
+
+    Args:
+        connection: open for writing, in the database of the tables.
+        journal: theirs, or another one, which then is folded from its beginning.
+    """
+    while True:
+        offset = folded_offset(connection, journal)
+        events, end = journal.read(offset, limit=_BATCH_EVENTS)
+        if end == offset:
+            return
+        connection.begin()
+        rows = load(connection, events)
+        for event in events:
+            rows.apply(event)
+        write(connection, rows)
+        connection.execute("DELETE FROM journal_state")
+        connection.execute("INSERT INTO journal_state VALUES (?, ?)", [journal.fingerprint(), end])
+        connection.commit()
+
+
+def folded_offset(connection: duckdb.DuckDBPyConnection, journal: JournalBackend) -> int:
+    """Returns up to where this journal is folded: 0 if the tables were folded from another one."""
+    for fingerprint, offset in connection.execute("FROM journal_state").fetchall():
+        is_same = offset <= journal.size_bytes() and fingerprint == journal.fingerprint()
+        if is_same and journal.is_line_start(offset):
+            return int(offset)
+    return 0
 
 
 def load(connection: duckdb.DuckDBPyConnection, events: Sequence[Event]) -> Rows:
@@ -80,7 +113,7 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table | p
     """
     if table not in _BULK:
         raise AtollError(f"got the table {table!r:.80}, rows go into one of: {', '.join(_BULK)}")
-    unknown = set(rows.schema.names) - columns_of(connection, table).keys()
+    unknown = set(rows.schema.names) - columns_of(connection, table, "").keys()
     if unknown:
         raise AtollError(f"the table {table} has no column {min(unknown)!r:.80}")
     connection.register("incoming", rows)
@@ -96,7 +129,7 @@ def _upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Ro
     listed = list(rows)
     if not listed:
         return
-    incoming, lists = _incoming(connection, table, columns_of(connection, table), listed)
+    incoming, lists = _incoming(connection, table, columns_of(connection, table, ""), listed)
     connection.execute(f"INSERT OR REPLACE INTO {table} BY NAME {incoming}", lists)
 
 
@@ -117,7 +150,7 @@ def _incoming(
     A list a column: DuckDB takes lists about as fast as Arrow's tables, and making these of Python's values
     would import pandas, which takes as long as 2,000 trials.
     """
-    types = columns_of(connection, table)
+    types = columns_of(connection, table, "")
     words, lists = [], []
     for name in columns:
         kind = types[name][0] if types[name][0] in _PYTHON_TYPES else _TEXT

@@ -49,6 +49,10 @@ class Contents:
         return self.has_our_tables and self.storage_version <= _numbers(STORAGE_VERSION)
 
 
+#: where no file could be opened
+NOTHING = Contents({}, None, ())
+
+
 def contents(connection: duckdb.DuckDBPyConnection, place: Path) -> Contents:
     """Returns what lies in the attached store.
 
@@ -79,11 +83,12 @@ def columns_of(connection: duckdb.DuckDBPyConnection, table: str, database: str 
     Args:
         connection: open.
         table: its name.
-        database: where it lies: the attached store, unless told.
+        database: where it lies: the attached store, unless told; the current one if empty.
     """
+    place = f"{database}.main." if database else ""
     # duckdb_columns() looks at every column of DuckDB's own views too: 24 ms on a fresh connection, this 0.4.
     found = connection.execute(
-        'SELECT name, type, NOT "notnull" FROM pragma_table_info(?)', [f"{database}.main.{_quoted(table)}"]
+        'SELECT name, type, NOT "notnull" FROM pragma_table_info(?)', [f"{place}{_quoted(table)}"]
     )
     return {name: (kind, nullable) for name, kind, nullable in found.fetchall()}
 
@@ -118,26 +123,37 @@ def copy(connection: duckdb.DuckDBPyConnection, found: Contents, target: str) ->
     _copy_rows(connection, found)
 
 
-def make_views(connection: duckdb.DuckDBPyConnection, found: Contents, statement: str) -> None:
-    """Makes our views and macros in memory, over the tables of the store, as far as a statement names them.
+def copy_to_memory(connection: duckdb.DuckDBPyConnection, found: Contents) -> None:
+    """Copies the attached store into the database in memory, as `copy` does, but for views and macros.
+
+    Args:
+        connection: open.
+        found: what lies in the store.
+    """
+    _create_tables(connection, MEMORY)
+    _copy_rows(connection, found)
+
+
+def make_views(
+    connection: duckdb.DuckDBPyConnection, found: Contents, statement: str, in_memory: bool
+) -> None:
+    """Makes our views and macros in memory, as far as a statement names them.
 
     Args:
         connection: open, without views so far.
-        found: what lies in the store; what another version made is copied into memory first.
+        found: what lies in the store.
         statement: to be run next; where DuckDB does not say what it names, all views are made, as for one
             that asks for the catalogue.
+        in_memory: whether they look at the tables of `copy_to_memory`, and not at those of the store.
     """
+    connection.execute(f"USE {MEMORY}")
     theirs, place = {}, ""
-    if found.has_our_tables:
-        connection.execute(f"USE {MEMORY}")
+    if not in_memory:
         place = f"{STORE}.main."
         theirs = {
             table.lower(): f"CREATE VIEW {_quoted(table)} AS FROM {place}{_quoted(table)}"
             for table in found.tables
         }
-    else:
-        _create_tables(connection, MEMORY)
-        _copy_rows(connection, found)
     ours, macros = relations.views(place), relations.macros(place)
     known = theirs.keys() | ours.keys()
     called = [name for name in macros if re.search(rf"\b{name}\b", statement, re.IGNORECASE)]

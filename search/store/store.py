@@ -18,7 +18,7 @@ from .driver_lock import DriverLock, living_driver
 from .events import INTERRUPTED
 from .journal import Journal
 from .journal_backend import JournalBackend
-from .opening import STORE, QueryLimits
+from .opening import STORE, QueryLimits, open_store
 from .store_file import RETRY_S, StoreFile
 from .stored_rows import JSON_COLUMNS, StepRow, StudyRow, TrialRow, stored_value
 
@@ -27,16 +27,18 @@ _LOG = logging.getLogger(__name__)
 # How long a reader waits for a fold (own choice): 8,000 trials and more are folded in a second
 # (`make bench`), so what holds the file for longer is no fold.
 READ_WAIT_S = 5.0
+# And where its journal tells the same (own choice): a trial that ended is to be seen within two seconds.
+LIVE_WAIT_S = 1.0
 #: of the view `steps`: what is not the baseline at which each trial begins
 _ITS_OWN = "(position > 0 OR recipe = 'baseline')"
-_BATCH_EVENTS = 20_000  # bounds the memory of a fold: about 100 MB
 
 
 class Store:
     """Where trials live and are queried; holds no connection between calls and can be pickled.
 
     DuckDB locks a file both ways: while one process writes, none may read, and the reverse. So every call
-    opens, does its work and closes; readers wait for a fold, a fold never waits unless told to.
+    opens, does its work and closes; readers wait for a fold, a fold never waits unless told to. What the
+    journal has and the file has not yet, whoever holds it, readers fold in memory.
 
     Args:
         path: the DuckDB file; the journal and the driver's lock lie beside it under the same stem.
@@ -48,11 +50,17 @@ class Store:
         self.journal_path = self.path.with_name(f"{stem}.journal.jsonl")
         self.lock_path = self.path.with_name(f"{stem}.lock")
         self._file = StoreFile(self.path, self.journal_path)
+        self._told = False  # that rows come from the journal alone
 
     @property
     def journal(self) -> JournalBackend:
         """The journal beside the store."""
         return Journal(self.journal_path)
+
+    @property
+    def holder(self) -> str | None:
+        """Who had the file when this process last wanted to open it, None if nobody."""
+        return self._file.holder
 
     def lock(self) -> DriverLock:
         """Returns the context manager that makes this process the driver."""
@@ -103,16 +111,17 @@ class Store:
         with self._writer(wait_s) as connection:
             if connection is None:
                 return False
-            while self._fold_batch(connection):
-                pass
-            # Left by an older Atoll whose line with the recipe cannot be read: it is run again.
-            connection.execute("DELETE FROM trial_rows WHERE recipe IS NULL")
-            if orphaned:
-                connection.execute(
-                    "UPDATE trial_rows SET status = 'failed', reason = ? WHERE status = 'running'",
-                    [INTERRUPTED],
-                )
+            self._fold_on(connection, orphaned)
         return True
+
+    def _fold_on(self, connection: duckdb.DuckDBPyConnection, orphaned: bool) -> None:
+        row_tables.fold(connection, self.journal)
+        # Left by an older Atoll whose line with the recipe cannot be read: it is run again.
+        connection.execute("DELETE FROM trial_rows WHERE recipe IS NULL")
+        if orphaned:
+            connection.execute(
+                "UPDATE trial_rows SET status = 'failed', reason = ? WHERE status = 'running'", [INTERRUPTED]
+            )
 
     @contextmanager
     def _writer(self, wait_s: float) -> Iterator[duckdb.DuckDBPyConnection | None]:
@@ -133,32 +142,6 @@ class Store:
             return
         with self._writer(wait_s) as connection:
             yield connection
-
-    def _fold_batch(self, connection: duckdb.DuckDBPyConnection) -> bool:
-        """Folds one batch in one transaction with its offset; returns whether there was one."""
-        journal = self.journal
-        offset = self._folded_offset(connection)
-        events, end = journal.read(offset, limit=_BATCH_EVENTS)
-        if end == offset:
-            return False
-        connection.begin()
-        rows = row_tables.load(connection, events)
-        for event in events:
-            rows.apply(event)
-        row_tables.write(connection, rows)
-        connection.execute("DELETE FROM journal_state")
-        connection.execute("INSERT INTO journal_state VALUES (?, ?)", [journal.fingerprint(), end])
-        connection.commit()
-        return True
-
-    def _folded_offset(self, connection: duckdb.DuckDBPyConnection) -> int:
-        """Returns up to where this journal is folded: 0 if the tables were folded from another one."""
-        journal = self.journal
-        for fingerprint, offset in connection.execute("FROM journal_state").fetchall():
-            is_same = offset <= journal.size_bytes() and fingerprint == journal.fingerprint()
-            if is_same and journal.is_line_start(offset):
-                return offset
-        return 0
 
     # Reading.
 
@@ -244,19 +227,28 @@ class Store:
     def _reader(
         self, statement: str, limits: QueryLimits | None = None
     ) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Opens the file to read by a statement, first folding a journal that no driver looks after."""
+        """Opens the store to read by a statement, up to its journal's last event.
+
+        Where no driver looks after the journal it is folded first. Where that cannot be, or a driver has not
+        yet, the tables are copied into memory and the journal's further events folded there.
+        """
         driver = living_driver(self.lock_path)
         may_fold = driver is None or driver.is_this_process()
         if may_fold and not self.path.exists():
             self.fold(READ_WAIT_S)
         connection, found = self._connect_to_read(limits)
         try:
-            if may_fold and self._is_stale(connection, found, orphaned=driver is None):
+            lags = self._lags(connection, found, orphaned=driver is None)
+            if may_fold and (lags or not found.is_current) and self._may_be_written():
                 connection.close()
-                self._fold_for_reader()
+                self.fold(LIVE_WAIT_S)
                 connection, found = self._connect_to_read(limits)
+                lags = self._lags(connection, found, orphaned=driver is None)
             with self._file.explained():
-                schema.make_views(connection, found, statement)
+                if lags:
+                    schema.copy_to_memory(connection, found)
+                    self._fold_on(connection, orphaned=driver is None)
+                schema.make_views(connection, found, statement, in_memory=lags)
             yield connection
         finally:
             connection.close()
@@ -264,6 +256,7 @@ class Store:
     def _connect_to_read(
         self, limits: QueryLimits | None
     ) -> tuple[duckdb.DuckDBPyConnection, schema.Contents]:
+        """Opens the file; without it, where another process writes and the journal tells what is in it."""
         deadline = time.monotonic() + READ_WAIT_S
         while not self.path.exists():  # a driver that has just started folds within a second
             if time.monotonic() > deadline or living_driver(self.lock_path) is None:
@@ -272,9 +265,16 @@ class Store:
                     f"ATOLL_STORE"
                 )
             time.sleep(RETRY_S)
-        connection = self._file.open(read_only=True, wait_s=READ_WAIT_S, limits=limits)
+        has_journal = self.journal.size_bytes() > 0
+        wait_s = LIVE_WAIT_S if has_journal else READ_WAIT_S
+        connection = self._file.open(read_only=True, wait_s=wait_s, limits=limits)
+        if connection is None and not has_journal:
+            raise AtollError(self._busy(wait_s))
         if connection is None:
-            raise AtollError(self._busy(READ_WAIT_S))
+            if not self._told:
+                _LOG.warning("%s is held by %s: shown is what its journal tells", self.path, self.holder)
+            self._told = True
+            return open_store(None, read_only=True, limits=limits), schema.NOTHING
         try:
             return connection, self._file.contents(connection)
         except AtollError:
@@ -283,29 +283,24 @@ class Store:
 
     def _busy(self, waited_s: float) -> str:
         return (
-            f"the store {self.path} was held by another process for more than {waited_s:g} s: "
+            f"the store {self.path} was held by {self._file.holder} for more than {waited_s:g} s: "
             f"close what has it open for writing and try again"
         )
 
-    def _is_stale(
-        self, connection: duckdb.DuckDBPyConnection, found: schema.Contents, orphaned: bool
-    ) -> bool:
-        """Returns whether a fold would change anything.
+    def _lags(self, connection: duckdb.DuckDBPyConnection, found: schema.Contents, orphaned: bool) -> bool:
+        """Returns whether the tables are of another version, or a fold would change a row of them.
 
         Raises:
             AtollError: the file is damaged.
         """
-        if not found.is_current:
+        if not found.has_our_tables:
             return True
         with self._file.explained():
             connection.execute(f"USE {STORE}")
-            if self.journal.has_more(self._folded_offset(connection)):
+            if self.journal.has_more(row_tables.folded_offset(connection, self.journal)):
                 return True
             running = "SELECT 1 FROM trial_rows WHERE status = 'running' LIMIT 1"
             return orphaned and bool(connection.execute(running).fetchall())
 
-    def _fold_for_reader(self) -> None:
-        if not os.access(self.path, os.W_OK) or not os.access(self.path.parent, os.W_OK):
-            _LOG.warning("%s may not be written: what its journal says beyond it is not shown", self.path)
-        elif not self.fold(READ_WAIT_S):
-            _LOG.warning("%s is busy: the newest events of its journal are not shown", self.path)
+    def _may_be_written(self) -> bool:
+        return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)

@@ -1,6 +1,7 @@
 """The DuckDB file of a store: opened when it is free, made whole or not at all, and why it cannot be used."""
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from .opening import DRAFT, STORE, QueryLimits, open_store
 
 #: between two tries: about the time in which a small fold opens, writes and closes
 RETRY_S = 0.02
+#: how DuckDB names who has the lock
+_HOLDER = re.compile(r"lock is held in (.+) \(PID (\d+)\)")
 
 # Of the file and of DuckDB's log beside it: device, inode, bytes and nanoseconds of the last change.
 _Identity = tuple[tuple[int, int, int, int] | None, ...]
@@ -38,6 +41,8 @@ class StoreFile:
         self.path = path
         self.journal_path = journal_path
         self._checked: tuple[_Identity, schema.Contents] | None = None
+        #: who had the file when it was last to be opened, None if nobody
+        self.holder: str | None = None
 
     def open(
         self, read_only: bool, wait_s: float, draft: Path | None = None, limits: QueryLimits | None = None
@@ -57,10 +62,13 @@ class StoreFile:
         deadline = time.monotonic() + wait_s
         while True:
             try:
-                return open_store(self.path, read_only, draft, limits)
+                connection = open_store(self.path, read_only, draft, limits)
+                self.holder = None
+                return connection
             except duckdb.Error as error:
                 if not _is_busy(error):
                     raise AtollError(self.explain(error)) from error
+                self.holder = _holder(error)
             if time.monotonic() >= deadline:
                 return None
             time.sleep(RETRY_S)
@@ -174,3 +182,10 @@ def _is_busy(error: duckdb.Error) -> bool:
     return any(
         words in text for words in ("Could not set lock", "different configuration", "already attached")
     )
+
+
+def _holder(error: duckdb.Error) -> str:
+    found = _HOLDER.search(str(error))
+    if found is not None:
+        return f"process {found[2]} ({Path(found[1]).name})"
+    return "another process" if "Could not set lock" in str(error) else "this process"

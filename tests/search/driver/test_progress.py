@@ -36,6 +36,15 @@ def begin(campaign: Campaign) -> Trial:
     return trial
 
 
+def test_a_remark_is_said_once_as_long_as_it_stays(campaign: Campaign) -> None:
+    said = io.StringIO()
+    with Progress(campaign, workers=1, stream=said) as progress:
+        for remark in (None, "held by one", "held by one", None, "held by one", "held by two"):
+            progress.note(remark)
+    lines = [line for line in said.getvalue().splitlines() if "held" in line]
+    assert lines == ["0:00 held by one", "0:00 held by one", "0:00 held by two"]
+
+
 def test_it_says_what_it_waits_for_before_the_first_trial_ends(campaign: Campaign, end: Any) -> None:
     said = io.StringIO()
     with Progress(campaign, workers=1, stream=said) as progress:

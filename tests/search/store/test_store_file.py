@@ -113,7 +113,7 @@ def test_a_change_that_lies_in_the_log_alone_is_seen(store: Store) -> None:
 )
 def test_the_views_that_a_statement_names_are_made(store: Store, statement: str, made: set[str]) -> None:
     with closing(open_store(store.path, read_only=True)) as connection:
-        schema.make_views(connection, schema.contents(connection, store.path), statement)
+        schema.make_views(connection, schema.contents(connection, store.path), statement, in_memory=False)
         found = connection.execute(
             "SELECT view_name FROM duckdb_views() WHERE database_name = 'memory' AND NOT internal"
         )
