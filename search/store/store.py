@@ -20,7 +20,7 @@ from .journal import Journal
 from .journal_backend import JournalBackend
 from .opening import STORE, QueryLimits, open_store
 from .store_file import RETRY_S, StoreFile
-from .stored_rows import JSON_COLUMNS, StepRow, StudyRow, TrialRow, stored_value
+from .stored_rows import JSON_COLUMNS, StepRow, StoredRows, StudyRow, TrialRow, stored_value
 
 _LOG = logging.getLogger(__name__)
 
@@ -181,7 +181,7 @@ class Store:
         with self._reader(sql, limits) as connection:
             return answer(connection, sql, limits)
 
-    def studies(self) -> list[StudyRow]:
+    def studies(self) -> StoredRows[StudyRow]:
         """Returns the rows of the view `studies`, the newest last."""
         return self._rows("SELECT * FROM studies ORDER BY created_at NULLS FIRST, study")
 
@@ -190,28 +190,28 @@ class Store:
         rows = self._rows("SELECT * FROM studies WHERE study = ?", [name])
         return rows[0] if rows else None
 
-    def trials(self, study: str | None = None) -> list[TrialRow]:
+    def trials(self, study: str | None = None) -> StoredRows[TrialRow]:
         """Returns the rows of the view `trials` of a study, of all where None, in the order of names."""
         return self._rows(
             "SELECT * FROM trials WHERE ? IS NULL OR study = ? ORDER BY study, length(trial), trial",
             [study, study],
         )
 
-    def steps(self, study: str, trial: str) -> list[StepRow]:
+    def steps(self, study: str, trial: str) -> StoredRows[StepRow]:
         """Returns the rows of the view `steps` that a trial has of its own, in the order of the recipe."""
         return self._rows(
             f"SELECT * FROM steps WHERE study = ? AND trial = ? AND {_ITS_OWN} ORDER BY position",
             [study, trial],
         )
 
-    def steps_of_study(self, study: str) -> list[StepRow]:
+    def steps_of_study(self, study: str) -> StoredRows[StepRow]:
         """Returns what `steps` gives of all its trials, without notes, each in recipe order."""
         return self._rows(
             f"SELECT * EXCLUDE (notes) FROM steps WHERE study = ? AND {_ITS_OWN} ORDER BY trial, position",
             [study],
         )
 
-    def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+    def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> StoredRows[Any]:
         table = self.query(sql, parameters)
         try:
             rows = table.to_pylist(maps_as_pydicts="strict")
@@ -221,7 +221,7 @@ class Store:
             for row in rows:
                 if row[name] is not None:
                     row[name] = stored_value(name, row[name], self.path)
-        return rows
+        return StoredRows(rows, table)
 
     @contextmanager
     def _reader(

@@ -8,9 +8,16 @@ read as they come out.
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from ...spaces.errors import AtollError
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow as pa
+
+R = TypeVar("R")
 
 JSON_COLUMNS = (
     "definition",
@@ -184,6 +191,52 @@ class LeaderboardRow(RecipeRow):
 
     rank: int
     score: float
+
+
+class StoredRows(list[R]):
+    """Rows of the store as dictionaries, and as the table that they came in.
+
+    Args:
+        rows: the dictionaries.
+        table: the same rows; JSON columns are text in it.
+    """
+
+    def __init__(self, rows: list[R], table: "pa.Table") -> None:
+        super().__init__(rows)
+        self._table = table
+
+    def arrow(self) -> "pa.Table":
+        """Returns them as a table of Arrow."""
+        return self._table
+
+    def df(self) -> "pandas.DataFrame":
+        """Returns them as a data frame of pandas.
+
+        Raises:
+            AtollError: pandas is not installed.
+        """
+        try:
+            import pandas  # noqa: F401 (Arrow's own word for its absence is another one)
+        except ImportError as error:
+            raise AtollError(_absent("pandas")) from error
+        return self._table.to_pandas()
+
+    def pl(self) -> "polars.DataFrame":
+        """Returns them as a data frame of polars.
+
+        Raises:
+            AtollError: polars is not installed.
+        """
+        try:
+            import polars
+        except ImportError as error:
+            raise AtollError(_absent("polars")) from error
+        found = polars.from_arrow(self._table)
+        return found if isinstance(found, polars.DataFrame) else found.to_frame()
+
+
+def _absent(package: str) -> str:
+    return f"{package} is not installed: `pip install {package}`, or take the rows as .arrow()"
 
 
 def stored_value(column: str, text: str, place: Path) -> Any:

@@ -1,12 +1,17 @@
 """The rows that the store gives are what their types say: the columns of the views, in order and by type."""
 
-from datetime import datetime
+import sys
+import types
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import get_args, get_type_hints
 
 import duckdb
+import pyarrow as pa
 import pytest
 from atoll.evaluators.ranking.leaderboard import leaderboard, nearest_miss
 from atoll.search.store import schema
+from atoll.search.store.store import Store
 from atoll.search.store.stored_rows import (
     JSON_COLUMNS,
     LeaderboardRow,
@@ -15,6 +20,7 @@ from atoll.search.store.stored_rows import (
     StudyRow,
     TrialRow,
 )
+from atoll.spaces.errors import AtollError
 from atoll.testing.figures import made_up_metrics
 
 # DuckDB's types -> what Python has of them
@@ -52,3 +58,59 @@ def test_a_leaderboard_adds_what_its_rows_say() -> None:
         assert row.keys() == get_type_hints(LeaderboardRow).keys()
     missed = nearest_miss([trial | {"quality": 0.0}], baseline)
     assert missed is not None and missed.keys() == get_type_hints(RecipeRow).keys()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Returns a store of two trials."""
+    found = Store(tmp_path / "a.duckdb")
+    columns = {
+        "study": ["s", "s"],
+        "recipe_digest": ["a", "b"],
+        "seed": [0, 0],
+        "epochs_per_step": [1.0, 1.0],
+        "trial": ["t1", "t2"],
+        "recipe": ["binarize", "distill"],
+        "status": ["finished", "failed"],
+        "quality": [0.5, None],
+        "started_at": [datetime(2026, 11, 5, tzinfo=UTC), None],
+        "metrics": ['{"quality": 0.5}', None],
+    }
+    found.insert("trial_rows", pa.table(columns))
+    return found
+
+
+def test_rows_are_a_table_of_arrow_and_of_pandas_too(store: Store) -> None:
+    pytest.importorskip("pandas")
+    rows = store.trials()
+    assert rows[0]["metrics"] == {"quality": 0.5}
+    assert rows.arrow().column("quality").to_pylist() == [0.5, None]
+    frame = rows.df()
+    assert list(frame.columns) == rows.arrow().column_names == list(rows[0])
+    assert frame["trial"].tolist() == ["t1", "t2"]
+    assert frame["quality"].isna().tolist() == [False, True]
+    assert frame["started_at"][0].isoformat() == "2026-11-05T00:00:00+00:00"
+    assert frame["metrics"][0] == '{"quality": 0.5}'
+
+
+def test_polars_is_given_the_table(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a double: polars is no dependency."""
+
+    class DataFrame:
+        def __init__(self, table: pa.Table) -> None:
+            self.table = table
+
+    monkeypatch.setitem(
+        sys.modules, "polars", types.SimpleNamespace(DataFrame=DataFrame, from_arrow=DataFrame)
+    )
+    rows = store.trials()
+    assert rows.pl().table is rows.arrow()
+
+
+@pytest.mark.parametrize(("package", "call"), [("pandas", "df"), ("polars", "pl")])
+def test_a_package_that_is_not_there_is_one_sentence(
+    store: Store, monkeypatch: pytest.MonkeyPatch, package: str, call: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(AtollError, match=f"{package} is not installed: .pip install {package}., or take"):
+        getattr(store.trials(), call)()
