@@ -29,6 +29,7 @@ from .export import export
 from .import_studies import import_studies
 from .init import init
 from .leaderboard import leaderboard
+from .optuna_storage import optuna_storage
 from .predict import predict
 from .rank import rank
 from .rebuild import rebuild
@@ -54,6 +55,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("compare", compare),
     ("report", report),
     ("import", import_studies),
+    ("optuna-storage", optuna_storage),
     ("export", export),
     ("verify", verify),
     ("rebuild", rebuild),
