@@ -23,8 +23,9 @@ LITERT: dict[str, str] = {
     "2.2": "2.23",
     "2.3": "2.23",
 }
-#: what a name without a minor version means: litert-2 from where it runs whatever this Atoll writes
-OLDEST_MEANT = {"litert-1": "1.1", "litert-2": "2.2"}
+#: what a name without a minor version means: litert-2 from where it runs whatever this Atoll writes, litert-1
+#: from where half precision is right: 1.1 to 1.3 compute something else with XNNPACK (results/targets)
+OLDEST_MEANT = {"litert-1": "1.4", "litert-2": "2.2"}
 #: the runtime of this machine, as `host` names it
 INSTALLED = "installed"
 PACKAGE = "ai-edge-litert"

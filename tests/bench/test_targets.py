@@ -1,9 +1,14 @@
 """The bench of files and releases: its figures and table on made-up rows."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from atoll.hw_models.runtimes.runtime import OLDEST_MEANT, Runtime
+from atoll.hw_models.runtimes.wheels import WHEELS
+
+RECORDED = Path(__file__).parents[2] / "results" / "targets" / "rows.jsonl"
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +67,21 @@ def test_the_table_says_in_a_word_what_each_made_of_it() -> None:
     assert "| `svd` | 2.19.0 | - | wrong | **yes** | **plain** | yes |" in found
     assert "- `not true.`: tflite-2.14" in found
     assert "| tflite-2.17 | tflite-2.17 | 2.17.0 | today | abc | one |" in found
+
+
+#: half precision with XNNPACK: these compute something else, or do not prepare it; no minimum can say so
+HALF = {("quantize(bits=16)", name) for name in ("litert-1.1", "litert-1.2", "litert-1.3", "tflite-2.19")}
+
+
+def test_the_recorded_runs_are_what_the_minimum_runtimes_say() -> None:
+    from targets_page import claimed_and_not_right, right_below_the_minimum
+
+    rows = [json.loads(line) for line in RECORDED.read_text(encoding="utf-8").splitlines()]
+    assert {row["runtime"] for row in rows} == set(WHEELS)
+    for row in rows:
+        runtime = Runtime.named(row["runtime"])
+        assert (runtime.release, runtime.loads(row["minimum_runtime"])) == (row["has"], row["claimed"])
+        assert row["package"] == str(WHEELS[row["runtime"]])
+    assert {(row["recipe"], row["runtime"]) for row in claimed_and_not_right(rows)} == HALF
+    assert not right_below_the_minimum(rows)
+    assert not HALF & {("quantize(bits=16)", f"litert-{meant}") for meant in OLDEST_MEANT.values()}

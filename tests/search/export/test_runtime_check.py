@@ -52,7 +52,7 @@ def test_a_file_that_runs_is_compared_with_its_network(
     assert main(["verify", str(exported), "--runtime", "litert-1", "--format", "json"]) == 0
     told = json.loads(capsys.readouterr().out)
     card = json.loads((exported / "card.json").read_text())
-    assert told["passed"] and told["package"]["version"] == "1.1.2" and told["images"] == 200
+    assert told["passed"] and told["package"]["version"] == "1.4.0" and told["images"] == 200
     default, plain = told["runs"]
     assert (default["kernels"], plain["kernels"]) == ("default", "plain")
     # the same runtime as the export's own look at the file
