@@ -100,12 +100,8 @@ def test_nothing_is_fetched(written: str) -> None:
     assert links and all(link.startswith("#") for link in links)
 
 
-@pytest.mark.parametrize("most", [0, 10**9])
-def test_the_data_are_those_of_the_views(made_up: Store, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
-    """Once compressed and once plain."""
-    monkeypatch.setattr(page_module, "PLAIN_BYTES", most)
-    study = choose_study(made_up, None)
-    found = data_of(html_report(made_up, study))
+def test_the_data_are_those_of_the_views(made_up: Store, written: str) -> None:
+    study, found = choose_study(made_up, None), data_of(written)
     for name, sql in TABLES.items():
         rows = made_up.query(sql, [study.name]).to_pylist()
         columns = found["tables"][name]
@@ -120,6 +116,15 @@ def test_the_data_are_those_of_the_views(made_up: Store, monkeypatch: pytest.Mon
     }  # fmt: skip
     assert found["figures"]["quality_drop"]["unit"] == "points"
     assert found["figures"]["latency_ms"]["ends"] == ["latency_ms_low", "latency_ms_high"]
+
+
+@pytest.mark.parametrize(("most", "plain"), [(0, False), (10**9, False), (0, True)])
+def test_data_come_out_as_they_went_in(monkeypatch: pytest.MonkeyPatch, most: int, plain: bool) -> None:
+    monkeypatch.setattr(page_module, "PLAIN_BYTES", most)
+    data = {"figure": [0.1 + 0.2, 5e-324, -(2**53)], "name": EVIL, "none": None, "yes": True}
+    text = page("", [], {}, data, plain)
+    assert data_of(text) == data
+    assert ("application/gzip" in text) == (most == 0 and not plain)
 
 
 def test_an_error_is_better_when_smaller(made_up: Store) -> None:

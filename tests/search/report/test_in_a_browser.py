@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from atoll.search.report.html_report import html_report, write_html
-from atoll.search.report.page import page as page_of
+from atoll.search.report import page as page_module
+from atoll.search.report.html_report import write_html
 from atoll.search.report.watch import Watched, server_of
 from atoll.search.store.selection import choose_study
 from atoll.search.store.store import Store
@@ -184,7 +184,7 @@ def test_names_of_the_data_stay_names(written: Path, tmp_path: Path, open_page: 
     for figure in data["figures"].values():
         figure["title"] = figure["heading"] = EVIL
     path = tmp_path / "evil.html"
-    path.write_text(page_of(EVIL, [EVIL], {EVIL: EVIL}, data))
+    path.write_text(page_module.page(EVIL, [EVIL], {EVIL: EVIL}, data))
     page = open_page(path)
     show_all(page)
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
@@ -229,11 +229,11 @@ def test_pictures_follow_the_colours_of_the_system(written: Path, open_page: Ope
 
 
 def test_an_old_browser_is_told_what_it_lacks(
-    tmp_path: Path, store_of: Callable[[int], Store], browser: Any
+    tmp_path: Path, browser: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = store_of(300)
+    monkeypatch.setattr(page_module, "PLAIN_BYTES", 0)
     path = tmp_path / "report.html"
-    path.write_text(html_report(store, choose_study(store, None)))
+    path.write_text(page_module.page("", [], {}, {}))
     page = browser.new_page()
     page.add_init_script("delete globalThis.DecompressionStream")
     page.goto(path.as_uri())

@@ -25,7 +25,8 @@ FakeBrowser = Callable[[str], None]
 
 @pytest.fixture
 def fake_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeBrowser:
-    """Puts a shell script in the place of Chromium."""
+    """Puts a shell script in the place of Chromium, which looks at no data."""
+    monkeypatch.setattr(pictures, "contents", lambda *_: {})
 
     def put(script: str) -> None:
         place = tmp_path / "bin" / "chromium"

@@ -6,7 +6,7 @@ from urllib.request import urlopen
 
 import pytest
 from atoll.search.commands.cli import main
-from atoll.search.report import watch
+from atoll.search.report import html_report, watch
 from atoll.search.store.store import Store
 
 
@@ -43,6 +43,7 @@ def test_it_serves_until_it_is_interrupted(
         server.handle_request()
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(watch, "html_report", lambda *_: "page")
     monkeypatch.setattr(watch.ThreadingHTTPServer, "serve_forever", one_request)
     monkeypatch.setattr(
         watch.ThreadingHTTPServer, "handle_request", lambda server: ports.append(server.server_port)
@@ -57,8 +58,10 @@ def test_it_serves_until_it_is_interrupted(
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(
-    made_up: Store, opened: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    made_up: Store, opened: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(html_report, "html_report", lambda *_: "page")
     (tmp_path / "file").write_text("")
     assert main(["report", "--store", str(made_up.path), "--output", "file"]) == 2
     assert capsys.readouterr().err.startswith("atoll: cannot write the report to file: ")
