@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import optuna
 from optuna.distributions import (
@@ -30,7 +30,8 @@ _STATES = {
     "running": TrialState.RUNNING,
 }
 #: what a trial is judged by there, each a value with its direction; what a finished one lacks is left out
-_VALUES = ("quality", "model_bytes", "latency_ms", "macs", "peak_memory_bytes")
+_Value = Literal["quality", "model_bytes", "latency_ms", "macs", "peak_memory_bytes"]
+_VALUES: tuple[_Value, ...] = get_args(_Value)
 _TOLD = (
     "trial",
     "recipe",
@@ -86,7 +87,7 @@ def _write(name: str, trials: Sequence[TrialRow], path: Path) -> None:
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names(values)
+            study.set_metric_names(list(values))
         params = [_params(row["recipe"]) for row in trials]
         kinds = _distributions(params)
         study.add_trials(_trial(row, found, kinds, values) for row, found in zip(trials, params, strict=True))
@@ -95,7 +96,7 @@ def _write(name: str, trials: Sequence[TrialRow], path: Path) -> None:
         storage.engine.dispose()
 
 
-def _direction(value: str, finished: Iterable[TrialRow]) -> str:
+def _direction(value: str, finished: Iterable[TrialRow]) -> Literal["minimize", "maximize"]:
     more = value == "quality" and all(row["quality_higher_is_better"] is not False for row in finished)
     return "maximize" if more else "minimize"
 

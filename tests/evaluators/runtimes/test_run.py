@@ -74,7 +74,8 @@ def stand_in(tmp_path: Path):  # type: ignore[no-untyped-def]
 )
 def test_what_it_does_not_run_is_told_in_its_words(stand_in, then: str, told: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(Refusal, match=told):
-        run_in(*stand_in(then), "default", two_inputs(), 1, [drawn(1)])
+        packages, wheel = stand_in(then)
+        run_in(packages, wheel, "default", two_inputs(), 1, [drawn(1)])
 
 
 @pytest.mark.parametrize(

@@ -335,8 +335,8 @@ def test_paths_are_relative_to_the_file(project: Path, atoll: Run) -> None:
     text = Path("studies/new.yaml").read_text()
     for line in ("network: ../nets.py:build", "weights: ../parts.pt", "data: ../parts"):
         assert line in text
-    words = ("--network", "transformers:vit/config.json", "--data", "parts")
-    assert atoll("init", *words, "-o", "studies/vit.yaml")[0] == 0
+    named = ("--network", "transformers:vit/config.json", "--data", "parts")
+    assert atoll("init", *named, "-o", "studies/vit.yaml")[0] == 0
     assert "network: transformers:../vit/config.json" in Path("studies/vit.yaml").read_text()
 
 
