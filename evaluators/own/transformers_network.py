@@ -1,6 +1,7 @@
 """A model of the package transformers as a network: by its configuration, with weights by their old names."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,7 @@ def of_transformers(
     if name.endswith(".json"):
         if not (folder / name).is_file():
             raise AtollError(f"there is no file {folder / name}")
-
-        def make(**options: Any) -> Any:
-            return transformers.AutoConfig.from_pretrained(str(folder / name), **options)
-
+        make: Any = partial(transformers.AutoConfig.from_pretrained, str(folder / name))
     else:
         known = [one for one in dir(transformers) if one.endswith("Config")]
         if name not in known:
