@@ -317,6 +317,6 @@ def test_a_search_by_such_a_user_with_a_long_folder_for_temporary_files(temp: Pa
     code = _DRIVER.format(store=str(store.path), seconds=0.01)
     done = as_nobody_in_particular("-c", code, TMPDIR=str(long), PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
-    assert "->" in done.stdout and done.stdout.isascii()
+    assert " > " in done.stdout and done.stdout.isascii()
     assert {row["status"] for row in store.trials()} == {"finished"}
     assert not list(long.glob("atoll-tmp-*"))
