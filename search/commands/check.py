@@ -69,6 +69,7 @@ def check(
 def _facts(found: "Checked") -> Iterator[tuple[str, str]]:
     """Yields what was found, in a line each."""
     from ..first_steps.costs import finalists_said
+    from ..first_steps.space import legal_said
 
     price = found.price
     shape = "x".join(map(str, found.input_shape))
@@ -119,8 +120,7 @@ def _facts(found: "Checked") -> Iterator[tuple[str, str]]:
             "disk",
             f"at most {size(costs.disk_bytes)} of step cache; {size(costs.free_disk_bytes)} are free",
         )
-    study = found.study
-    yield "legal recipes", f"{found.legal:,} of {study.min_steps} to {study.max_steps} steps"
+    yield "legal recipes", legal_said(found.study, found.legal)
     yield "ruled out", str(found.ruled)
 
 

@@ -13,7 +13,7 @@ from ...hw_models.devices.device import Device
 from ...spaces.recipes.order import Grids, searched_values
 from ..driver.runner import threads_of, workers_of
 from ..first_steps.costs import costs_of, finalists_said
-from ..first_steps.space import legal_recipes, ruled_out
+from ..first_steps.space import legal_recipes, legal_said, ruled_out
 from ..study.reference import fixed_recipes, left_out
 from ..study.study import Study
 from ..terminal.amounts import duration, size
@@ -40,7 +40,7 @@ def dry_run_rows(study: Study, store: Path) -> list[dict[str, Any]]:
         "goal": f"{goal}, profile {study.profile}, scale {study.scale}" if goal.is_score else str(goal),
         "seed": study.seed,
         **{f"technique {t.name}": _settings(t, study.grids) for t in study.technique_types},
-        "legal recipes": f"{legal_recipes(study):,} of {study.min_steps} to {study.max_steps} steps",
+        "legal recipes": legal_said(study, legal_recipes(study)),
         "run first": "; ".join(map(str, fixed_recipes(task, goal))),
         **{f"left out {text}": why for text, why in (left_out(task) if goal.is_score else {}).items()},
         "constraints": ", ".join(study.constraints) or "none",

@@ -157,7 +157,7 @@ def _print_for_people(
     print_table(short, columns, "table", title)
     said = [legend(row["recipe"] for row in rows)]
     if gone:
-        said.append(f"no room for: {', '.join(gone)} (--wide has them)")
+        said.append(f"no room for: {', '.join(dict.fromkeys(gone))} (--wide has them)")
     tell("\n".join(line for one in said if one for line in wrapped(one, screen_width())))
 
 

@@ -26,6 +26,13 @@ def legal_recipes(study: Study) -> int:
     return longer - count_recipes(study.technique_types, study.min_steps - 1, study.grids)
 
 
+def legal_said(study: Study, legal: int) -> str:
+    """Returns in words how many recipes the study may propose, and of how many steps."""
+    if study.min_steps < study.max_steps:
+        return f"{legal:,} of {study.min_steps} to {study.max_steps} steps"
+    return f"{legal:,} of {study.max_steps} step{'s' * (study.max_steps != 1)}"
+
+
 @dataclass(frozen=True)
 class RuledOut:
     """Recipes drawn at random that the constraints rule out before any training.

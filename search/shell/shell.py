@@ -23,8 +23,10 @@ from .line_editor import edited_lines
 _PROMPT, _GOES_ON = "atoll> ", "   ..> "
 _ENDS = (".quit", ".exit", "quit", "exit")
 _HELP = """\
-A statement ends with ;   Tab completes names, the arrows bring earlier lines back, Ctrl-C drops a line.
-.tables        the views and macros, and what one row of each is (DESCRIBE trials; has columns)
+A statement ends with ;   Tab completes names, the arrows bring earlier lines
+back, Ctrl-C drops a line.
+.tables        the views and macros, and what one row of each is; columns are
+               had by DESCRIBE trials;
 .format NAME   table, json, csv, markdown
 .quit          as Ctrl-D"""
 

@@ -207,7 +207,7 @@ def test_a_dry_run_shows_space_and_costs_and_starts_nothing(capsys: pytest.Captu
     assert status == 0
     said = {row["what"]: row["value"] for row in rows}
     # Six quantizations before or after three clusterings.
-    assert said["legal recipes"] == "36 of 2 to 2 steps"
+    assert said["legal recipes"] == "36 of 2 steps"
     assert said["technique cluster"] == "clusters 8, 16, 32"
     assert said["ruled out before training"].startswith("200 of 200 recipes drawn at random (latency_ms")
     assert "measured" in said["one epoch"]

@@ -71,7 +71,8 @@ def test_formats_and_the_list_of_tables(typed):
     assert typed(".format json", "SELECT 1 AS a;")[0] == '[\n {\n  "a": 1\n }\n]\n\n'
     listed = typed(".tables")[0]
     assert "technique_effects" in listed and "waterfall()" in listed
-    assert ".tables" in typed(".help")[0]
+    helped = typed(".help")[0]
+    assert ".tables" in helped and all(len(line) <= 80 for line in helped.splitlines())
 
 
 def test_a_shell_without_a_store_is_one_sentence(tmp_path):
