@@ -325,6 +325,8 @@ def _bytes(value: int) -> str:
 def _range(form: Form, value: float | None, low: float, high: float) -> str:
     if value is None:
         return _UNKNOWN
+    if low == value == high:  # counted, or a compiler's estimate: nobody knows how far it is off
+        return form.text(value)
     return f"{form.text(value)} ({form.text(low)} to {form.text(high)})"
 
 
@@ -332,7 +334,8 @@ def _interval(figures: Mapping[str, Any], figure: Figure, form: Form) -> str:
     ends = _range(form, *(figures[name] for name in (figure.name, *figure.ends)))
     if ends == _UNKNOWN:
         return markdown(figures[figure.status])
-    return f"{ends.removesuffix(')')}, {markdown(figures[figure.status])})"
+    joint = ", " if ends.endswith(")") else " ("
+    return f"{ends.removesuffix(')')}{joint}{markdown(figures[figure.status])})"
 
 
 def _worth(terms: QualityTerms, quality: float | None) -> str:

@@ -111,7 +111,9 @@ def _pre_check(folder: Path, device: str, trust: bool, format: Format) -> None:
     if format == "json":
         print_json(found.to_json())
     else:
-        print_table(found.rows(), OPERATOR_COLUMNS, format, f"{folder} on {device}")
+        rows = found.rows()
+        columns = [one for one in OPERATOR_COLUMNS if not rows or one.name in rows[0]]
+        print_table(rows, columns, format, f"{folder} on {device}")
     if format == "table":
         tell("\n".join(found.sentences()))
     if not found.passed:

@@ -43,7 +43,7 @@ class EthosCheck:
         """Returns one row an operator, as the compiler has them: some fused, some made of one."""
         told = [] if self.report is None else self.report.operators
         return [
-            {"operator": one.operator, "runs_on": "Ethos-U" if one.on_npu else "CPU", "reason": ""}
+            {"operator": one.operator, "runs_on": "Ethos-U" if one.on_npu else "CPU"}
             for one in told
         ]
 

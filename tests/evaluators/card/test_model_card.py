@@ -418,3 +418,25 @@ def test_a_latency_that_nobody_knows_is_said_so(made: Made) -> None:
     assert text.split("## Step by step")[1].split("##")[0].count("| unknown |") == len(rows)
     picture = draw_waterfall(rows, QualityTerms.of(card["metrics"]), "litert-micro")
     assert b"latency" not in picture and b"memory" in picture
+
+
+def test_an_estimate_without_an_interval_is_given_none(card: Card) -> None:
+    known: Card = dict.fromkeys(("latency_ms", "latency_ms_low", "latency_ms_high"), 0.646)
+    known["latency_status"] = "compiler estimate"
+    one = {
+        "device": "ethos-u55-128",
+        "setup": "high-end",
+        "quantity": "latency_ms",
+        "status": "compiler estimate",
+    }
+    text = card_markdown(
+        {
+            **card,
+            **{name: {**card[name], **known} for name in ("metrics", "baseline")},
+            "predictions": [{**card["predictions"][0], **one, "value": 0.646, "low": 0.646, "high": 0.646}],
+            "device": "ethos-u55-128",
+        }
+    )
+    said = cells(text, "latency, ms (predicted, ethos-u55-128)")
+    assert said[1:] == ["0.65 (compiler estimate)"] * 2
+    assert "| latency | 0.65 ms | compiler estimate |" in text
