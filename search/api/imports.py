@@ -1,10 +1,12 @@
 """Studies of another store brought into one: as events of its journal, from which it can be made anew."""
 
+import math
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ...spaces.errors import AtollError
 from ...spaces.machine.scratch import scratch_folder
@@ -20,6 +22,7 @@ from .past_events import events_of_rows
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 #: digest of the recipe, seed and epochs after every step: the same are the same trial of a study
 _Key = tuple[str, int, float]
+_KEYS = "SELECT trial, recipe_digest, seed, epochs_per_step FROM trials WHERE study = ?"
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,11 @@ def import_studies(
             raise AtollError(f"--as names one study, {source} has {len(chosen)}: say which with --study")
         ours = {row["study"]: row for row in into.studies()} if _is_there(into) else {}
         brought = [_brought(study, name or study, events[study], into, ours) for study in chosen]
-        for _, found in brought:  # every name is looked at before the first is written
-            into.journal.append_all(found)
+        try:
+            for _, found in brought:  # every name is looked at before the first is written
+                into.journal.append_all(found)
+        except ValueError as error:
+            raise AtollError(f"{source} has what no store of Atoll has: {error!s:.200}") from error
         into.fold(wait_s=5.0)
     return [imported for imported, _ in brought]
 
@@ -95,17 +101,30 @@ def _copied(source: Path, into: Store, folder: Path) -> Store:
 
 
 def _events(source: Path, copy: Store) -> dict[str, list[Event]]:
-    """Returns what happened in each study: as the journal says, else as far as rows tell."""
+    """Returns what happened in each study: as the journal says, and as far as rows tell where it does not."""
     found: dict[str, list[Event]] = {}
     try:
         for event in copy.journal.read()[0]:
             found.setdefault(event.study, []).append(event)
         for row in copy.studies():
-            if row["study"] not in found:
-                found[row["study"]] = events_of_rows(copy, row)
+            told = found.get(row["study"], [])
+            found[row["study"]] = _untold(copy, row, told) + told
     except AtollError as error:  # of a copy that nobody knows
         raise AtollError(str(error).replace(str(copy.path), str(source))) from error
     return found
+
+
+def _untold(copy: Store, study: StudyRow, told: Sequence[Event]) -> list[Event]:
+    """Returns events of the rows of which the journal does not tell: it was lost, or begun anew."""
+    rows = copy.query(_KEYS, [study["study"]]).to_pylist()
+    known = _trials(told)
+    untold = {row["trial"] for row in rows if _key(row) not in known}
+    if told and not untold:
+        return []
+    if not all(math.isfinite(row["epochs_per_step"]) for row in rows):
+        raise AtollError(f"the store {copy.path} has a trial of a budget that is no number of epochs")
+    found = events_of_rows(copy, study)
+    return [event for event in found if not isinstance(event, TrialEvent) or event.trial in untold]
 
 
 def _chosen(events: dict[str, list[Event]], source: Path, studies: Sequence[str]) -> list[str]:
@@ -148,11 +167,10 @@ def _joined(name: str, events: Iterable[TrialEvent], known: dict[_Key, str], ove
     taken, names, found = set(known.values()), dict[str, str | None](), list[Event]()
     for event in events:
         if event.trial not in names:
-            key = event.key and event.key[1:]
-            if key is None or key in over:
-                names[event.trial] = None
-            else:
-                names[event.trial] = known.get(key) or _free(event.trial, taken)
+            if event.key is None:  # a look, say, before the line that tells which trial it is
+                continue
+            key = event.key[1:]
+            names[event.trial] = None if key in over else known.get(key) or _free(event.trial, taken)
         mine = names[event.trial]
         if mine is not None:
             origin = "evaluate" if event.origin == "search" else event.origin
@@ -174,5 +192,5 @@ def _trials(events: Iterable[Event]) -> set[_Key]:
     return {key[1:] for key in keys if key is not None}
 
 
-def _key(row: TrialRow) -> _Key:
+def _key(row: TrialRow | Mapping[str, Any]) -> _Key:
     return row["recipe_digest"], row["seed"], row["epochs_per_step"]

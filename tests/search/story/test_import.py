@@ -161,3 +161,39 @@ def test_nothing_is_brought_from_or_into_a_store_that_a_search_writes(here, ther
     with here.lock():
         assert "already drives a search in this store" in bring(there.path)[2]
     assert not here.journal_path.exists()
+
+
+def test_what_a_new_journal_does_not_tell_comes_in_from_the_tables(there, here, bring, writer):
+    old = writer(there)
+    old.finish(origin="baseline")
+    old.finish((PRUNE, 0.88, 400_000, False))
+    assert there.fold()
+    there.journal_path.unlink()
+    new = writer(there)
+    new.trials = 10
+    new.finish((SVD, 0.87, 500_000, False))
+    assert bring(there.path)[:2] == (0, [["s", "s", 3, 0]])
+    assert whole(here) == whole(there)
+    assert bring(there.path)[:2] == (0, [["s", "s", 0, 3]])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "trial_rows SET trial = '../' || chr(27)",
+        "trial_rows SET status = 'won'",
+        "trial_rows SET epochs_per_step = 'nan'::DOUBLE",
+        "trial_rows SET reason = repeat('x', 200000)",
+        "study_rows SET study = repeat('x', 300)",
+    ],
+)
+def test_tables_that_atoll_does_not_write_are_one_sentence(there, here, bring, writer, change):
+    writer(there).finish(origin="baseline")
+    assert there.fold()
+    there.journal_path.unlink()
+    with closing(duckdb.connect(str(there.path))) as connection:
+        connection.execute(f"UPDATE {change}")
+    status, found, err = bring(there.path)
+    assert (status, found, err.count("\n")) == (2, [], 1)
+    assert str(there.path) in err and len(err) < 500
+    assert here.journal.size_bytes() == 0
