@@ -63,7 +63,9 @@ def of_transformers(
     if name.endswith(".json"):
         if not (folder / name).is_file():
             raise AtollError(f"there is no file {folder / name}")
-        make: Any = partial(transformers.AutoConfig.from_pretrained, str(folder / name))
+        automatic, path = transformers.AutoConfig, str(folder / name)
+        # else it asks on the terminal whether code that the file names is to be downloaded and run
+        make: Any = partial(automatic.from_pretrained, path, trust_remote_code=False)
     else:
         known = [one for one in dir(transformers) if one.endswith("Config")]
         if name not in known:
@@ -77,4 +79,5 @@ def of_transformers(
             raise AtollError(f"{name}: unknown argument {option!r}; {known_names(option, own)}")
     config = make(**options)
     config.architectures = config.architectures or []  # it looks in them where several classes fit
-    return Logits(transformers.AutoModelForImageClassification.from_config(config))
+    automatic = transformers.AutoModelForImageClassification
+    return Logits(automatic.from_config(config, trust_remote_code=False))

@@ -57,16 +57,27 @@ class SmallConfig:
         vars(self).update(others)
 
 
+def asked_whether_code_may_run(told: Mapping[str, Any], trusted: bool | None) -> None:
+    """Does as transformers with a configuration that names code: asks where it was not told."""
+    if "auto_map" in told:
+        if trusted is None:
+            input("Do you wish to run the custom code? [y/N]")
+        raise ValueError("contains custom code")
+
+
 class Auto:
     """Reads a configuration; finds the class that fits one, of several by the names that it holds."""
 
     @staticmethod
-    def from_config(config: Any) -> nn.Module:
+    def from_config(config: Any, trust_remote_code: bool | None = None) -> nn.Module:
+        asked_whether_code_may_run(vars(config), trust_remote_code)
         return Classifier(config) if "another" not in [*config.architectures] else nn.Identity()
 
     @staticmethod
-    def from_pretrained(path: str, **options: Any) -> SmallConfig:
-        return SmallConfig(**{**json.loads(Path(path).read_text()), **options})
+    def from_pretrained(path: str, trust_remote_code: bool | None = None, **options: Any) -> SmallConfig:
+        told = json.loads(Path(path).read_text())
+        asked_whether_code_may_run(told, trust_remote_code)
+        return SmallConfig(**{**told, **options})
 
 
 @pytest.fixture
@@ -88,6 +99,17 @@ def test_a_configuration_by_name_or_file_gives_logits_of_the_datas_classes(
     assert named(torch.zeros(2, 3)).shape == read(torch.zeros(2, 3)).shape == (2, 7)
     widths = [network.get_submodule("model.dense").out_features for network in (named, read)]
     assert widths == [5, 6]
+
+
+@pytest.mark.parametrize("source", ["config.json", "SmallConfig"])
+def test_code_that_a_configuration_names_is_refused_unasked(
+    source: str, package: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builtins.input", lambda prompt: pytest.fail(prompt))
+    monkeypatch.setattr(SmallConfig, "auto_map", {}, raising=False)
+    (tmp_path / "config.json").write_text('{"auto_map": {"AutoConfig": "theirs--code.Config"}}')
+    with pytest.raises(AtollError, match="contains custom code"):
+        build(f"transformers:{source}", {"auto_map": {}}, UserCode(tmp_path), 7, (3,))
 
 
 @pytest.mark.parametrize(
