@@ -2,9 +2,11 @@
 
 import math
 import os
+import sqlite3
 import warnings
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -60,7 +62,7 @@ def write_optuna_storage(name: str, trials: Sequence[TrialRow], path: Path) -> N
         path: the file; it must not exist.
 
     Raises:
-        AtollError: the file exists or cannot be written.
+        AtollError: the file exists or cannot be written, or the trials are none of Atoll.
     """
     if path.exists():
         raise AtollError(f"{path} exists: name another file with --output, or delete it")
@@ -80,7 +82,11 @@ def _write(name: str, trials: Sequence[TrialRow], path: Path) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     finished = [row for row in trials if row["status"] == "finished"]
     values = [value for value in _VALUES if all(_is_number(row[value]) for row in finished)]
-    storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
+    if not values:
+        raise AtollError(f"the finished trials of study {name!r} have none of {', '.join(_VALUES)} in common")
+    # no address with the path in it: what follows a ? there is no part of the file's name
+    connect = partial(sqlite3.connect, path, check_same_thread=False)
+    storage = optuna.storages.RDBStorage("sqlite://", engine_kwargs={"creator": connect})
     try:
         study = optuna.create_study(
             storage=storage, study_name=name, directions=[_direction(value, finished) for value in values]
@@ -137,7 +143,10 @@ def _distributions(params: Iterable[_Params]) -> dict[str, BaseDistribution]:
 def _trial(
     row: TrialRow, params: _Params, kinds: dict[str, BaseDistribution], values: Sequence[str]
 ) -> FrozenTrial:
-    state = _STATES[row["status"]]
+    state = _STATES.get(row["status"])
+    if state is None:
+        allowed = ", ".join(_STATES)
+        raise AtollError(f"trial {row['trial']} has the status {row['status']!r:.80}, allowed: {allowed}")
     mine = {name: kinds[name] for name in params if name in kinds}
     found = create_trial(
         state=state,

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pyarrow as pa
@@ -83,3 +84,24 @@ def test_a_file_that_is_there_stays(store: Store, tmp_path: Path) -> None:
     with pytest.raises(AtollError, match=r"s\.db exists: name another file with --output"):
         write_optuna_storage("s", store.trials("s"), path)
     assert path.read_text() == "mine"
+
+
+def test_any_path_is_the_files_whole_name(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "what?mode=ro&x" / "100%25#1.db"
+    write_optuna_storage("s", store.trials("s"), path)
+    assert [one for one in tmp_path.rglob("*") if one.is_file() and one != store.path] == [path]
+    path.rename(tmp_path / "s.db")
+    assert len(optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path}/s.db").trials) == len(RECIPES)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"status": "won"}, "t1 has the status 'won'"), ({"quality": None, "model_bytes": None}, "in common")],
+)
+def test_rows_that_atoll_does_not_write_are_one_sentence(
+    change: dict[str, Any], message: str, store: Store, tmp_path: Path
+) -> None:
+    rows = store.trials("s")
+    with pytest.raises(AtollError, match=message):
+        write_optuna_storage("s", [*rows[:1], {**rows[1], **change}, *rows[2:]], tmp_path / "s.db")  # type: ignore[list-item,typeddict-item]
+    assert list(tmp_path.iterdir()) == [store.path]
