@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ...spaces.errors import AtollError
+from ...spaces.machine.replaced_file import replaced_file
 from ...spaces.outside.shown import shown
 from ..store.store import Store
 from ..store.stored_study import StoredStudy
@@ -38,7 +39,7 @@ def html_report(
 
 
 def write_html(store: Store, study: StoredStudy, folder: Path, commit: str | None = None) -> Path:
-    """Writes `report.html` into a folder, which is made if need be; returns the file.
+    """Writes `report.html` into a folder, which is made if need be, as a whole or not at all; returns it.
 
     Raises:
         AtollError: as `html_report`, or the folder cannot be written.
@@ -46,7 +47,8 @@ def write_html(store: Store, study: StoredStudy, folder: Path, commit: str | Non
     text, place = html_report(store, study, commit), folder / FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, encoding="utf-8")
+        with replaced_file(place) as stream:
+            stream.write(text.encode("utf-8"))
     except OSError as error:
         raise AtollError(f"cannot write the report to {folder}: {error.strerror or error}") from error
     return place

@@ -10,6 +10,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from ...spaces.errors import AtollError
+from ...spaces.machine.replaced_file import replaced_file
 from ..terminal.markdown_table import markdown_table
 from ..terminal.pager import show_paged
 from ..terminal.said import tell
@@ -46,8 +47,11 @@ def write_answer(answer: pa.Table, format: str, output: Path | None = None) -> N
     """
     names = _distinct(answer.column_names)
     if output is not None:
-        with _replaced(output) as stream:
-            _write(answer.rename_columns(names), format, stream)
+        try:
+            with replaced_file(output) as stream:
+                _write(answer.rename_columns(names), format, stream)
+        except OSError as error:
+            raise AtollError(f"cannot write {output}: {error.strerror or error}") from error
     elif format == "table":
         show_paged(table_text(_rows(answer, names), [Column(name) for name in names]))
     else:
@@ -104,17 +108,3 @@ def _stdout_into(stream: IO[bytes] | None) -> Iterator[None]:
         return
     with open(os.dup(stream.fileno()), "w", encoding="utf-8", newline="") as text, redirect_stdout(text):
         yield
-
-
-@contextmanager
-def _replaced(output: Path) -> Iterator[IO[bytes]]:
-    """Gives a stream whose content takes the place of a file once it is whole."""
-    draft = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        with draft.open("xb") as stream:
-            yield stream
-        os.replace(draft, output)
-    except OSError as error:
-        raise AtollError(f"cannot write {output}: {error.strerror or error}") from error
-    finally:
-        draft.unlink(missing_ok=True)

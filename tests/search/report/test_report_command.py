@@ -65,3 +65,13 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(
     (tmp_path / "file").write_text("")
     assert main(["report", "--store", str(made_up.path), "--output", "file"]) == 2
     assert capsys.readouterr().err.startswith("atoll: cannot write the report to file: ")
+
+
+def test_the_report_before_stays_until_the_new_one_is_whole(
+    made_up: Store, opened: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(html_report, "html_report", lambda *_: "page")
+    (tmp_path / "report.html").write_text("old")
+    (tmp_path / "kept").hardlink_to(tmp_path / "report.html")  # written over, it would change too
+    assert main(["report", "--store", str(made_up.path), "--output", "."]) == 0
+    assert [(tmp_path / name).read_text() for name in ("report.html", "kept")] == ["page", "old"]
