@@ -182,7 +182,7 @@ def _mean(seeds: Sequence[Mapping[str, Any]], baselines: Sequence[float], terms:
         figures = [seed[name] for seed in seeds if seed.get(name) is not None]
         if len(set(figures)) > 1:  # equal figures stay what they are, whole numbers above all
             row[name] = statistics.fmean(figures)
-    row["quality_std"] = statistics.stdev(qualities) if len(seeds) > 1 else None
+    row["quality_std"] = _deviation(qualities)
     row["quality_drop_error"] = standard_error(drops)
     return row | _on_test(seeds, drops)
 
@@ -210,12 +210,18 @@ def _on_test(seeds: Sequence[Mapping[str, Any]], drops: Sequence[float]) -> Row:
 
 
 def standard_error(values: Sequence[float]) -> float | None:
-    """Returns the standard error of the mean of values, None of one alone.
+    """Returns the standard error of the mean of values, None of one alone or of what is no number.
 
     >>> standard_error([1.0, 2.0, 3.0])  # a standard deviation of 1, over the root of 3
     0.5773502691896258
     """
-    return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+    deviation = _deviation(values)
+    return None if deviation is None else deviation / math.sqrt(len(values))
+
+
+def _deviation(values: Sequence[float]) -> float | None:
+    """Returns the standard deviation; None of one value, or where a store has what is no number."""
+    return statistics.stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else None
 
 
 def _baseline_row(baseline: Mapping[str, Any], constraints: Sequence[Demand]) -> Row:

@@ -66,6 +66,7 @@ def test_a_mean_drop_decides_what_meets_the_constraint() -> None:
 def test_the_standard_error_is_that_of_a_mean() -> None:
     assert standard_error([0.1, 0.3]) == pytest.approx(0.1)  # |a - b| / 2
     assert standard_error([0.1]) is None
+    assert standard_error([0.1, float("nan")]) is standard_error([float("inf"), 0.1]) is None
 
 
 def test_a_lead_is_told_seed_by_seed() -> None:
