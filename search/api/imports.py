@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -165,25 +166,21 @@ def _joined(name: str, events: Iterable[TrialEvent], known: dict[_Key, str], ove
     To the study here they are what `atoll evaluate` would have added: proposals are counted by its own.
     """
     taken, names, found = set(known.values()), dict[str, str | None](), list[Event]()
+    numbers = count(max((int(name[1:]) for name in taken), default=0) + 1)
+    free = (name for name in (f"t{number:04d}" for number in numbers) if name not in taken)
     for event in events:
         if event.trial not in names:
             if event.key is None:  # a look, say, before the line that tells which trial it is
                 continue
             key = event.key[1:]
-            names[event.trial] = None if key in over else known.get(key) or _free(event.trial, taken)
+            own = event.trial if event.trial not in taken else None
+            names[event.trial] = None if key in over else known.get(key) or own or next(free)
         mine = names[event.trial]
         if mine is not None:
+            taken.add(mine)
             origin = "evaluate" if event.origin == "search" else event.origin
             found.append(replace(event, study=name, trial=mine, origin=origin, proposal=None))
     return found
-
-
-def _free(trial: str, taken: set[str]) -> str:
-    """Returns a trial's name, the next free one where it is taken, and takes it."""
-    number = max((int(name[1:]) for name in taken), default=0) + 1
-    name = trial if trial not in taken else f"t{number:04d}"
-    taken.add(name)
-    return name
 
 
 def _trials(events: Iterable[Event]) -> set[_Key]:

@@ -99,6 +99,17 @@ def test_one_study_in_two_stores_is_joined(here, there, bring, writer):
     assert [step["step"] for step in here.steps("s", "t0004")] == [SVD]
 
 
+def test_trials_that_are_joined_get_names_of_their_own(here, there, bring, writer):
+    one, two = writer(here), writer(there)
+    for study, bits in ((one, range(2, 6)), (two, range(6, 10))):
+        study.finish(origin="baseline")
+        for number in bits:
+            study.finish((f"quantize(bits={number})", 0.88, 400_000, False))
+    assert bring(there.path)[:2] == (0, [["s", "s", 4, 1]])
+    rows = {row["trial"]: row["recipe"] for row in here.trials("s")}
+    assert list(rows) == [f"t{number:04d}" for number in range(1, 10)] and len(set(rows.values())) == 9
+
+
 def test_another_study_of_the_name_needs_another_name(here, there, bring, writer):
     writer(here).finish(origin="baseline")
     other = writer(there)
