@@ -14,6 +14,7 @@ from .conv_chain import ConvChain
 from .dense import Dense
 from .factor import Factor
 from .layer import Layer
+from .mask import Mask
 from .norm import Norm
 from .parts import Parts
 from .program import Program, ValueGrids
@@ -126,15 +127,28 @@ def structure_changes(before: nn.Module, after: nn.Module) -> dict[str, dict[str
 def apply_structure(network: nn.Module, specs: dict[str, dict[str, Any]]) -> None:
     """Replaces the named layers by unfilled ones of the given structure, in place.
 
+    Which share a mask keeps is no part of a structure, and is remembered where the mask goes on.
+
     Raises:
         KeyError: for a name that the network lacks.
     """
     device = next(network.parameters(), torch.empty(0)).device
     known = dict(network.named_modules())
+    planned = {name: mask.planned for name, mask in _masks(network)}
     for name, spec in specs.items():
         if name not in known:
             raise KeyError(name)
         replace(network, name, from_spec(spec, device))
+    for name, mask in _masks(network):
+        if mask.planned is None:
+            mask.planned = planned.get(name)
+
+
+def _masks(network: nn.Module) -> Iterator[tuple[str, Mask]]:
+    for name, factor in named_factors(network):
+        mask = factor.find(Mask)
+        if mask is not None:
+            yield name, mask
 
 
 def from_spec(spec: dict[str, Any], device: torch.device) -> nn.Module:

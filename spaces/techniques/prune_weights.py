@@ -57,11 +57,24 @@ class PruneWeights(Technique):
 
     def plan(self, model: nn.Module) -> nn.Module:
         planned = settle(to_meta(model))
-        for ratio, factors in self._pools(planned):
+        for _, factors in self._pools(planned):
             for factor in factors.values():
                 _mask(factor, torch.ones(factor.shape, dtype=torch.bool, device="meta"))
-                _expect(factor, 1 - ratio)
+        self._expect(planned)
         return planned
+
+    def rebuild(self, model: nn.Module, decisions: Decisions) -> nn.Module:
+        rebuilt = super().rebuild(model, decisions)
+        self._expect(rebuilt)
+        return rebuilt
+
+    def _expect(self, network: nn.Module) -> None:
+        """Says of masks without values which share they keep, in place; the zeros of an earlier one stay."""
+        for ratio, factors in self._pools(network):
+            for factor in factors.values():
+                mask = factor.find(Mask)
+                if mask is not None:
+                    mask.planned = 1 - ratio
 
     def apply(self, model: nn.Module, context: Context) -> tuple[nn.Module, Decisions]:
         pruned = settle(deepcopy(model))
@@ -100,13 +113,6 @@ class PruneWeights(Technique):
         windows = any(len(factor.shape) > 2 for factor in layer.factors().values())  # decomposed or not
         own = "conv_ratio" if windows else "dense_ratio"
         return "ratio" if getattr(self, own) == "same" else own
-
-
-def _expect(factor: Factor, kept: float) -> None:
-    """Says of a plan's mask which share it will keep; the zeros of an earlier one stay."""
-    mask = factor.find(Mask)
-    assert mask is not None
-    mask.planned = kept
 
 
 def _mask(factor: Factor, kept: Tensor) -> None:

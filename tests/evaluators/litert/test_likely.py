@@ -9,6 +9,8 @@ from atoll.hw_models.tables.planned import planned
 from atoll.hw_models.tables.tflite_file import TfliteFile
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.graph.reading import trace
+from atoll.spaces.layers.mask import Mask
+from atoll.spaces.layers.structure import named_factors, to_meta
 from atoll.spaces.networks import build_network
 from atoll.spaces.recipes.recipe import Recipe
 
@@ -68,3 +70,15 @@ def test_a_network_with_values_keeps_them() -> None:
     network = adopt(build_network("compact_cnn", 7, SHAPE), SHAPE).eval()
     graph = trace(network, SHAPE)
     assert artifact_of(graph, drawn=True) == artifact_of(graph)
+
+
+@pytest.mark.parametrize(
+    "recipe", ["prune_weights(ratio=0.75)", "prune_weights(ratio=0.75) -> quantize(bits=8)"]
+)
+def test_a_structure_built_from_decisions_expects_the_plans_zeros(recipe: str) -> None:
+    plan = rebuilt = to_meta(adopt(build_network("compact_cnn", 7, SHAPE), SHAPE)).eval()
+    for step in Recipe.parse(recipe):
+        before, plan = plan, step.plan(plan).eval()
+        rebuilt = step.rebuild(rebuilt, step.decisions(before, plan)).eval()
+    kept = [(mask := factor.find(Mask)) and mask.planned for _, factor in named_factors(rebuilt)]
+    assert kept and set(kept) == {0.25}
