@@ -42,10 +42,7 @@ class EthosCheck:
     def rows(self) -> list[dict[str, Any]]:
         """Returns one row an operator, as the compiler has them: some fused, some made of one."""
         told = [] if self.report is None else self.report.operators
-        return [
-            {"operator": one.operator, "runs_on": "Ethos-U" if one.on_npu else "CPU"}
-            for one in told
-        ]
+        return [{"operator": one.operator, "runs_on": "Ethos-U" if one.on_npu else "CPU"} for one in told]
 
     def sentences(self) -> list[str]:
         """Returns the verdict and the compiler's reasons."""
