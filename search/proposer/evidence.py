@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-import numpy as np
-
 from ...evaluators.ranking.against_baseline import cost_of, figure_of
 from ...evaluators.ranking.constraints import Constraint
 from ...evaluators.ranking.figures import FIGURE
 from ...evaluators.ranking.quality_terms import QualityTerms
 from ...spaces.recipes.recipe import Recipe
 from ...spaces.technique.technique import Technique
-from .effects import Array, Lessons, Row, Words, with_size
+from .effects import Lessons, Words, with_size
 from .lesson import PLAN_COSTS, Lesson
 from .outlook import Outlook
 from .proposer import AfterStep, Told
@@ -266,7 +264,12 @@ class Evidence:
         new = [recipe for recipe in candidates if recipe not in self._expected]
         rows = [self._words.row(recipe) for recipe in new]
         halvings = self._cost_effects.means(rows)
-        drops, spreads = self._foreseen(rows, halvings[:, 0])
+        rows = [
+            with_size(row, float(size) * _PER_HALVING_SPREAD)
+            for row, size in zip(rows, halvings[:, 0], strict=True)
+        ]
+        drops = self._drop_effects.means(rows)[:, 0] + _DROP_PER_HALVING * halvings[:, 0]
+        spreads = self._drop_effects.spreads(rows)
         for recipe, factors, drop, spread in zip(new, 2.0**-halvings, drops, spreads, strict=True):
             costs = {
                 name: self._baseline[name] * float(factor)
@@ -276,23 +279,9 @@ class Evidence:
         return [self._expected[recipe] for recipe in candidates]
 
     def priced(self, recipe: Recipe, price: Mapping[str, Any]) -> Expected:
-        """Returns what is expected of a candidate, its costs being known, on which its drop depends."""
-        costs = {**self._expected[recipe].costs, **price}
-        drops, spreads = self._foreseen([self._words.row(recipe)], np.array(self._halvings(costs)[:1]))
-        return self._such(recipe, costs, float(drops[0]), float(spreads[0]))
-
-    def _foreseen(self, rows: Sequence[Row], sizes: Array) -> tuple[Array, Array]:
-        """Returns the logarithms of the drops of recipes, and how well they are known.
-
-        Args:
-            rows: of the recipes.
-            sizes: how often each halves the file, shape (recipes,).
-        """
-        rows = [
-            with_size(row, float(size) * _PER_HALVING_SPREAD) for row, size in zip(rows, sizes, strict=True)
-        ]
-        drops = self._drop_effects.means(rows)[:, 0] + _DROP_PER_HALVING * sizes
-        return drops, self._drop_effects.spreads(rows)
+        """Returns what is expected of a candidate, its costs being known."""
+        expected = self._expected[recipe]
+        return self._such(recipe, {**expected.costs, **price}, expected.drop, expected.spread)
 
     def _such(self, recipe: Recipe, costs: Mapping[str, Any], drop: float, spread: float) -> Expected:
         if recipe in self.found:

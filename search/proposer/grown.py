@@ -26,8 +26,6 @@ from .space import Space
 
 #: how many of the best are grown and changed, and candidates that are changes or drawn
 GROWN, CHANGED, DRAWN = 24, 96, 48
-#: of how many of the best every single setting is changed: chance seldom meets that of an early step
-SET = 4
 #: of the best a worse one is changed the less often: e-folding, in places
 _PLACES = 4.0
 #: so many of the most promising candidates are priced exactly, and so many are asked for a price at most: it
@@ -63,7 +61,6 @@ class GrowingProposer:
         self._outlook: Outlook | None = None
         self._evidence: Evidence | None = None
         self._next_steps = lru_cache(maxsize=4 * GROWN)(self._all_next_steps)
-        self._other_settings = lru_cache(maxsize=4 * SET)(self._all_other_settings)
 
     def propose(
         self,
@@ -106,8 +103,6 @@ class GrowingProposer:
         found = dict.fromkeys(best)
         for recipe in (Recipe(), *best):
             found |= dict.fromkeys(self._next_steps(recipe))
-        for recipe in best[:SET]:
-            found |= dict.fromkeys(self._other_settings(recipe))
         for _ in range(CHANGED if best else 0):
             place = min(int(random.expovariate(1 / _PLACES)), len(best) - 1)
             found[mutate(best[place], self._space.steps, random, self._space.max_steps)] = None
@@ -120,15 +115,6 @@ class GrowingProposer:
             return ()
         longer = ((*recipe.steps, *single.steps) for single in self._singles)
         return tuple(Recipe(steps) for steps in longer if is_legal(steps))
-
-    def _all_other_settings(self, recipe: Recipe) -> tuple[Recipe, ...]:
-        found = [
-            (*recipe.steps[:place], other, *recipe.steps[place + 1 :])
-            for place, step in enumerate(recipe.steps)
-            for other in self._space.steps.get(step.name, ())
-            if other != step
-        ]
-        return tuple(Recipe(steps) for steps in found if is_legal(steps))
 
     def _crossed(self, one: Recipe, other: Recipe, random: Random) -> Recipe:
         """Returns the beginning of one with the end of another."""
