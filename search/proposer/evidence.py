@@ -117,7 +117,7 @@ class Evidence:
         self._words = Words()
         self._costs, self._drops = Lessons(len(PLAN_COSTS), _COST_NOISE), Lessons(1, QUALITY_NOISE)
         for recipe in singles:
-            price = outlook.planned(recipe)  # one step alone may break what several hold
+            price = outlook.figures(recipe)
             if price is not None and all(name in price for name in PLAN_COSTS):
                 self._costs.add(self._words.learn(recipe), self._halvings(price))
         for lesson in outlook.lessons:

@@ -27,14 +27,10 @@ class Outlook:
     price: Pricer
     lessons: tuple[Lesson, ...] = ()
 
-    def planned(self, recipe: Recipe) -> PlanFigures | None:
-        """Returns the price, None where it cannot be planned."""
-        try:
-            return self.price(recipe)
-        except AtollError:
-            return None
-
     def figures(self, recipe: Recipe) -> PlanFigures | None:
         """Returns the price, None where it cannot be planned or no trial of it would be run."""
-        price = self.planned(recipe)
-        return None if price is None or self.judge.rejection(price) is not None else price
+        try:
+            price = self.price(recipe)
+            return None if self.judge.rejection(price) is not None else price
+        except AtollError:
+            return None

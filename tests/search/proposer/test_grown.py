@@ -245,18 +245,6 @@ def test_where_everything_is_refused_few_are_asked_and_the_first_is_proposed() -
     assert proposer.propose(1, [Told(first, 0.0, 1.0)], outlook=Outlook(judge, asked)) not in (None, first)
 
 
-def test_what_one_step_costs_is_known_where_it_alone_breaks_the_constraints() -> None:
-    """A recipe that nobody tried is guessed from its steps, whatever a study wants of the whole."""
-    demand = parse_constraints(["compression_ratio >= 20"])
-    judge = Judge(demand, JUDGE.baseline).of_costs(Goal.parse("smallest"))
-    singles = [Recipe((step,)) for step in SPACE]
-    assert all(judge.rejection(price(single)) is not None for single in singles)
-    for text in ("svd(rank=4) -> quantize(bits=4)", "svd(rank=16) -> quantize(bits=2)"):
-        recipe = Recipe.parse(text)
-        (such,) = Evidence(Outlook(judge, price), singles).expected([recipe])
-        assert such.costs["model_bytes"] == pytest.approx(price(recipe)["model_bytes"], rel=0.3)
-
-
 def test_a_prefix_that_was_trained_and_is_best_becomes_a_trial_of_its_own() -> None:
     """Two steps within the constraint, the third breaks it: the two are tried, which costs no training."""
     pair = Recipe.parse("svd(rank=16) -> quantize(bits=4)")
