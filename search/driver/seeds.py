@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 
 from ...evaluators.ranking.against_baseline import figure_of
 from ...evaluators.ranking.metrics import Metrics
@@ -28,7 +29,7 @@ Final = tuple[Recipe, int]
 class Seeds:
     """Says what is trained with further seeds, and what a recipe is worth over all that it has.
 
-    Nothing of it is kept but who the finalists are: all else is a function of the study and its trials.
+    All but who the finalists are is a function of the study and its trials.
 
     Args:
         study: names the seeds.
@@ -40,6 +41,10 @@ class Seeds:
         self._study, self._trials, self._store = study, trials, store
         #: what is trained with all seeds when a limit was reached; None before that is known
         self.finalists: list[Recipe] | None = None
+        # Those that met the constraints when the last call looked, for whom, and how many it looked at.
+        self._met: dict[str, Trial] = {}
+        self._looked_for: tuple[Judge, int] | None = None
+        self._looked = 0
 
     # The baselines ----------------------------------------------------------------------------------
 
@@ -98,16 +103,40 @@ class Seeds:
 
     def best(self, judge: Judge) -> Trial | None:
         """Returns the trial of the study's seed that would win now, the baseline aside; None for none."""
-        checked, best, highest = {trial.recipe for trial in self._trials.further}, None, -math.inf
-        for trial in self._trials.own:
-            score = trial.objective if trial.is_feasible else None
-            if trial.recipe in checked:
-                metrics = self.mean(trial, judge)
-                is_feasible = metrics is not None and total_violation(judge.violation(metrics)) == 0
-                score = judge.score(metrics) if metrics is not None and is_feasible else None
-            if trial.recipe.steps and score is not None and score > highest:
+        owns = [self._trials.of(trial.recipe) for trial in self._trials.further]
+        checked = {own.name: own for own in owns if own is not None and own.recipe.steps}
+        best, highest = None, -math.inf
+        for name, trial in {**self._feasible(judge), **checked}.items():
+            score = self._checked_score(trial, judge) if name in checked else trial.objective
+            if score is not None and score > highest:
                 best, highest = trial, score
         return best
+
+    def _feasible(self, judge: Judge) -> dict[str, Trial]:
+        """Returns the trials of the study's seed that meet the constraints with it, the baseline aside.
+
+        Whoever wants a proposal asks for them, often of ten thousand: each trial is looked at once.
+        """
+        if self._looked_for != (judge, self._trials.restarts):
+            self._looked_for, self._looked, self._met = (judge, self._trials.restarts), 0, {}
+        over = self._trials.over
+        new = [
+            trial
+            for trial in islice(over.values(), self._looked, None)
+            if trial.seed is None and trial.recipe.steps and trial.is_feasible
+        ]
+        self._looked = len(over)
+        if new:  # in the order in which trials came about, whichever ended first
+            met = sorted([*self._met.values(), *new], key=lambda trial: int(trial.name[1:]))
+            self._met = {trial.name: trial for trial in met}
+        return self._met
+
+    def _checked_score(self, trial: Trial, judge: Judge) -> float | None:
+        """Returns what a trial is worth over all its seeds; None where their mean breaks a constraint."""
+        metrics = self.mean(trial, judge)
+        if metrics is None or total_violation(judge.violation(metrics)) > 0:
+            return None
+        return judge.score(metrics)
 
     def next_check(self, judge: Judge) -> Trial | None:
         """Returns a further seed of what would win now, if it may start; what was cut off goes first.

@@ -106,6 +106,40 @@ def test_at_the_end_the_best_get_further_seeds_beside_a_baseline_of_their_own(
     assert {row["epochs_per_step"] for row in store.trials()} == {study.budget_epochs}
 
 
+def test_what_would_win_is_what_a_look_at_all_trials_says(
+    study: Study, store: Store, lucky: Lucky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(further_seeds, "TRIALS_A_CHECK", 1)
+    lucky.worse = {"*": 0.02}
+    winners: set[str | None] = set()
+
+    def by_looking(campaign: Campaign) -> str | None:
+        assert campaign.judge is not None
+        scores: dict[str, float] = {}
+        for trial in campaign.trials.own:
+            metrics = campaign.seeds.mean(trial, campaign.judge)
+            has_further = any(one.recipe == trial.recipe for one in campaign.trials.further)
+            if not trial.recipe.steps or metrics is None or not (has_further or trial.is_feasible):
+                continue
+            score = campaign.judge.score(metrics)
+            if score is not None and not any(v > 0 for v in campaign.judge.violation(metrics).values()):
+                scores[trial.name] = score
+        return max(scores, key=lambda name: scores[name], default=None)
+
+    def drive(campaign: Campaign) -> None:
+        while not campaign.is_over:
+            trial = campaign.next()
+            if trial is not None:
+                campaign.end(trial.name, carry_out(campaign.work(trial).to_json(), lucky))
+            if campaign.judge is not None:
+                best = campaign.best
+                winners.add(best and best.name)
+                assert (best and best.name) == by_looking(campaign)
+
+    run_here(study, store, drive)
+    assert len(winners) > 2
+
+
 def test_progress_says_that_they_are_trained_and_with_which_seed(
     study: Study, store: Store, lucky: Lucky
 ) -> None:
