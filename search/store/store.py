@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from ...spaces.errors import AtollError
@@ -214,7 +215,7 @@ class Store:
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> StoredRows[Any]:
         table = self.query(sql, parameters)
         try:
-            rows = table.to_pylist(maps_as_pydicts="strict")
+            rows = plain_rows(table)
         except (OverflowError, ValueError) as error:  # a moment that Python has not
             raise AtollError(self._file.explain(error)) from error
         for name in [name for name in JSON_COLUMNS if name in table.column_names]:
@@ -304,3 +305,24 @@ class Store:
 
     def _may_be_written(self) -> bool:
         return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
+
+
+def plain_rows(table: pa.Table) -> list[Any]:
+    """Returns the rows of a table as dictionaries of plain Python values.
+
+    Of a trial's eighty columns most are empty or numbers without a gap: those are not taken cell by cell.
+
+    Raises:
+        OverflowError, ValueError: a moment that Python has not.
+    """
+    names, columns = table.column_names, [_plain_values(column) for column in table.columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _plain_values(column: pa.ChunkedArray) -> list[Any]:
+    if column.null_count == len(column):
+        return [None] * len(column)
+    if column.null_count == 0 and (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        # the array's own to_numpy imports pandas
+        return [value for chunk in column.chunks for value in np.from_dlpack(chunk).tolist()]
+    return list(column.to_pylist(maps_as_pydicts="strict"))

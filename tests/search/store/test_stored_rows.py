@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from atoll.evaluators.ranking.leaderboard import leaderboard, nearest_miss
 from atoll.search.store import schema
-from atoll.search.store.store import Store
+from atoll.search.store.store import Store, plain_rows
 from atoll.search.store.stored_rows import (
     JSON_COLUMNS,
     LeaderboardRow,
@@ -114,3 +114,24 @@ def test_a_package_that_is_not_there_is_one_sentence(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(AtollError, match=f"{package} is not installed: .pip install {package}., or take"):
         getattr(store.trials(), call)()
+
+
+def test_values_and_their_types_are_those_that_arrow_gives_cell_by_cell() -> None:
+    moment = datetime(2026, 11, 27, tzinfo=UTC)
+    columns: dict[str, pa.Array] = {
+        "whole": pa.array([1, 2, 3], pa.int32()),
+        "real": pa.array([0.5, float("inf"), -0.0]),
+        "gap": pa.array([1, None, 3]),
+        "none": pa.nulls(3, pa.float64()),
+        "flag": pa.array([True, False, True]),
+        "text": pa.array(["a", None, "c"]),
+        "moment": pa.array([moment, None, moment]),
+        "map": pa.array([{"a": "1"}, {}, None], pa.map_(pa.string(), pa.string())),
+    }
+    table = pa.concat_tables([pa.table(columns), pa.table(columns).slice(1, 1)])
+    rows, expected = plain_rows(table), table.to_pylist(maps_as_pydicts="strict")
+    assert rows == expected
+    assert [[type(value) for value in row.values()] for row in rows] == [
+        [type(value) for value in row.values()] for row in expected
+    ]
+    assert plain_rows(table.slice(0, 0)) == []
