@@ -1,6 +1,6 @@
 """Runs the long tests one after the other and writes down how each ended; run again, it goes on.
 
-A test that passed at this commit is not run again. The rows are committed: which test, how it ended, how
+A test that passed at this commit is not run again, and one that never passed goes first. The rows are committed: which test, how it ended, how
 long it took, at which commit, on which machine and when.
 """
 
@@ -24,9 +24,10 @@ def collected(output: str) -> list[str]:
 
 
 def left(names: list[str], rows: list[dict[str, Any]], commit: str) -> list[str]:
-    """Return the tests that did not pass at this commit yet."""
-    passed = {row["test"] for row in rows if row["commit"] == commit and row["outcome"] == "passed"}
-    return [name for name in names if name not in passed]
+    """Return the tests that did not pass at this commit yet, those that never did first."""
+    passed = [(row["test"], row["commit"]) for row in rows if row["outcome"] == "passed"]
+    ever, now = {test for test, _ in passed}, {test for test, at in passed if at == commit}
+    return sorted((name for name in names if name not in now), key=lambda name: name in ever)
 
 
 def main() -> int:

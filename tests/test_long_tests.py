@@ -17,7 +17,11 @@ ROWS = [
 def test_what_passed_at_this_commit_is_not_run_again() -> None:
     names = ["tests/test_a.py::test_x", "tests/test_a.py::test_y", "tests/test_a.py::test_z"]
     assert long_tests.left(names, ROWS, "abc") == names[1:]
-    assert long_tests.left(names, ROWS, "def") == names
+
+
+def test_what_never_passed_goes_first() -> None:
+    names = ["tests/test_a.py::test_x", "tests/test_a.py::test_y", "tests/test_a.py::test_z"]
+    assert long_tests.left(names, ROWS, "def") == [*names[1:], names[0]]
 
 
 def test_names_are_read_from_a_listing() -> None:
