@@ -78,7 +78,7 @@ class Joint:
 def stopped_search(world: Tabulated, seed: int, probability: float) -> tuple[list[Spent], int, bool]:
     """Returns the course of a search with the rule, how many it stopped, and whether a new best was one."""
     proposer = GrowingProposer(Space(TECHNIQUES, MIN_STEPS, LENGTH, SPACE), seed)
-    outlook, history, trained = Outlook(world.judge, world.row), list[Told](), set[Recipe]()
+    outlook, history, trained = Outlook(world.judge, world.price), list[Told](), set[Recipe]()
     seconds, best, course, stops, wrong = 0.0, None, list[Spent](), 0, False
     for n in range(TRIALS):
         recipe = proposer.propose(n, history, outlook=outlook)

@@ -60,6 +60,17 @@ def test_what_is_found_is_never_better_than_the_best_of_the_table(world: Tabulat
     assert searched(world, "atoll", 0, 20)[-1].best == pytest.approx(world.best)
 
 
+def test_what_could_not_be_planned_has_no_price_and_is_never_chosen_before_what_has_one() -> None:
+    rows = [row(recipe) for recipe in recipes("digits")]
+    best = max(rows, key=lambda one: one["quality"] > BASELINE.quality - 0.01 and -one["model_bytes"])
+    refused = {name: None for name in best} | {"recipe": best["recipe"], "reason": "touches no layer"}
+    world = Tabulated([refused if one is best else one for one in rows])
+    with pytest.raises(AtollError, match="touches no layer"):
+        world.price(Recipe.parse(best["recipe"]))
+    assert world.told(Recipe.parse(best["recipe"])).failed
+    assert searched(world, "atoll", 0, 20)[-1].best == pytest.approx(world.best)
+
+
 def test_a_recipe_outside_the_table_is_an_error(world: Tabulated) -> None:
     with pytest.raises(AtollError, match="has no svd"):
         world.told(Recipe.parse("svd -> quantize"))
