@@ -1,7 +1,7 @@
 """Runs the long tests one after the other and writes down how each ended; run again, it goes on.
 
-A test that passed at this commit is not run again, and one that never passed goes first. The rows are committed: which test, how it ended, how
-long it took, at which commit, on which machine and when.
+A test that passed at this commit is not run again, and one that never passed goes first. The rows are
+committed: which test, how it ended, how long it took, at which commit, on which machine and when.
 """
 
 import datetime

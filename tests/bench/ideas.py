@@ -1,11 +1,9 @@
 """What each idea of the sampler `atoll` is worth: the replayed search again with one of them switched off.
 
-Twenty seeds on the table that its settings were chosen on (digits); see replayed_search.py for what is paid
-and what the target is.
+Twenty seeds on each table; see replayed_search.py for what is paid and what the target is.
 """
 
 import statistics
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -17,11 +15,10 @@ from atoll.search.proposer.grown import GrowingProposer
 from atoll.search.proposer.outlook import Outlook
 from atoll.search.proposer.proposer import Told
 from figures import report
-from replayed_search import TRIALS, Tabulated, searched, seconds_until
+from replayed_search import TASKS, TRIALS, Tabulated, searched, seconds_until
 from search_table import RESULTS
 
 SEEDS = 20
-TASK = "digits"
 
 _hear, _learn = Evidence._hear, Evidence._learn
 
@@ -56,9 +53,9 @@ OFF: Mapping[str, Callable[[], AbstractContextManager[object]]] = {
 }
 
 
-def main() -> int:
-    """Replays all searches and prints the figures; returns the exit status."""
-    world = Tabulated.of(RESULTS / f"{TASK}.parquet")
+def measure(task: str) -> None:
+    """Replays all searches on the table of a task and prints the figures."""
+    world = Tabulated.of(RESULTS / f"{task}.parquet")
     plain = {seed: searched(world, "tpe", seed, TRIALS, shares=False)[-1] for seed in range(SEEDS)}
     targets = {seed: end for seed, end in plain.items() if end.best is not None}
     for name, off in OFF.items():
@@ -68,9 +65,9 @@ def main() -> int:
                 for seed, end in targets.items()
             ]
         for title, value in (("median", statistics.median(shares)), ("worst", max(shares))):
-            report(f"ideas/{TASK}/without_{name}_training_share_{title}", value, "share", None, "lower")
-    return 0
+            report(f"ideas/{task}/without_{name}_training_share_{title}", value, "share", None, "lower")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    for task in TASKS:
+        measure(task)
