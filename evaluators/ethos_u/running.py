@@ -33,7 +33,6 @@ class _Running:
         try:
             self._answer(_START_S)
         except (TimeoutError, EOFError) as error:
-            self.end()
             raise AtollError("Vela is installed and does not start") from error
 
     @property
@@ -43,25 +42,32 @@ class _Running:
 
     def run(self, words: list[str], limit_s: float) -> int:
         """Compiles; see `run_compiler`. What does not come back is ended."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(words).encode() + b"\n")
-        self._process.stdin.flush()
         try:
-            return int(self._answer(limit_s))
-        except (TimeoutError, EOFError) as error:
-            self.end()
+            return int(self._answer(limit_s, words))
+        except EOFError as error:
             raise TimeoutError from error
 
-    def _answer(self, limit_s: float) -> Any:
-        assert self._process.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            if not selector.select(limit_s):
-                raise TimeoutError
-        line = self._process.stdout.readline()
-        if not line:
-            raise EOFError
-        return json.loads(line)
+    def _answer(self, limit_s: float, asked: list[str] | None = None) -> Any:
+        """Returns the next line of the process, after a line to it where something is asked.
+
+        Whatever ends the waiting, Ctrl-C too, ends the process: its answer would be taken for the next one's.
+        """
+        assert self._process.stdin is not None and self._process.stdout is not None
+        try:
+            if asked is not None:
+                self._process.stdin.write(json.dumps(asked).encode() + b"\n")
+                self._process.stdin.flush()
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._process.stdout, selectors.EVENT_READ)
+                if not selector.select(limit_s):
+                    raise TimeoutError
+            line = self._process.stdout.readline()
+            if not line:
+                raise EOFError
+            return json.loads(line)
+        except BaseException:
+            self.end()
+            raise
 
     def end(self) -> None:
         """Ends it with its forks; another process's copy of it is left alone."""

@@ -1,5 +1,6 @@
 """Running Vela: what it is not given, how its end becomes a sentence; a real file where it is installed."""
 
+import selectors
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,6 +142,23 @@ def test_a_compiler_that_does_not_come_back_is_ended(vela: None, monkeypatch: py
     assert not running._running[0].lives
     limit_s = 60.0
     assert compile_for_ethos_u(dense("int8", None), system("works")).content == b"compiled"
+
+
+def test_what_ctrl_c_left_unanswered_is_no_answer_to_the_next_file(
+    vela: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(selectors.DefaultSelector):
+        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            super().select(timeout)  # the answer is there, and is not read
+            raise KeyboardInterrupt
+
+    content = dense("int8", GRID)
+    assert compile_for_ethos_u(content, system("works")).content == b"compiled"
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(selectors, "DefaultSelector", Interrupted)
+        compile_for_ethos_u(content, system("again"))
+    with pytest.raises(NotCompiled, match="it died \\(SIGFPE\\)"):
+        compile_for_ethos_u(content, system("dies"))
 
 
 def test_one_that_does_not_start_is_a_sentence(vela: None, monkeypatch: pytest.MonkeyPatch) -> None:
