@@ -12,7 +12,9 @@ from ...evaluators.steps.work import Outcome, Work
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
 from ..driver.campaign import Campaign
+from ..driver.proposals import lessons_elsewhere
 from ..driver.runner import drive_here
+from ..driver.study_journal import StudyJournal
 from ..driver.trial import Trial
 from ..store.store import Store
 from ..study.same_study import same_task, trained_alike
@@ -31,6 +33,8 @@ class StoredTrials:
         place: the store, for messages.
         seed: that the trials were trained with, which need not be the search's.
         outcomes: by recipe, with the baseline's.
+        warm_start: what the study took from others in this store as it began, or would take if it began
+            there now; None for one that begins cold.
         seconds: of training that the trials told so far took, a beginning that they share counted once.
         told_at_s: when each was told, in these seconds.
     """
@@ -38,6 +42,7 @@ class StoredTrials:
     place: Path
     seed: int
     outcomes: Mapping[Recipe, Outcome]
+    warm_start: Mapping[str, Any] | None = None
     seconds: float = 0.0
     told_at_s: dict[Recipe, float] = field(default_factory=dict)
     _trained: set[Recipe] = field(default_factory=set)
@@ -65,7 +70,10 @@ class StoredTrials:
                 f"(loss, epochs of single techniques, their versions), which a replay needs"
             )
         kind = max(kinds, key=lambda one: (one[0] == study.seed, len(kinds[one])))
-        return cls(store.path, kind[0], kinds[kind])
+        told = None
+        if study.warm_start:
+            told = StudyJournal(study, store).warm_start() or lessons_elsewhere(store, study)
+        return cls(store.path, kind[0], kinds[kind], told)
 
     @property
     def recipes(self) -> frozenset[Recipe]:
@@ -148,6 +156,8 @@ def replay(study: Study, stored: StoredTrials, place: Store) -> Campaign:
     # further seeds of finalists are seldom stored, and a recipe is looked up whatever its seed
     study = study.model_copy(update={"finalist_seeds": 1})
     with place.lock():
+        if stored.warm_start is not None:
+            StudyJournal(study, place).begun(stored.warm_start)
         campaign = Campaign(study, place, stored.price, clock=lambda: stored.seconds, recipes=stored.recipes)
         drive_here(campaign, stored)
         place.recover()

@@ -201,7 +201,7 @@ class Campaign:
                 f"cannot be shown (its lines in the journal are damaged). Allowed are the same definition or "
                 f"another name"
             )
-        self._journal.begun(self._warm_start(is_new=stored is None))
+        self._journal.begun(self._warm_start())
         if stored is None:
             return
         steps: dict[str, list[StepRow]] = {}
@@ -226,11 +226,11 @@ class Campaign:
         if self.seeds.finalists is not None:
             self.end_reason = "it was cut off while its finalists were trained"
 
-    def _warm_start(self, is_new: bool) -> Mapping[str, Any] | None:
+    def _warm_start(self) -> Mapping[str, Any] | None:
         """Lets the proposer know what the study took from others as it began; returns what to write."""
         if not self.study.warm_start:
             return None
-        known = None if is_new else self._journal.warm_start()
+        known = self._journal.warm_start()
         told = known
         if told is None:
             told = lessons_elsewhere(self.store, self.study) if self.store.path.exists() else {}

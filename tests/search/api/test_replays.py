@@ -1,6 +1,7 @@
 """Searches among the trials of a store: what is looked up, what is rejected, and that nothing is mixed up."""
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ from atoll.evaluators.steps.work import Evaluator
 from atoll.search.api.replays import StoredTrials, replay
 from atoll.search.commands.cli import main
 from atoll.search.driver import work
+from atoll.search.driver.campaign import Campaign
 from atoll.search.driver.runner import drive_here, run_here
+from atoll.search.driver.study_journal import StudyJournal
 from atoll.search.store.store import Store
 from atoll.search.study.study import Study
 from atoll.spaces.errors import AtollError
@@ -65,6 +68,35 @@ def test_it_ends_when_everything_that_is_stored_was_tried(stored: Store, tmp_pat
     # a second a step, a beginning that recipes share once; the baseline took three
     prefixes = {one for row in stored.trials() for one in Recipe.parse(row["recipe"]).prefixes()[1:]}
     assert known.seconds == 3 + len(prefixes)
+
+
+def test_one_that_begins_warm_knows_what_the_study_would_know(stored: Store, tmp_path: Path) -> None:
+    """It proposes what the study proposes that begins in the store itself, among the same recipes."""
+    warm = Study.create(VALUES | {"warm_start": True, "seed": 4, "finalist_seeds": 1})
+    cold = Study.create(VALUES | {"seed": 4, "finalist_seeds": 1})
+    known = StoredTrials.of(stored, warm)
+    replayed, begun_cold = (
+        proposals(searched(study, stored, tmp_path, study.study_name)) for study in (warm, cold)
+    )
+    with stored.lock():
+        campaign = Campaign(warm, stored, known.price, recipes=known.recipes)
+        drive_here(campaign, known)
+        stored.recover()
+    assert campaign.warmed_by == (STUDY_OF.study_name,)
+    assert replayed == proposals(stored.trials(warm.study_name)) != begun_cold
+
+
+def test_what_a_study_took_when_it_began_is_what_its_replay_takes(stored: Store, tmp_path: Path) -> None:
+    warm = Study.create(VALUES | {"warm_start": True, "seed": 4, "limits": {"ensembles": 2}})
+    with stored.lock():
+        StudyJournal(warm, stored).begun({"studies": ["long gone"], "lessons": []})
+    assert StoredTrials.of(stored, warm).warm_start == {"studies": ["long gone"], "lessons": []}
+
+
+def proposals(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Returns what was proposed, in its order."""
+    found = [(row["proposal"], row["recipe"]) for row in rows if row["proposal"] is not None]
+    return [recipe for _, recipe in sorted(found)]
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe", "guided"])
