@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
@@ -11,7 +11,7 @@ from ...hw_models.devices.device import Device
 from ...hw_models.runtimes.need import Need
 from ...spaces.errors import AtollError
 from ...spaces.layers.structure import to_meta
-from ...spaces.machine.allocator import keep_freed_memory
+from ...spaces.machine.allocator import give_freed_memory_back, keep_freed_memory
 from ...spaces.recipes.recipe import Recipe
 from ..cache_dir import cache_dir
 from ..measuring.measure import Price, price
@@ -32,7 +32,12 @@ def evaluate(work: Work) -> Outcome:
     started = time.perf_counter()
     pipeline = pipeline_for(work.settings, cache_dir())
     pipeline.at_once = work.at_once
-    result = pipeline.run(work.recipe, keep=work.keep)
+    if not pipeline.is_cached(work.recipe):
+        check_plans(work.recipe, work.settings.task)
+    try:
+        result = pipeline.run(work.recipe, keep=work.keep)
+    finally:
+        give_freed_memory_back()
     return Outcome(
         "finished",
         metrics=result.metrics,
@@ -69,7 +74,7 @@ def price_recipe(recipe: Recipe, task: str, device: str) -> Price:
     Raises:
         AtollError: a step cannot be planned, or touches no layer; or the device's compiler cannot compile it.
     """
-    _check_plans(recipe, task)
+    check_plans(recipe, task)
     before = Recipe(recipe.steps[:-1])
     if recipe.steps and planned_for(recipe, task) is planned_for(before, task):
         return price_recipe(before, task, device)
@@ -93,12 +98,15 @@ def planned_need(recipe: Recipe, need: Need) -> Need:
 
 
 @lru_cache(maxsize=1024)
-def _check_plans(recipe: Recipe, task: str) -> None:
-    """Refuses a recipe one of whose steps touches no layer; prefixes are not looked at again."""
+def check_plans(recipe: Recipe, task: str) -> None:
+    """Refuses a recipe one of whose steps touches no layer, as far as plans tell; prefixes are kept.
+
+    Raises:
+        AtollError: a step cannot be planned, or touches no layer.
+    """
     if recipe.steps:
-        before = Recipe(recipe.steps[:-1])
-        _check_plans(before, task)
-        check_plan(recipe, planned_for(before, task), planned_for(recipe, task))
+        check_plans(Recipe(recipe.steps[:-1]), task)
+        check_plan(recipe, partial(planned_for, task=task))
 
 
 @lru_cache(maxsize=1024)

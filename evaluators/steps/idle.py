@@ -1,6 +1,6 @@
 """Steps that touch nothing: training after one would rank a recipe for what it does not do."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -8,31 +8,46 @@ from torch import nn
 from ...spaces.errors import AtollError
 from ...spaces.layers.structure import structure
 from ...spaces.recipes.recipe import Recipe
+from ...spaces.technique.technique import Technique
 
 #: reasons that are named; a network of fifty layers has a handful
 _REASONS = 2
 
 
-def check_plan(recipe: Recipe, before: nn.Module, after: nn.Module) -> None:
+def check_plan(recipe: Recipe, planned: Callable[[Recipe], nn.Module]) -> None:
     """Refuses a recipe whose last step changes nothing, as far as plans tell.
 
-    What follows a plan that is a lower bound is left to `check_applied`: layers may come out of that step in
-    another form than planned.
+    Layers come out of a step whose plan is a lower bound somewhere between that plan and what they were.
+    Where one follows that changes neither of these two it has nothing to change; the rest is left to
+    `check_applied`.
 
     Args:
         recipe: with a step, one at least.
-        before, after: the planned structures around its last step.
+        planned: gives the structure that a recipe leaves.
 
     Raises:
         AtollError: the step touches no layer.
     """
-    changes_layers = recipe.steps[-1].stage != "training"
-    if (
-        changes_layers
-        and all(step.plan_is_exact for step in recipe)
-        and structure(before) == structure(after)
-    ):
+    *earlier, step = recipe.steps
+    if step.stage == "training" or not _keeps(step, earlier, planned):
+        return
+    exact = [one for one in earlier if one.plan_is_exact]
+    if len(exact) == len(earlier) or _keeps_whole(step, exact, planned):
         raise _idle(recipe, {})
+
+
+def _keeps_whole(step: Technique, exact: Sequence[Technique], planned: Callable[[Recipe], nn.Module]) -> bool:
+    """Whether a step changes nothing where the others left every layer whole; not if it cannot be planned."""
+    try:
+        return _keeps(step, exact, planned)
+    except AtollError:
+        return False
+
+
+def _keeps(step: Technique, earlier: Sequence[Technique], planned: Callable[[Recipe], nn.Module]) -> bool:
+    """Whether a step's plan changes nothing of what others leave."""
+    before, after = (planned(Recipe((*earlier, *more))) for more in ((), (step,)))
+    return structure(before) == structure(after)
 
 
 def check_applied(recipe: Recipe, decided: Mapping[str, Any]) -> None:

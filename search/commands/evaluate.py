@@ -53,6 +53,7 @@ def evaluate(
     Of a study file its task, device, seed, epochs and loss count; its limits do not.
     """
     from ...evaluators.ranking.quality_terms import QualityTerms
+    from ...evaluators.steps.evaluate import check_plans
     from ...spaces.recipes.order import check_order
     from ...spaces.recipes.recipe import Recipe
     from ..api.searches import check_task, study_named
@@ -72,6 +73,7 @@ def evaluate(
     else:
         chosen = study_named(study, place, overrides)
     check_task(chosen, trust)
+    check_plans(wanted, chosen.task)  # before the baseline is trained for nothing
     advise("the steps that were trained are kept: go on with the same command")
     found: list[SingleTrial] = []
     run_here(chosen, place, lambda campaign: found.append(evaluate_single(campaign, wanted, say)))

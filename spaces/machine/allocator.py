@@ -15,7 +15,8 @@ def keep_freed_memory() -> bool:
     glibc maps every block above 32 MB anew, and the kernel fills each of its pages with zeros first. The maps
     of a batch are such blocks: that took 40 % of a training step on 64 images of 3x64x64 (180 ms, without it
     105; papers' CNN, one thread, own measurement, 2026). What is computed stays the same. In return a process
-    holds the most that it ever used until it ends: 573 of 600 MiB that were freed (own measurement, 2026).
+    holds the most that it used since `give_freed_memory_back`: 573 of 600 MiB that were freed (own
+    measurement, 2026).
 
     Returns:
         Whether it does: a C library other than glibc may have no such setting.
@@ -24,3 +25,15 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _MOST))
+
+
+def give_freed_memory_back() -> bool:
+    """Gives what this process freed back to the kernel (malloc_trim(3)); what it allocates next it may keep.
+
+    Between two trials of a worker: the first may have been of a network or a batch that no other needs.
+
+    Returns:
+        Whether there was any: a C library other than glibc may have no such call.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return trim is not None and bool(trim(0))

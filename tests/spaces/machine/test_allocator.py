@@ -17,6 +17,24 @@ for _ in range(5):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
+#: Prints how many MiB are resident after 256 were used and freed, then after those were given back.
+RESIDENT = """
+import os
+import numpy as np
+from atoll.spaces.machine.allocator import give_freed_memory_back, keep_freed_memory
+
+def resident():
+    with open("/proc/self/statm") as stream:
+        print(int(stream.read().split()[1]) * os.sysconf("SC_PAGESIZE") // 2**20)
+
+keep_freed_memory()
+parts = [np.ones(2**20) for _ in range(32)]
+del parts
+resident()
+assert give_freed_memory_back()
+resident()
+"""
+
 
 def faults(how: str) -> int:
     run = subprocess.run(
@@ -30,3 +48,11 @@ def test_large_blocks_are_not_found_anew_each_time() -> None:
     kept, given_back = faults("kept"), faults("usual")
     assert given_back >= 5 * 32
     assert kept < given_back / 5
+
+
+def test_what_was_kept_is_given_back_when_asked() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", RESIDENT], capture_output=True, text=True, check=True, timeout=60
+    )
+    kept, left = map(int, run.stdout.split())
+    assert kept - left > 200
