@@ -3,9 +3,11 @@
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import nn
 
 from ...hw_models.devices.device import Device
+from ...spaces.layers.structure import input_shape_of, to_meta
 from ...spaces.recipes.recipe import Recipe
 from ..datasets.dataset import Dataset
 from ..digests import digest_json, digest_tensors, library_versions
@@ -23,6 +25,10 @@ NUMBERS_VERSION = 2
 #: how images lie in memory that are not augmented, in the keys of their tasks: until 2 channel by channel,
 #: with which convolutions are slower and give other last bits
 LAYOUT_VERSION = 2
+#: how one logit learns from a teacher's, in the keys of tasks of classes with such an output: until 2 by its
+#: softmax, which is 1 whatever it says. All of theirs: the baseline, which every result is held against, may
+#: have learnt so
+ONE_LOGIT_VERSION = 2
 #: how networks on integers are evaluated, in the keys of theirs: until 2 without what their kernels round
 INTEGERS_VERSION = 2
 
@@ -95,9 +101,20 @@ class StudyBasis:
             "threads": self.settings.threads,
             "libraries": library_versions(),
             **({} if self.task.judged_by.of_classes else {"numbers": NUMBERS_VERSION}),
+            **({"one_logit": ONE_LOGIT_VERSION} if self._teaches_one_logit else {}),
             **({"layout": LAYOUT_VERSION} if self._shows_images_as_they_are else {}),
             **({} if accelerator_name() is None else {"accelerator": accelerator_name()}),
         }
+
+    @cached_property
+    def _teaches_one_logit(self) -> bool:
+        """Whether labels are classes and an output that is judged is one logit, or a map of one."""
+        if self.dataset.train.labels.is_floating_point():
+            return False
+        images = torch.empty(1, *input_shape_of(self.given), device="meta")
+        with torch.no_grad():
+            judged = self.task.judged(to_meta(self.given).eval()(images))
+        return any(output.dim() < 2 or output.shape[1] == 1 for output in judged)
 
     @property
     def _shows_images_as_they_are(self) -> bool:

@@ -3,12 +3,15 @@
 import json
 import pickle
 from dataclasses import FrozenInstanceError, fields, replace
+from math import prod
 
 import pytest
 from atoll.evaluators.steps import study_basis
 from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.steps.study_basis import StudyBasis
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.recipes.recipe import Recipe
+from torch import Tensor, nn
 
 SETTINGS = Settings("digits", "coral-dev-board", 3, 1.5, 6.0, threads=2)
 OTHERS = {
@@ -65,6 +68,35 @@ def test_keys_of_results_stay_what_they_were(monkeypatch: pytest.MonkeyPatch) ->
     assert (
         basis.key(baseline_epochs=6.0) == "98383e61c4298f20047ee7de7a686d65ad1e286f35f2d70bc7316790d022049c"
     )
+
+
+def test_only_tasks_of_classes_with_one_logit_have_other_keys_since_it_is_taught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def differ(outputs: tuple[int, ...], numbers: bool = False) -> bool:
+        keys = set()
+        for version in (2, 3):
+            monkeypatch.setattr(study_basis, "ONE_LOGIT_VERSION", version)
+            basis = StudyBasis(SETTINGS)
+            train = basis.dataset.train
+            if numbers:
+                train = replace(train, labels=train.labels.float())
+            basis.dataset = replace(basis.dataset, train=train)
+            last = nn.Linear(64, prod(outputs))
+            network = nn.Sequential(nn.Flatten(), last, nn.Unflatten(1, outputs) if outputs else _Flat())
+            basis.given = adopt(network, basis.task.input_shape)
+            keys.add(basis.key())
+        return len(keys) == 2
+
+    assert differ((1,)) and differ((1, 3, 3)) and differ(())
+    assert not differ((2,)) and not differ((2, 1)) and not differ((1,), numbers=True)
+
+
+class _Flat(nn.Module):
+    """Takes the axis of one logit away."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return logits.flatten()
 
 
 def test_only_images_without_augmentation_have_other_keys_since_their_layout_changed(
