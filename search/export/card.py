@@ -24,6 +24,7 @@ from ..store.store import Store
 from ..store.stored_rows import TrialRow
 from ..study.made_again import made_again, quoted
 from ..study.study import Study
+from .compiled import as_compiled
 
 #: under which name the versions have how Atoll itself writes and judges files
 FILES = "files"
@@ -103,6 +104,7 @@ def make_card(
             *_over_seeds(trials, trial),
             *remarks,
             *unloadable(study.demands, result.metrics),
+            *as_compiled(content, study.device, study.demands),
         ],
         versions=versions(),
         data=pipeline.dataset.version,

@@ -167,7 +167,7 @@ def test_single_says_what_it_evaluates(study: Study, store: Store, replay: Repla
         (["resume", "nothing"], "no store at atoll.duckdb"),
         (["evaluate", "quantise"], "unknown technique 'quantise'; did you mean 'quantize'?"),
         (["evaluate", "cluster -> cluster"], "cluster(clusters=16) directly after cluster(clusters=16)"),
-        (["evaluate", "cluster -> prune_channels(ratio=0.02)"], "prune_channels(ratio=0.02) touches no layer"),
+        (["evaluate", "cluster -> prune_channels(ratio=0.02)"], "prune_channels(ratio=0.02) touches no"),
         (["evaluate", "cluster", "--task", "numbers"], "unknown task 'numbers'"),
         (["evaluate", "cluster", "--study", "x", "--seed", "1"], "leave the others out"),
     ],
