@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from ..graph.reading import trace
 from ..kernels.layer_fit import MAP_BATCH, MAP_IMAGES, fit_layer
 from ..layers.layer import Layer
-from ..layers.statistics import layer_inputs, reestimate
 from ..layers.structure import input_shape_of
 from .channel_group import ChannelGroup
 from .groups import keep_channels
+from .passes import passes_over
 from .reconstruction import reconstruct, refusal
 
 #: Adam steps of the fit of a decomposed layer that lost inputs or outputs
@@ -52,23 +52,23 @@ def remove_channels(
             readers.add(reader.path)
         changed.update({path: index for path in group.makers})
         keep_channels(after, group, index)
-    reestimate(after, images)
+    passes = passes_over(before, after, images)
     for path in _in_order(after, changed):
         layer, outputs = after.get_submodule(path), changed[path]
         if isinstance(layer, Layer) and (not layer.sliceable or (mend and path in readers)):
             reason = None if layer.decomposed else refusal(layer)
-            if reason is not None:  # before passes are made for what it reads and gives
+            if reason is not None:  # before anything is run for what it reads and gives
                 not_refitted[path] = reason
                 continue
-            _, wanted = layer_inputs(before, before.get_submodule(path), images)
-            inputs, _ = layer_inputs(after, layer, images)
+            inputs, wanted = passes.at(path)
             axis = -1 if layer.features_last else 1
             wanted = wanted if outputs is None else wanted.index_select(axis, outputs)
             reason = _mend(layer, inputs, wanted, generator)
             if reason is None:
-                reestimate(after, images)
+                passes.mended()
             else:
                 not_refitted[path] = reason
+    passes.end()
     return not_refitted
 
 

@@ -1,5 +1,8 @@
 """Re-estimates what a network knows of its activations: BatchNorm statistics and activation ranges."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -24,24 +27,31 @@ def reestimate(network: nn.Module, images: Tensor) -> None:
     """
     norms = [part for _, part in running_parts(network) if isinstance(part, Norm)]
     grids = [module for module in network.modules() if isinstance(module, ActivationGrid)]
-    momenta = [norm.momentum for norm in norms]
     network.eval()
+    with measuring(norms):
+        for grid in grids:
+            grid.begin()
+        for batch in statistics_batches(images):
+            network(batch)
+        for grid in grids:
+            grid.end()
+
+
+@contextmanager
+def measuring(norms: Sequence[Norm]) -> Iterator[None]:
+    """Has normalisations measure their statistics anew over the batches of the block, and evaluate after."""
+    momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the plain average over the batches
         norm.train()
-    for grid in grids:
-        grid.begin()
-    for batch in _batches(images):
-        network(batch)
-    for grid in grids:
-        grid.end()
+    yield
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.eval()
 
 
-def _batches(images: Tensor) -> list[Tensor]:
+def statistics_batches(images: Tensor) -> list[Tensor]:
     """Splits into batches of about the same size, none of a single image (it has no variance)."""
     count = max(1, images.shape[0] // BATCH)
     return list(images.chunk(count))
@@ -60,7 +70,7 @@ def layer_inputs(network: nn.Module, layer: nn.Module, images: Tensor) -> tuple[
     handle = layer.register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output)))
     network.eval()
     try:
-        for batch in _batches(images):
+        for batch in statistics_batches(images):
             network(batch)
     finally:
         handle.remove()
