@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -106,7 +106,7 @@ def check_plans(recipe: Recipe, task: str) -> None:
     """
     if recipe.steps:
         check_plans(Recipe(recipe.steps[:-1]), task)
-        check_plan(recipe, partial(planned_for, task=task))
+        check_plan(recipe, lambda planned: planned_for(planned, task))
 
 
 @lru_cache(maxsize=1024)
