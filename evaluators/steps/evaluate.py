@@ -10,6 +10,7 @@ import torch
 from ...hw_models.devices.device import Device
 from ...hw_models.runtimes.need import Need
 from ...spaces.errors import AtollError
+from ...spaces.graph.tracing import remember_calls
 from ...spaces.layers.structure import to_meta
 from ...spaces.machine.allocator import give_freed_memory_back, keep_freed_memory
 from ...spaces.recipes.recipe import Recipe
@@ -116,7 +117,7 @@ def planned_for(recipe: Recipe, task: str) -> torch.nn.Module:
     A step that only trains leaves the very structure that it is given.
     """
     if not recipe.steps:
-        return to_meta(adopted_network(load_task(task))).eval()
+        return remember_calls(to_meta(adopted_network(load_task(task))).eval())
     before = planned_for(Recipe(recipe.steps[:-1]), task)
     step = recipe.steps[-1]
     only_trains = step.stage == "training" and not step.replaces_network

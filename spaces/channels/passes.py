@@ -5,8 +5,8 @@ from typing import Protocol
 
 from torch import Tensor, fx, nn
 
-from ..graph.tracing import writes_over_input
-from ..graph.walk import Walk, calls_of
+from ..graph.tracing import calls_of, writes_over_input
+from ..graph.walk import Walk
 from ..layers.activation_grid import ActivationGrid
 from ..layers.layer import Layer
 from ..layers.norm import Norm

@@ -27,7 +27,7 @@ from ..operations.kinds_by_shape import axes_of, bounds_of, kind_by_shape, names
 from ..operations.moves import BATCH, Move, Shape, moves_of, padded_by, shuffled_by
 from .graph import Graph, Operation
 from .heads import heads
-from .tracing import trace_calls, writes_over_input
+from .tracing import calls_of, writes_over_input
 
 #: what is said of calls such as those that put windows of an image into the axis of the batch
 _NO_IMAGES = " into another number of images"
@@ -44,7 +44,7 @@ def trace(network: nn.Module, input_shape: tuple[int, ...]) -> Graph:
     Raises:
         AtollError: where the network's forward depends on its data, or the input does not fit.
     """
-    traced = network.calls if isinstance(network, Program) else trace_calls(network)
+    traced = calls_of(network)
     return _Reading(traced, _values(network, traced, input_shape), network).graph()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from torch import fx, nn
 
 from ..errors import AtollError
+from ..layers.program import Program
 from ..operations.kinds import has_kind
 
 #: augmented assignments, which change their left side for whoever has it -> the function without that
@@ -43,6 +44,35 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, module: nn.Module, path: str) -> bool:
         return has_kind(module) or super().is_leaf_module(module, path)
+
+
+class _Known:
+    """Calls that the copies of a network share."""
+
+    def __init__(self, calls: fx.Graph) -> None:
+        self.calls = calls
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> "_Known":
+        return self
+
+
+def calls_of(network: nn.Module) -> fx.Graph:
+    """Returns the calls of an adopted network, in the mode that it is in."""
+    if isinstance(network, Program):
+        return network.calls
+    known = getattr(network, "known_calls", None)
+    return known.calls if isinstance(known, _Known) else trace_calls(network)
+
+
+def remember_calls(network: nn.Module) -> nn.Module:
+    """Has an adopted network and its copies know its calls, half of the time of a trace; returns it.
+
+    For plans: techniques put other layers into the places of its own, which are called as these are, and its
+    mode stays.
+    """
+    if not isinstance(network, Program):
+        network.known_calls = _Known(trace_calls(network))  # type: ignore[assignment]
+    return network
 
 
 def trace_calls(network: nn.Module, inputs: int = 1) -> fx.Graph:

@@ -10,15 +10,9 @@ from torch import Tensor, fx, nn
 
 from ..layers.norm import Norm
 from ..layers.parts import split_row
-from ..layers.program import Program, run_call
+from ..layers.program import run_call
 from ..layers.statistics import measuring
 from ..layers.structure import input_parts_of
-from .tracing import trace_calls
-
-
-def calls_of(network: nn.Module) -> fx.Graph:
-    """Returns the calls of an adopted network, in the mode that it is in."""
-    return network.calls if isinstance(network, Program) else trace_calls(network)
 
 
 class Walk:

@@ -172,6 +172,8 @@ def to_meta(network: nn.Module) -> nn.Module:
         memo[id(buffer)] = torch.empty_strided(
             buffer.shape, buffer.stride(), dtype=buffer.dtype, device="meta"
         )
+    if isinstance(network, Program):
+        memo[id(network.calls)] = network.calls  # nobody changes them after `adopt`
     # a module's empty tables of hooks, which deepcopy takes longest for
     for table in (value for module in network.modules() for value in vars(module).values()):
         if isinstance(table, OrderedDict | set) and not table:

@@ -1,6 +1,6 @@
 """Structured pruning: whole channels and neurons are removed physically."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from math import lcm
@@ -73,15 +73,17 @@ class PruneChannels(Technique):
     def plan(self, model: nn.Module) -> nn.Module:
         planned = to_meta(model)
         targeted_layers(planned, self.layers)  # refuses a pattern that means no layer
-        sizes = _sizes(planned)
+        groups: Sequence[ChannelGroup] | None = _groups(planned)
+        sizes = _sizes(groups)
         for share in cumulative_shares(self.schedule):
-            for group, kept in self._shrinking(planned, sizes, share):
+            for group, kept in self._shrinking(planned, sizes, share, groups):
                 keep_channels(planned, group, torch.arange(kept))
+            groups = None  # others now
         return planned
 
     def apply(self, model: nn.Module, context: Context) -> tuple[nn.Module, Decisions]:
         notes, not_refitted = self._notes(model), dict[str, str]()
-        sizes = _sizes(model)
+        sizes = _sizes(_groups(model))
         *early, last = cumulative_shares(self.schedule)
         epochs = context.epochs_left / (len(early) + 1)
         network = model
@@ -127,11 +129,14 @@ class PruneChannels(Technique):
             yield group, group.largest(score(group), kept)
 
     def _shrinking(
-        self, network: nn.Module, sizes: Sizes, share: float = 1.0
+        self, network: nn.Module, sizes: Sizes, share: float, groups: Sequence[ChannelGroup] | None = None
     ) -> Iterator[tuple[ChannelGroup, int]]:
-        """Yields the groups that shrink on the way to a share of the ratio, and how many channels stay."""
+        """Yields the groups that shrink on the way to a share of the ratio, and how many channels stay.
+
+        `groups` are the network's, where somebody has them.
+        """
         targeted = meant_names(network, self.layers)
-        for group in channel_groups(network, input_shape_of(network)):
+        for group in _groups(network) if groups is None else groups:
             kept = self.kept_count(sizes[group.makers[0]], share, group.block)
             if not _refusal(group, targeted) and kept < group.size:
                 yield group, kept
@@ -154,7 +159,7 @@ class PruneChannels(Technique):
         reasons: dict[str, str] = {}
         rated: dict[str, str] = {}
         meant = meant_names(network, self.layers)
-        for group in channel_groups(network, input_shape_of(network)):
+        for group in _groups(network):
             enough = self.kept_count(group.size, block=group.block) < group.size
             reason = _refusal(group, meant) or ("" if enough else "too few channels to round down")
             for path in [*group.makers, *group.norms, *(norm.path for norm in group.spread_norms)]:
@@ -169,8 +174,11 @@ class PruneChannels(Technique):
         return {**notes, "rated_by_l1": rated} if rated else notes
 
 
-def _sizes(network: nn.Module) -> Sizes:
-    groups = channel_groups(network, input_shape_of(network))
+def _groups(network: nn.Module) -> Sequence[ChannelGroup]:
+    return channel_groups(network, input_shape_of(network))
+
+
+def _sizes(groups: Sequence[ChannelGroup]) -> Sizes:
     return {path: group.size for group in groups for path in group.makers}
 
 
