@@ -74,17 +74,16 @@ def test_only_tasks_of_classes_with_one_logit_have_other_keys_since_it_is_taught
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def differ(outputs: tuple[int, ...], numbers: bool = False) -> bool:
-        keys = set()
+        shape, keys = StudyBasis(SETTINGS).task.input_shape, set()
+        last = nn.Unflatten(1, outputs) if outputs else _Flat()
+        network = adopt(nn.Sequential(nn.Flatten(), nn.Linear(prod(shape), prod(outputs)), last), shape)
         for version in (2, 3):
             monkeypatch.setattr(study_basis, "ONE_LOGIT_VERSION", version)
             basis = StudyBasis(SETTINGS)
             train = basis.dataset.train
-            if numbers:
-                train = replace(train, labels=train.labels.float())
-            basis.dataset = replace(basis.dataset, train=train)
-            last = nn.Linear(64, prod(outputs))
-            network = nn.Sequential(nn.Flatten(), last, nn.Unflatten(1, outputs) if outputs else _Flat())
-            basis.given = adopt(network, basis.task.input_shape)
+            labels = train.labels.float() if numbers else train.labels
+            basis.dataset = replace(basis.dataset, train=replace(train, labels=labels))
+            basis.given = network
             keys.add(basis.key())
         return len(keys) == 2
 
