@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .delivery import Form, Source, compare, example_of, require
+from .onnx_types import ROUNDED_INPUTS, fit_types, rounds_inputs
 from .pairs import carried_on
 from .plain import plain_network
 from .quiet import quiet
@@ -39,12 +40,15 @@ class OnnxFile:
                 exported, (), dynamo=True, verbose=False, input_names=["image"], output_names=names
             )
             _forget_origin(program.model)
+            fit_types(program.model)
+            condition = f"; {ROUNDED_INPUTS}" if rounds_inputs(program.model) else ""
             content = io.BytesIO()
             program.save(content)
         (folder / self.file).write_bytes(content.getvalue())
         return (
-            "QDQ: trained integers in 8 bits with their scales, the trained grids of activations; other "
-            "weights as float"
+            "QDQ: trained integers with their scales, up to 4 bits as int4, others as int8 or, where x86 "
+            "processors without VNNI would clamp their products, uint8; the trained grids of activations as "
+            f"uint8; other weights as float{condition}"
         )
 
     def measure(self, folder: Path, source: Source) -> dict[str, Any]:
