@@ -59,7 +59,7 @@ $(VENV)/.torch: $(VENV)/.created constraints.txt
 
 $(VENV)/.installed: $(VENV)/.torch pyproject.toml constraints.txt
 	@echo "== Installing Atoll and the rest of the pinned set" >&2
-	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) -e '.[characters,dev,micro,ethos]'
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PIP) -e '.[characters,dev,micro,ethos,onnx]'
 	touch $@
 
 # The oldest package that boards have: a file of every technique is run in it (tests/evaluators/runtimes).

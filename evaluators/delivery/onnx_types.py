@@ -1,9 +1,9 @@
 """The integers of an ONNX file in those types with which every processor computes what the file says.
 
-onnxruntime makes activations uint8 on x86 and multiplies them by int8 weights two at a time; where a processor
-has AVX2 or AVX-512 without VNNI the sum of the two products is clamped to 16 bits: of 2 * 255 * 127 = 64,770
-remain 32,767. Weights in uint8 go through kernels that clamp nothing. onnxruntime 1.32 rewrites a file so where
-its user sets `session.x64quantprecision` (`Avx2WeightS8ToU8Transformer`); here it is written so.
+onnxruntime makes activations uint8 on x86 and multiplies them by int8 weights two at a time. On a processor
+with AVX2 or AVX-512 and without VNNI the sum of two products is clamped to 16 bits: of 2 * 255 * 127 = 64,770
+remain 32,767. Weights in uint8 go through kernels that clamp nothing. onnxruntime 1.32 rewrites a file so
+where its user sets `session.x64quantprecision` (`Avx2WeightS8ToU8Transformer`); here it is written so.
 """
 
 from typing import Any
@@ -18,8 +18,8 @@ _OPERATORS_OF_4_BITS = 21
 _HALF = 128
 #: said of a file for which onnxruntime's defaults are not enough
 ROUNDED_INPUTS = (
-    "onnxruntime rounds the inputs of dense layers that have no grid to 8 bits while it runs, unless its session "
-    "option session.qdq_matmulnbits_accuracy_level is 1"
+    "onnxruntime rounds the inputs of dense layers that have no grid to 8 bits while it runs, unless its "
+    "session option session.qdq_matmulnbits_accuracy_level is 1"
 )
 
 
@@ -55,9 +55,7 @@ def rounds_inputs(model: Any) -> bool:
         model: of onnx_ir, as `fit_types` left it.
     """
     return any(
-        node.op_type == "MatMul"
-        and _is_dequantized(node.inputs[1])
-        and not _is_dequantized(node.inputs[0])
+        node.op_type == "MatMul" and _is_dequantized(node.inputs[1]) and not _is_dequantized(node.inputs[0])
         for node in model.graph.all_nodes()
     )
 
@@ -72,7 +70,7 @@ def _is_dequantized(value: Any) -> bool:
 def _kind_of_weights(values: "np.ndarray[Any, Any]", zeros: "np.ndarray[Any, Any]") -> str:
     """Returns the type of weights and zero points that are int8."""
     ends = [(int(one.min(initial=0)), int(one.max(initial=0))) for one in (values, zeros)]
-    if all(-8 <= low and high <= 7 for low, high in ends):
+    if all(low >= -8 and high <= 7 for low, high in ends):
         return "INT4"
     return "INT8" if max(-ends[0][0], ends[0][1]) <= LARGEST_SAFE else "UINT8"
 
