@@ -95,8 +95,15 @@ def _opening(card: Card) -> str:
         f"The file is {ratio:.1f} times smaller than the baseline's and {worth} in "
         f"{markdown(terms.name)} on the validation split, measured"
         f"{noise(terms, *validation, card.artifact.images)}. {test}"
-        f"Trial {markdown_code(card.trial)} of study {markdown_code(card.study)}, seed {card.seed}."
+        f"{_chosen(card)}"
     )
+
+
+def _chosen(card: Card) -> str:
+    """Returns which trial of which study this is; of a network that was exported alone that there is none."""
+    if not card.study:
+        return "No study chose it, and nothing was trained."
+    return f"Trial {markdown_code(card.trial)} of study {markdown_code(card.study)}, seed {card.seed}."
 
 
 def _figures(card: Card) -> str:
@@ -285,13 +292,10 @@ def _provenance(card: Card) -> str:
     lines.append(f"- data: {markdown_code(card.data)}; seed {card.seed}, {budget}")
     lines.append(f"- test split: {_looks(QualityTerms.of(card.metrics), card.test_looks)}")
     lines.append("- licence: that of the network and data it was made from; Atoll itself is Apache-2.0")
-    lines += [
-        "- made again, in an empty folder, by:",
-        "",
-        "```sh",
-        *map(line_of_code, card.commands),
-        "```",
-    ]
+    where = "in an empty folder" if card.study else "beside its files"
+    if card.commands:
+        code = map(line_of_code, card.commands)
+        lines += [f"- made again, {where}, by:", "", "```sh", *code, "```"]
     return "\n".join(lines)
 
 

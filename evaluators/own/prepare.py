@@ -1,7 +1,6 @@
 """From a user's task to a prepared one: their code is imported here, once, and nowhere after."""
 
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,6 @@ import torch
 from torch import nn
 
 from ...spaces.errors import AtollError
-from ...spaces.graph.adopt import adopt
 from ...spaces.graph.heads import heads, mapped, named_heads
 from ...spaces.layers.parts import runs_of
 from ...spaces.layers.scaling import PIXELS, Scaling
@@ -36,12 +34,10 @@ from ..training.losses import LOSS_OF_CLASSES, LOSS_OF_NUMBERS, loss_named
 from ..training.prediction import predict_logits
 from .data_source import open_task_data
 from .mistake import TaskMistake, told_at
-from .network_source import build
-from .new_head import put_head, train_head, without_head
+from .new_head import train_head
 from .own_functions import OwnFunctions
 from .task import QualityWords, Task, task_of
-from .transformers_network import Logits
-from .weights_file import fill, read_weights, without_prefix
+from .task_network import label_of, task_network
 
 #: samples on which network, quality and loss are tried before anything is trained
 _TRIED = 16
@@ -86,7 +82,11 @@ def prepare(
         scaling = _scaling(task, dataset, say)
     with told_at("augment"):
         Views(1, dataset.input_shape, task.training.augment)  # refuses what such inputs cannot be seen by
-    network, head = _network(task, folder, dataset, scaling)
+    # of numbers (N, one each) as many outputs are needed; other targets do not tell
+    targets = dataset.train.labels
+    numbers = targets.shape[1] if targets.is_floating_point() and targets.ndim == 2 else 0
+    shape = dataset.report.parts or dataset.input_shape
+    network, head = task_network(task, folder, shape, len(dataset.class_names) or numbers, scaling)
     outputs = _judged_outputs(network, task)
     if outputs is not None:
         judged_by, criterion = OfOutputs(judged_by, outputs), partial(outputs.loss, criterion)
@@ -103,7 +103,7 @@ def prepare(
     name = keep_task(
         {
             "name": task.name or default_name,
-            "network": _label(task.network),
+            "network": label_of(task.network),
             "graph": graph_json(network),
             "classes": classes,
             "data": dataset.version,
@@ -190,35 +190,6 @@ def _rounded(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def _network(
-    task: Task, folder: Path, dataset: MappedDataset, scaling: Scaling
-) -> tuple[nn.Module, str | None]:
-    """Returns the network with its weights, adopted, in evaluation mode; and its head where that is new."""
-    shape, targets = dataset.report.parts or dataset.input_shape, dataset.train.labels
-    # of numbers (N, one each) as many outputs are needed; other targets do not tell
-    numbers = targets.shape[1] if targets.is_floating_point() and targets.ndim == 2 else 0
-    classes = len(dataset.class_names) or numbers
-    with told_at("network"):
-        made = task.network
-        if isinstance(made, str):
-            made = build(made, task.arguments, UserCode(folder), classes, shape)
-        elif task.head is not None:
-            made = deepcopy(made)  # its user keeps the old head
-    head = None
-    if task.head is not None:
-        with told_at("head"):
-            head = put_head(made, classes)
-    if task.weights is not None:
-        with told_at("weights"):
-            state = read_weights(folder / task.weights)
-            if isinstance(made, Logits):
-                state = made.in_own_names(state)
-            state = without_prefix(state, made.state_dict())
-            fill(made, state if head is None else without_head(state, head, made), f"weights {task.weights}")
-    with told_at("network"), UserCode(folder).running(_label(task.network)):  # its forward runs
-        return adopt(made.float(), shape, scaling).eval(), head
-
-
 def _judged_outputs(network: nn.Module, task: Task) -> JudgedOutputs | None:
     """Returns which of several outputs are judged; None where the network has one."""
     returned = _returned(network)
@@ -298,10 +269,3 @@ def _compare(network: nn.Module, dataset: Dataset, judged_by: Quality, expected:
             f"{expected:g}: look first at what pixels are scaled by (input.mean and input.std, or "
             "input.normalize), then at size, channels and the order of classes"
         )
-
-
-def _label(what: Any) -> str:
-    """Returns what reports call a network or a function."""
-    if isinstance(what, str):
-        return what
-    return getattr(what, "__qualname__", type(what).__name__)

@@ -11,11 +11,12 @@ from ...spaces.nearest import known_names
 from .class_qualities import BalancedAccuracy, MacroF1, MeanIoU, TopK
 from .number_qualities import R2, MeanAbsoluteError, OfErrors, OfNumbers, RootMeanSquaredError
 from .own_quality import OwnQuality
-from .quality import ACCURACY, Quality
+from .quality import ACCURACY, Quality, SameAnswer
 
 #: Every quality, as a study names it.
 QUALITIES: tuple[Quality, ...] = (
     ACCURACY,
+    SameAnswer(),
     BalancedAccuracy(),
     TopK(5),
     MacroF1(),

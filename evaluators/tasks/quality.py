@@ -89,6 +89,13 @@ class Accuracy(OfClasses):
         return share(choices_beside(outputs, targets) == targets)
 
 
+@dataclass(frozen=True)
+class SameAnswer(Accuracy):
+    """The share of choices that another network made too: the targets are its answers, where nobody labelled."""
+
+    name = "same_answer"
+
+
 #: The quality of a task that names no other.
 ACCURACY = Accuracy()
 

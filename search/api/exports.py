@@ -5,13 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ...evaluators.ranking.against_baseline import compression_ratio
 from ...evaluators.tasks import load_task
 from ...evaluators.tasks.prepared import trust_task
 from ...evaluators.tasks.task import Task
+from ...hw_models.devices.device_folder import DEFAULT_DEVICE
+from ...spaces.layers.shape import InputShape
 from ...spaces.outside.file_names import file_name
+from ...spaces.recipes.recipe import BASELINE, Recipe
 from ..export.checked import Checked
 from ..export.export import ARTIFACT, export_trial
+from ..export.network_export import export_network_alone
 from ..export.quality_on_test import look_again
 from ..export.verification import other_versions, verify_export
 from ..store.selection import choose_trial
@@ -117,6 +123,56 @@ def export(
     folder = Path(out) if out is not None else EXPORTS / file_name(f"{stored.name}-{chosen['trial']}")
     card = export_trial(
         place, stored, chosen, folder, any_agreement=any_agreement, any_float=any_float, also=also, say=say
+    )
+    return Exported(folder, card.to_json())
+
+
+def export_network(
+    network: nn.Module | str,
+    out: Path | str | None = None,
+    *,
+    recipe: Recipe | str = BASELINE,
+    shape: InputShape | None = None,
+    device: str = DEFAULT_DEVICE,
+    any_agreement: bool = False,
+    any_float: bool = False,
+    also: Sequence[str] = (),
+    commands: Sequence[str] = (),
+    **task: Any,
+) -> Exported:
+    """Writes a network without a study, as `export` writes a trial; nothing is searched and nothing trained.
+
+    Without data the file is run beside the network on noise, and with pictures that no folder labels on
+    those: the quality is then how many answers stay those of the given network.
+
+    Args:
+        network: any `nn.Module`, or as `Task` takes it.
+        out: the folder; one below `exports` named after the network when None.
+        recipe: or its text, of steps that do not train; they measure on the training data.
+        shape: of one input, (channels, height, width) of an image; needed without labelled data.
+        device: that latency and memory are predicted for.
+        any_agreement, any_float, also: as `export` has them.
+        commands: that do it again, for the card.
+        task: what else `Task` takes: weights, data, input, classes, quality, …
+
+    Returns:
+        folder and card.
+
+    Raises:
+        AtollError: whatever is wrong with network, weights, data or recipe; a step trains, or has nothing to
+            measure on; or as `export`.
+    """
+    folder, card = export_network_alone(
+        {**task, "network": network},
+        shape,
+        Recipe.parse(recipe) if isinstance(recipe, str) else recipe,
+        device,
+        None if out is None else Path(out),
+        any_agreement=any_agreement,
+        any_float=any_float,
+        also=also,
+        commands=commands,
+        say=say,
     )
     return Exported(folder, card.to_json())
 

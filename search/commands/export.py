@@ -1,19 +1,26 @@
 """`atoll export`: from a trial to the folder that ships."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...evaluators.ranking.figures import FIGURE
+from ...spaces.errors import AtollError
 from ..terminal.said import say
 from ..terminal.store_option import DEFAULT_STORE, StoreOption
-from ..terminal.tables import Column, FormatOption, print_record
+from ..terminal.tables import Column, Format, FormatOption, print_record
+from .network_words import BEST, Words, export_alone
 from .search import TrustOption
+
+if TYPE_CHECKING:
+    from ..api.exports import Exported
 
 
 def export(
-    trial: Annotated[str, typer.Argument(help="Name of a trial, its recipe, or `best`.")] = "best",
+    trial: Annotated[
+        str, typer.Argument(help="Name of a trial, its recipe, or `best`; of a network a recipe.")
+    ] = BEST,
     study: Annotated[
         str | None,
         typer.Option(metavar="STUDY", help="Which study, by its name or file; the newest if none."),
@@ -45,25 +52,71 @@ def export(
         list[str] | None,
         typer.Option(metavar="FORM", help="Write also onnx, executorch, torch_export or vela; repeatable."),
     ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Export no trial: a network as it is, or by a recipe that trains nothing."
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Of the network: .safetensors, .pt or .pth.")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="PLACE", help="What a recipe measures on: data, or pictures without labels."),
+    ] = None,
+    input: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Of the network: HEIGHTxWIDTHxCHANNELS, such as 224x224x3."),
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(metavar="N", help="Of the network, where the data do not tell them.")
+    ] = None,
+    normalize: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="How the network's pixels are scaled: imagenet, half, unit, none."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the network: whose latency its card predicts.")
+    ] = None,
     trust: TrustOption = False,
     store: StoreOption = DEFAULT_STORE,
     format: FormatOption = "table",
 ) -> None:
-    """Export a trial as a verified LiteRT file with its weights, recipe and model card."""
-    from ...evaluators.ranking.quality_terms import QualityTerms
+    """Export a trial as a verified LiteRT file with its weights, recipe and model card.
+
+    With --network, a network without a study: NAME is one of the zoo, file.py:NAME, package.module:NAME, or a
+    .pt2 file, as `task: network:` of a study has it.
+    """
     from ..api.exports import export as export_one
 
-    exported = export_one(
-        trial,
-        store,
-        output,
-        study=study,
-        profile=profile,
-        any_agreement=any_agreement,
-        any_float=any_float,
-        trust=trust,
-        also=[*(also or ()), *["pack"] * pack, *["c_array"] * c_array],
-    )
+    forms = [*(also or ()), *["pack"] * pack, *["c_array"] * c_array]
+    own = Words(weights, data, input, classes, normalize, device)
+    if network is not None:
+        if study is not None or profile is not None:
+            raise AtollError("got --network with --study or --profile, allowed is one of them")
+        exported = export_alone(network, trial, output, own, any_agreement, any_float, forms)
+    elif own != Words():
+        raise AtollError(f"got {own.options()} without --network, whose they are; a trial has its own")
+    else:
+        exported = export_one(
+            trial,
+            store,
+            output,
+            study=study,
+            profile=profile,
+            any_agreement=any_agreement,
+            any_float=any_float,
+            trust=trust,
+            also=forms,
+        )
+    _show(exported, format)
+
+
+def _show(exported: "Exported", format: Format) -> None:
+    """Prints what was written."""
+    from ...evaluators.ranking.quality_terms import QualityTerms
+
     card, folder = exported.card, exported.folder
     report, terms = card["artifact"], QualityTerms.of(card["metrics"])
     figures = {

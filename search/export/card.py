@@ -1,7 +1,7 @@
 """The model card of a trial: everything that is known of an export, put together once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -41,63 +41,58 @@ _VERSIONS = (
 )
 
 
-def make_card(
-    store: Store,
-    study: Study,
-    trial: TrialRow,
-    pipeline: Pipeline,
-    result: PipelineResult,
-    report: ArtifactReport,
-    about: Mapping[str, Any],
-    content: bytes,
-    remarks: Sequence[str] = (),
-) -> Card:
-    """Returns the card of an export, with no `deliveries` and `files` as yet, not sealed.
+@dataclass(frozen=True)
+class Origin:
+    """Where an exported network comes from, as its card tells it.
+
+    Args:
+        study, trial: names; both "" where no study chose it.
+        device: that latency and memory are predicted for.
+        recipe: text form.
+        seed, epochs_per_step, threads: that it was made with.
+        test_looks, baseline_test_looks: the first one first.
+        remarks: a sentence each.
+        commands: that make it again.
+    """
+
+    study: str
+    trial: str
+    device: str
+    recipe: str
+    seed: int
+    epochs_per_step: float
+    threads: int | None
+    test_looks: Sequence[TestLook]
+    baseline_test_looks: Sequence[TestLook]
+    remarks: Sequence[str]
+    commands: Sequence[str]
+
+
+def origin_of(
+    store: Store, study: Study, trial: TrialRow, result: PipelineResult, remarks: Sequence[str] = ()
+) -> Origin:
+    """Returns where a trial comes from.
 
     Args:
         store, study, trial: what is exported.
-        pipeline, result: what made it, and the network.
-        report: of its file.
-        about: what its `recipe.json` holds.
-        content: of its file.
+        result: what made it again, and the network.
         remarks: what else there is to say of it.
     """
     name = study.study_name
     trials = store.trials(name)
-    # priced as the network is, by the device's models of today
-    baseline = pipeline.baseline.metrics.to_json()
     base_trial = next(
         (t["trial"] for t in trials if t["recipe"] == BASELINE and t["seed"] == trial["seed"]), ""
     )
-    steps = [asdict(step) for step in result.steps if step.position > 0]
-    devices = card_devices(study.device)
-    several = pipeline.task.outputs
-    return Card(
+    return Origin(
         study=name,
         trial=trial["trial"],
-        task=pipeline.task.name,
-        network=pipeline.task.network,
-        input_shape=list(pipeline.task.input_shape),
-        scaling=None if pipeline.task.scaling == PIXELS else pipeline.task.scaling.to_json(),
-        inputs=file_inputs(content),
-        numbers=None if pipeline.task.judged_by.of_classes else True,
+        device=study.device,
         recipe=trial["recipe"],
         seed=trial["seed"],
         epochs_per_step=trial["epochs_per_step"],
         threads=trial["threads"],
-        device=study.device,
-        metrics=result.metrics.to_json(),
-        baseline=baseline,
-        waterfall=waterfall(about, baseline, steps, study.device),
-        predictions=[PredictedFigure(**row) for row in predictions(about, devices)],
-        fit_digests={device: fit_digest(device) for device in devices},
-        artifact=report,
-        outputs=None if several is None else file_outputs(content, several.names),
         test_looks=_looks(store, name, trial["trial"]),
         baseline_test_looks=_looks(store, name, base_trial),
-        test_images=len(pipeline.dataset.test),
-        weights_digest=result.digest,
-        dropped=list(DROPPED),
         remarks=[
             *_remarks(trial, result),
             *_training(study),
@@ -106,9 +101,62 @@ def make_card(
             *unloadable(study.demands, result.metrics),
             *as_compiled(content, study.device, study.demands),
         ],
+        commands=[*made_again(study.definition(), trial), f"atoll export {quoted(trial['recipe'])}"],
+    )
+
+
+def make_card(
+    origin: Origin,
+    pipeline: Pipeline,
+    result: PipelineResult,
+    report: ArtifactReport,
+    about: Mapping[str, Any],
+    content: bytes,
+) -> Card:
+    """Returns the card of an export, with no `deliveries` and `files` as yet, not sealed.
+
+    Args:
+        origin: where it comes from.
+        pipeline, result: what made it, and the network.
+        report: of its file.
+        about: what its `recipe.json` holds.
+        content: of its file.
+    """
+    # priced as the network is, by the device's models of today
+    baseline = pipeline.baseline.metrics.to_json()
+    steps = [asdict(step) for step in result.steps if step.position > 0]
+    devices = card_devices(origin.device)
+    several = pipeline.task.outputs
+    return Card(
+        study=origin.study,
+        trial=origin.trial,
+        task=pipeline.task.name,
+        network=pipeline.task.network,
+        input_shape=list(pipeline.task.input_shape),
+        scaling=None if pipeline.task.scaling == PIXELS else pipeline.task.scaling.to_json(),
+        inputs=file_inputs(content),
+        numbers=None if pipeline.task.judged_by.of_classes else True,
+        recipe=origin.recipe,
+        seed=origin.seed,
+        epochs_per_step=origin.epochs_per_step,
+        threads=origin.threads,
+        device=origin.device,
+        metrics=result.metrics.to_json(),
+        baseline=baseline,
+        waterfall=waterfall(about, baseline, steps, origin.device),
+        predictions=[PredictedFigure(**row) for row in predictions(about, devices)],
+        fit_digests={device: fit_digest(device) for device in devices},
+        artifact=report,
+        outputs=None if several is None else file_outputs(content, several.names),
+        test_looks=list(origin.test_looks),
+        baseline_test_looks=list(origin.baseline_test_looks),
+        test_images=len(pipeline.dataset.test),
+        weights_digest=result.digest,
+        dropped=list(DROPPED),
+        remarks=list(origin.remarks),
         versions=versions(),
         data=pipeline.dataset.version,
-        commands=[*made_again(study.definition(), trial), f"atoll export {quoted(trial['recipe'])}"],
+        commands=list(origin.commands),
         exported_at=datetime.now(UTC).isoformat(timespec="seconds"),
         deliveries=[],
         files={},

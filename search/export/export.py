@@ -26,6 +26,7 @@ from ...evaluators.ranking.metrics import Metrics
 from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.steps.evaluate import pipeline_for
 from ...evaluators.steps.pipeline import Pipeline
+from ...evaluators.steps.pipeline_result import PipelineResult
 from ...evaluators.tasks.task import Task
 from ...hw_models.devices.device import npu_of
 from ...hw_models.runtimes.micro import RUNS
@@ -38,7 +39,7 @@ from ..store.store import READ_WAIT_S, Store
 from ..store.stored_rows import TrialRow
 from ..store.stored_study import StoredStudy
 from ..study.study import Study
-from .card import file_digests, make_card
+from .card import Origin, file_digests, make_card, origin_of
 from .whole_folder import check_replaceable, whole_folder
 
 #: below this share of equal labels a file is the network that was trained only if it is as good
@@ -94,19 +95,58 @@ def export_trial(
         expected = sum(step["seconds"] or 0 for step in store.steps(stored.name, trial["trial"]))
         say(f"{recipe} is no longer in the step cache: it is trained again, about {expected:.0f} s")
     result = pipeline.run(recipe, keep=True)
+    return write_export(
+        f"trial {trial['trial']}",
+        out,
+        pipeline,
+        result,
+        recipe,
+        lambda remarks: origin_of(store, study, trial, result, remarks),
+        any_agreement=any_agreement,
+        any_float=any_float,
+        also=also,
+    )
+
+
+def write_export(
+    what: str,
+    out: Path,
+    pipeline: Pipeline,
+    result: PipelineResult,
+    recipe: Recipe,
+    origin: Callable[[Sequence[str]], Origin],
+    *,
+    any_agreement: bool,
+    any_float: bool,
+    also: Sequence[str],
+) -> Card:
+    """Writes the folder of a network that was made, and proves its file.
+
+    Args:
+        what: is exported, for messages.
+        out, any_agreement, any_float, also: as `export_trial` has them.
+        pipeline, result, recipe: what made it, and the network.
+        origin: returns where it comes from, given what there is to say of its file.
+
+    Returns:
+        the card, sealed.
+
+    Raises:
+        AtollError: as `export_trial`.
+    """
     content = artifact_bytes(result.network, input_shape_of(result.network))
     report = report_artifact(content, result.network, pipeline.dataset.validation, pipeline.task.judged_by)
-    remarks = _agreement(trial, report, result.metrics, any_agreement)
+    from_where = origin(_agreement(what, report, result.metrics, any_agreement))
     floats = silent_floats(result.network, input_shape_of(result.network), content)
     if floats and not any_float:
         raise AtollError(
-            f"trial {trial['trial']}: integers were asked for everywhere, and the file has float tensors: "
+            f"{what}: integers were asked for everywhere, and the file has float tensors: "
             f"{'; '.join(floats)} (--any-float writes it all the same)"
         )
     with whole_folder(out) as folder:
         (folder / ARTIFACT).write_bytes(content)
         about = save_bundle(folder, result.network, pipeline.task, recipe, result.decisions)
-        card = make_card(store, study, trial, pipeline, result, report, about, content, remarks)
+        card = make_card(from_where, pipeline, result, report, about, content)
         source = source_of(card, result.network, content, pipeline.task)
         deliveries = deliver(also, folder, source)
         picture = draw_waterfall(card.waterfall, QualityTerms.of(card.metrics), card.device)
@@ -116,7 +156,7 @@ def export_trial(
         return write_card(folder, replace(card, deliveries=deliveries, files=files))
 
 
-def _agreement(trial: TrialRow, report: ArtifactReport, metrics: Metrics, any_agreement: bool) -> list[str]:
+def _agreement(what: str, report: ArtifactReport, metrics: Metrics, any_agreement: bool) -> list[str]:
     """Returns what is to be said of a file that disagrees with its network.
 
     Two networks that are right on as many images may be wrong on other ones: labels alone refuse no file.
@@ -138,7 +178,7 @@ def _agreement(trial: TrialRow, report: ArtifactReport, metrics: Metrics, any_ag
     if any_agreement:
         return []
     raise AtollError(
-        f"trial {trial['trial']}: {said}, allowed are {100 * LEAST_AGREEMENT:.0f} % at least or a quality "
+        f"{what}: {said}, allowed are {100 * LEAST_AGREEMENT:.0f} % at least or a quality "
         f"within the noise of the split, {terms.said(noise)}: got {apart} (--any-agreement writes it all the "
         "same)"
     )
@@ -152,7 +192,7 @@ def source_of(card: Card, network: nn.Module, artifact: bytes, task: Task) -> So
         network, artifact: what is exported, and its file.
         task: real images, and what agrees on them.
     """
-    name = f"{card.task}_{card.trial}"
+    name = f"{card.task}_{card.trial}".rstrip("_")  # no study, no trial
     dataset = task.dataset()
     classes = dataset.class_names if task.judged_by.of_classes and task.outputs is None else ()
     images, npu = dataset.validation.images, npu_of(card.device)
