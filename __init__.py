@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .evaluators.own.task import Task
     from .hw_models.devices.device import Device
     from .search.api.compression import compress
-    from .search.api.exports import export, verify
+    from .search.api.exports import export, export_network, verify
     from .search.api.predictions import predict
     from .search.api.searches import resume, run
     from .search.store.store import Store
@@ -45,6 +45,7 @@ __all__ = [
     "Technique",
     "compress",
     "export",
+    "export_network",
     "predict",
     "resume",
     "run",
@@ -61,6 +62,7 @@ _PLACES = {
     "Technique": "spaces.technique.technique",
     "compress": "search.api.compression",
     "export": "search.api.exports",
+    "export_network": "search.api.exports",
     "predict": "search.api.predictions",
     "resume": "search.api.searches",
     "run": "search.api.searches",

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NAMES = (
     "AtollError", "Device", "Recipe", "Store", "Study", "Task", "Technique",
-    "compress", "export", "predict", "resume", "run", "verify",
+    "compress", "export", "export_network", "predict", "resume", "run", "verify",
 )  # fmt: skip
 MODULES = sorted(
     ".".join(("atoll", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")

@@ -14,9 +14,10 @@ from ...spaces.networks import NETWORKS
 from ...spaces.outside.shown import shown
 from ..sources.picture import ENDINGS, decode_picture, quiet_pillow
 from ..sources.reader import Unreadable
+from ..tasks.quality import choices
 from ..training.prediction import predict_logits
 from .mistake import TaskMistake
-from .task import QualityWords, Task
+from .task import Input, QualityWords, Task
 from .task_network import task_network
 
 #: inputs of noise: an agreement to three points, in seconds for the largest networks of the zoo (own choice)
@@ -102,7 +103,7 @@ def answered(task: Task, folder: Path, inputs: Tensor) -> Task:
     if not isinstance(answers, Tensor):
         raise TaskMistake("the network has several outputs, allowed without labels is one", ("network",))
     chooses = answers.ndim == 2 and answers.shape[1] > 1
-    targets = answers.argmax(1) if chooses else answers
+    targets = choices(answers) if chooses else answers
     parts: dict[str, Callable[[Tensor], Tensor]] = {
         "train": lambda rows: rows[:-1:2],
         "validation": lambda rows: rows[1:-1:2],
@@ -110,16 +111,20 @@ def answered(task: Task, folder: Path, inputs: Tensor) -> Task:
     }
     data = {name: (part(inputs).numpy(), part(targets).numpy()) for name, part in parts.items()}
     quality = QualityWords(name="same_answer" if chooses else "mean_absolute_error")
+    stated = Input(mean=scaling.mean, std=scaling.std) if inputs.dtype != torch.uint8 else task.input
     told = {"data": data, "quality": quality, "classes": answers.shape[1] if chooses else None}
-    return task.model_copy(update=told)
+    return task.model_copy(update=told | {"input": stated})
 
 
 def _stated_scaling(task: Task, inputs: Tensor) -> Scaling:
+    """Returns what is stated; of numbers that nothing is, of pixels for the zoo its own."""
     of_bytes = inputs.dtype == torch.uint8
     found = task.input.scaling(of_bytes)
     if found is not None:
         return found
-    if task.network in [name for name, _ in NETWORKS] and of_bytes:
+    if not of_bytes:
+        return Scaling((0.0,), (1.0,))
+    if isinstance(task.network, str) and ":" not in task.network and not task.network.endswith(".pt2"):
         return PIXELS
     raise TaskMistake(
         "nothing says what pixels are scaled by before this network sees them, needed is input.normalize or "

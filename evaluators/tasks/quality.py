@@ -91,7 +91,7 @@ class Accuracy(OfClasses):
 
 @dataclass(frozen=True)
 class SameAnswer(Accuracy):
-    """The share of choices that another network made too: the targets are its answers, where nobody labelled."""
+    """The share of choices that another network made too: the targets are its answers."""
 
     name = "same_answer"
 

@@ -15,7 +15,7 @@ from atoll.evaluators.tasks.class_qualities import BalancedAccuracy, MacroF1, Me
 from atoll.evaluators.tasks.number_qualities import R2, MeanAbsoluteError, RootMeanSquaredError
 from atoll.evaluators.tasks.own_quality import OwnQuality
 from atoll.evaluators.tasks.qualities import QUALITIES, quality_named
-from atoll.evaluators.tasks.quality import ACCURACY, Quality
+from atoll.evaluators.tasks.quality import ACCURACY, Quality, SameAnswer
 from atoll.spaces.errors import AtollError
 from torch import Tensor
 
@@ -61,6 +61,7 @@ ONE, FEW = torch.zeros(1), torch.zeros(1).long()
 CASES = {
     "accuracy": Case(ACCURACY, drawn(12, 3), chosen, FEW),
     "accuracy of a map": Case(ACCURACY, drawn(12, 3, 4, 5), chosen, torch.zeros(12).long()),
+    "same_answer": Case(SameAnswer(), drawn(12, 3), chosen, FEW),
     "balanced_accuracy": Case(BalancedAccuracy(), drawn(12, 3), chosen, FEW),
     "top5": Case(TopK(5), drawn(12, 40), chosen, FEW),
     "f1": Case(MacroF1(), drawn(12, 3), chosen, FEW),
