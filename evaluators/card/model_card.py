@@ -11,7 +11,7 @@ from ...spaces.outside.shown import markdown, markdown_code
 from ..delivery.delivery import Delivery
 from ..ranking.against_baseline import compression_ratio
 from ..ranking.figure import PERCENT, Figure, Form
-from ..ranking.figures import FIGURE
+from ..ranking.figures import FIGURE, PACKED_ALONE
 from ..ranking.quality_terms import QualityTerms
 from .card import Card, PredictedFigure, TestLook
 from .card_micro import in_micro, micro_rows
@@ -56,6 +56,7 @@ def card_markdown(card: Card | Mapping[str, Any]) -> str:
         _opening(card),
         "## Figures",
         _figures(card),
+        f"{PACKED_ALONE[0].upper()}{PACKED_ALONE[1:]}.",
         "## Step by step",
         "After every step. Quality and packed bytes are measured (validation split; the file after zstd-19), "
         f"bytes, MAC and epochs counted, latency and memory predicted for {markdown(card.device)}.",
@@ -278,7 +279,8 @@ def _run_beside(card: Card, form: Delivery) -> str:
         if card.numbers
         else f"the same label on {share} of {images}"
     )
-    return f"{agreed}, largest difference {figures['largest_difference']:.4g}"
+    ran = f", run by {markdown(figures['runtime'])}" if "runtime" in figures else ""
+    return f"{agreed}, largest difference {figures['largest_difference']:.4g}{ran}"
 
 
 def _provenance(card: Card) -> str:

@@ -108,6 +108,7 @@ def compare(
     source: Source,
     least: float = LEAST_AGREEMENT,
     answers: Callable[[nn.Module, Tensor], Outputs] = predict_logits,
+    runtime: str = "",
 ) -> dict[str, Any]:
     """Runs a form beside the network on real images.
 
@@ -119,9 +120,11 @@ def compare(
         source: network and images; the first `IMAGES` are used.
         least: share of equal answers below which the form is not the network.
         answers: of the network; `shipped_logits` where the form is the LiteRT file itself.
+        runtime: the package that runs it.
 
     Returns:
-        `images`, `agreement` (share of equal answers) and `largest_difference` (of any output).
+        `images`, `agreement` (share of equal answers), `largest_difference` (of any output), and where the
+        `runtime` is named, that with its version.
 
     Raises:
         AtollError: they disagree on more than the allowed share.
@@ -141,7 +144,8 @@ def compare(
             f"{form}: the file agrees with the network on {100 * agreement:.1f} % of {len(images)} "
             f"validation images, allowed are {100 * least:.0f} % at least"
         )
-    return {"images": len(images), "agreement": agreement, "largest_difference": difference}
+    figures = {"images": len(images), "agreement": agreement, "largest_difference": difference}
+    return figures | ({"runtime": f"{runtime} {version(runtime)}"} if runtime else {})
 
 
 def example_of(source: Source) -> Tensor:

@@ -61,7 +61,7 @@ class ExecutorchFile:
             def run(image: Tensor) -> tuple[Tensor, ...]:
                 return tuple(output.clone() for output in method.execute([image]))
 
-            return compare(self.file, run, source)
+            return compare(self.file, run, source, runtime="executorch")
 
 
 def _program(source: Source, delegate: bool) -> bytes:

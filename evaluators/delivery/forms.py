@@ -63,10 +63,10 @@ def deliver(names: Sequence[str], folder: Path, source: "Source") -> "list[Deliv
 def measure_again(
     names: Sequence[str], folder: Path, source: "Source", trust: bool = False
 ) -> list[dict[str, Any]]:
-    """Returns `bytes` and `figures` of forms that lie in a folder; no figures where packages are missing.
+    """Returns `bytes` and `figures` of forms that lie in a folder.
 
-    One that fails or disagrees with the network has no figures either, and under `failure` the sentence; one
-    that is not opened, under `untried`.
+    One that fails or disagrees with the network has no figures, and under `failure` the sentence; one that is
+    not opened, or whose packages are missing, under `untried`.
 
     Args:
         names: of the forms that its card names.
@@ -87,7 +87,8 @@ def measure_again(
             continue
         try:
             form.check()
-        except AtollError:
+        except AtollError as error:
+            of_form["untried"] = f"{form.file}: not run here ({error})"
             continue
         try:
             of_form["figures"] = form.measure(folder, source)

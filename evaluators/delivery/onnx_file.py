@@ -65,7 +65,7 @@ class OnnxFile:
             def run(image: Tensor) -> tuple[Tensor, ...]:
                 return tuple(map(torch.from_numpy, session.run(None, {"image": image.numpy()})))
 
-            return compare(self.file, run, source)
+            return compare(self.file, run, source, runtime="onnxruntime")
 
 
 def _forget_origin(model: Any) -> None:

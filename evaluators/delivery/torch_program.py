@@ -43,7 +43,8 @@ class TorchProgram:
     def measure(self, folder: Path, source: Source) -> dict[str, Any]:
         """Reads the program back and runs it beside the network."""
         with quiet(_WHAT):
-            return compare(self.file, torch.export.load(folder / self.file).module(), source)
+            module = torch.export.load(folder / self.file).module()
+            return compare(self.file, module, source, runtime="torch")
 
 
 FORM: Form = TorchProgram()

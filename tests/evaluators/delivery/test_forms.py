@@ -163,7 +163,9 @@ def test_what_is_not_installed_is_not_measured_again(
 ) -> None:
     (tmp_path / "model.onnx").write_bytes(b"12345")
     monkeypatch.setattr(delivery, "import_module", absent("onnx"))
-    assert measure_again(["onnx"], tmp_path, int8, trust=True) == [{"bytes": 5, "figures": {}}]
+    (found,) = measure_again(["onnx"], tmp_path, int8, trust=True)
+    assert (found["bytes"], found["figures"]) == (5, {})
+    assert found["untried"].startswith("model.onnx: not run here (--also onnx needs the package onnx, which is")
 
 
 # Runtimes that fail, in place of those of the extras ----------------------------------------------------
