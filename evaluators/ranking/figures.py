@@ -121,8 +121,8 @@ FIGURE: dict[str, Figure] = {figure.name: figure for figure in FIGURES}
 METRICS: tuple[Figure, ...] = tuple(figure for figure in FIGURES if figure.source == "metric")
 #: said beside `packed_bytes`
 PACKED_ALONE = (
-    "packed bytes are those of a download: no runtime here decompresses anything, so zeros and shared weights "
-    "make neither the file on the device nor its memory smaller"
+    "packed bytes are those of a download: no runtime here decompresses anything, so zeros and shared "
+    "weights make neither the file on the device nor its memory smaller"
 )
 #: what follows from metrics, and can be bounded like one; the first two refer to the baseline
 BOUNDED_BESIDE = (FIGURE["quality_drop"], FIGURE["compression_ratio"], FIGURE["flash_bytes"])

@@ -165,7 +165,7 @@ def test_what_is_not_installed_is_not_measured_again(
     monkeypatch.setattr(delivery, "import_module", absent("onnx"))
     (found,) = measure_again(["onnx"], tmp_path, int8, trust=True)
     assert (found["bytes"], found["figures"]) == (5, {})
-    assert found["untried"].startswith("model.onnx: not run here (--also onnx needs the package onnx, which is")
+    assert found["untried"].startswith("model.onnx: not run here (--also onnx needs the package onnx, ")
 
 
 # Runtimes that fail, in place of those of the extras ----------------------------------------------------
