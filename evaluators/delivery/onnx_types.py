@@ -110,6 +110,6 @@ class _Fitting:
 
     def forget_unused(self) -> None:
         """Drops the constants that nothing takes any more."""
-        for old, _ in self.made:
-            if not old.uses() and old.name in old.graph.initializers:
+        for old in {old for old, _ in self.made}:
+            if not old.uses():
                 del old.graph.initializers[old.name]

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -20,12 +21,18 @@ from atoll.evaluators.delivery import onnx_file
 from atoll.evaluators.delivery.delivery import Source
 from atoll.evaluators.delivery.onnx_file import OnnxFile
 from atoll.spaces.errors import AtollError
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.machine.scratch import scratch_folder
+from atoll.spaces.networks import build_network
+from atoll.spaces.recipes.recipe import Recipe
+from atoll.testing.random_images import RandomImages
 from atoll.testing.technique_files import EACH, WIDTHS, TechniqueFile, technique_files
-from figures import report
+from figures import median_seconds, report
 
 IMAGES = 32
 PROCESSOR = "Haswell"
+#: a network that is timed here, as it is written and in int8, in milliseconds
+TIMED, SHAPE, RUNS = "resnet8", (3, 32, 32), 200
 #: runs a file over images, in this process's own interpreter, emulated or not: onnxruntime and numpy alone
 RUN = """
 import sys, numpy, onnxruntime
@@ -63,9 +70,38 @@ def main() -> None:
                 alike = float((got.argmax(1) == expected.argmax(1)).mean())
                 row[where] = {"agreement": alike, "difference": round(off, 5)}
             print(json.dumps(row), flush=True)
+    for bits in (8, 4):
+        _timed(bits)
     for (fitted, where), off in worst.items():
         name = f"onnx/{'written' if fitted else 'int8'}_{where.lower()}_difference"
         report(name, 100 * off, "% of the span", 1.0 if fitted else None, "lower")
+
+
+def _timed(bits: int) -> None:
+    """Reports how long the file of a network takes here, one thread."""
+    import onnxruntime
+
+    torch.manual_seed(0)
+    network = adopt(build_network(TIMED, 10, SHAPE), SHAPE).eval()
+    network, _ = Recipe.parse(f"quantize(bits={bits})").steps[0].apply(network, RandomImages(SHAPE, 10))
+    source = Source(TIMED, network.eval(), b"", torch.zeros(1, *SHAPE).byte())
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    image = {"image": np.random.default_rng(0).uniform(-1, 1, (1, *SHAPE)).astype(np.float32)}
+    with scratch_folder() as folder:
+        for fitted in (True, False):
+            _write(folder, source, fitted)
+            session = onnxruntime.InferenceSession(folder / "model.onnx", options, ["CPUExecutionProvider"])
+            seconds = median_seconds(partial(session.run, None, image), RUNS)
+            name = f"onnx/{TIMED}_{bits}_bits_{'written' if fitted else 'int8'}"
+            report(f"{name}_ms", 1e3 * seconds, "ms", None, "lower")
+            report(f"{name}_bytes", (folder / "model.onnx").stat().st_size, "B", None, "lower")
+
+
+def _write(folder: Path, source: Source, fitted: bool) -> None:
+    fit = onnx_file.fit_types if fitted else lambda _: None
+    with mock.patch.object(onnx_file, "fit_types", fit):
+        OnnxFile().write(folder, source)
 
 
 def _written(recipes: list[str], folder: Path) -> Iterator[Placed]:
@@ -77,10 +113,7 @@ def _written(recipes: list[str], folder: Path) -> Iterator[Placed]:
             np.save(place / "images.npy", file.images[:IMAGES].numpy())
             source = Source("bars", file.network, file.content, (file.images * 255).byte())
             try:
-                with mock.patch.object(
-                    onnx_file, "fit_types", onnx_file.fit_types if fitted else lambda _: None
-                ):
-                    OnnxFile().write(place, source)
+                _write(place, source, fitted)
             except AtollError as error:
                 print(f"{file.network_name}, {file.recipe}: {error}", file=sys.stderr, flush=True)
                 continue

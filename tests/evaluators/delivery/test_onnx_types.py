@@ -129,6 +129,19 @@ def test_constants_that_two_layers_share_are_moved_once_and_old_ones_are_dropped
     assert sorted(names) == ["s", "w_uint8", "ws", "wz_uint8", "z_uint8"]
 
 
+def test_a_zero_point_that_weights_of_two_widths_share_is_there_in_both_types() -> None:
+    model = dense(np.arange(-12, 12).reshape(OUT, IN) * 10)
+    graph, of = model.graph, onnx.numpy_helper.from_array
+    graph.initializer.append(of(np.ones((OUT, OUT), np.int8), "w4"))
+    graph.node.append(onnx.helper.make_node("DequantizeLinear", ["w4", "ws", "wz"], ["w4d"], axis=0))
+    graph.node.append(onnx.helper.make_node("Gemm", ["y", "w4d"], ["out"], transB=1))
+    graph.output[0].name = "out"
+    before, after = outputs(model, optimised=False), fitted(model)
+    names = [one.name for one in after.graph.initializer]
+    assert {"wz_uint8", "wz_int4"} <= set(names) and "wz" not in names
+    np.testing.assert_allclose(outputs(after, optimised=False), before, rtol=1e-6, atol=1e-6)
+
+
 def test_a_quantized_value_that_something_else_takes_stays_as_it_is() -> None:
     model = dense(np.ones((OUT, IN)))
     model.graph.output.append(onnx.helper.make_tensor_value_info("xq", onnx.TensorProto.INT8, [IMAGES, IN]))
