@@ -279,7 +279,7 @@ def _run_beside(card: Card, form: Delivery) -> str:
         if card.numbers
         else f"the same label on {share} of {images}"
     )
-    ran = f", run by {markdown(figures['runtime'])}" if "runtime" in figures else ""
+    ran = f", run by {markdown(str(figures['runtime']))}" if "runtime" in figures else ""
     return f"{agreed}, largest difference {figures['largest_difference']:.4g}{ran}"
 
 

@@ -128,9 +128,12 @@ def dense_layer(encoding: str) -> tuple[bytes, np.ndarray]:
 
 
 def convolutions(encoding: str) -> bytes:
-    """Returns the file of a chain of 1x1 convolutions behind one of stride 2, and a mean over places."""
+    """Returns the file of a chain of 1x1 convolutions behind one of stride 2, and a mean over places.
+
+    An odd side gives the padding, one on every side, that XNNPACK's sparse kernels ask of the first one.
+    """
     made = Graph.empty()
-    first = previous = made.tensor((1, 2 * SIDE, 2 * SIDE, 3))
+    first = previous = made.tensor((1, 2 * SIDE - 1, 2 * SIDE - 1, 3))
     shapes = [(CHANNELS, 3, 3, 3), *[(CHANNELS, 1, 1, CHANNELS)] * LAYERS]
     for number, shape in enumerate(shapes):
         values = pruned(shape, number)
@@ -141,11 +144,15 @@ def convolutions(encoding: str) -> bytes:
         options.padding, options.fusedActivationFunction = schema.Padding.SAME, 1
         made.operator(3, [previous, weights, bias], output, schema.BuiltinOptions.Conv2DOptions, options)
         previous = output
-    options, last = schema.Pool2DOptionsT(), made.tensor((1, 1, 1, CHANNELS))
-    options.filterHeight = options.filterWidth = SIDE
-    options.strideH = options.strideW = 1
-    options.padding = schema.Padding.VALID
-    made.operator(1, [previous], last, schema.BuiltinOptions.Pool2DOptions, options)
+    options, last, axes = schema.ReducerOptionsT(), made.tensor((1, CHANNELS)), schema.BufferT()
+    axes.data = np.frombuffer(np.array([1, 2], np.int32).tobytes(), np.uint8)
+    places = made.tensor((2,))
+    made.graph.tensors[places].type = schema.TensorType.INT32
+    made.graph.tensors[places].buffer = len(made.model.buffers)
+    made.model.buffers.append(axes)
+    made.operator(
+        schema.BuiltinOperator.MEAN, [previous, places], last, schema.BuiltinOptions.ReducerOptions, options
+    )
     return made.content(first, last)
 
 

@@ -20,6 +20,7 @@ from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.measuring.artifact import artifact_bytes
 from atoll.evaluators.measuring.artifact_report import report_artifact
 from atoll.evaluators.measuring.file_ends import file_inputs, file_outputs
+from atoll.evaluators.ranking.figures import PACKED_ALONE
 from atoll.evaluators.ranking.quality_terms import QualityTerms
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.settings import Settings
@@ -368,7 +369,7 @@ def test_other_forms_stand_beside_the_file_s_bytes_and_the_payload_s(card: Card)
     assert "## Other forms" not in text
     structure = f"{card['artifact']['structure_bytes']:,} bytes are structure"
     assert structure in text and "Dropped: names of tensors, metadata." in text
-    compared = {"images": 100, "agreement": 0.99, "largest_difference": 0.0125}
+    compared = {"images": 100, "agreement": 0.99, "largest_difference": 0.0125, "runtime": "it 1.2"}
     forms = [
         {"form": "pack", "file": "model.tflite.packed", "bytes": 1234, "holds": "it", "figures": {}},
         {"form": "onnx", "file": "model.onnx", "bytes": 5678, "holds": "QDQ", "figures": compared},
@@ -381,7 +382,16 @@ def test_other_forms_stand_beside_the_file_s_bytes_and_the_payload_s(card: Card)
         f"| `model.tflite.packed` | {sizes.format('1,234')} | it | holds the bytes of model.tflite |" in lines
     )
     (onnx,) = [line for line in lines if line.startswith("| `model.onnx`")]
-    assert sizes.format("5,678") in onnx and "99.00 % of 100 images, largest difference 0.0125" in onnx
+    assert sizes.format("5,678") in onnx
+    assert "99.00 % of 100 images, largest difference 0.0125, run by it 1.2" in onnx
+    assert f"{PACKED_ALONE[1:]}." in text.split("## Step by step")[0]
+
+
+def test_a_network_that_no_study_chose_is_said_to_be_none_s(card: Card) -> None:
+    assert "of study" in card_markdown(card)
+    text = card_markdown({**card, "study": "", "trial": "", "commands": []})
+    assert "No study chose it, and nothing was trained." in text and "of study" not in text
+    assert "made again" not in text
 
 
 def test_what_a_program_for_litert_micro_needs_is_listed_beside_its_header(made: Made) -> None:

@@ -6,6 +6,7 @@ import json
 
 import duckdb
 import pytest
+from atoll.evaluators.ranking.figures import PACKED_ALONE
 from atoll.evaluators.ranking.leaderboard import leaderboard
 from atoll.evaluators.ranking.ranking import PROFILES
 from atoll.search.commands import cli
@@ -115,6 +116,13 @@ def test_a_wreck_is_left_out_and_said_unless_all_are_asked_for(store, command):
     [wreck] = WRECK
     assert everything[wreck]["misses"] == "quality_drop 0.81, demanded <= 0.02"
     assert everything["binarize"]["meets"] is True
+
+
+def test_packed_bytes_are_said_to_be_those_of_a_download(store, command):
+    packed = {recipe: figures | {"packed_bytes": 50} for recipe, figures in SOUND.items()}
+    Study(store, baseline=BASELINE | {"packed_bytes": 100}).all(packed)
+    assert PACKED_ALONE not in command()[2]
+    assert PACKED_ALONE in command("--metrics", "quality,packed_bytes")[2]
 
 
 def test_when_nothing_meets_the_constraints_the_nearest_trial_is_named(store, command):
