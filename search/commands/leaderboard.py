@@ -110,10 +110,10 @@ def leaderboard(
     asked |= {str(one).split()[0] for one in chosen.constraints}
     if metrics is not None:
         asked = {"quality_drop", *(part.partition("=")[0].strip() for part in metrics.split(","))}
-    if "packed_bytes" in asked or (explain and any(_counts_packed(row) for row in ranked)):
-        notes.append(PACKED_ALONE)
     unit = "halvings" if by_goal else f"1 to {len(rows)}"
     columns = leaderboard_columns(ranked, baseline, format, unit, all, asked, metrics is not None)
+    if "packed_bytes" in asked:
+        notes.append(PACKED_ALONE)
     if format == "table":
         _print_for_people(shown, columns, asked, title, wide)
         if explain:
@@ -122,10 +122,6 @@ def leaderboard(
         print_table(shown, columns, format)
     for note in notes:
         say(note)
-
-
-def _counts_packed(row: Mapping[str, Any]) -> bool:
-    return any(part["metric"] == "packed_bytes" for part in row["explained"])
 
 
 def _title(

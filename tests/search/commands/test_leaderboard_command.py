@@ -120,9 +120,12 @@ def test_a_wreck_is_left_out_and_said_unless_all_are_asked_for(store, command):
 
 def test_packed_bytes_are_said_to_be_those_of_a_download(store, command):
     packed = {recipe: figures | {"packed_bytes": 50} for recipe, figures in SOUND.items()}
-    Study(store, baseline=BASELINE | {"packed_bytes": 100}).all(packed)
+    base = BASELINE | {"packed_bytes": 100}
+    Study(store, baseline=base).all(packed)
     assert PACKED_ALONE not in command()[2]
-    assert PACKED_ALONE in command("--metrics", "quality,packed_bytes")[2]
+    bounded = ["quality_drop <= 0.02", "packed_bytes <= 90"]
+    Study(store, "t", baseline=base, constraints=bounded).all(packed)
+    assert PACKED_ALONE in command("--study", "t", "--explain")[2]
 
 
 def test_when_nothing_meets_the_constraints_the_nearest_trial_is_named(store, command):
