@@ -16,23 +16,21 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import onnx
+import onnxruntime
 import torch
 from atoll.evaluators.delivery import onnx_file
 from atoll.evaluators.delivery.delivery import Source
 from atoll.evaluators.delivery.onnx_file import OnnxFile
 from atoll.spaces.errors import AtollError
-from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.machine.scratch import scratch_folder
-from atoll.spaces.networks import build_network
-from atoll.spaces.recipes.recipe import Recipe
-from atoll.testing.random_images import RandomImages
 from atoll.testing.technique_files import EACH, WIDTHS, TechniqueFile, technique_files
 from figures import median_seconds, report
 
 IMAGES = 32
 PROCESSOR = "Haswell"
-#: a network that is timed here, as it is written and in int8, in milliseconds
-TIMED, SHAPE, RUNS = "resnet8", (3, 32, 32), 200
+#: of convolutions that are timed here: channels and side, how many
+TIMED, LAYERS, RUNS = (64, 28), 4, 200
 #: runs a file over images, in this process's own interpreter, emulated or not: onnxruntime and numpy alone
 RUN = """
 import sys, numpy, onnxruntime
@@ -70,32 +68,45 @@ def main() -> None:
                 alike = float((got.argmax(1) == expected.argmax(1)).mean())
                 row[where] = {"agreement": alike, "difference": round(off, 5)}
             print(json.dumps(row), flush=True)
-    for bits in (8, 4):
-        _timed(bits)
+    for kind in ("UINT8", "INT8", "INT4"):
+        _timed(kind)
     for (fitted, where), off in worst.items():
         name = f"onnx/{'written' if fitted else 'int8'}_{where.lower()}_difference"
         report(name, 100 * off, "% of the span", 1.0 if fitted else None, "lower")
 
 
-def _timed(bits: int) -> None:
-    """Reports how long the file of a network takes here, one thread."""
-    import onnxruntime
-
-    torch.manual_seed(0)
-    network = adopt(build_network(TIMED, 10, SHAPE), SHAPE).eval()
-    network, _ = Recipe.parse(f"quantize(bits={bits})").steps[0].apply(network, RandomImages(SHAPE, 10))
-    source = Source(TIMED, network.eval(), b"", torch.zeros(1, *SHAPE).byte())
+def _timed(kind: str) -> None:
+    """Reports how long a chain of 3x3 convolutions takes here whose weights have a type, on one thread."""
+    draw, width, (channels, side) = np.random.default_rng(0), 4 if kind == "INT4" else 8, TIMED
+    raised = 128 if kind == "UINT8" else 0
+    weights = draw.integers(-(2 ** (width - 1)), 2 ** (width - 1), (channels, channels, 3, 3)) + raised
+    scales, zero = np.full(channels, 0.001, np.float32), onnx.numpy_helper.from_array(np.uint8(128), "z")
+    constants = [onnx.numpy_helper.from_array(*one) for one in ((np.float32(0.02), "s"), (scales, "ws"))]
+    of_kind = onnx.TensorProto.DataType.Value(kind)
+    constants.append(onnx.helper.make_tensor("w", of_kind, weights.shape, weights.flatten().tolist()))
+    constants.append(onnx.helper.make_tensor("wz", of_kind, [channels], [raised] * channels))
+    node = onnx.helper.make_node
+    nodes = [node("DequantizeLinear", ["w", "ws", "wz"], ["wd"], axis=0)]
+    nodes += [
+        node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        node("DequantizeLinear", ["q", "s", "z"], ["d0"]),
+    ]
+    for number in range(LAYERS):
+        nodes.append(node("Conv", [f"d{number}", "wd"], [f"c{number}"], pads=[1] * 4))
+        nodes.append(node("QuantizeLinear", [f"c{number}", "s", "z"], [f"q{number}"]))
+        nodes.append(node("DequantizeLinear", [f"q{number}", "s", "z"], [f"d{number + 1}"]))
+    shape = [1, channels, side, side]
+    first, last = (onnx.helper.make_tensor_value_info(name, 1, shape) for name in ("x", f"d{LAYERS}"))
+    graph = onnx.helper.make_graph(nodes, "chain", [first], [last], [*constants, zero])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    image = {"image": np.random.default_rng(0).uniform(-1, 1, (1, *SHAPE)).astype(np.float32)}
-    with scratch_folder() as folder:
-        for fitted in (True, False):
-            _write(folder, source, fitted)
-            session = onnxruntime.InferenceSession(folder / "model.onnx", options, ["CPUExecutionProvider"])
-            seconds = median_seconds(partial(session.run, None, image), RUNS)
-            name = f"onnx/{TIMED}_{bits}_bits_{'written' if fitted else 'int8'}"
-            report(f"{name}_ms", 1e3 * seconds, "ms", None, "lower")
-            report(f"{name}_bytes", (folder / "model.onnx").stat().st_size, "B", None, "lower")
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    image = {"x": draw.uniform(-1, 1, shape).astype(np.float32)}
+    seconds = median_seconds(partial(session.run, None, image), RUNS)
+    report(f"onnx/chain_{kind.lower()}_ms", 1e3 * seconds, "ms", None, "lower")
 
 
 def _write(folder: Path, source: Source, fitted: bool) -> None:
