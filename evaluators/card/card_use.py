@@ -44,6 +44,17 @@ _EVERY_OUTPUT = """for y in model.get_output_details():
     print((found - np.float32(zero)) * np.float32(scale) if scale else found)"""
 
 
+def chosen(card: Card) -> str:
+    """Returns which trial of which study a card's file is; of a network that was exported alone, that none is.
+
+    Args:
+        card: of the file.
+    """
+    if not card.study:
+        return "No study chose it, and nothing was trained."
+    return f"Trial {markdown_code(card.trial)} of study {markdown_code(card.study)}, seed {card.seed}."
+
+
 def outputs(card: Card) -> str:
     """Returns a table of the file's outputs where there are several, else nothing.
 

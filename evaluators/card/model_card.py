@@ -15,7 +15,7 @@ from ..ranking.figures import FIGURE, PACKED_ALONE
 from ..ranking.quality_terms import QualityTerms
 from .card import Card, PredictedFigure, TestLook
 from .card_micro import in_micro, micro_rows
-from .card_use import line_of_code, outputs, table, use
+from .card_use import chosen, line_of_code, outputs, table, use
 from .quality_difference import noise
 
 #: memory as a card writes it, where every model is small
@@ -96,15 +96,8 @@ def _opening(card: Card) -> str:
         f"The file is {ratio:.1f} times smaller than the baseline's and {worth} in "
         f"{markdown(terms.name)} on the validation split, measured"
         f"{noise(terms, *validation, card.artifact.images)}. {test}"
-        f"{_chosen(card)}"
+        f"{chosen(card)}"
     )
-
-
-def _chosen(card: Card) -> str:
-    """Returns which trial of which study this is; of a network that was exported alone that there is none."""
-    if not card.study:
-        return "No study chose it, and nothing was trained."
-    return f"Trial {markdown_code(card.trial)} of study {markdown_code(card.study)}, seed {card.seed}."
 
 
 def _figures(card: Card) -> str:
