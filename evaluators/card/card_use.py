@@ -45,7 +45,7 @@ _EVERY_OUTPUT = """for y in model.get_output_details():
 
 
 def chosen(card: Card) -> str:
-    """Returns which trial of which study a card's file is; of a network that was exported alone, that none is.
+    """Returns which trial of which study a file is; of a network that was exported alone, that none is.
 
     Args:
         card: of the file.
