@@ -1,6 +1,5 @@
 """Inputs without labels, pictures or noise, as data whose targets are what the given network answers."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +40,7 @@ def has_loose_pictures(place: Path) -> bool:
     """Whether a folder holds pictures, and no folders, by which they would be labelled."""
     if not place.is_dir():
         return False
-    visible = [path for path in place.iterdir() if not path.name.startswith(".")]
-    return any(_is_picture(path) for path in visible) and not any(path.is_dir() for path in visible)
+    return bool(_pictures_in(place)) and not any(path.is_dir() for path in _visible_in(place))
 
 
 def loose_pictures(place: Path, shape: InputShape) -> Tensor:
@@ -55,7 +53,7 @@ def loose_pictures(place: Path, shape: InputShape) -> Tensor:
     Raises:
         AtollError: one cannot be read, or they are too few.
     """
-    paths = sorted(path for path in place.iterdir() if _is_picture(path) and not path.name.startswith("."))
+    paths = _pictures_in(place)
     if len(paths) < LEAST_PICTURES:
         raise AtollError(
             f"data: {shown(place)} holds {len(paths)} pictures, allowed are {LEAST_PICTURES} or more, better "
@@ -104,12 +102,8 @@ def answered(task: Task, folder: Path, inputs: Tensor) -> Task:
         raise TaskMistake("the network has several outputs, allowed without labels is one", ("network",))
     chooses = answers.ndim == 2 and answers.shape[1] > 1
     targets = choices(answers) if chooses else answers
-    parts: dict[str, Callable[[Tensor], Tensor]] = {
-        "train": lambda rows: rows[:-1:2],
-        "validation": lambda rows: rows[1:-1:2],
-        "test": lambda rows: rows[-1:],
-    }
-    data = {name: (part(inputs).numpy(), part(targets).numpy()) for name, part in parts.items()}
+    parts = {"train": slice(0, -1, 2), "validation": slice(1, -1, 2), "test": slice(-1, None)}
+    data = {name: (inputs[part].numpy(), targets[part].numpy()) for name, part in parts.items()}
     quality = QualityWords(name="same_answer" if chooses else "mean_absolute_error")
     stated = Input(mean=scaling.mean, std=scaling.std) if inputs.dtype != torch.uint8 else task.input
     told = {"data": data, "quality": quality, "classes": answers.shape[1] if chooses else None}
@@ -133,5 +127,9 @@ def _stated_scaling(task: Task, inputs: Tensor) -> Scaling:
     )
 
 
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in ENDINGS and path.is_file()
+def _pictures_in(place: Path) -> list[Path]:
+    return [path for path in _visible_in(place) if path.suffix.lower() in ENDINGS and path.is_file()]
+
+
+def _visible_in(place: Path) -> list[Path]:
+    return sorted(path for path in place.iterdir() if not path.name.startswith("."))
