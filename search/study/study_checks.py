@@ -177,10 +177,11 @@ def _check_known(device: str, goal: Goal, constraints: Sequence[str]) -> None:
 
 def spelt_out(techniques: Sequence[type[Technique]], grids: Grids) -> dict[str, Any]:
     """Returns what is searched, in JSON's own types: version and tried values of each technique."""
+    values = {technique: searched_values(technique, grids) for technique in techniques}
     return {
         technique.name: {
             "version": technique.version,
-            **{name: list(tried) for name, tried in searched_values(technique, grids).items()},
+            **{name: list(tried[name]) for name in tried if name not in technique.unsaid(tried)},
         }
-        for technique in techniques
+        for technique, tried in values.items()
     }

@@ -14,7 +14,7 @@ Invariants, checked by the contract suite over every technique:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, Self
@@ -34,7 +34,7 @@ Decisions = dict[str, Any]
 NEVER_CALLED = "never called: evaluation does not run it, and no file holds it"
 
 
-def setting(default: Any, domain: Domain, source: str, shown: bool = False) -> Any:
+def setting(default: Any, domain: Domain, source: str, shown: bool = False, later: bool = False) -> Any:
     """Declares one setting of a technique.
 
     Args:
@@ -42,8 +42,11 @@ def setting(default: Any, domain: Domain, source: str, shown: bool = False) -> A
         domain: the legal values and the search grid.
         source: paper, equation or measured file that the default comes from.
         shown: whether the canonical text always prints it (otherwise only where it differs).
+        later: whether studies were stored before there was the setting: their definitions say nothing of it,
+            and those that try its default alone do neither, so that they are the same studies.
     """
-    return field(default=default, metadata={"domain": domain, "source": source, "shown": shown})
+    told = {"domain": domain, "source": source, "shown": shown, "later": later}
+    return field(default=default, metadata=told)
 
 
 def layers_setting() -> Any:
@@ -73,6 +76,11 @@ class Technique(ABC):
     def domains(cls) -> dict[str, Domain]:
         """Returns the domain of each setting, in order."""
         return {f.name: f.metadata["domain"] for f in fields(cls)}
+
+    @classmethod
+    def unsaid(cls, tried: Mapping[str, Sequence[Any]]) -> set[str]:
+        """Returns which settings a study leaves out that tries these values: later ones at their default."""
+        return {f.name for f in fields(cls) if f.metadata["later"] and tuple(tried[f.name]) == (f.default,)}
 
     def settings(self) -> dict[str, Any]:
         """Returns the settings as plain JSON values."""

@@ -8,8 +8,10 @@ from torch import nn
 
 from ..errors import AtollError
 from ..layers.half import BITS as HALF_BITS
-from ..layers.statistics import reestimate
+from ..layers.statistics import BATCH, reestimate
 from ..layers.structure import settle, to_meta
+from ..quantization.bias_correction import correct_biases
+from ..quantization.equalization import equalize
 from ..quantization.weight_grids import WeightGrids, quantize_layers
 from ..technique.context import Context
 from ..technique.domains import Choice
@@ -22,6 +24,8 @@ AFFINE_NOTE = (
     "integer kernels take no zero points on weights: the artifact widens these weights to float (DEQUANTIZE) "
     "and they are priced as float arithmetic"
 )
+#: said where equalization changes nothing
+NO_PAIR = "nothing: no two layers follow each other by what scales with its input, such as a ReLU"
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,9 @@ class Quantize(Technique):
       output of a layer stay float; depthwise and decomposed convolutions then keep float activations.
     * `method`: `lsq` learns the steps of the weights' grids (Esser et al. 2020); `ste` leaves them as they
       were calibrated and trains the weights, straight-through; `ptq` trains nothing in this step.
+    * `equalize`: `cross_layer` first gives neighbouring layers the same range in every channel, which leaves
+      the float network as it is. `correct_bias`: `empirical` then takes off every layer's bias what the
+      integers move its mean by. Both are for networks that lose by `method=ptq` (Nagel et al. 2019).
     """
 
     name: ClassVar[str] = "quantize"
@@ -70,6 +77,12 @@ class Quantize(Technique):
     )
     method: str = setting(
         "lsq", Choice(("lsq", "ste", "ptq"), ("lsq",)), "Esser et al. 2020: learned step sizes"
+    )
+    equalize: str = setting(
+        "none", Choice(("none", "cross_layer"), ("none",)), "own choice: training makes up for it", later=True
+    )
+    correct_bias: str = setting(
+        "none", Choice(("none", "empirical"), ("none",)), "own choice: training makes up for it", later=True
     )
     layers: str = layers_setting()
 
@@ -111,9 +124,19 @@ class Quantize(Technique):
 
     def apply(self, model: nn.Module, context: Context) -> tuple[nn.Module, Decisions]:
         quantized = settle(deepcopy(model))
+        done: dict[str, Any] = {}
+        if self.equalize == "cross_layer":
+            names = self._widths(quantized)[0]
+            pairs = len(equalize(quantized, names, context.images(BATCH)))
+            done["equalized"] = (
+                f"{pairs} {'pair' if pairs == 1 else 'pairs'} of neighbouring layers" if pairs else NO_PAIR
+            )
+        exact = deepcopy(quantized) if self.correct_bias == "empirical" else None
         notes = self._quantize(quantized)
         reestimate(quantized, context.images(IMAGES))
-        return quantized, self.decisions(model, quantized, **notes)
+        if exact is not None:
+            done["not_corrected"] = correct_biases(quantized, exact, notes["bits"], context.images(BATCH))
+        return quantized, self.decisions(model, quantized, **notes, **done)
 
     @property
     def _grids(self) -> WeightGrids:
@@ -126,6 +149,15 @@ class Quantize(Technique):
 
     def _quantize(self, network: nn.Module) -> dict[str, Any]:
         """Puts the grids in; returns the bits of every layer and what else there is to say."""
+        widths, left_alone = self._widths(network)
+        remarks = quantize_layers(network, widths, self._grids, self.activations)
+        notes: dict[str, Any] = {"bits": widths, "left_alone": left_alone, **remarks}
+        if self.scheme == "affine":
+            notes["note"] = AFFINE_NOTE
+        return notes
+
+    def _widths(self, network: nn.Module) -> tuple[dict[str, int], dict[str, str]]:
+        """Returns the bits of every layer that gets a grid, and why the others get none."""
         ends = end_layers(network)
         widths: dict[str, int] = {}
         left_alone: dict[str, str] = {}
@@ -139,11 +171,7 @@ class Quantize(Technique):
                 widths[name] = bits
             else:
                 left_alone[name] = reason
-        remarks = quantize_layers(network, widths, self._grids, self.activations)
-        notes: dict[str, Any] = {"bits": widths, "left_alone": left_alone, **remarks}
-        if self.scheme == "affine":
-            notes["note"] = AFFINE_NOTE
-        return notes
+        return widths, left_alone
 
     def _width(self, first_or_last: bool) -> int | None:
         if not first_or_last or self.first_last == "same":

@@ -387,3 +387,18 @@ def test_a_runtime_is_part_of_the_definition_only_where_it_is_given() -> None:
     assert str(named.demands[-1]) == "minimum_runtime <= 2.23.0"
     with pytest.raises(AtollError, match="unknown runtime 'litert-9'"):
         Study(task="digits", runtime="litert-9")
+
+
+def test_a_setting_learned_later_is_part_of_the_definition_only_where_it_is_tried() -> None:
+    values = {"task": "digits", "techniques": ["quantize", "mixed_precision"]}
+    plain = Study.create(values).definition()["space"]
+    assert list(plain["quantize"]) == [
+        "version", "bits", "first_last", "activations", "scheme", "granularity", "calibration", "method",
+        "layers",
+    ]  # fmt: skip
+    assert list(plain["mixed_precision"]) == ["version", "bits", "activations", "layers"]
+    tried = {"quantize": {"equalize": ["none", "cross_layer"]}}
+    study = Study.create({**values, "settings": tried})
+    assert study.definition()["space"]["quantize"]["equalize"] == ["none", "cross_layer"]
+    assert Study.of_definition("again", study.definition()).digest == study.digest
+    assert Study.create(values).digest != study.digest

@@ -146,3 +146,12 @@ def test_json_of_another_version_is_refused() -> None:
 def test_json_without_its_parts_is_refused() -> None:
     with pytest.raises(AtollError, match="a step without 'version'"):
         Recipe.from_json([{"technique": "cluster"}])
+
+
+@pytest.mark.parametrize("text", ["quantize(bits=8)", "mixed_precision(bits=4.0)"])
+def test_settings_learned_later_leave_recipes_and_digests_as_they_were(text: str) -> None:
+    recipe = Recipe.parse(text)
+    (told,) = recipe.identity()
+    assert str(recipe) == text and told["version"] == 1 and told["settings"] == {}
+    old = [{**step, "settings": {"bits": step["settings"]["bits"]}} for step in recipe.to_json()]
+    assert Recipe.from_json(old) == recipe
