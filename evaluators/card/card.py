@@ -104,6 +104,8 @@ class Card:
         fit_digests: SHA-256 of what predicted, by device, None for a device without; missing in older cards.
         artifact: read off the file.
         outputs: of the file, where it has several.
+        noise: signal-to-noise ratio of each layer on its grids, dB, and of the outputs; missing where nothing
+            is rounded, and in older cards.
         test_looks, baseline_test_looks: the first one first.
         test_images: of the test split; missing in older cards.
         weights_digest: SHA-256 over names, types, shapes and bytes.
@@ -144,6 +146,7 @@ class Card:
     fit_digests: Annotated[dict[str, str | None], Field(max_length=_MANY)] | None = None
     artifact: ArtifactReport
     outputs: Annotated[list[FileEnd], Field(max_length=_MANY)] | None = None
+    noise: Annotated[dict[str, float], Field(max_length=_MANY)] | None = None
     test_looks: Annotated[list[TestLook], Field(max_length=_MANY)]
     baseline_test_looks: Annotated[list[TestLook], Field(max_length=_MANY)]
     test_images: int | None = None

@@ -15,6 +15,7 @@ from ..ranking.figures import FIGURE, PACKED_ALONE
 from ..ranking.quality_terms import QualityTerms
 from .card import Card, PredictedFigure, TestLook
 from .card_micro import in_micro, micro_rows
+from .card_noise import in_noise
 from .card_use import chosen, line_of_code, outputs, table, use
 from .quality_difference import noise
 
@@ -70,6 +71,7 @@ def card_markdown(card: Card | Mapping[str, Any]) -> str:
         _agreement(card),
         outputs(card),
         _structure(card),
+        *in_noise(card),
         *_deliveries(card),
         *in_micro(card),
         "## Use",
@@ -203,6 +205,12 @@ def _remarks(steps: Sequence[Mapping[str, Any]]) -> list[str]:
                 f"- step {step['position']}, {markdown_code(layer)}: {markdown(kind)} {markdown(fate)}"
                 for kind, fate in fates
             ]
+        if "equalized" in notes:
+            lines.append(f"- step {step['position']} equalized {markdown(notes['equalized'])}")
+        lines += [
+            f"- step {step['position']}, {markdown_code(layer)}: {markdown(why)}"
+            for layer, why in (notes.get("not_corrected") or {}).items()
+        ]
         left = notes.get("left_alone") or {}
         if isinstance(left, Mapping):
             lines += [

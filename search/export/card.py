@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...evaluators.card.card import Card, PredictedFigure, TestLook
+from ...evaluators.card.card_noise import noise_of
 from ...evaluators.card.waterfall import card_devices, fit_digest, predictions, waterfall
 from ...evaluators.litert.flatbuffer import DROPPED
 from ...evaluators.measuring.artifact import FILE_VERSION
@@ -69,13 +70,19 @@ class Origin:
 
 
 def origin_of(
-    store: Store, study: Study, trial: TrialRow, result: PipelineResult, remarks: Sequence[str] = ()
+    store: Store,
+    study: Study,
+    trial: TrialRow,
+    result: PipelineResult,
+    content: bytes,
+    remarks: Sequence[str] = (),
 ) -> Origin:
     """Returns where a trial comes from.
 
     Args:
         store, study, trial: what is exported.
         result: what made it again, and the network.
+        content: of its file.
         remarks: what else there is to say of it.
     """
     name = study.study_name
@@ -148,6 +155,7 @@ def make_card(
         fit_digests={device: fit_digest(device) for device in devices},
         artifact=report,
         outputs=None if several is None else file_outputs(content, several.names),
+        noise=noise_of(result.network, pipeline.dataset.validation.images),
         test_looks=list(origin.test_looks),
         baseline_test_looks=list(origin.baseline_test_looks),
         test_images=len(pipeline.dataset.test),

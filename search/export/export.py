@@ -101,7 +101,7 @@ def export_trial(
         pipeline,
         result,
         recipe,
-        lambda remarks: origin_of(store, study, trial, result, remarks),
+        lambda content, remarks: origin_of(store, study, trial, result, content, remarks),
         any_agreement=any_agreement,
         any_float=any_float,
         also=also,
@@ -114,7 +114,7 @@ def write_export(
     pipeline: Pipeline,
     result: PipelineResult,
     recipe: Recipe,
-    origin: Callable[[Sequence[str]], Origin],
+    origin: Callable[[bytes, Sequence[str]], Origin],
     *,
     any_agreement: bool,
     any_float: bool,
@@ -126,7 +126,7 @@ def write_export(
         what: is exported, for messages.
         out, any_agreement, any_float, also: as `export_trial` has them.
         pipeline, result, recipe: what made it, and the network.
-        origin: returns where it comes from, given what there is to say of its file.
+        origin: returns where it comes from, given its file and what there is to say of that.
 
     Returns:
         the card, sealed.
@@ -136,7 +136,7 @@ def write_export(
     """
     content = artifact_bytes(result.network, input_shape_of(result.network))
     report = report_artifact(content, result.network, pipeline.dataset.validation, pipeline.task.judged_by)
-    from_where = origin(_agreement(what, report, result.metrics, any_agreement))
+    from_where = origin(content, _agreement(what, report, result.metrics, any_agreement))
     floats = silent_floats(result.network, input_shape_of(result.network), content)
     if floats and not any_float:
         raise AtollError(

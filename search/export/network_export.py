@@ -28,6 +28,7 @@ from ...spaces.outside.file_names import file_name
 from ...spaces.recipes.order import check_order
 from ...spaces.recipes.recipe import Recipe
 from .card import Origin
+from .compiled import as_compiled
 from .export import CARD, CARD_JSON, write_export
 from .whole_folder import check_replaceable
 
@@ -99,11 +100,11 @@ def export_network_alone(
     if recipe.steps:
         remarks.append(f"nothing was trained: steps measured on {len(pipeline.dataset.train):,} inputs")
 
-    def origin(said: Sequence[str]) -> Origin:
+    def origin(content: bytes, said: Sequence[str]) -> Origin:
         return Origin(
             study="", trial="", device=device, recipe=str(recipe), seed=0, epochs_per_step=0,
             threads=settings.threads, test_looks=(), baseline_test_looks=(),
-            remarks=[*remarks, *said], commands=commands,
+            remarks=[*remarks, *said, *as_compiled(content, device, ())], commands=commands,
         )  # fmt: skip
 
     card = write_export(

@@ -8,6 +8,7 @@ from torch import nn
 
 from ...evaluators.card.bundle import structures
 from ...evaluators.card.card import Card
+from ...evaluators.card.card_noise import noise_of
 from ...evaluators.card.waterfall import counts, fit_digest, predictions, prices
 from ...evaluators.measuring.artifact import shipped_logits
 from ...evaluators.measuring.artifact_report import report_artifact
@@ -69,9 +70,11 @@ def recomputed_figures(
     """
     of_network: dict[str, Any] = {"payload_bytes": payload_bytes(network)}
     report: dict[str, Any] = {}
+    noise: dict[str, float] | None = None
     if task is not None:
         split = task.dataset().validation
         of_network["quality"] = task.judged_by.measure(shipped_logits(network, split.images), split.labels)
+        noise = noise_of(network, split.images) if card.noise else None
         report = report_artifact(artifact, network, split, task.judged_by).to_json() if run else {}
     of_network |= {name: report[name] for name in ("packed_bytes",) if run}
     rows = counts(about) if card.device in other else prices(about, card.device)
@@ -85,6 +88,7 @@ def recomputed_figures(
         "predictions": by_device(predictions(about, list(devices))),
         "artifact": report,
         "outputs": _outputs(card, artifact),
+        "noise": noise or {},
     }
 
 

@@ -28,8 +28,8 @@ from .recomputed import by_device, device_of, flat_figures, other_fits, recomput
 
 #: parts of a card that hold figures
 _SECTIONS = (
-    "metrics", "baseline", "waterfall", "predictions", "artifact", "outputs", "deliveries", "test_looks",
-    "baseline_test_looks",
+    "metrics", "baseline", "waterfall", "predictions", "artifact", "outputs", "noise", "deliveries",
+    "test_looks", "baseline_test_looks",
 )  # fmt: skip
 #: allowed, where nothing says that a folder was changed
 _NO_DAMAGE = "what `atoll export` wrote: if it did, this is a mistake in Atoll, and --debug shows where"

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from atoll.evaluators.card.bundle import save_bundle
+from atoll.evaluators.card.card_noise import WORST, noise_of
 from atoll.evaluators.card.model_card import card_markdown
 from atoll.evaluators.card.waterfall import predictions, waterfall
 from atoll.evaluators.card.waterfall_figure import draw_waterfall
@@ -29,6 +30,7 @@ from atoll.evaluators.training.prediction import predict_logits
 from atoll.hw_models.tables.tflite_file import TfliteFile
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.scaling import PIXELS
+from atoll.spaces.quantization.noise import OUTPUTS
 from atoll.spaces.recipes.recipe import Recipe
 from atoll.testing.worlds import World
 from torch import Tensor, nn
@@ -450,3 +452,22 @@ def test_an_estimate_without_an_interval_is_given_none(card: Card) -> None:
     said = cells(text, "latency, ms (predicted, ethos-u55-128)")
     assert said[1:] == ["0.65 (compiler estimate)"] * 2
     assert "| latency | 0.65 ms | compiler estimate |" in text
+
+
+def test_the_layers_that_lose_most_on_integers_are_named(made: Made, pipeline: Pipeline) -> None:
+    card, _, network = made("quantize(bits=8)")
+    assert "## Noise" not in card_markdown(card)  # as in older cards
+    noise = noise_of(network, pipeline.dataset.validation.images)
+    assert noise is not None
+    text = card_markdown({**card, "noise": noise})
+    section = text.split("## Noise of integers")[1].split("##")[0]
+    ratios = {name: ratio for name, ratio in noise.items() if name != OUTPUTS}
+    worst = sorted(ratios, key=ratios.__getitem__)[:WORST]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    assert rows == [f"| `{name}` | {ratios[name]:.1f} |" for name in worst]
+    assert f"of the network's outputs it is {noise[OUTPUTS]:.1f} dB" in section
+    assert min(ratios.values()) > 20 and "layers=!" not in section
+    low = card_markdown({**card, "noise": {"one": 31.0, "two": 12.04, "three": 12.5, OUTPUTS: 11.0}})
+    assert "`layers=!two`" in low and low.index("| `two` | 12.0 |") < low.index("| `three` | 12.5 |")
+    network = made("baseline")[2]
+    assert noise_of(network, pipeline.dataset.validation.images) is None
