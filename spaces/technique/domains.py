@@ -19,6 +19,8 @@ from ..nearest import known_names
 _PATTERN = re.compile(r"[\w.*?\[\]!]+(\|[\w.*?\[\]!]+)*")
 #: words of a pattern that mean layers by what or where they are, unless a layer has such a name
 GROUPS = ("convolutions", "dense", "first", "last")
+#: before a part of a pattern: what is not meant
+LEFT_OUT = "!"
 
 
 class Domain(Protocol):
@@ -177,7 +179,10 @@ class OrWord:
 
 @dataclass(frozen=True)
 class LayerPattern:
-    """Which layers a step touches, by name: `*` all, `features.*` all within, `a|b*` either; or by group."""
+    """Which layers a step touches, by name: `*` all, `features.*` all within, `a|b*` either; or by group.
+
+    Behind a `!` stands what it does not touch: `!head` all but one, `features.*|!features.0`.
+    """
 
     grid: tuple[str, ...] = ("*",)
     type_name: ClassVar[str] = "layer_pattern"
@@ -189,7 +194,11 @@ class LayerPattern:
         return text
 
     def describe(self) -> str:
-        return f"a pattern of layer names such as features.*, or {', '.join(GROUPS)}; several joined by |"
+        groups = ", ".join(GROUPS)
+        return (
+            f"a pattern of layer names such as features.*, or {groups}; several joined by |, "
+            f"what is left out behind a {LEFT_OUT}"
+        )
 
 
 def matches(pattern: str, name: str) -> bool:

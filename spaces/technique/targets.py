@@ -14,7 +14,7 @@ from ..layers.structure import named_layers, never_called
 from ..layers.transposed_conv import TransposedConv
 from ..layers.tt_dense import TTDense
 from ..nearest import known_names
-from .domains import GROUPS, matches
+from .domains import GROUPS, LEFT_OUT, matches
 
 #: what a layer of a group is, decomposed or not; the other groups are places
 _KINDS: Mapping[str, tuple[type[Layer], ...]] = {
@@ -48,19 +48,27 @@ def targeted_layers(network: nn.Module, pattern: str) -> list[tuple[str, Layer]]
 
 
 def meant_names(network: nn.Module, pattern: str) -> set[str]:
-    """Returns the names of the layers and normalisations, called or not, that a pattern means."""
+    """Returns the names of the layers and normalisations, called or not, that a pattern means.
+
+    Parts behind a `!` are left out of what the others mean, of everything where there are no others.
+    """
+    parts = pattern.split("|")
+    left_out = [part for part in parts if part.startswith(LEFT_OUT)]
+    taken = [part for part in parts if part not in left_out] or ["*"]
+    meant = set().union(*(_meant_by(network, part) for part in taken))
+    return meant.difference(*(_meant_by(network, part.removeprefix(LEFT_OUT)) for part in left_out))
+
+
+def _meant_by(network: nn.Module, part: str) -> set[str]:
+    """Returns the names that one part of a pattern means."""
     modules = {name: one for name, one in network.named_modules() if isinstance(one, Layer | Norm)}
     names = modules.keys() | never_called(network)
-    meant: set[str] = set()
-    for part in pattern.split("|"):
-        if part not in GROUPS or part in names:
-            meant |= {name for name in names if matches(part, name)}
-        elif part in _KINDS:
-            meant |= {name for name, module in modules.items() if isinstance(module, _KINDS[part])}
-        else:
-            running = [name for name, _ in named_layers(network)]
-            meant |= set(running[:1] if part == "first" else running[-1:])
-    return meant
+    if part not in GROUPS or part in names:
+        return {name for name in names if matches(part, name)}
+    if part in _KINDS:
+        return {name for name, module in modules.items() if isinstance(module, _KINDS[part])}
+    running = [name for name, _ in named_layers(network)]
+    return set(running[:1] if part == "first" else running[-1:])
 
 
 def end_layers(network: nn.Module) -> dict[str, str]:

@@ -27,6 +27,11 @@ from torch import nn
         ("last", ["dense2"]),
         ("last|first", ["conv1", "dense2"]),
         ("convolutions|dense2", ["conv1", "conv2", "dense2"]),
+        ("!conv2", ["conv1", "dense1", "dense2"]),
+        ("conv*|!conv2", ["conv1"]),
+        ("!conv2|conv*", ["conv1"]),
+        ("!first|!dense", ["conv2"]),
+        ("*|!no_such_layer", ["conv1", "conv2", "dense1", "dense2"]),
     ],
 )
 def test_patterns_mean_layers_by_name(trained: dict[str, nn.Module], pattern: str, names: list[str]) -> None:
@@ -91,6 +96,11 @@ def test_a_group_without_layers_is_said() -> None:
 def test_a_pattern_without_layers_lists_those_there_are(trained: dict[str, nn.Module]) -> None:
     with pytest.raises(AtollError, match=r"no layer matches 'features\.\*'.*conv1.*dense2"):
         targeted_layers(trained["sequential"], "features.*")
+
+
+def test_a_pattern_that_leaves_everything_out_is_refused(trained: dict[str, nn.Module]) -> None:
+    with pytest.raises(AtollError, match=r"no layer matches 'dense1\|!dense'"):
+        targeted_layers(trained["sequential"], "dense1|!dense")
 
 
 @pytest.mark.parametrize("text", ["", "a b", "a,b", "a->b", "|", "a|", "(a)", "'a'"])
