@@ -9,13 +9,15 @@ from torch import nn
 from ..errors import AtollError
 from ..kernels.affine import symmetric_levels
 from ..kernels.allocation import allocate_bits
+from ..layers.half import BITS as HALF_BITS
 from ..layers.layer import Layer
 from ..layers.statistics import reestimate
 from ..layers.structure import named_layers, settle, to_meta
+from ..quantization.noise import layer_noise
 from ..quantization.sensitivity import layer_sensitivities
 from ..quantization.weight_grids import WeightGrids, quantize_layers
 from ..technique.context import Context
-from ..technique.domains import Choice, Float
+from ..technique.domains import Choice, Float, Int
 from ..technique.targets import targeted_layers
 from ..technique.technique import Decisions, Technique, layers_setting, setting
 
@@ -25,6 +27,8 @@ WIDTHS = (8, 4, 2)
 IMAGES = 512
 #: images on which sensitivities are measured
 SENSITIVITY_IMAGES = 256
+#: images on which the noise of layers is measured: enough to tell layers apart, as in a card (own choice)
+NOISE_IMAGES = 64
 #: digits of a sensitivity in the decisions
 DIGITS = 3
 
@@ -36,7 +40,9 @@ class MixedPrecision(Technique):
     Each layer alone is put on each width, and what that does to the network's outputs is measured on
     training images. Taking the effects to add up, the widths with the least sum are chosen exactly. A width
     is one that the runtime stores: convolutions have 4 bits at least, and transposed ones 8, beyond the
-    budget. Weights and activations are then trained on their grids, steps learned.
+    budget. Weights and activations are then trained on their grids, steps learned. Beyond the budget,
+    `wide` layers keep half precision and compute in float: those whose signal-to-noise ratio on their grids
+    is the lowest, as a card names them.
     """
 
     name: ClassVar[str] = "mixed_precision"
@@ -55,6 +61,9 @@ class MixedPrecision(Technique):
     )
     activations: str = setting(
         "int8", Choice(("int8", "float", "dynamic"), ("int8",)), "PUB-III: integer only for Edge TPU"
+    )
+    wide: int = setting(
+        0, Int(0, 1000, (0,)), "own choice: none; a layer below 20 dB is worth trying", later=True
     )
     layers: str = layers_setting()
 
@@ -88,6 +97,8 @@ class MixedPrecision(Technique):
         sizes = [_weights(quantized, name) for name in tried]
         chosen = allocate_bits(sizes, list(sensitivities.values()), budget)
         widths = dict(zip(tried, chosen or (), strict=True))
+        wide = self._worst(quantized, widths, context) if self.wide else {}
+        widths |= dict.fromkeys(wide, HALF_BITS)
         remarks = quantize_layers(quantized, widths, WeightGrids(), self.activations)
         reestimate(quantized, context.images(IMAGES))
         spent = sum(size * bits for size, bits in zip(sizes, widths.values(), strict=True))
@@ -99,9 +110,23 @@ class MixedPrecision(Technique):
                 for name, measured in sensitivities.items()
             },
             "left_alone": left_alone,
+            **({"wide": wide} if wide else {}),
             **remarks,
         }
         return quantized, self.decisions(model, quantized, **notes)
+
+    def _worst(self, network: nn.Module, widths: dict[str, int], context: Context) -> dict[str, float]:
+        """Returns the layers that lose most on such grids, with their signal-to-noise ratios in dB."""
+        probe = deepcopy(network)
+        quantize_layers(probe, widths, WeightGrids(), self.activations)
+        reestimate(probe, context.images(IMAGES))
+        noise = layer_noise(probe, context.images(NOISE_IMAGES))
+        may = [
+            name
+            for name, layer in targeted_layers(network, self.layers)
+            if name in noise.keys() & widths and WeightGrids().reason_against(layer, HALF_BITS) is None
+        ]
+        return {name: round(noise[name], 1) for name in sorted(may, key=noise.__getitem__)[: self.wide]}
 
     def _widths(self, network: nn.Module) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
         """Returns the widths that each targeted layer can have, and why the others have none."""

@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from atoll.hw_models.tables.network_table import layer_table
 from atoll.spaces.errors import AtollError
-from atoll.spaces.layers.structure import named_factors, named_layers
+from atoll.spaces.layers.half import Half
+from atoll.spaces.layers.structure import named_factors, named_layers, structure
 from atoll.spaces.layers.weight_grid import WeightGrid
+from atoll.spaces.quantization.noise import layer_noise
 from atoll.spaces.quantization.sensitivity import output_change
 from atoll.spaces.techniques.mixed_precision import MixedPrecision
 from atoll.spaces.techniques.quantize import Quantize
@@ -133,3 +135,23 @@ def test_the_change_of_outputs() -> None:
     assert output_change(logits[:, :1], other[:, :1]) == pytest.approx(
         float((logits - other)[:, 0].square().mean())
     )
+
+
+def test_the_layers_that_lose_most_keep_half_precision_beyond_the_budget(
+    trained: dict[str, nn.Module], new_context: Callable[..., Any]
+) -> None:
+    network, context = trained["sequential"], new_context(trained["sequential"])
+    plain, told = MixedPrecision(bits=4).apply(network, context)
+    noise = layer_noise(plain, context.images(64))
+    worst = sorted((name for name, _ in named_layers(network)), key=noise.__getitem__)[:2]
+    step = MixedPrecision(bits=4, wide=2)
+    assert str(step) == "mixed_precision(bits=4.0, wide=2)"
+    mixed, decisions = step.apply(network, context)
+    assert "wide" not in told
+    assert list(decisions["wide"]) == worst
+    assert decisions["wide"] == {name: round(noise[name], 1) for name in worst}
+    assert decisions["bits"] == told["bits"] | dict.fromkeys(worst, 16)
+    for layer, factor in _weights(mixed).items():
+        assert (factor.find(Half) is not None) == (layer in worst)
+        assert (mixed.get_submodule(layer).activation_bits == 32) == (layer in worst)
+    assert structure(step.rebuild(network, decisions)) == structure(mixed)
