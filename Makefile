@@ -20,7 +20,7 @@ TEST_WORKERS ?= $(shell nproc)
 export OMP_WAIT_POLICY := PASSIVE
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help install demo characters weights pairs test test-fast test-long networks coverage check wheel bench clean distclean bench-record bench-compare bench-own-data bench-table bench-search bench-ideas bench-techniques bench-targets bench-vela $(BENCHES:%=bench-%)
+.PHONY: help install demo characters weights pairs test test-fast test-long networks coverage check wheel bench clean distclean bench-record bench-compare bench-own-data bench-table bench-search bench-ideas bench-techniques bench-targets bench-vela bench-integers $(BENCHES:%=bench-%)
 
 help: ## Show this list
 	@echo "make TARGET [PYTHON=python3.11] [TORCH_INDEX=URL of an extra package index for PyTorch]"
@@ -172,6 +172,10 @@ bench-techniques: $(VENV)/.installed ## Measure every technique alone on charact
 bench-targets: $(VENV)/.installed ## Run a file of every technique in every release of the runtime (half an hour)
 	@echo "== Running files in releases; rows go to results/targets/" >&2
 	$(BIN)/python tests/bench/targets.py $(BENCH_ARGS)
+
+bench-integers: $(VENV)/.installed ## Train networks and put them on integers (an hour or more; run again to go on)
+	@echo "== Networks on integers; rows go to results/integers/" >&2
+	$(BIN)/python tests/bench/integers.py $(BENCH_ARGS)
 
 bench-vela: $(VENV)/.installed ## Compare Vela's figures before and after training, 20 recipes (half an hour; goes on)
 	@echo "== Comparing Vela's figures; rows go to results/vela/rows.jsonl" >&2

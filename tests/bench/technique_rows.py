@@ -61,6 +61,10 @@ class Rows:
         """Returns the row of a run, None where there is none."""
         return self._by_key.get(key)
 
+    def all(self) -> list[Row]:
+        """Returns the rows, in the order in which they came first."""
+        return list(self._by_key.values())
+
     def append(self, row: Row) -> None:
         """Adds a row and waits until the disk has it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
