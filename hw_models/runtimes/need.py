@@ -21,6 +21,9 @@ LATER: dict[tuple[str, str, str, bool], str] = {
     # 2.12 to 2.18 load it and compute NaN, or numbers up to 4e36
     ("CONV_2D", "FLOAT32", "INT4", True): "2.19",
 }
+#: type of a file's tensors -> runtimes newer than it needs that get it wrong or refuse it with XNNPACK, their
+#: default, and are right with plain kernels (results/targets; 1.4 is right with the same release's operators)
+NOT_IN: dict[str, tuple[str, ...]] = {"FLOAT16": ("tflite-2.19", "litert-1.1", "litert-1.2", "litert-1.3")}
 _NARROW = ("INT4", "INT2")
 
 
@@ -34,11 +37,13 @@ class Need:
         reason: the operator that needs it.
         micro: what LiteRT Micro does not run of it, in words; `runs` where there is nothing, None where that
             is not known.
+        not_in: names of newer runtimes that are known not to run it by default.
     """
 
     release: str
     reason: str
     micro: str | None = None
+    not_in: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, file: TfliteFile) -> Self:
@@ -52,21 +57,28 @@ class Need:
         '2.10.0'
         """
         micro = refused(file) or RUNS
-        most, found = (0, 0, 0), cls(written((0, 0, 0)), "no operator", micro)
+        types = {tensor.dtype for tensor in file.tensors}
+        not_in = tuple(name for kind, names in NOT_IN.items() if kind in types for name in names)
+        most, found = (0, 0, 0), cls(written((0, 0, 0)), "no operator", micro, not_in)
         for kind in dict.fromkeys(_kind(file, operator) for operator in file.operators):
             oldest = kind.oldest
             if oldest is None:
                 lacking = f"{kind.name} of version {kind.version}, which the table of releases lacks"
                 return cls("", lacking, micro)
             if oldest > most:
-                most, found = oldest, cls(written(oldest), str(kind), micro)
+                most, found = oldest, cls(written(oldest), str(kind), micro, not_in)
         return found
 
     @property
     def told(self) -> str:
-        """The reason, and how the release is known where nothing was run in it."""
+        """The reason, how the release is known where nothing was run in it, and newer ones that fail."""
         known = how_known(self.release) if self.release else ""
-        return f"{self.reason}, {known}" if known else self.reason
+        return ", ".join(text for text in (self.reason, known, self.exception) if text)
+
+    @property
+    def exception(self) -> str:
+        """The newer runtimes that do not run it, in words; empty where there are none."""
+        return f"but not in {', '.join(self.not_in)} with XNNPACK" if self.not_in else ""
 
     def to_metrics(self) -> dict[str, str | None]:
         """Returns it under the names that metrics have for it; None where it is not known."""

@@ -19,6 +19,8 @@ from ...evaluators.ranking.finalists import said_on_test
 from ...evaluators.ranking.leaderboard import BASELINE, recipe_rows
 from ...evaluators.steps.pipeline import Pipeline
 from ...evaluators.steps.pipeline_result import PipelineResult
+from ...hw_models.runtimes.need import Need
+from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.layers.scaling import PIXELS
 from ...spaces.outside.foreign_file import inside, sha256_of
 from ..store.store import Store
@@ -161,7 +163,7 @@ def make_card(
         test_images=len(pipeline.dataset.test),
         weights_digest=result.digest,
         dropped=list(DROPPED),
-        remarks=list(origin.remarks),
+        remarks=[*origin.remarks, *_not_in(content)],
         versions=versions(),
         data=pipeline.dataset.version,
         commands=list(origin.commands),
@@ -177,6 +179,12 @@ def _over_seeds(trials: Sequence[TrialRow], trial: TrialRow) -> list[str]:
     baseline = next((row for row in own if row["origin"] == "baseline"), None)
     said = map(said_on_test, recipe_rows(own, baseline or {}))
     return [text for text in said if text is not None]
+
+
+def _not_in(content: bytes) -> list[str]:
+    """Returns in which runtimes a file is known not to run though they are newer than what it needs."""
+    need = Need.of(TfliteFile.parse(content))
+    return [f"runs in TensorFlow Lite from {need.release} on, {need.exception}"] if need.not_in else []
 
 
 def _training(study: Study) -> list[str]:

@@ -76,7 +76,8 @@ def _rung(name: str, files: list[TechniqueFile]) -> Iterator[Row]:
             row: Row = {
                 "network": file.network_name, "recipe": file.recipe, "minimum_runtime": need.release,
                 "minimum_runtime_reason": need.reason, "runtime": name, "has": runtime.release,
-                "package": str(wheel), "kernels": kernels, "claimed": runtime.loads(need.release),
+                "package": str(wheel), "kernels": kernels,
+                "claimed": runtime.loads(need.release) and name not in need.not_in,
             }  # fmt: skip
             yield row | _outcome(place, file, outputs)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from atoll.hw_models.runtimes.need import NOT_IN
 from atoll.hw_models.runtimes.runtime import OLDEST_MEANT, Runtime
 from atoll.hw_models.runtimes.wheels import WHEELS
 
@@ -85,3 +86,12 @@ def test_the_recorded_runs_are_what_the_minimum_runtimes_say() -> None:
     assert {(row["recipe"], row["runtime"]) for row in claimed_and_not_right(rows)} == HALF
     assert not right_below_the_minimum(rows)
     assert not HALF & {("quantize(bits=16)", f"litert-{meant}") for meant in OLDEST_MEANT.values()}
+
+
+def test_exceptions_are_the_runtimes_that_were_seen_to_fail() -> None:
+    rows = [json.loads(line) for line in RECORDED.read_text().splitlines()]
+    half = [one for one in rows if one["kernels"] == "default" and one["recipe"] == "quantize(bits=16)"]
+    assert {one["runtime"] for one in half if one["outcome"] != "agrees"} == set(NOT_IN["FLOAT16"])
+    assert all(
+        Runtime.named(name).loads(one["minimum_runtime"]) for name in NOT_IN["FLOAT16"] for one in half
+    )

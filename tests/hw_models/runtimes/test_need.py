@@ -143,3 +143,16 @@ def test_trained_scales_decide_nothing() -> None:
 
     # 0.5 x 0.5 / 0.3 is below 1, 0.5 x 0.5 / 0.25 is not: versions 2 and 3
     assert need(product(TensorGrid(0.3))).release == need(product(TensorGrid(0.25))).release == "1.15.0"
+
+
+def test_half_precision_is_known_not_to_run_in_some_newer_runtimes() -> None:
+    network = adopt(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 2)), SHAPE).eval()
+    found = {}
+    for recipe in ("quantize(bits=16)", "quantize(bits=8)"):
+        (step,) = Recipe.parse(recipe)
+        found[recipe] = need(artifact_bytes(step.plan(network), SHAPE))
+    half, whole = found.values()
+    assert half.not_in == ("tflite-2.19", "litert-1.1", "litert-1.2", "litert-1.3")
+    said = "but not in tflite-2.19, litert-1.1, litert-1.2, litert-1.3 with XNNPACK"
+    assert half.exception == said and half.told.endswith(f"by rule, {said}")
+    assert whole.not_in == () and whole.exception == ""
