@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from ...spaces.layers.structure import scaling_of
 from ...spaces.outside.shown import markdown_code
 from ...spaces.quantization.noise import OUTPUTS, layer_noise
+from ...spaces.technique.domains import LEFT_OUT
 from .card import Card
 from .card_use import table
 
@@ -48,7 +49,8 @@ def in_noise(card: Card) -> list[str]:
     parts.append(table(("layer", "dB"), [(markdown_code(name), f"{layers[name]:.1f}") for name in worst]))
     if worst and layers[worst[0]] < LOW_DB:
         left_out, wide = (
-            markdown_code(text) for text in (f"layers=!{worst[0]}", "mixed_precision(bits=8, wide=1)")
+            markdown_code(text)
+            for text in (f"layers={LEFT_OUT}{worst[0]}", "mixed_precision(bits=8, wide=1)")
         )
         parts.append(
             f"Below {LOW_DB:.0f} dB a layer is worth keeping wider: {left_out} in a step leaves it in float, "

@@ -16,11 +16,11 @@ from ..errors import AtollError
 from ..nearest import known_names
 
 #: names of modules and the wildcards of shells; nothing that the text form of a recipe gives a meaning
-_PATTERN = re.compile(r"[\w.*?\[\]!]+(\|[\w.*?\[\]!]+)*")
+_PATTERN = re.compile(r"~?[\w.*?\[\]!]+(\|~?[\w.*?\[\]!]+)*")
 #: words of a pattern that mean layers by what or where they are, unless a layer has such a name
 GROUPS = ("convolutions", "dense", "first", "last")
-#: before a part of a pattern: what is not meant
-LEFT_OUT = "!"
+#: before a part of a pattern: what is not meant (not a `!`, for which shells put something else in quotes)
+LEFT_OUT = "~"
 
 
 class Domain(Protocol):
@@ -181,7 +181,7 @@ class OrWord:
 class LayerPattern:
     """Which layers a step touches, by name: `*` all, `features.*` all within, `a|b*` either; or by group.
 
-    Behind a `!` stands what it does not touch: `!head` all but one, `features.*|!features.0`.
+    Behind a `~` stands what it does not touch: `~head` all but one, `features.*|~features.0`.
     """
 
     grid: tuple[str, ...] = ("*",)

@@ -50,7 +50,7 @@ def targeted_layers(network: nn.Module, pattern: str) -> list[tuple[str, Layer]]
 def meant_names(network: nn.Module, pattern: str) -> set[str]:
     """Returns the names of the layers and normalisations, called or not, that a pattern means.
 
-    Parts behind a `!` are left out of what the others mean, of everything where there are no others.
+    Parts behind a `~` are left out of what the others mean, of everything where there are no others.
     """
     parts = pattern.split("|")
     left_out = [part for part in parts if part.startswith(LEFT_OUT)]

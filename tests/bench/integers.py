@@ -34,6 +34,7 @@ from atoll.spaces.networks.efficientnet import B0
 from atoll.spaces.networks.inverted_residual import around_blocks, inverted_residual
 from atoll.spaces.quantization.noise import OUTPUTS, layer_noise
 from atoll.spaces.recipes.recipe import Recipe
+from atoll.spaces.technique.domains import LEFT_OUT
 from atoll.testing.worlds import World
 from figures import report
 from integers_page import LEAST_AGREEMENT, LOST_POINTS, found_good, page
@@ -149,7 +150,7 @@ def _recipes(find: Callable[[str], Row | None]) -> Iterator[str]:
 
 
 def _widened(layers: list[str]) -> str:
-    return PLAIN.removesuffix(")") + f', layers="{"|".join(f"!{name}" for name in layers)}")'
+    return PLAIN.removesuffix(")") + f', layers="{"|".join(f"{LEFT_OUT}{name}" for name in layers)}")'
 
 
 def _trained(name: str, subject: Subject, key: str, train: Split) -> tuple[nn.Module, float]:

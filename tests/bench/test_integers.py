@@ -64,7 +64,7 @@ def test_the_worst_layers_are_left_out_one_more_at_a_time_until_nothing_is_lost(
 
     good, bad = row("a", plain_one, 0.4, 0.995), row("a", plain_one, 1.2, 0.995)
     assert tried(good, bad) == settings
-    left_out = [f'quantize(bits=8, method=ptq, layers="{text}")' for text in ("!one", "!one|!two")]
+    left_out = [f'quantize(bits=8, method=ptq, layers="{text}")' for text in ("~one", "~one|~two")]
     assert tried(bad, good) == [*settings, left_out[0]]
     assert tried(row("a", plain_one, 0.0, 0.98), bad)[: len(settings) + 2] == [*settings, *left_out]
     assert len(tried(bad, bad)) == len(settings) + 3
@@ -75,13 +75,13 @@ def test_the_page_tells_every_row_and_how_many_networks_stay() -> None:
 
     rows = [
         row("a", "quantize", 1.5, 0.97, equalized="3 pairs of neighbouring layers"),
-        row("a", "quantize(layers=!one|!two)", 0.2, 0.995),
+        row("a", "quantize(layers=~one|~two)", 0.2, 0.995),
         row("b", "quantize", 1.1, 1.0, steps=None),
     ]
     text = page(rows)
     assert "**1 of 2 networks" in text
     assert (
-        r"| a | `quantize(layers=!one\|!two)` | 95.00 | 94.00 | 94.80 | +0.20 | 99.5 | 2.0 | 31.3 |" in text
+        r"| a | `quantize(layers=~one\|~two)` | 95.00 | 94.00 | 94.80 | +0.20 | 99.5 | 2.0 | 31.3 |" in text
     )
     assert "| b | `quantize` | 95.00 | 94.00 | 93.90 | +1.10 | 100.0 |  | 31.3 |" in text
     assert text.count("`one` 12.0, `two` 14.5, `three` 20.0") == 2  # once a network

@@ -27,11 +27,11 @@ from torch import nn
         ("last", ["dense2"]),
         ("last|first", ["conv1", "dense2"]),
         ("convolutions|dense2", ["conv1", "conv2", "dense2"]),
-        ("!conv2", ["conv1", "dense1", "dense2"]),
-        ("conv*|!conv2", ["conv1"]),
-        ("!conv2|conv*", ["conv1"]),
-        ("!first|!dense", ["conv2"]),
-        ("*|!no_such_layer", ["conv1", "conv2", "dense1", "dense2"]),
+        ("~conv2", ["conv1", "dense1", "dense2"]),
+        ("conv*|~conv2", ["conv1"]),
+        ("~conv2|conv*", ["conv1"]),
+        ("~first|~dense", ["conv2"]),
+        ("*|~no_such_layer", ["conv1", "conv2", "dense1", "dense2"]),
     ],
 )
 def test_patterns_mean_layers_by_name(trained: dict[str, nn.Module], pattern: str, names: list[str]) -> None:
@@ -99,11 +99,11 @@ def test_a_pattern_without_layers_lists_those_there_are(trained: dict[str, nn.Mo
 
 
 def test_a_pattern_that_leaves_everything_out_is_refused(trained: dict[str, nn.Module]) -> None:
-    with pytest.raises(AtollError, match=r"no layer matches 'dense1\|!dense'"):
-        targeted_layers(trained["sequential"], "dense1|!dense")
+    with pytest.raises(AtollError, match=r"no layer matches 'dense1\|~dense'"):
+        targeted_layers(trained["sequential"], "dense1|~dense")
 
 
-@pytest.mark.parametrize("text", ["", "a b", "a,b", "a->b", "|", "a|", "(a)", "'a'"])
+@pytest.mark.parametrize("text", ["", "~", "a~b", "~~a", "a b", "a,b", "a->b", "|", "a|", "(a)", "'a'"])
 def test_what_a_recipe_gives_a_meaning_is_no_pattern(text: str) -> None:
     with pytest.raises(AtollError, match="allowed is a pattern of layer names"):
         LayerPattern().check("quantize: layers", text)
