@@ -167,8 +167,9 @@ def find_pairs(network: nn.Module, names: Collection[str]) -> list[Pair]:
 
 def _free(layer: nn.Module) -> bool:
     """Whether a layer's weights may be scaled: plain, on float, under no demand but zeros."""
-    plain = isinstance(layer, Conv | Dense) and set(layer.weight.constraints) <= {Mask.kind}
-    return plain and layer.activation_bits == FLOAT_BITS and layer.input_sign is None  # type: ignore[union-attr]
+    if not isinstance(layer, Conv | Dense) or layer.input_sign is not None:
+        return False
+    return layer.activation_bits == FLOAT_BITS and set(layer.weight.constraints) <= {Mask.kind}
 
 
 def _scaled(graph: Graph, operation: Operation) -> tuple[Scaled, Operation]:

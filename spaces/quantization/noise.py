@@ -53,7 +53,8 @@ def layer_noise(network: nn.Module, images: Tensor) -> dict[str, float]:
             handles.append(exact.get_submodule(operation.path).register_forward_hook(hook))
     for batch in images.split(BATCH):
         wanted: tuple[Tensor, ...] = heads(exact(batch))
-        for one, other in zip(wanted, heads(rounded(batch)), strict=True):
+        found: tuple[Tensor, ...] = heads(rounded(batch))
+        for one, other in zip(wanted, found, strict=True):
             _add(sums, OUTPUTS, one, other - one)
     return {name: 10 * log10(signal / noise) for name, (signal, noise) in _numbers(sums) if signal and noise}
 

@@ -177,7 +177,7 @@ def _measured(given: nn.Module, train_s: float, recipe: str, train: Split, test:
     """Returns what a recipe makes of a network: qualities, agreement of the file, and the noise."""
     scaled = scaling_of(given).to_network(train.images[:CALIBRATED_ON])
     world = World(scaled, train.labels[:CALIBRATED_ON], given, epochs=0)
-    network, decisions = given, {}
+    network, decisions = given, dict[str, Any]()
     for step in Recipe.parse(recipe):
         network, decisions = step.apply(network, world)
     network.eval()

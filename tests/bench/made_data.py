@@ -2,6 +2,7 @@
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ def pictures(count: int, side: int, seed: int) -> Split:
     place = ROOT / "examples" / "small_pictures" / "make_pictures.py"
     spec = importlib.util.spec_from_file_location("make_pictures", place)
     assert spec is not None and spec.loader is not None
-    example = importlib.util.module_from_spec(spec)
+    example: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
     example.SIDE = side
     random = np.random.default_rng(seed)
