@@ -105,7 +105,7 @@ def numbers(value: Any) -> int:
 
 def test_every_number_of_the_card_has_its_row(exported: Path, rows: list[Checked]) -> None:
     card = json.loads((exported / "card.json").read_text())
-    sections = ("metrics", "baseline", "waterfall", "predictions", "artifact", "test_looks")
+    sections = ("metrics", "baseline", "waterfall", "predictions", "artifact", "noise", "test_looks")
     figures = [row for row in rows if isinstance(row.card, int | float)]
     assert len(figures) == sum(numbers(card[name]) for name in sections) > 80
 
@@ -199,6 +199,10 @@ def halve_an_interval(card: dict[str, Any]) -> None:
     card["predictions"][0]["high"] *= 0.5
 
 
+def quieten_a_layer(card: dict[str, Any]) -> None:
+    card["noise"]["(outputs)"] += 0.1
+
+
 @pytest.mark.parametrize(
     ("change", "figure"),
     [
@@ -206,6 +210,7 @@ def halve_an_interval(card: dict[str, Any]) -> None:
         (raise_network_quality, "metrics.quality"),
         (shrink, "artifact.model_bytes"),
         (cheapen_a_step, "waterfall.1.macs"),
+        (quieten_a_layer, "noise.(outputs)"),
         (halve_an_interval, "predictions.coral-dev-board.latency_ms.high"),
     ],
 )
