@@ -222,17 +222,18 @@ def _largest(layers: list[Scaled], network: nn.Module, images: Tensor) -> dict[s
     """Returns the largest value of each channel before an activation, positive, by the layer's path."""
     found: dict[str, Tensor] = {}
 
-    def keep(path: str) -> Callable[[nn.Module, object, Tensor], None]:
+    def keep(one: Scaled) -> Callable[[nn.Module, object, Tensor], None]:
+        axis = -1 if one.layer.features_last else 1
+
         def hook(_: nn.Module, __: object, output: Tensor) -> None:
-            found[path] = output.transpose(0, 1).flatten(1).amax(dim=1).clamp_min(1e-6)
+            found[one.path] = output.movedim(axis, 0).flatten(1).amax(dim=1).clamp_min(1e-6)
 
         return hook
 
-    points = {one.path: one.layer if one.norm is None else one.norm for one in layers}
-    handles = [point.register_forward_hook(keep(path)) for path, point in points.items()]
+    handles = [(one.norm or one.layer).register_forward_hook(keep(one)) for one in layers]
     network.eval()
     try:
-        if points:
+        if layers:
             network(images)
     finally:
         for handle in handles:

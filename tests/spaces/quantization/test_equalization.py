@@ -125,6 +125,19 @@ def test_behind_a_relu6_what_is_cut_stays_and_nothing_else_is_cut() -> None:
     assert relative(network, copy, shown) < 1e-5
 
 
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.ReLU6])
+def test_features_that_lie_last(activation: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    shape = (6, 4)  # six positions, and six features behind the first layer
+    network = uneven(nn.Sequential(nn.Linear(4, 6), activation(), nn.Linear(6, 2)), shape)
+    copy, pairs = equalized(network, images(*shape))
+    assert pairs == ["0 -> 2"]
+    assert not torch.equal(
+        copy.get_submodule("2").weight.effective(), network.get_submodule("2").weight.effective()
+    )
+    assert relative(network, copy, images(*shape)) < 1e-5
+
+
 def test_what_does_not_scale_or_is_read_twice_is_left() -> None:
     shape = (3, 6, 6)
 
