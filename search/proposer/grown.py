@@ -34,8 +34,8 @@ PRICED, ASKED = 6, 20
 #: of so many proposals one is chosen by what may be instead of what is likely, so that nothing is given up
 TURNS = 6
 #: before anything meets the constraints a larger gain counts as this one, so that something does at once:
-#: without it the first may be the third trial. It costs training until the best is found, measured in
-#: results/search_table/README.md; own choice, for whoever has few trials
+#: without it the first may be the third trial. It costs training on an easy task and saves a third of it
+#: on a harder one (results/search_table/README.md)
 STRIDE = 2.0
 #: what a trial takes beside its training, in steps
 _OVERHEAD = 0.3
