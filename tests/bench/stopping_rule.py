@@ -8,7 +8,6 @@ results/search_table/README.md.
 """
 
 import math
-import sys
 from statistics import NormalDist, mean, median
 
 import numpy as np
@@ -20,10 +19,10 @@ from atoll.search.proposer.proposer import Told
 from atoll.search.proposer.space import Space
 from atoll.spaces.recipes.recipe import Recipe
 from figures import report
-from replayed_search import MIN_STEPS, TECHNIQUES, TRIALS, Spent, Tabulated, searched, seconds_until
+from replayed_search import MIN_STEPS, TASKS, TECHNIQUES, TRIALS, Spent, Tabulated, searched, seconds_until
 from search_table import LENGTH, RESULTS, SPACE
 
-SEEDS, TASK = 12, "digits"
+SEEDS = 12
 #: below which probability of a feasible end a trial stops; 0: never
 PROBABILITIES = (0.0, 0.02, 0.05, 0.2)
 
@@ -104,9 +103,9 @@ def stopped_search(world: Tabulated, seed: int, probability: float) -> tuple[lis
     return course, stops, wrong
 
 
-def main() -> int:
-    """Replays all searches and prints the figures; returns the exit status."""
-    world = Tabulated.of(RESULTS / f"{TASK}.parquet")
+def measure(task: str) -> None:
+    """Replays all searches on the table of a task and prints the figures."""
+    world = Tabulated.of(RESULTS / f"{task}.parquet")
     plain = [searched(world, "tpe", seed, TRIALS, shares=False)[-1] for seed in range(SEEDS)]
     for probability in PROBABILITIES:
         found = [stopped_search(world, seed, probability) for seed in range(SEEDS)]
@@ -114,13 +113,13 @@ def main() -> int:
             seconds_until(course, end.best or 0.0) / end.seconds
             for (course, _, _), end in zip(found, plain, strict=True)
         ]
-        name = f"stopping_rule/{TASK}/below_{100 * probability:g}_percent"
+        name = f"stopping_rule/{task}/below_{100 * probability:g}_percent"
         report(f"{name}/training", mean(course[-1].seconds for course, _, _ in found), "s", None, "lower")
         report(f"{name}/trials_stopped", sum(stops for _, stops, _ in found), "trials", None, "higher")
         report(f"{name}/best_stopped", sum(wrong for _, _, wrong in found), "seeds", None, "lower")
         report(f"{name}/training_share_median", median(shares), "share", None, "lower")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    for task in TASKS:
+        measure(task)
