@@ -73,12 +73,12 @@ class PruneChannels(Technique):
     def plan(self, model: nn.Module) -> nn.Module:
         planned = to_meta(model)
         targeted_layers(planned, self.layers)  # refuses a pattern that means no layer
-        groups: Sequence[ChannelGroup] | None = _groups(planned)
+        groups = _groups(planned)
         sizes = _sizes(groups)
-        for share in cumulative_shares(self.schedule):
-            for group, kept in self._shrinking(planned, sizes, share, groups):
+        for stage, share in enumerate(cumulative_shares(self.schedule)):
+            groups = _groups(planned) if stage else groups
+            for group, kept in self._shrinking(planned, groups, sizes, share):
                 keep_channels(planned, group, torch.arange(kept))
-            groups = None  # others now
         return planned
 
     def apply(self, model: nn.Module, context: Context) -> tuple[nn.Module, Decisions]:
@@ -123,20 +123,17 @@ class PruneChannels(Technique):
 
     def _cuts(self, network: nn.Module, sizes: Sizes, share: float, context: Context) -> Iterator[Cut]:
         """Yields what stays of each group, chosen when asked for: earlier cuts may be made meanwhile."""
-        shrinking = list(self._shrinking(network, sizes, share))
+        shrinking = list(self._shrinking(network, _groups(network), sizes, share))
         score = scorer(self.criterion, network, [group for group, _ in shrinking], context)
         for group, kept in shrinking:
             yield group, group.largest(score(group), kept)
 
     def _shrinking(
-        self, network: nn.Module, sizes: Sizes, share: float, groups: Sequence[ChannelGroup] | None = None
+        self, network: nn.Module, groups: Sequence[ChannelGroup], sizes: Sizes, share: float
     ) -> Iterator[tuple[ChannelGroup, int]]:
-        """Yields the groups that shrink on the way to a share of the ratio, and how many channels stay.
-
-        `groups` are the network's, where somebody has them.
-        """
+        """Yields the groups that shrink on the way to a share of the ratio, and how many channels stay."""
         targeted = meant_names(network, self.layers)
-        for group in _groups(network) if groups is None else groups:
+        for group in groups:
             kept = self.kept_count(sizes[group.makers[0]], share, group.block)
             if not _refusal(group, targeted) and kept < group.size:
                 yield group, kept

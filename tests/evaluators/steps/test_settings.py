@@ -82,7 +82,7 @@ def test_only_tasks_of_classes_with_one_logit_have_other_keys_since_it_is_taught
             basis = StudyBasis(SETTINGS)
             train = basis.dataset.train
             labels = train.labels.float() if numbers else train.labels
-            basis.dataset = replace(basis.dataset, train=replace(train, labels=labels))
+            basis.dataset = replace(basis.dataset, train=replace(train, labels=labels))  # type: ignore[type-var]
             basis.given = network
             keys.add(basis.key())
         return len(keys) == 2
