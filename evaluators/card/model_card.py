@@ -208,7 +208,7 @@ def _remarks(steps: Sequence[Mapping[str, Any]]) -> list[str]:
         if "equalized" in notes:
             lines.append(f"- step {step['position']} equalized {markdown(notes['equalized'])}")
         lines += [
-            f"- step {step['position']}, {markdown_code(layer)}: {markdown(why)}"
+            f"- step {step['position']} did not correct the mean of {markdown_code(layer)}: {markdown(why)}"
             for layer, why in (notes.get("not_corrected") or {}).items()
         ]
         left = notes.get("left_alone") or {}

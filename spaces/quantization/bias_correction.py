@@ -13,9 +13,9 @@ from ..layers.layer import Layer
 from ..layers.norm import Norm
 from ..layers.structure import input_shape_of
 
-_NO_BIAS = "its mean is not corrected: neither it nor a normalisation behind it has a bias"
-_RUNS_TWICE = "its mean is not corrected: it runs more than once"
-_RECURRENT = "its mean is not corrected: its bias is within a recurrence"
+_NO_BIAS = "neither it nor a normalisation folded into it has a bias"
+_RUNS_TWICE = "it runs more than once"
+_RECURRENT = "its bias is within a recurrence"
 
 Point = Layer | Norm
 Hook = Callable[[nn.Module, object, Tensor], Tensor | None]

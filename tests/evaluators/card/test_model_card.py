@@ -217,11 +217,14 @@ def test_a_card_of_before_says_nothing_of_noise_on_test(card: Card) -> None:
 
 def test_fates_and_layers_left_alone_are_told(card: Card) -> None:
     notes = {"fates": {"conv1": [["mask", "dropped"]]}, "left_alone": {"dense2": "too small"}}
+    notes |= {"equalized": "2 pairs", "not_corrected": {"conv3": "it has no bias"}}
     base, first, second = card["waterfall"]
     rows = [base, {**first, "notes": notes}, {**second, "notes": {"left_alone": ["conv2"]}}]
     text = card_markdown({**card, "waterfall": rows})
     assert "- step 1, `conv1`: mask dropped" in text
     assert "- step 1 left `dense2` alone: too small" in text
+    assert "- step 1 equalized 2 pairs\n" in text
+    assert "- step 1 did not correct the mean of `conv3`: it has no bias" in text
     assert "- step 2 left alone: `conv2`" in text
 
 
