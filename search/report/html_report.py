@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from ...spaces.errors import AtollError
-from ...spaces.machine.replaced_file import replaced_file
 from ...spaces.outside.shown import shown
 from ..store.store import Store
 from ..store.stored_study import StoredStudy
@@ -14,6 +12,7 @@ from .contents import contents
 from .markdown import machine, ranked_by
 from .page import page
 from .verdict import verdict
+from .written import write_files
 
 FILE = "report.html"
 
@@ -44,13 +43,7 @@ def write_html(store: Store, study: StoredStudy, folder: Path, commit: str | Non
     Raises:
         AtollError: as `html_report`, or the folder cannot be written.
     """
-    text, place = html_report(store, study, commit), folder / FILE
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with replaced_file(place) as stream:
-            stream.write(text.encode("utf-8"))
-    except OSError as error:
-        raise AtollError(f"cannot write the report to {folder}: {error.strerror or error}") from error
+    [place] = write_files(folder, {FILE: html_report(store, study, commit).encode("utf-8")})
     return place
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,13 @@ import pyarrow.parquet as parquet
 from ...evaluators.ranking.figure import Figure
 from ...evaluators.ranking.figures import FIGURE
 from ...evaluators.ranking.quality_terms import QualityTerms
-from ...spaces.errors import AtollError
 from ...spaces.machine.resources import cores
 from ...spaces.outside.shown import markdown, markdown_code
 from ..store.store import Store
 from ..store.stored_rows import LeaderboardRow
 from ..store.stored_study import StoredStudy
 from ..terminal.amounts import duration
+from .written import write_files
 
 #: figures of the leaderboard that a report shows
 _SHOWN: tuple[Figure, ...] = (
@@ -64,22 +65,24 @@ def write_markdown(store: Store, study: StoredStudy, folder: Path, commit: str |
     name = study.name
     rows = study.ranked(store.trials(name))
     text = _markdown(study, rows, commit, _work(store, name))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "leaderboard.csv").open("w", newline="", encoding="utf-8") as handle:
-            columns = [key for key in rows[0] if key not in _LEFT_OUT]
-            writer = csv.DictWriter(handle, columns, extrasaction="ignore", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        for view in ("trials", "steps"):
-            # a report is for others: it names no machine of its owner's network
-            hidden = "EXCLUDE (node)" if view == "trials" else ""
-            table = store.query(f"SELECT * {hidden} FROM {view} WHERE study = ? ORDER BY trial", [name])
-            parquet.write_table(table, folder / f"{view}.parquet", compression="zstd")
-        (folder / "README.md").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise AtollError(f"cannot write the report to {folder}: {error.strerror or error}") from error
-    return [folder / file for file in ("README.md", "leaderboard.csv", "trials.parquet", "steps.parquet")]
+    contents = {"README.md": text.encode("utf-8"), "leaderboard.csv": _csv(rows)}
+    for view in ("trials", "steps"):
+        # a report is for others: it names no machine of its owner's network
+        hidden = "EXCLUDE (node)" if view == "trials" else ""
+        table = store.query(f"SELECT * {hidden} FROM {view} WHERE study = ? ORDER BY trial", [name])
+        buffer = BytesIO()
+        parquet.write_table(table, buffer, compression="zstd")
+        contents[f"{view}.parquet"] = buffer.getvalue()
+    return write_files(folder, contents)
+
+
+def _csv(rows: Sequence[LeaderboardRow]) -> bytes:
+    buffer = StringIO(newline="")
+    columns = [key for key in rows[0] if key not in _LEFT_OUT]
+    writer = csv.DictWriter(buffer, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue().encode("utf-8")
 
 
 def markdown_table(rows: Sequence[LeaderboardRow], quality: QualityTerms) -> str:

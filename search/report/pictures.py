@@ -18,6 +18,7 @@ from ..store.store import Store
 from ..store.stored_study import StoredStudy
 from .contents import contents
 from .page import page
+from .written import write_files
 
 Form = Literal["svg", "png"]
 #: names under which distributions have it
@@ -44,19 +45,14 @@ def write_pictures(store: Store, study: StoredStudy, folder: Path, form: Form) -
         AtollError: there is no Chromium or it fails, or the folder cannot be written.
     """
     drawn = _drawn(contents(store, study) | {"pictures": form})
-    written = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for view, found in drawn.items():
-            place = folder / f"{view}.{form}"
-            if form == "svg":
-                place.write_text(_titled(found["picture"], found["words"]), encoding="utf-8")
-            else:
-                place.write_bytes(base64.b64decode(found["picture"].split(",", 1)[1]))
-            written.append(place)
-    except OSError as error:
-        raise AtollError(f"cannot write the pictures to {folder}: {error.strerror or error}") from error
-    return written
+    return write_files(folder, {f"{view}.{form}": _content(found, form) for view, found in drawn.items()})
+
+
+def _content(found: dict[str, str], form: Form) -> bytes:
+    """Returns the file of a view as the page drew it."""
+    if form == "svg":
+        return _titled(found["picture"], found["words"]).encode("utf-8")
+    return base64.b64decode(found["picture"].split(",", 1)[1])
 
 
 def _drawn(data: dict[str, Any]) -> dict[str, dict[str, str]]:
