@@ -4,8 +4,7 @@ import math
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import count
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,16 @@ from ...spaces.errors import AtollError
 from ...spaces.machine.scratch import scratch_folder
 from ...spaces.nearest import known_names
 from ..store.driver_lock import living_driver
-from ..store.events import INTERRUPTED, Event, StudyDescribed, TrialEvent
+from ..store.events import INTERRUPTED, Event, Proposed, StudyDescribed, TrialEvent
 from ..store.store import Store
 from ..store.stored_rows import StudyRow, TrialRow
 from ..terminal.store_option import DEFAULT_STORE
+from .brought_trials import Key, joined, renamed, seen_once
 from .past_events import events_of_rows
 
 #: as a study file has it
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-#: digest of the recipe, seed and epochs after every step: the same are the same trial of a study
-_Key = tuple[str, int, float]
+_LOOKS = "SELECT trial, command, quality, looked_at FROM test_looks WHERE study = ?"
 _KEYS = "SELECT trial, recipe_digest, seed, epochs_per_step FROM trials WHERE study = ?"
 
 
@@ -34,7 +33,7 @@ class Imported:
         study: its name there.
         name: its name here.
         new: trials that were not here.
-        known: trials that were; nothing of them was changed.
+        known: trials that were; of them only looks at the test split come in, each once.
     """
 
     study: str
@@ -118,7 +117,7 @@ def _events(source: Path, copy: Store) -> dict[str, list[Event]]:
 def _untold(copy: Store, study: StudyRow, told: Sequence[Event]) -> list[Event]:
     """Returns events of the rows of which the journal does not tell: it was lost, or begun anew."""
     rows = copy.query(_KEYS, [study["study"]]).to_pylist()
-    known = _trials(told)
+    known = _trials(event for event in told if isinstance(event, Proposed))  # a later look tells little
     untold = {row["trial"] for row in rows if _key(row) not in known}
     if told and not untold:
         return []
@@ -143,9 +142,9 @@ def _brought(
     Raises:
         AtollError: another study has its name here.
     """
+    theirs = _trials(events)
     if name not in ours:
-        renamed = [replace(event, study=name) for event in events]
-        return Imported(study, name, len(_trials(renamed)), 0), renamed
+        return Imported(study, name, len(theirs), 0), seen_once(renamed(name, events, {}), ())
     digests = {event.digest for event in events if isinstance(event, StudyDescribed) and event.digest}
     if digests != {ours[name]["digest"]}:
         raise AtollError(
@@ -153,41 +152,21 @@ def _brought(
             f"name, --study {study} --as NAME"
         )
     rows = into.trials(name)
-    known = {_key(row): row["trial"] for row in rows}
-    over = {_key(row) for row in rows if row["status"] != "running" and row["reason"] != INTERRUPTED}
-    found = _joined(name, [event for event in events if isinstance(event, TrialEvent)], known, over)
-    theirs = _trials(events)
-    return Imported(study, name, len(theirs - over), len(theirs & over)), found
+    over = {
+        _key(row): row["trial"] for row in rows if row["status"] != "running" and row["reason"] != INTERRUPTED
+    }
+    found = joined(renamed(name, events, {_key(row): row["trial"] for row in rows}), set(over.values()))
+    looks = into.query(_LOOKS, [name]).to_pylist()
+    return Imported(study, name, len(theirs - over.keys()), len(theirs & over.keys())), seen_once(
+        found, ((row["trial"], row["command"], row["quality"], row["looked_at"]) for row in looks)
+    )
 
 
-def _joined(name: str, events: Iterable[TrialEvent], known: dict[_Key, str], over: set[_Key]) -> list[Event]:
-    """Returns the events of trials that are not over here, under names that are free.
-
-    To the study here they are what `atoll evaluate` would have added: proposals are counted by its own.
-    """
-    taken, names, found = set(known.values()), dict[str, str | None](), list[Event]()
-    numbers = count(max((int(name[1:]) for name in taken), default=0) + 1)
-    free = (name for name in (f"t{number:04d}" for number in numbers) if name not in taken)
-    for event in events:
-        if event.trial not in names:
-            if event.key is None:  # a look, say, before the line that tells which trial it is
-                continue
-            key = event.key[1:]
-            own = event.trial if event.trial not in taken else None
-            names[event.trial] = None if key in over else known.get(key) or own or next(free)
-        mine = names[event.trial]
-        if mine is not None:
-            taken.add(mine)
-            origin = "evaluate" if event.origin == "search" else event.origin
-            found.append(replace(event, study=name, trial=mine, origin=origin, proposal=None))
-    return found
-
-
-def _trials(events: Iterable[Event]) -> set[_Key]:
+def _trials(events: Iterable[Event]) -> set[Key]:
     """Returns recipe, seed and budget of the trials of some events."""
     keys = (event.key for event in events if isinstance(event, TrialEvent))
     return {key[1:] for key in keys if key is not None}
 
 
-def _key(row: TrialRow | Mapping[str, Any]) -> _Key:
+def _key(row: TrialRow | Mapping[str, Any]) -> Key:
     return row["recipe_digest"], row["seed"], row["epochs_per_step"]

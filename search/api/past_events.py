@@ -3,16 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from ..store.events import (
-    INTERRUPTED,
-    Ended,
-    Event,
-    LookedAtTest,
-    Measured,
-    Proposed,
-    Started,
-    StudyDescribed,
-)
+from ..store import events
 from ..store.rows import MEASURED, METRICS
 from ..store.store import Store
 from ..store.stored_rows import StudyRow, TrialRow, stored_value
@@ -29,7 +20,7 @@ _OF_AN_END = (
 )
 
 
-def events_of_rows(store: Store, study: StudyRow) -> list[Event]:
+def events_of_rows(store: Store, study: StudyRow) -> list[events.Event]:
     """Returns events from which a fold makes a study's rows again.
 
     Args:
@@ -39,7 +30,9 @@ def events_of_rows(store: Store, study: StudyRow) -> list[Event]:
     name = study["study"]
     told: dict[str, Any] = dict(study)
     parts = {part: told[part] for part in ("digest", "definition", "limits", "baseline", "reference")}
-    found: list[Event] = [StudyDescribed(study=name, created_at=_moment(study["created_at"]), **parts)]
+    found: list[events.Event] = [
+        events.StudyDescribed(study=name, created_at=_moment(study["created_at"]), **parts)
+    ]
     steps = _steps(store, name)
     for trial in store.trials(name):
         found += _of_trial(trial, steps.get(trial["trial"]))
@@ -47,7 +40,7 @@ def events_of_rows(store: Store, study: StudyRow) -> list[Event]:
         "SELECT trial, command, quality, looked_at FROM test_looks WHERE study = ? ORDER BY looked_at", [name]
     ).to_pylist()
     for look in looks:
-        found.append(LookedAtTest(study=name, **look | {"looked_at": _moment(look["looked_at"])}))
+        found.append(events.LookedAtTest(study=name, **look | {"looked_at": _moment(look["looked_at"])}))
     return found
 
 
@@ -59,18 +52,18 @@ def _steps(store: Store, study: str) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _of_trial(trial: TrialRow, steps: list[dict[str, Any]] | None) -> list[Event]:
+def _of_trial(trial: TrialRow, steps: list[dict[str, Any]] | None) -> list[events.Event]:
     row: dict[str, Any] = dict(trial)
-    found: list[Event] = [Proposed.of_row(row, parameters=row["proposal_parameters"])]
+    found: list[events.Event] = [events.Proposed.of_row(row, parameters=row["proposal_parameters"])]
     worker = {name: row[name] for name in ("worker_pid", "node", "threads")}
     if row["started_at"] is not None:
-        found.append(Started.of_row(row, started_at=_moment(row["started_at"]), **worker))
+        found.append(events.Started.of_row(row, started_at=_moment(row["started_at"]), **worker))
     if row["status"] != "running":
-        is_cut_off = row["reason"] == INTERRUPTED
+        is_cut_off = row["reason"] == events.INTERRUPTED
         found.append(
-            Ended.of_row(
+            events.Ended.of_row(
                 row,
-                status=INTERRUPTED if is_cut_off else row["status"],
+                status=events.INTERRUPTED if is_cut_off else row["status"],
                 metrics=row["metrics"] or _figures(row, METRICS) or None,
                 steps=steps,
                 ended_at=_moment(row["ended_at"]),
@@ -80,7 +73,7 @@ def _of_trial(trial: TrialRow, steps: list[dict[str, Any]] | None) -> list[Event
         )
     measured = _figures(row, MEASURED) | (row["measured"] or {})
     if measured:
-        found.append(Measured.of_row(row, figures=measured))
+        found.append(events.Measured.of_row(row, figures=measured))
     return found
 
 

@@ -27,8 +27,8 @@ def import_studies(
 ) -> None:
     """Bring studies of another store in; that one is only read, and nothing is run.
 
-    Of a study that is here too, by the same definition, the trials come in that are not here yet. One that
-    has the name of another study needs --as.
+    Of a study that is here too, by the same definition, the trials come in that are not here yet, and every
+    look at the test split. One that has the name of another study needs --as.
     """
     from ..api.imports import import_studies as bring_in
     from ..store.store import Store

@@ -6,6 +6,7 @@ from collections.abc import Collection, Container, Iterator, Mapping, ValuesView
 
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
+from ..store.events import FOREIGN_NUMBER
 from .trial import Trial
 
 
@@ -46,7 +47,9 @@ class Trials(Mapping[str, Trial]):
         self, recipe: Recipe, origin: str, proposal: int | None = None, seed: int | None = None
     ) -> Trial:
         """Returns a new trial of a recipe under the next free name."""
-        trial = Trial(f"t{self._next_number:04d}", recipe, origin, proposal, seed)
+        while (name := f"t{self._next_number:04d}") in self._by_name:
+            self._next_number += 1
+        trial = Trial(name, recipe, origin, proposal, seed)
         self.add(trial)
         return trial
 
@@ -63,14 +66,15 @@ class Trials(Mapping[str, Trial]):
             self.next_proposal = max(self.next_proposal, trial.proposal + 1)
 
     def skip(self, name: str) -> None:
-        """Keeps a name, and those before it, from being given to a new trial.
+        """Keeps a name from being given to a new trial, and those before it, unless it is a foreign one.
 
         Raises:
             AtollError: it is no name that a study gives.
         """
         if not re.fullmatch(r"t[0-9]{1,9}", name):
             raise AtollError(f"its name is {name!r:.80}, allowed is t with a number")
-        self._next_number = max(self._next_number, int(name[1:]) + 1)
+        if int(name[1:]) < FOREIGN_NUMBER:
+            self._next_number = max(self._next_number, int(name[1:]) + 1)
 
     def of(self, recipe: Recipe, seed: int | None = None) -> Trial | None:
         """Returns the trial of a recipe with a further seed, with the study's where None; None if none."""

@@ -22,6 +22,9 @@ _MOST_NESTED = 50
 _Text = Annotated[str, Strict(), Field(max_length=100_000)]
 _Name = Annotated[str, Strict(), Field(min_length=1, max_length=200)]
 _TrialName = Annotated[str, Strict(), Field(pattern=r"^t[0-9]{1,9}$")]
+#: Names of trials count up from t0001, and no search comes here: one from here on is somebody else's, and is
+#: not counted on from, since no name would be left soon.
+FOREIGN_NUMBER = 10**8
 _Whole = Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)]  # the store's BIGINT
 _Number = Annotated[float, Strict()]
 _Moment = _Text | _Number  # ISO 8601, or seconds since the epoch

@@ -93,7 +93,7 @@ class Rows:
             row["digest"] = event.digest
         if event.baseline is not None:
             row["baseline_model_bytes"] = event.baseline.get("model_bytes")
-        _fill(row, "created_at", _time(event.created_at))
+        _fill(row, "created_at", moment_of(event.created_at))
 
     def _change(self, row: Row, event: TrialEvent) -> None:
         if isinstance(event, Proposed):
@@ -103,7 +103,7 @@ class Rows:
                 row["status"] != "finished"
             ):  # started once more, it keeps its result until the new one is there
                 row.update(status="running", reason=None)
-            row["started_at"] = _time(event.started_at)
+            row["started_at"] = moment_of(event.started_at)
             row.update({name: getattr(event, name) for name in _WORKER})
         elif isinstance(event, Ended):
             self._end(row, event)
@@ -111,7 +111,7 @@ class Rows:
             for name in MEASURED:
                 if name in event.figures:
                     value = event.figures[name]
-                    row[name] = _time(value) if name.endswith("_at") else value
+                    row[name] = moment_of(value) if name.endswith("_at") else value
             row["measured"] = _json(json.loads(row.get("measured") or "{}") | event.figures)
 
     def _end(self, row: Row, event: Ended) -> None:
@@ -129,7 +129,7 @@ class Rows:
             violation=_json(event.violation),
             metrics=_json(event.metrics),
             seconds=event.seconds,
-            ended_at=_time(event.ended_at),
+            ended_at=moment_of(event.ended_at),
         )
         for name in (*_WORKER, "weights_digest", "artifact"):
             if getattr(event, name) is not None:
@@ -145,7 +145,7 @@ class Rows:
             "trial": event.trial,
             "command": event.command,
             "quality": event.quality,
-            "looked_at": _time(event.looked_at),
+            "looked_at": moment_of(event.looked_at),
         }
 
     def _study_row(self, name: str) -> Row:
@@ -188,8 +188,12 @@ def _json(value: Any) -> str | None:
     return None if value is None else _WRITER.encode(value)
 
 
-def _time(text: Any) -> datetime | None:
-    """Returns the moment, in UTC where no zone is said; None for what is no ISO 8601 time."""
+def moment_of(text: Any) -> datetime | None:
+    """Returns the moment that an event names, in UTC where no zone is said; None for what is none.
+
+    Args:
+        text: ISO 8601, or seconds since the epoch.
+    """
     try:
         if isinstance(text, (int, float)):
             return datetime.fromtimestamp(text, UTC)

@@ -8,6 +8,7 @@ from atoll.evaluators.steps.pipeline_result import StepRecord
 from atoll.evaluators.steps.work import Outcome
 from atoll.search.driver.study_journal import StudyJournal
 from atoll.search.driver.trial import Trial
+from atoll.search.driver.trials import Trials
 from atoll.search.store.events import Ended
 from atoll.search.store.store import Store
 from atoll.search.study.study import Study
@@ -92,3 +93,15 @@ def test_what_is_run_again_forgets_what_came_of_it(stored: Stored) -> None:
 def test_an_end_says_everything_of_an_outcome() -> None:
     assert {field.name for field in fields(Outcome)} <= {field.name for field in fields(Ended)}
     assert not {field.name for field in fields(Outcome)} & {field.name for field in fields(Trial)}
+
+
+def test_a_foreign_name_beyond_all_numbers_leaves_names_for_new_trials() -> None:
+    recipes = [Recipe.parse(f"quantize(bits={bits})") for bits in (2, 3, 4, 8, 16)]
+    names = ["t0004", "t999999999", "t99999999"]
+    for is_new in (True, False):  # what was named goes on from there after a restart
+        trials = Trials()
+        for name, recipe in zip(names, recipes, strict=False):
+            trials.add(Trial(name, recipe, "search"))
+        names.append(trials.create(recipes[len(names)], "search").name)
+        assert is_new == (len(names) == 4)
+    assert names[3:] == ["t100000000", "t100000001"]

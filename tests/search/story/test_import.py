@@ -208,3 +208,60 @@ def test_tables_that_atoll_does_not_write_are_one_sentence(there, here, bring, w
     assert (status, found, err.count("\n")) == (2, [], 1)
     assert str(there.path) in err and len(err) < 500
     assert here.journal.size_bytes() == 0
+
+
+LOOKS = "SELECT study, trial, command, quality, looked_at FROM test_looks ORDER BY ALL"
+
+
+def look(study, trial, key, at="2026-11-05T13:00:00Z"):
+    study.tell(type="test_look", command="verify", quality=0.85, looked_at=at, **{**key, "trial": trial})
+
+
+def test_looks_at_the_test_split_of_trials_that_are_here_come_in_once(here, there, bring, writer):
+    one, two = writer(here), writer(there)
+    for study, recipes in ((one, (PRUNE, QUANTIZE)), (two, (QUANTIZE,))):  # t0003 here is t0002 there
+        study.finish(origin="baseline")
+        for recipe in recipes:
+            study.finish((recipe, 0.88, 400_000, False))
+    key = {"recipe_digest": QUANTIZE, "seed": 0, "epochs_per_step": 2.0, "recipe": QUANTIZE}
+    look(one, "t0003", key)
+    look(two, "t0002", key)  # the same, copied some day
+    look(two, "t0002", key, "2026-11-06T13:00:00+00:00")
+    assert bring(there.path)[:2] == (0, [["s", "s", 0, 2]])
+    seen = here.query(LOOKS).to_pylist()
+    assert [(row["trial"], row["looked_at"].day) for row in seen] == [("t0003", 5), ("t0003", 6)]
+    said = here.journal.size_bytes()
+    assert bring(there.path)[:2] == (0, [["s", "s", 0, 2]])
+    assert here.journal.size_bytes() == said
+    assert there.fold()
+    there.journal_path.unlink()  # the tables tell the same looks in other words
+    assert bring(there.path)[:2] == (0, [["s", "s", 0, 2]])
+    assert here.query(LOOKS).to_pylist() == seen
+
+
+def test_a_look_alone_in_a_new_journal_leaves_the_trial_to_the_tables(here, there, bring, writer):
+    old = writer(there)
+    old.finish(origin="baseline")
+    old.finish((PRUNE, 0.88, 400_000, False))
+    assert there.fold()
+    there.journal_path.unlink()
+    look(old, "t0002", {"recipe_digest": PRUNE, "seed": 0, "epochs_per_step": 2.0})
+    assert there.fold()
+    assert bring(there.path)[:2] == (0, [["s", "s", 2, 0]])
+    assert whole(here) == whole(there)
+    assert len(here.query(LOOKS)) == 1
+
+
+@pytest.mark.parametrize("is_joined", [False, True])
+def test_a_trial_named_beyond_all_numbers_gets_a_name_that_can_be_counted_on_from(
+    here, there, bring, writer, is_joined
+):
+    other = writer(there)
+    other.trials = 999_999_998
+    other.finish((SVD, 0.87, 500_000, False))
+    other.trials = 0
+    other.finish(origin="baseline")
+    if is_joined:
+        writer(here).finish(origin="baseline")
+    assert bring(there.path)[0] == 0
+    assert {row["trial"]: row["recipe"] for row in here.trials("s")} == {"t0001": "baseline", "t0002": SVD}
