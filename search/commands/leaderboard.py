@@ -38,7 +38,8 @@ def leaderboard(
     metrics: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME[=WEIGHT],...", help="Rank by the score of these metrics alone, and show them alone."
+            metavar="NAME[=WEIGHT],...",
+            help="Rank by the score of some metrics alone: quality, file, latency, work, memory.",
         ),
     ] = None,
     all: Annotated[
@@ -70,7 +71,7 @@ def leaderboard(
     """
     from ...evaluators.ranking.explained import explained, explained_by_goal
     from ...evaluators.ranking.finalists import said_on_test
-    from ...evaluators.ranking.own_weights import own_weights
+    from ...evaluators.ranking.own_weights import named_metrics, own_weights
     from ..store.selection import choose_study, stability_of
     from ..store.store import Store
     from ..story.joined import ranked_together
@@ -109,7 +110,7 @@ def leaderboard(
     asked = set(chosen.goal.minimized) if by_goal else set[str]()
     asked |= {str(one).split()[0] for one in chosen.constraints}
     if metrics is not None:
-        asked = {"quality_drop", *(part.partition("=")[0].strip() for part in metrics.split(","))}
+        asked = {"quality_drop", *named_metrics(metrics)}
     unit = "halvings" if by_goal else f"1 to {len(rows)}"
     columns = leaderboard_columns(ranked, baseline, format, unit, all, asked, metrics is not None)
     if "packed_bytes" in asked:

@@ -22,6 +22,8 @@ _FIGURES = (
     "macs",
     "latency_ms",
     "peak_memory_bytes",
+    "ethos_u_mappable",
+    "ethos_u_flash_bytes",
     "flash_bytes",
     "arena_bytes",
     "model_bytes_measured",
@@ -54,8 +56,9 @@ _NOT_IN_TABLE = {
 
 #: what a narrow screen does without, the first one first (own choice)
 _DISPENSABLE = (
-    *("quality_std", "test_quality", "test_gap", "test_drop_error", "peak_memory_bytes", "macs"),
-    *("quality", "latency_ms", "compression_ratio", "quality_drop_error", "test_drop"),
+    *("quality_std", "test_quality", "test_gap", "test_drop_error", "ethos_u_mappable", "peak_memory_bytes"),
+    *("macs", "quality", "ethos_u_flash_bytes", "latency_ms", "compression_ratio", "quality_drop_error"),
+    "test_drop",
 )
 
 
@@ -82,12 +85,13 @@ def leaderboard_columns(
     from ...evaluators.ranking.quality_terms import QualityTerms
 
     terms = QualityTerms.of(baseline)
+    figures = dict.fromkeys((*_FIGURES, *sorted(FIGURE.keys() & set(asked))))
     columns = [
         Column("rank"),
         Column("score", score, spec=".2f"),
         Column("trial"),
         Column("n", "seeds"),
-        *(column for name in _FIGURES for column in _with_ends(FIGURE[name], terms)),
+        *(column for name in figures for column in _with_ends(FIGURE[name], terms)),
         Column("minimum_runtime", kind="counted"),
         Column("recipe"),
         Column("lead"),
@@ -103,7 +107,7 @@ def leaderboard_columns(
     if not any(row["n"] > 1 for row in rows):
         filled.discard("n")
     if alone:
-        filled -= set(_FIGURES) - set(asked)
+        filled -= figures.keys() - set(asked)
     return [
         one
         for one in columns

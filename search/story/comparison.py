@@ -1,5 +1,6 @@
 """Trials beside each other: steps aligned, the better figure marked, and what is more than noise."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -19,7 +20,8 @@ from .trial_story import any_trial
 #: what is compared, where one of the trials has it
 FIGURES = (
     *("quality", "model_bytes", "compression_ratio", "payload_bytes", "packed_bytes", "macs", "parameters"),
-    *("latency_ms", "peak_memory_bytes", "arena_bytes", "label_loyalty", "train_seconds", "seconds"),
+    *("latency_ms", "peak_memory_bytes", "arena_bytes", "ethos_u_mappable", "ethos_u_flash_bytes"),
+    *("label_loyalty", "train_seconds", "seconds"),
     *("model_bytes_measured", "latency_host_ms_measured", "agreement", "test_quality"),
 )
 #: trials that fit beside each other on a screen (own choice)
@@ -86,7 +88,7 @@ class Comparison:
         compared = [
             _compared(terms.figure(FIGURE[name]), trials, drops)
             for name in FIGURES
-            if any(row.get(name) is not None for row in trials)
+            if any(_known(row.get(name)) is not None for row in trials)
         ]
         return cls(trials, aligned([steps_of(row["recipe"]) for row in trials]), compared, terms)
 
@@ -132,14 +134,19 @@ def _drops(store: Store, trial: TrialRow, terms: QualityTerms) -> dict[int, floa
         "WHERE t.study = ? AND t.recipe = ? AND t.epochs_per_step = ? AND t.status = 'finished'",
         [trial["study"], trial["recipe"], trial["epochs_per_step"]],
     ).to_pylist()
-    known = (row for row in rows if None not in (row["quality"], row["baseline"]))
+    known = (row for row in rows if None not in (_known(row["quality"]), _known(row["baseline"])))
     return {row["seed"]: terms.drop(row["baseline"], row["quality"]) for row in known}
+
+
+def _known(value: Any) -> Any:
+    """Returns a figure, or None for what is no number: somebody else's tables may hold anything."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _compared(
     figure: Figure, trials: Sequence[TrialRow], drops: Sequence[dict[int, float]]
 ) -> ComparedFigure:
-    rows: list[dict[str, Any]] = [dict(row) for row in trials]
+    rows = [{name: _known(value) for name, value in row.items()} for row in trials]
     values = tuple(row.get(figure.name) for row in rows)
     known = [value for value in values if value is not None]
     wanted = max(known) if figure.higher_is_better else min(known)

@@ -15,6 +15,8 @@ NONE = {"compression": 0.0, "time": 0.0, "cost": 0.0, "accuracy": 0.0, "memory":
         ("quality, model_bytes=9", "performance", {"accuracy": 5.0, "compression": 9.0}),
         ("macs=0.5", "balanced", {"cost": 0.5}),
         ("latency_ms", {"time": 7.0}, {"time": 7.0}),
+        ("time, accuracy=4", "balanced", {"time": 3.0, "accuracy": 4.0}),
+        ("Work, peak memory=1, file=2", "balanced", {"cost": 3.0, "memory": 1.0, "compression": 2.0}),
     ],
 )
 def test_a_metric_weighs_what_is_said_or_what_its_profile_says(text, profile, weights):
@@ -29,6 +31,8 @@ def test_a_metric_weighs_what_is_said_or_what_its_profile_says(text, profile, we
         ("quality=nan", "the weight of quality is 'nan'"),
         ("quality=inf", "the weight of quality is 'inf'"),
         ("quality,quality=2", "quality is named twice"),
+        ("latency,latency_ms", "latency_ms is named twice"),
+        ("memry", "did you mean 'memory'?"),
         ("latency_ms", "no weight is above 0"),
     ],
 )

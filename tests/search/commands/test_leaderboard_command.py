@@ -321,6 +321,34 @@ def test_metrics_alone_rank_and_are_shown_alone(store, command):
     assert "file" in out and "drop" in out and "latency" not in out.split("\n", 1)[1]
 
 
+def test_metrics_are_named_as_the_table_has_them(store, command):
+    Study(store).all(SOUND)
+    heads = command("--metrics", "file=9,quality=2,latency=0")[1].split("\n")[1].split()
+    assert heads == ["rank", "score", "trial", "quality", "drop", "file", "latency", "recipe"]
+    by_title = rows(command, "--metrics", "file=9,quality=2")
+    assert by_title == rows(command, "--metrics", "model_bytes=9,quality=2")
+
+
+def test_what_an_ethos_u_is_bounded_by_has_columns(store, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    own = {"ethos_u_mappable": 1.0, "ethos_u_flash_bytes": 250_000}
+    bounds = ["ethos_u_flash_bytes <= 300000"]
+    Study(store, device="ethos-u55-128", baseline=BASELINE | own, constraints=bounds).all(
+        {recipe: figures | own for recipe, figures in SOUND.items()}
+    )
+    _, out, _ = command()
+    assert "250.0" in out and "estimated: flash of Ethos-U\n" in out and "on Ethos-U" in out
+    assert rows(command)[0].keys() >= own.keys() and rows(command)[0]["ethos_u_flash_bytes"] == 250_000
+
+
+def test_what_a_constraint_bounds_has_a_column_whatever_it_is(store, command):
+    loyal = {"label_loyalty": 0.75}
+    Study(store, baseline=BASELINE | loyal, constraints=["label_loyalty >= 0.5"]).all(
+        {recipe: figures | loyal for recipe, figures in SOUND.items()}
+    )
+    assert "label loyalty" in command()[1] and "0.7500" in command()[1]
+
+
 @pytest.mark.parametrize(
     "more", [(), ("--profile", "memory", "--scoring", "dense"), ("--metrics", "macs=2,quality=1")]
 )

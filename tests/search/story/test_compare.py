@@ -2,8 +2,10 @@
 
 import json
 
+import duckdb
 import pytest
 from atoll.search.commands import cli
+from atoll.search.store.store import Store
 from atoll.search.story.comparison import aligned
 
 
@@ -87,6 +89,25 @@ def test_csv_has_the_long_steps(compare):
     lines = compare("t0003", "t0004", "--format", "csv")[1].splitlines()
     assert lines[0] == "what,t0003,t0004"
     assert "> step 1,prune_channels(ratio=0.5)," in lines
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_quality_of_somebody_elses_tables_that_is_no_number_is_none(writer, tmp_path, capsys, value):
+    store = Store(tmp_path / "atoll.duckdb")
+    study = writer(store)
+    for recipe in ("svd(rank=0.5)", "quantize(bits=8)"):
+        study.finish((recipe, 0.88, 400_000, False))
+    assert store.fold()
+    store.journal_path.unlink()
+    with duckdb.connect(str(store.path)) as connection:
+        connection.execute(f"UPDATE trial_rows SET quality = '{value}' WHERE trial = 't0002'")
+    words = ["compare", "t0001", "t0002", "--store", str(store.path)]
+    assert cli.main(words) == 0
+    said = "".join(capsys.readouterr())
+    assert "t0002 is" not in said and "nan" not in said and "inf" not in said
+    assert cli.main([*words, "--format", "json"]) == 0
+    quality = json.loads(capsys.readouterr().out)["figures"][0]
+    assert (quality["values"], quality["best"]) == ([0.88, None], ["t0001"])
 
 
 @pytest.mark.parametrize(
