@@ -47,7 +47,7 @@ FIGURES: tuple[Figure, ...] = (
     # As its compiler maps the planned file; networks of a task lie side by side in flash.
     Figure("ethos_u_mappable", "on Ethos-U", "counted", _SHARE, higher_is_better=True),
     Figure(
-        "ethos_u_flash_bytes", "flash of Ethos-U", "estimated", _BYTES, _KB, across="sum", resolution=1,
+        "ethos_u_flash_bytes", "Ethos-U flash", "estimated", _BYTES, _KB, across="sum", resolution=1,
         whole=True, long_title="flash of the file compiled for Ethos-U",
     ),
     # LiteRT Micro's memory, counted on the planned file; networks of a task run one after the other

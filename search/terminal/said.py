@@ -1,19 +1,30 @@
 """The one place that prints lines: `say` for the person, on stderr; `tell` for results, on stdout."""
 
 import logging
+import os
 import sys
 from typing import TextIO
 
 from ...spaces.outside.shown import shown, shown_lines
+from .table_layout import wrapped
 
 
 def say(text: object) -> None:
-    """Says something beside the result: one line on stderr.
+    """Says something beside the result, on stderr: one line, which a terminal gets folded between words.
 
     Args:
         text: what; names in it may come from outside.
     """
-    print(f"atoll: {shown(text)}", file=sys.stderr, flush=True)
+    line, width = f"atoll: {shown(text)}", _width(sys.stderr)
+    print(line if width is None else "\n".join(wrapped(line, width)), file=sys.stderr, flush=True)
+
+
+def _width(stream: TextIO) -> int | None:
+    """Returns how many characters a line of a terminal has; None of what is none."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def tell(text: object, stream: TextIO | None = None) -> None:

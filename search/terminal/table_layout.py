@@ -4,6 +4,7 @@ A row whose columns are wider than the screen takes several lines, and so does t
 a long text has a line of its own.
 """
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ _GAP = 2  # blanks between two columns
 _INDENT = 2  # of the lines that go on with a row
 _LEAST_TEXT = 28  # a text is folded beside other columns, but not below this
 _ARROWS = (" ->", " > ")  # between the steps of a recipe, and of its short form
+_COMMAND = re.compile("`[^`]+`")
 _HARD_BLANK = "\N{NO-BREAK SPACE}"
 
 
@@ -79,10 +81,15 @@ def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
 
 
 def _wrap(text: str, width: int) -> list[str]:
-    """A word is cut only where no line could hold it; the arrow of a recipe stays with the step before it."""
+    """A word is cut only where no line could hold it; the arrow of a recipe stays with the step before it.
+
+    What stands as a command, to be pasted, is one word where a line can hold it.
+    """
     if cell_len(text) <= width:
         return [text]
-    glued = text
+    glued = _COMMAND.sub(
+        lambda one: one[0].replace(" ", _HARD_BLANK) if cell_len(one[0]) <= width else one[0], text
+    )
     for arrow in _ARROWS:
         glued = glued.replace(arrow, f"{_HARD_BLANK}{arrow[1:]}")
     found = textwrap.wrap(glued, width, replace_whitespace=False, break_on_hyphens=False)

@@ -337,7 +337,7 @@ def test_what_an_ethos_u_is_bounded_by_has_columns(store, command, monkeypatch):
         {recipe: figures | own for recipe, figures in SOUND.items()}
     )
     _, out, _ = command()
-    assert "250.0" in out and "estimated: flash of Ethos-U\n" in out and "on Ethos-U" in out
+    assert "250.0" in out and "estimated: Ethos-U flash\n" in out and "on Ethos-U" in out
     assert rows(command)[0].keys() >= own.keys() and rows(command)[0]["ethos_u_flash_bytes"] == 250_000
 
 
