@@ -17,7 +17,8 @@ from ...spaces.outside.shown import shown
 from ..delivery.delivery import Delivery
 from ..digests import digest_json
 from ..measuring.artifact_report import ArtifactReport
-from ..measuring.file_ends import FileEnd
+from ..measuring.file_ends import FileEnd, FileInterface
+from ..measuring.sample_report import SampleReport
 from ..ranking.figures import FIGURE
 from .bundle import LARGEST_STEPS
 
@@ -25,6 +26,8 @@ from .bundle import LARGEST_STEPS
 _LONGEST_TEXT, _LONGEST_PLACE = 100_000, 200
 #: files, devices, looks, remarks: ours have a dozen, and anybody may look at the test split again
 _MANY = 10_000
+#: classes that a card names
+MOST_NAMES = _MANY
 
 
 def _numbers(row: dict[str, Any]) -> dict[str, Any]:
@@ -106,6 +109,10 @@ class Card:
         outputs: of the file, where it has several.
         noise: signal-to-noise ratio of each layer on its grids, dB, and of the outputs; missing where nothing
             is rounded, and in older cards.
+        interface: of the file; missing in older cards, as the next two.
+        classes: their names, in the order of the output that chooses among them; missing also where none
+            does, and of more than ten thousand.
+        samples: what file and network say of single samples of the validation split.
         test_looks, baseline_test_looks: the first one first.
         test_images: of the test split; missing in older cards.
         weights_digest: SHA-256 over names, types, shapes and bytes.
@@ -147,6 +154,9 @@ class Card:
     artifact: ArtifactReport
     outputs: Annotated[list[FileEnd], Field(max_length=_MANY)] | None = None
     noise: Annotated[dict[str, float], Field(max_length=_MANY)] | None = None
+    interface: FileInterface | None = None
+    classes: Annotated[list[str], Field(min_length=1, max_length=MOST_NAMES)] | None = None
+    samples: SampleReport | None = None
     test_looks: Annotated[list[TestLook], Field(max_length=_MANY)]
     baseline_test_looks: Annotated[list[TestLook], Field(max_length=_MANY)]
     test_images: int | None = None

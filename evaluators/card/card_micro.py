@@ -1,13 +1,14 @@
 """What a card says of LiteRT Micro: whether the file runs there, its memory, and what a program needs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...hw_models.runtimes.micro import RUNS
-from ...spaces.outside.shown import markdown, markdown_code
+from ...spaces.outside.shown import markdown
+from ..delivery.micro_use import resolver_method
 from ..ranking.figures import FIGURE
 from .card import Card
-from .card_use import line_of_code, scaled, table
+from .card_use import classes_said, line_of_code, scaled, table
 
 #: classes whose names a card lists
 _NAMED = 20
@@ -29,13 +30,29 @@ def micro_rows(base: Mapping[str, Any], ours: Mapping[str, Any]) -> list[tuple[s
 
 
 def in_micro(card: Card) -> list[str]:
-    """Returns what a program for LiteRT Micro needs, where the header for it lies beside."""
+    """Returns what a program for LiteRT Micro needs, where it runs the file; nothing where it does not."""
+    if card.interface is not None:
+        if card.metrics.get("micro_status") != RUNS:
+            return []
+        return ["## In LiteRT Micro", _code(map(resolver_method, card.interface.operators), card.metrics)]
+    return _of_older(card)
+
+
+def _code(methods: Iterable[str], figures: Mapping[str, Any]) -> str:
+    """Returns the operators as code, and the arena where it is known."""
+    names = list(methods)
+    code = [f"tflite::MicroMutableOpResolver<{len(names)}> resolver;"]
+    code += [line_of_code(f"resolver.{method}();") for method in names]
+    if figures.get("arena_bytes") is not None:
+        code.append(f"alignas(16) static uint8_t arena[{figures['arena_bytes']:.0f}];")
+    return "\n".join(["```cpp", *code, "```"])
+
+
+def _of_older(card: Card) -> list[str]:
+    """Returns the same of a card that tells the file's operators only with a header for such a program."""
     found = next((form.figures for form in card.deliveries if "operators" in form.figures), None)
     if found is None:
         return []
-    methods = [str(one) for one in found["operators"]]
-    code = [f"tflite::MicroMutableOpResolver<{len(methods)}> resolver;"]
-    code += [line_of_code(f"resolver.{method}();") for method in methods]
     rows = [
         (
             f"{what} {number}",
@@ -48,8 +65,6 @@ def in_micro(card: Card) -> list[str]:
     ]
     ends = table(("", "shape, channels last", "type", "scale", "zero point"), rows)
     said = [f"What goes in is {scaled(card)}." if len(found["inputs"]) == 1 else ""]
-    if classes := found.get("classes"):
-        names = ", ".join(markdown_code(name) for name in classes[:_NAMED])
-        more = f", … ({len(classes):,}, all in the header)" if len(classes) > _NAMED else ""
-        said.append(f"Classes in the order of the output: {names}{more}.")
-    return ["## In LiteRT Micro", "\n".join(["```cpp", *code, "```"]), ends, " ".join(filter(None, said))]
+    said.append(classes_said(found.get("classes") or (), _NAMED, "the header"))
+    code = _code([str(one) for one in found["operators"]], {})
+    return ["## In LiteRT Micro", code, ends, " ".join(filter(None, said))]

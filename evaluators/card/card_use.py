@@ -158,6 +158,30 @@ def scaled(card: Card) -> str:
     return f"({value} - {mean_:.6g}) / {std_:.6g}"
 
 
+def inputs_said(card: Card) -> str:
+    """Returns what a card calls the inputs of its file.
+
+    Args:
+        card: of the file.
+    """
+    return "images" if is_image(card.input_shape) else "samples"
+
+
+def classes_said(names: Sequence[str], most: int, all_in: str) -> str:
+    """Returns a sentence that names classes in their order; nothing where there are none.
+
+    Args:
+        names: of the classes.
+        most: names that are said.
+        all_in: where the others stand.
+    """
+    if not names:
+        return ""
+    said = ", ".join(markdown_code(name) for name in names[:most])
+    more = f", … ({len(names):,}, all in {all_in})" if len(names) > most else ""
+    return f"Classes in the order of the output: {said}{more}."
+
+
 def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Returns a table in Markdown.
 

@@ -6,7 +6,6 @@ The Markdown is written from the card (`card.json`) alone and holds nothing else
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...spaces.layers.shape import is_image
 from ...spaces.outside.shown import markdown, markdown_code
 from ..delivery.delivery import Delivery
 from ..ranking.against_baseline import compression_ratio
@@ -14,9 +13,12 @@ from ..ranking.figure import PERCENT, Figure, Form
 from ..ranking.figures import FIGURE, PACKED_ALONE
 from ..ranking.quality_terms import QualityTerms
 from .card import Card, PredictedFigure, TestLook
+from .card_beside import agreement, confusions, disagreements
+from .card_interface import interface
 from .card_micro import in_micro, micro_rows
 from .card_noise import in_noise
-from .card_use import chosen, line_of_code, outputs, table, use
+from .card_use import chosen, inputs_said, line_of_code, outputs, table, use
+from .pictures import CONFUSION, THUMBNAILS, WATERFALL
 from .quality_difference import noise
 
 #: memory as a card writes it, where every model is small
@@ -36,9 +38,6 @@ _AFTER_A_STEP: tuple[tuple[Figure, Form], ...] = (
 
 #: what stands in place of a figure that a device was never measured for
 _UNKNOWN = "unknown"
-
-#: the file of the waterfall's picture
-WATERFALL = "waterfall.svg"
 
 
 def card_markdown(card: Card | Mapping[str, Any]) -> str:
@@ -68,11 +67,14 @@ def card_markdown(card: Card | Mapping[str, Any]) -> str:
         "Predicted before the model ran there; the interval is meant to hold nine networks of ten.",
         _predictions(card.predictions),
         "## The file beside the network",
-        _agreement(card),
+        agreement(card),
+        *disagreements(card, THUMBNAILS),
         outputs(card),
         _structure(card),
         *in_noise(card),
+        *confusions(card, CONFUSION),
         *_deliveries(card),
+        *interface(card),
         *in_micro(card),
         "## Use",
         use(card),
@@ -223,23 +225,6 @@ def _remarks(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     return ["\n".join(lines)] if lines else []
 
 
-def _agreement(card: Card) -> str:
-    file = card.artifact
-    difference = f"{file.largest_difference:.4g}"
-    if file.largest_difference_lsb is not None:
-        difference += f" ({file.largest_difference_lsb:.1f} steps of the output's grid)"
-    share = f"{100 * file.agreement:.2f} %"
-    agreed = (
-        f"gave {share} of the network's numbers"
-        if card.numbers
-        else f"chose the network's label on {share} of them"
-    )
-    return (
-        f"Run by LiteRT over {file.images:,} validation {_inputs(card)}, the file {agreed}; the largest "
-        f"difference of an output was {difference}."
-    )
-
-
 def _structure(card: Card) -> str:
     return (
         f"Of the file, {card.artifact.structure_bytes:,} bytes are structure: all but weights, biases, "
@@ -274,7 +259,7 @@ def _run_beside(card: Card, form: Delivery) -> str:
         return "compiled from model.tflite, not run: there is no Ethos-U here, its figures are estimates"
     if "agreement" not in figures:
         return "holds the bytes of model.tflite"
-    share, images = f"{100 * figures['agreement']:.2f} %", f"{figures['images']:,} {_inputs(card)}"
+    share, images = f"{100 * figures['agreement']:.2f} %", f"{figures['images']:,} {inputs_said(card)}"
     agreed = (
         f"{share} of the numbers alike on {images}"
         if card.numbers
@@ -310,10 +295,6 @@ def _looks(terms: QualityTerms, looks: Sequence[TestLook]) -> str:
     said = ", ".join(f"{_test(terms, [look])} by {how}" for look, how in zip(looks, commands, strict=True))
     times = "once" if len(looks) == 1 else f"{len(looks)} times"
     return f"looked at {times} with this model: {said}"
-
-
-def _inputs(card: Card) -> str:
-    return "images" if is_image(card.input_shape) else "samples"
 
 
 def _loyalty(card: Card) -> str:

@@ -1,12 +1,12 @@
 """The waterfall as a picture: one column a figure, one line a step; the same rows give the same bytes."""
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from ..ranking.figure import Figure
 from ..ranking.figures import FIGURE
 from ..ranking.quality_terms import QualityTerms
+from .svg import own_style, svg_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,13 +26,9 @@ def draw_waterfall(rows: Sequence[Mapping[str, Any]], quality: QualityTerms, dev
         quality: how the task's quality is read.
         device: whose latency and memory the rows hold.
     """
-    # Imported here: half a second that other commands must not wait for.
-    import matplotlib
-    import matplotlib.style
     from matplotlib.figure import Figure as Picture
 
-    # A user's own settings, random ids and the date must not change the bytes.
-    with matplotlib.style.context("default"), matplotlib.rc_context({"svg.hashsalt": "atoll"}):
+    with own_style():
         picture = Picture(figsize=(_WIDTH_IN, _FRAME_IN + _ROW_IN * len(rows)), layout="constrained")
         known = [figure for figure in _COSTS if rows[0][figure.name] is not None]
         *costs, worth = picture.subplots(1, len(known) + 1, sharey=True)
@@ -49,9 +45,7 @@ def draw_waterfall(rows: Sequence[Mapping[str, Any]], quality: QualityTerms, dev
         for axes in (*costs, worth):
             axes.spines[["top", "right"]].set_visible(False)
             axes.tick_params(labelsize=8, length=2)
-        buffer = BytesIO()
-        picture.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+        return svg_bytes(picture)
 
 
 def _draw_cost(axes: "Axes", rows: Sequence[Mapping[str, Any]], figure: Figure) -> None:

@@ -8,7 +8,7 @@ from ...hw_models.runtimes.micro import refused
 from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
 from ...spaces.layers.scaling import Scaling
-from ..measuring.file_ends import FileEnd, file_ends
+from ..measuring.file_ends import FileEnd, FileInterface
 
 #: operators whose method is not spelt as their name is
 _SPELT = {"PADV2": "PadV2", "BATCH_MATMUL": "BatchMatMul"}
@@ -45,8 +45,8 @@ class MicroUse:
             AtollError: LiteRT Micro does not run it; the message says which operator.
         """
         check_runs(refused(file))
-        names = (operator.name for graph in file.graphs for operator in graph.operators)
-        return cls([*map(resolver_method, dict.fromkeys(names))], *file_ends(file))
+        found = FileInterface.of(file)
+        return cls([*map(resolver_method, found.operators)], found.inputs, found.outputs)
 
     def to_json(self) -> dict[str, Any]:
         """Returns it in JSON's own types."""

@@ -200,7 +200,8 @@ def verify_artifact(
             runtime says which.
     """
     content = artifact if isinstance(artifact, bytes) else artifact.read_bytes()
-    return compared(run_beside(content, network, images, timed_runs), network, images, labels, quality)
+    run = run_beside(content, network, images, timed_runs)
+    return compared(run, shipped_logits(network, images), labels, quality)
 
 
 def run_beside(
@@ -213,15 +214,19 @@ def run_beside(
         raise type(error)(f"{error}{_place(error, content, network)}") from error
 
 
-def compared(
-    run: "FileRun", network: nn.Module, images: Tensor, labels: Tensor | None, quality: Quality
-) -> Verification:
-    """Compares what an artifact gave with what its network gives; else as `verify_artifact`."""
-    found, expected = outputs_of(run), shipped_logits(network, images)
+def compared(run: "FileRun", expected: Outputs, labels: Tensor | None, quality: Quality) -> Verification:
+    """Compares what an artifact gave with what its network gives; else as `verify_artifact`.
+
+    Args:
+        run: of the file.
+        expected: `shipped_logits` of the network on the same images.
+        labels, quality: as there.
+    """
+    found = outputs_of(run)
     differences = largest_differences(found, expected)
     in_steps = [off / step for off, step in zip(differences, run.steps, strict=True) if step is not None]
     return Verification(
-        count=len(images),
+        count=len(run.outputs[0]),
         agreement=quality.agreement(found, expected),
         largest_difference=max(differences),
         largest_difference_lsb=None if None in run.steps else max(in_steps),

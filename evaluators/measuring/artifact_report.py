@@ -1,5 +1,6 @@
 """What an artifact is worth, read off its own bytes: size, agreement, quality, time on this machine."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,7 +10,8 @@ from ...spaces.layers.scaling import PIXELS, Scaling
 from ..datasets.dataset import Split
 from ..litert.inspect import overhead_bytes, peak_tensor_bytes
 from ..tasks.quality import ACCURACY, Quality
-from .artifact import outputs_of, packed_bytes, run_artifact, verify_artifact
+from .artifact import compared, outputs_of, packed_bytes, run_artifact, run_beside, shipped_logits
+from .sample_report import SampleReport, sample_report
 
 #: runs of one file for its median time
 RUNS = 50
@@ -73,8 +75,26 @@ def report_artifact(
     Raises:
         AtollError: the runtime refuses the file or crashes, or what it gives does not fit the labels.
     """
-    found = verify_artifact(content, network, split.images, split.labels, RUNS, quality)
-    return ArtifactReport(
+    return report_samples(content, network, split, quality)[0]
+
+
+def report_samples(
+    content: bytes,
+    network: nn.Module,
+    split: Split,
+    quality: Quality = ACCURACY,
+    samples: Sequence[int] | None = None,
+) -> tuple[ArtifactReport, SampleReport]:
+    """Returns also what the file says of single samples; else as `report_artifact`.
+
+    Args:
+        content, network, split, quality: as there.
+        samples: places in the split that are told, as for `sample_report`.
+    """
+    run = run_beside(content, network, split.images, RUNS)
+    expected = shipped_logits(network, split.images)
+    found = compared(run, expected, split.labels, quality)
+    report = ArtifactReport(
         model_bytes=len(content),
         packed_bytes=packed_bytes(content),
         structure_bytes=overhead_bytes(content),
@@ -86,6 +106,7 @@ def report_artifact(
         quality=float(found.quality or 0.0),
         latency_host_ms=float(found.latency_ms or 0.0),
     )
+    return report, sample_report(outputs_of(run), expected, split.labels, quality, samples)
 
 
 def file_quality(

@@ -1,14 +1,18 @@
-"""What a `.tflite` file takes and gives where that is several: inputs and outputs, read off its bytes."""
+"""What a program has to know of a `.tflite` file: inputs, outputs and operators, read off its bytes."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field
 
 from ...hw_models.tables.tflite_file import FileTensor, TfliteFile
 from ...spaces.errors import AtollError
+
+#: ends and kinds of operators; the schema has 200 of these
+_MOST = 1_000
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,27 @@ def file_outputs(content: bytes, names: Sequence[str]) -> list[FileEnd]:
         _described(content, name, file.tensors[index])
         for name, index in zip(names, file.outputs, strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class FileInterface:
+    """What a program has to know of a file.
+
+    Args:
+        inputs, outputs: in the file's order.
+        operators: how many of each kind there are, by the schema's name, in the order of their first use;
+            those of a loop's body count once.
+    """
+
+    inputs: Annotated[list[FileEnd], Field(max_length=_MOST)]
+    outputs: Annotated[list[FileEnd], Field(max_length=_MOST)]
+    operators: Annotated[dict[str, int], Field(max_length=_MOST)]
+
+    @classmethod
+    def of(cls, file: TfliteFile) -> Self:
+        """Reads it off a file."""
+        names = (operator.name for graph in file.graphs for operator in graph.operators)
+        return cls(*file_ends(file), dict(Counter(names)))
 
 
 def file_ends(file: TfliteFile) -> tuple[list[FileEnd], list[FileEnd]]:

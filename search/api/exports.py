@@ -92,6 +92,7 @@ def export(
     any_agreement: bool = False,
     any_float: bool = False,
     also: Sequence[str] = (),
+    thumbnails: bool = True,
     trust: bool = False,
 ) -> Exported:
     """Writes a trial as a verified LiteRT file with its weights, recipe and model card.
@@ -106,6 +107,7 @@ def export(
         any_agreement: write also a file that disagrees with its network and is worse.
         any_float: write also a file that computes in float though integers were asked for.
         also: further forms: `pack`, `c_array`, `onnx`, `executorch`, `torch_export`, `vela`.
+        thumbnails: whether a picture beside the card shows five validation images.
         trust: whether code of the task may run that this machine never ran before.
 
     Returns:
@@ -122,7 +124,15 @@ def export(
         trust_task(_task_of(stored))
     folder = Path(out) if out is not None else EXPORTS / file_name(f"{stored.name}-{chosen['trial']}")
     card = export_trial(
-        place, stored, chosen, folder, any_agreement=any_agreement, any_float=any_float, also=also, say=say
+        place,
+        stored,
+        chosen,
+        folder,
+        any_agreement=any_agreement,
+        any_float=any_float,
+        also=also,
+        thumbnails=thumbnails,
+        say=say,
     )
     return Exported(folder, card.to_json())
 
@@ -137,6 +147,7 @@ def export_network(
     any_agreement: bool = False,
     any_float: bool = False,
     also: Sequence[str] = (),
+    thumbnails: bool = True,
     commands: Sequence[str] = (),
     **task: Any,
 ) -> Exported:
@@ -151,7 +162,7 @@ def export_network(
         recipe: or its text, of steps that do not train; they measure on the training data.
         shape: of one input, (channels, height, width) of an image; needed without labelled data.
         device: that latency and memory are predicted for.
-        any_agreement, any_float, also: as `export` has them.
+        any_agreement, any_float, also, thumbnails: as `export` has them.
         commands: that do it again, for the card.
         task: what else `Task` takes: weights, data, input, classes, quality, …
 
@@ -171,6 +182,7 @@ def export_network(
         any_agreement=any_agreement,
         any_float=any_float,
         also=also,
+        thumbnails=thumbnails,
         commands=commands,
         say=say,
     )

@@ -52,6 +52,13 @@ def export(
         list[str] | None,
         typer.Option(metavar="FORM", help="Write also onnx, executorch, torch_export or vela; repeatable."),
     ] = None,
+    thumbnails: Annotated[
+        bool,
+        typer.Option(
+            "--thumbnails/--no-thumbnails",
+            help="Show the validation images on which file and network are furthest apart.",
+        ),
+    ] = True,
     network: Annotated[
         str | None,
         typer.Option(
@@ -95,7 +102,7 @@ def export(
     if network is not None:
         if study is not None or profile is not None:
             raise AtollError("got --network with --study or --profile, allowed is one of them")
-        exported = export_alone(network, trial, output, own, any_agreement, any_float, forms)
+        exported = export_alone(network, trial, output, own, any_agreement, any_float, thumbnails, forms)
     elif own != Words():
         raise AtollError(f"got {own.options()} without --network, whose they are; a trial has its own")
     else:
@@ -107,6 +114,7 @@ def export(
             profile=profile,
             any_agreement=any_agreement,
             any_float=any_float,
+            thumbnails=thumbnails,
             trust=trust,
             also=forms,
         )

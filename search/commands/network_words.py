@@ -73,6 +73,7 @@ def export_alone(
     words: Words,
     any_agreement: bool,
     any_float: bool,
+    thumbnails: bool,
     also: list[str],
 ) -> "Exported":
     """Exports a network without a study.
@@ -95,6 +96,7 @@ def export_alone(
         device=words.device or DEFAULT_DEVICE,
         any_agreement=any_agreement,
         any_float=any_float,
+        thumbnails=thumbnails,
         also=also,
         commands=[join(told)],
         **words.task(),

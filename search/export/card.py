@@ -7,18 +7,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ...evaluators.card.card import Card, PredictedFigure, TestLook
+from ...evaluators.card.card import MOST_NAMES, Card, PredictedFigure, TestLook
 from ...evaluators.card.card_noise import noise_of
 from ...evaluators.card.waterfall import card_devices, fit_digest, predictions, waterfall
 from ...evaluators.litert.flatbuffer import DROPPED
 from ...evaluators.measuring.artifact import FILE_VERSION
 from ...evaluators.measuring.artifact_report import ArtifactReport
-from ...evaluators.measuring.file_ends import file_inputs, file_outputs
+from ...evaluators.measuring.file_ends import FileInterface, file_inputs, file_outputs
+from ...evaluators.measuring.sample_report import SampleReport
 from ...evaluators.ranking.demands import unloadable
 from ...evaluators.ranking.finalists import said_on_test
 from ...evaluators.ranking.leaderboard import BASELINE, recipe_rows
 from ...evaluators.steps.pipeline import Pipeline
 from ...evaluators.steps.pipeline_result import PipelineResult
+from ...evaluators.tasks.task import Task
 from ...hw_models.runtimes.need import Need
 from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.layers.scaling import PIXELS
@@ -41,6 +43,7 @@ _VERSIONS = (
     "safetensors",
     "zstandard",
     "matplotlib",
+    "pillow",
 )
 
 
@@ -119,6 +122,7 @@ def make_card(
     pipeline: Pipeline,
     result: PipelineResult,
     report: ArtifactReport,
+    samples: SampleReport,
     about: Mapping[str, Any],
     content: bytes,
 ) -> Card:
@@ -127,7 +131,7 @@ def make_card(
     Args:
         origin: where it comes from.
         pipeline, result: what made it, and the network.
-        report: of its file.
+        report, samples: of its file, as a whole and sample by sample.
         about: what its `recipe.json` holds.
         content: of its file.
     """
@@ -157,6 +161,9 @@ def make_card(
         fit_digests={device: fit_digest(device) for device in devices},
         artifact=report,
         outputs=None if several is None else file_outputs(content, several.names),
+        interface=FileInterface.of(TfliteFile.parse(content)),
+        classes=class_names(pipeline.task),
+        samples=samples,
         noise=noise_of(result.network, pipeline.dataset.validation.images),
         test_looks=list(origin.test_looks),
         baseline_test_looks=list(origin.baseline_test_looks),
@@ -171,6 +178,12 @@ def make_card(
         deliveries=[],
         files={},
     )
+
+
+def class_names(task: Task) -> list[str] | None:
+    """Returns the names of the classes that a card has; None where outputs are numbers, or too many."""
+    names = task.dataset().class_names
+    return list(names) if task.judged_by.of_classes and 0 < len(names) <= MOST_NAMES else None
 
 
 def _over_seeds(trials: Sequence[TrialRow], trial: TrialRow) -> list[str]:

@@ -12,15 +12,20 @@ from torch import nn
 from ...evaluators.cache_dir import cache_dir
 from ...evaluators.card.bundle import RECIPE, TENSORS, save_bundle
 from ...evaluators.card.card import Card, card_digest
-from ...evaluators.card.model_card import WATERFALL, card_markdown
-from ...evaluators.card.waterfall_figure import draw_waterfall
+from ...evaluators.card.model_card import card_markdown
+from ...evaluators.card.pictures import pictures
 from ...evaluators.delivery.delivery import Source
 from ...evaluators.delivery.forms import C_ARRAY, VELA, check_forms, deliver
 from ...evaluators.delivery.micro_use import check_runs
 from ...evaluators.host.figures import host_figures
 from ...evaluators.litert.silent_float import silent_floats
 from ...evaluators.measuring.artifact import artifact_bytes
-from ...evaluators.measuring.artifact_report import ArtifactReport, file_quality, report_artifact
+from ...evaluators.measuring.artifact_report import (
+    ArtifactReport,
+    file_quality,
+    report_artifact,
+    report_samples,
+)
 from ...evaluators.measuring.noise import quality_error
 from ...evaluators.ranking.metrics import Metrics
 from ...evaluators.ranking.quality_terms import QualityTerms
@@ -58,9 +63,10 @@ def export_trial(
     any_agreement: bool = False,
     any_float: bool = False,
     also: Sequence[str] = (),
+    thumbnails: bool = True,
     say: Say = print,
 ) -> Card:
-    """Writes a trial's folder: `.tflite`, safetensors with recipe, model card as Markdown, JSON and picture.
+    """Writes a trial's folder: `.tflite`, safetensors with recipe, model card as Markdown, JSON and pictures.
 
     The weights come from the step cache; where they were evicted the recipe is trained again with its seed
     and threads, and the card says whether quality and weights equal the stored ones.
@@ -72,6 +78,7 @@ def export_trial(
         any_agreement: whether a file that disagrees with its network, and is worse, is written all the same.
         any_float: whether a file is written that computes in float though integers were asked for.
         also: further forms to write beside, of `evaluators.delivery.forms.FORMS`.
+        thumbnails: whether a picture beside the card shows validation images.
         say: hears about what takes time.
 
     Returns:
@@ -105,6 +112,7 @@ def export_trial(
         any_agreement=any_agreement,
         any_float=any_float,
         also=also,
+        thumbnails=thumbnails,
     )
 
 
@@ -119,12 +127,13 @@ def write_export(
     any_agreement: bool,
     any_float: bool,
     also: Sequence[str],
+    thumbnails: bool,
 ) -> Card:
     """Writes the folder of a network that was made, and proves its file.
 
     Args:
         what: is exported, for messages.
-        out, any_agreement, any_float, also: as `export_trial` has them.
+        out, any_agreement, any_float, also, thumbnails: as `export_trial` has them.
         pipeline, result, recipe: what made it, and the network.
         origin: returns where it comes from, given its file and what there is to say of that.
 
@@ -135,7 +144,8 @@ def write_export(
         AtollError: as `export_trial`.
     """
     content = artifact_bytes(result.network, input_shape_of(result.network))
-    report = report_artifact(content, result.network, pipeline.dataset.validation, pipeline.task.judged_by)
+    split = pipeline.dataset.validation
+    report, samples = report_samples(content, result.network, split, pipeline.task.judged_by)
     from_where = origin(content, _agreement(what, report, result.metrics, any_agreement))
     floats = silent_floats(result.network, input_shape_of(result.network), content)
     if floats and not any_float:
@@ -146,13 +156,14 @@ def write_export(
     with whole_folder(out) as folder:
         (folder / ARTIFACT).write_bytes(content)
         about = save_bundle(folder, result.network, pipeline.task, recipe, result.decisions)
-        card = make_card(from_where, pipeline, result, report, about, content)
+        card = make_card(from_where, pipeline, result, report, samples, about, content)
         source = source_of(card, result.network, content, pipeline.task)
         deliveries = deliver(also, folder, source)
-        picture = draw_waterfall(card.waterfall, QualityTerms.of(card.metrics), card.device)
-        (folder / WATERFALL).write_bytes(picture)
+        drawn = pictures(card, split.images if thumbnails else None)
+        for name, picture in drawn.items():
+            (folder / name).write_bytes(picture)
         beside = [name for delivery in deliveries for name in (delivery.file, *delivery.beside)]
-        files = file_digests(folder, (ARTIFACT, TENSORS, RECIPE, WATERFALL, *beside))
+        files = file_digests(folder, (ARTIFACT, TENSORS, RECIPE, *drawn, *beside))
         return write_card(folder, replace(card, deliveries=deliveries, files=files))
 
 

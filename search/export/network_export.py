@@ -48,6 +48,7 @@ def export_network_alone(
     any_agreement: bool = False,
     any_float: bool = False,
     also: Sequence[str] = (),
+    thumbnails: bool = True,
     commands: Sequence[str] = (),
     say: Say = print,
 ) -> tuple[Path, Card]:
@@ -62,7 +63,7 @@ def export_network_alone(
         recipe: to be carried out; empty for the network as it is.
         device: that latency and memory are predicted for.
         out: the folder to write; one below `exports` named after the network where it is None.
-        any_agreement, any_float, also, say: as `export_trial` has them.
+        any_agreement, any_float, also, thumbnails, say: as `export_trial` has them; noise is not shown.
         commands: that do it again, for the card.
 
     Returns:
@@ -117,6 +118,7 @@ def export_network_alone(
         any_agreement=any_agreement,
         any_float=any_float,
         also=also,
+        thumbnails=thumbnails and given.data is not NO_DATA,
     )
     return folder, card
 

@@ -11,14 +11,17 @@ from ...evaluators.card.card import Card
 from ...evaluators.card.card_noise import noise_of
 from ...evaluators.card.waterfall import counts, fit_digest, predictions, prices
 from ...evaluators.measuring.artifact import shipped_logits
-from ...evaluators.measuring.artifact_report import report_artifact
+from ...evaluators.measuring.artifact_report import report_samples
 from ...evaluators.measuring.file_ends import file_outputs
 from ...evaluators.measuring.measure import nonzero_parameter_count, payload_bytes
 from ...evaluators.tasks.task import Task
+from ...spaces.errors import AtollError
 
 #: figures of these sections, by how their names begin, are predicted for the study's device
 _PRICED = ("metrics", "baseline", "waterfall")
 _PREDICTED = ("latency_", "peak_memory_", "ethos_u_")
+#: parts that are compared as a whole, or not at all
+_NO_FIGURES = ("notes", "matrix")
 
 
 def other_fits(card: Card) -> dict[str, str]:
@@ -71,11 +74,15 @@ def recomputed_figures(
     of_network: dict[str, Any] = {"payload_bytes": payload_bytes(network)}
     report: dict[str, Any] = {}
     noise: dict[str, float] | None = None
+    samples: dict[str, Any] = {}
     if task is not None:
         split = task.dataset().validation
         of_network["quality"] = task.judged_by.measure(shipped_logits(network, split.images), split.labels)
         noise = noise_of(network, split.images) if card.noise else None
-        report = report_artifact(artifact, network, split, task.judged_by).to_json() if run else {}
+        if run:
+            places = told_places(card, len(split))
+            found, seen = report_samples(artifact, network, split, task.judged_by, places)
+            report, samples = found.to_json(), asdict(seen)
     of_network |= {name: report[name] for name in ("packed_bytes",) if run}
     rows = counts(about) if card.device in other else prices(about, card.device)
     devices = dict.fromkeys(row.device for row in card.predictions if row.device not in other)
@@ -87,9 +94,27 @@ def recomputed_figures(
         "waterfall": rows,
         "predictions": by_device(predictions(about, list(devices))),
         "artifact": report,
+        "samples": samples,
         "outputs": _outputs(card, artifact),
         "noise": noise or {},
     }
+
+
+def told_places(card: Card, total: int) -> list[int]:
+    """Returns the samples that a card tells of.
+
+    Args:
+        card: of an export.
+        total: samples of the validation split.
+
+    Raises:
+        AtollError: the split has no such sample.
+    """
+    places = [] if card.samples is None else [one.sample for one in card.samples.disagreements]
+    for place in places:
+        if place >= total:
+            raise AtollError(f"samples: got sample {place}, allowed are 0 to {total - 1}, those of the split")
+    return places
 
 
 def _outputs(card: Card, artifact: bytes) -> list[dict[str, Any]]:
@@ -103,7 +128,7 @@ def flat_figures(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping | list):
         items = value.items() if isinstance(value, Mapping) else enumerate(value)
         for name, item in items:
-            if name != "notes":
+            if name not in _NO_FIGURES:
                 yield from flat_figures(item, f"{place}.{name}" if place else str(name))
     elif (isinstance(value, int | float) and not isinstance(value, bool)) or place.endswith(
         ("status", "minimum_runtime")

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ...evaluators.card.bundle import load_bundle
-from ...evaluators.measuring.artifact import Verification, artifact_bytes, compared, run_beside
+from ...evaluators.measuring.artifact import (
+    Verification,
+    artifact_bytes,
+    compared,
+    run_beside,
+    shipped_logits,
+)
 from ...evaluators.measuring.noise import quality_error
 from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.runtimes.packages import packages_of
@@ -140,6 +146,7 @@ def runtime_check(folder: Path, name: str, trust: bool, say: Callable[[str], Non
     check_task(folder, card, about, task)
     packages = packages_of(name, say)
     split, terms = task.dataset().validation, QualityTerms.of(card.metrics)
+    expected = shipped_logits(network, split.images)
     noise = max(quality_error(card.metrics, len(split)), terms.resolution(card.metrics["quality"]))
 
     def run(kernels: Kernels) -> KernelRun:
@@ -149,7 +156,7 @@ def runtime_check(folder: Path, name: str, trust: bool, say: Callable[[str], Non
         except Refusal as error:
             return KernelRun(kernels, "refused", None, str(error))
         try:
-            found = compared(given, network, split.images, split.labels, task.judged_by)
+            found = compared(given, expected, split.labels, task.judged_by)
         except AtollError as error:  # no finite numbers
             return KernelRun(kernels, OTHER, None, str(error))
         worse = terms.drop(found.network_quality or 0.0, found.quality or 0.0)

@@ -9,27 +9,27 @@ from torch import nn
 
 from ...evaluators.card.bundle import RECIPE, load_bundle
 from ...evaluators.card.card import Card, card_digest
-from ...evaluators.card.model_card import WATERFALL, card_markdown
-from ...evaluators.card.waterfall_figure import draw_waterfall
+from ...evaluators.card.model_card import card_markdown
+from ...evaluators.card.pictures import THUMBNAILS, pictures
 from ...evaluators.delivery.forms import measure_again
 from ...evaluators.measuring.artifact import artifact_bytes
-from ...evaluators.measuring.file_ends import file_inputs
-from ...evaluators.ranking.quality_terms import QualityTerms
+from ...evaluators.measuring.file_ends import FileInterface, file_inputs
 from ...evaluators.tasks import load_task
 from ...evaluators.tasks.prepared import is_prepared, trust_task
 from ...evaluators.tasks.task import Task
+from ...hw_models.tables.tflite_file import TfliteFile
 from ...spaces.errors import AtollError
 from ...spaces.layers.structure import input_shape_of
 from ...spaces.outside.foreign_file import damage_told, inside, read_bytes, read_json, sha256_of
-from .card import FILES, file_digests, versions
+from .card import FILES, class_names, file_digests, versions
 from .checked import Checked, least_compared
 from .export import ARTIFACT, CARD, CARD_JSON, source_of
-from .recomputed import by_device, device_of, flat_figures, other_fits, recomputed_figures
+from .recomputed import by_device, device_of, flat_figures, other_fits, recomputed_figures, told_places
 
 #: parts of a card that hold figures
 _SECTIONS = (
-    "metrics", "baseline", "waterfall", "predictions", "artifact", "outputs", "noise", "deliveries",
-    "test_looks", "baseline_test_looks",
+    "metrics", "baseline", "waterfall", "predictions", "artifact", "samples", "outputs", "noise",
+    "deliveries", "test_looks", "baseline_test_looks",
 )  # fmt: skip
 #: allowed, where nothing says that a folder was changed
 _NO_DAMAGE = "what `atoll export` wrote: if it did, this is a mistake in Atoll, and --debug shows where"
@@ -39,6 +39,8 @@ _OTHER_FILES = (
     "qualities may differ that were right"
 )
 _OTHER_BITS = "the last bits of figures may differ"
+#: packages whose versions decide what a picture's bytes are; older cards, without images, name one alone
+_DRAW = ("matplotlib", "pillow")
 #: another every time
 _TIMES = ("artifact.latency_host_ms",)
 
@@ -118,11 +120,8 @@ def _computed(folder: Path, card: Card, trust: bool) -> Iterator[Checked]:
     artifact = artifact_bytes(network, input_shape_of(network))
     anew = Checked.of(f"{ARTIFACT} written anew from the weights", card.files[ARTIFACT], _digest(artifact))
     yield anew
-    inputs = file_inputs(artifact)
-    if inputs or card.inputs:
-        named, found = (_digest(str(one).encode()) for one in (card.inputs, inputs))
-        yield Checked.of(f"inputs of {ARTIFACT}", named, found)
-    yield _drawn_anew(card)
+    yield from _said_of_file(card, artifact, task)
+    yield from _drawn_anew(card, task, untold)
     if trust:
         artifact = read_bytes(inside(folder, ARTIFACT))
     if not untold and not trust and anew.verdict != "same":
@@ -166,13 +165,37 @@ def check_task(folder: Path, card: Card, about: Mapping[str, Any], task: Task | 
         )
 
 
-def _drawn_anew(card: Card) -> Checked:
-    """Draws the waterfall from the card and compares the bytes."""
-    picture = draw_waterfall(card.waterfall, QualityTerms.of(card.metrics), card.device)
-    drawn = Checked.of(f"{WATERFALL} drawn anew from the card", card.files[WATERFALL], _digest(picture))
-    if card.versions.get("matplotlib") == versions()["matplotlib"]:
-        return drawn
-    return Checked(drawn.figure, drawn.card, drawn.recomputed, "not compared")  # it draws the same otherwise
+def _said_of_file(card: Card, artifact: bytes, task: Task | None) -> Iterator[Checked]:
+    """Compares what a program has to know of the file, as far as the card tells it."""
+    inputs = file_inputs(artifact)
+    if inputs or card.inputs:
+        yield _as_a_whole(f"inputs of {ARTIFACT}", card.inputs, inputs)
+    if card.interface is not None:
+        here = FileInterface.of(TfliteFile.parse(artifact))
+        yield _as_a_whole(f"inputs, outputs and operators of {ARTIFACT}", card.interface, here)
+    if card.classes is not None and task is not None:
+        yield _as_a_whole("names of classes", card.classes, class_names(task))
+
+
+def _as_a_whole(what: str, card: object, found: object) -> Checked:
+    return Checked.of(what, *(_digest(str(one).encode()) for one in (card, found)))
+
+
+def _drawn_anew(card: Card, task: Task | None, untold: str) -> Iterator[Checked]:
+    """Draws the pictures from the card, and from the images that it names, and compares the bytes."""
+    shows_images = THUMBNAILS in card.files
+    images = task.dataset().validation.images if shows_images and task is not None else None
+    if images is not None:
+        told_places(card, len(images))
+    then, here = {"pillow": versions()["pillow"], **card.versions}, versions()
+    alike = all(then.get(name) == here[name] for name in _DRAW)
+    for name, picture in pictures(card, images).items():
+        drawn = Checked.of(f"{name} drawn anew from the card", card.files[name], _digest(picture))
+        # another version draws the same otherwise
+        yield drawn if alike else Checked(drawn.figure, drawn.card, drawn.recomputed, "not compared")
+    if shows_images and images is None:
+        figure = f"{THUMBNAILS} drawn anew from the card"
+        yield Checked(figure, card.files[THUMBNAILS], None, "not compared", untold)
 
 
 def _figures(
@@ -211,6 +234,11 @@ def _figures(
         else:
             why = _looked_at(figure, card) or _unrun(figure, delivered, untold)
             yield Checked(figure, value, now.get(figure), "not compared", why)
+    if card.samples is not None and card.samples.matrix is not None:
+        if untold:
+            yield Checked("samples.matrix", "", None, "not compared", untold)
+        else:
+            yield _as_a_whole("samples.matrix", card.samples.matrix, recomputed["samples"]["matrix"])
     for entry, found in zip(card.deliveries, delivered, strict=not untold):
         if "failure" in found:
             yield Checked(f"deliveries: {entry.form}", "agrees", None, "differs", found["failure"])
@@ -219,7 +247,9 @@ def _figures(
 def _unrun(figure: str, delivered: Sequence[Mapping[str, Any]], untold: str) -> str:
     """Returns why a figure of a file was not computed: the file is somebody else's; "" for any other one."""
     section, *place = figure.split(".")
-    if untold and (section in ("artifact", "deliveries") or figure.endswith(("packed_bytes", ".quality"))):
+    if untold and (
+        section in ("artifact", "samples", "deliveries") or figure.endswith(("packed_bytes", ".quality"))
+    ):
         return untold
     return delivered[int(place[0])].get("untried", "") if section == "deliveries" else ""
 

@@ -19,9 +19,10 @@ import torch
 from atoll.evaluators.cache_dir import cache_dir
 from atoll.evaluators.card.bundle import load_bundle
 from atoll.evaluators.delivery.container import unpack_content
-from atoll.evaluators.measuring.artifact import artifact_bytes, verify_artifact
+from atoll.evaluators.measuring.artifact import artifact_bytes, outputs_of, run_artifact, verify_artifact
 from atoll.evaluators.steps.evaluate import _pipeline, evaluate
 from atoll.evaluators.tasks.task import Task
+from atoll.evaluators.training.prediction import predict_logits
 from atoll.search.commands.cli import main
 from atoll.search.driver.campaign import Campaign
 from atoll.search.driver.runner import run_here
@@ -43,7 +44,7 @@ from atoll.spaces.recipes.recipe import Recipe
 PRUNED = "prune_channels(ratio=0.25)"
 ENSEMBLE = f"{PRUNED} -> quantize(bits=8)"
 FAILED = "cluster(clusters=8)"
-SHIPPED = {"model.tflite", "model.safetensors", "recipe.json", "waterfall.svg"}
+SHIPPED = {"model.tflite", "model.safetensors", "recipe.json", "waterfall.svg", "confusion.svg"}
 FILES = SHIPPED | {"card.json", "MODEL_CARD.md"}
 
 
@@ -138,6 +139,28 @@ def test_the_folder_holds_what_ships_and_what_is_known_of_it(made: Made, tmp_pat
     assert text.startswith(f"# {ENSEMBLE}\n")
     for command in card["commands"]:
         assert command in text
+
+
+def test_the_card_shows_the_samples_on_which_file_and_network_are_furthest_apart(
+    made: Made, tmp_path: Path
+) -> None:
+    card = made.export(tmp_path / "shown", PRUNED)
+    assert {path.name for path in (tmp_path / "shown").iterdir()} == FILES | {"disagreements.svg"}
+    worst = card["samples"]["disagreements"]
+    network, _ = load_bundle(tmp_path / "shown")
+    validation = trial_pipeline(made.study, made.trial(PRUNED)).dataset.validation
+    found = outputs_of(run_artifact((tmp_path / "shown" / "model.tflite").read_bytes(), validation.images))
+    apart = (found - predict_logits(network, validation.images)).abs().amax(dim=1)
+    assert [one["difference"] for one in worst] == pytest.approx(sorted(apart.tolist())[:-6:-1], rel=1e-3)
+    assert [one["label"] for one in worst] == [int(validation.labels[one["sample"]]) for one in worst]
+    assert sum(map(sum, card["samples"]["matrix"])) == len(validation)
+    right = sum(row[place] for place, row in enumerate(card["samples"]["matrix"]))
+    assert right / len(validation) == card["artifact"]["quality"]
+    told = (tmp_path / "shown" / "MODEL_CARD.md").read_text()
+    assert "](disagreements.svg)" in told and f"on image {worst[0]['sample']}." in told
+    made.export(tmp_path / "left out", PRUNED, thumbnails=False)
+    assert {path.name for path in (tmp_path / "left out").iterdir()} == FILES
+    assert "Thumbnails of them were left out." in (tmp_path / "left out" / "MODEL_CARD.md").read_text()
 
 
 def test_what_ships_is_what_was_trained(made: Made, tmp_path: Path) -> None:
@@ -280,8 +303,13 @@ def test_it_is_written_where_the_user_insists(
 
 def reported(monkeypatch: pytest.MonkeyPatch, **changed: float) -> None:
     """What is measured of a file, some of it as given."""
-    measured = export_module.report_artifact
-    monkeypatch.setattr(export_module, "report_artifact", lambda *about: replace(measured(*about), **changed))
+    measured = export_module.report_samples
+
+    def other(*about: Any) -> Any:
+        report, samples = measured(*about)
+        return replace(report, **changed), samples
+
+    monkeypatch.setattr(export_module, "report_samples", other)
 
 
 def test_a_file_that_is_as_good_as_its_network_is_not_refused_for_its_labels_alone(

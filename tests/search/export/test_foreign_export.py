@@ -208,8 +208,8 @@ def test_a_file_that_the_weights_do_not_give_is_not_run(
     (folder / "model.tflite").write_bytes(content)
     seal(folder, read(folder))
     run: list[bytes] = []
-    module = "atoll.search.export.recomputed.report_artifact"
-    report = recomputed_figures.__globals__["report_artifact"]
+    module = "atoll.search.export.recomputed.report_samples"
+    report = recomputed_figures.__globals__["report_samples"]
 
     def watched(content: bytes, *rest: Any) -> Any:
         run.append(content)

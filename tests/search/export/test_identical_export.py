@@ -20,7 +20,7 @@ from atoll.search.study.study import Study
 from atoll.spaces.recipes.recipe import Recipe
 
 RECIPE = "tensor_train(rank=2, fit_steps=5) -> prune_channels(ratio=0.25) -> quantize(bits=8)"
-SHIPPED = ("model.tflite", "model.safetensors", "recipe.json", "waterfall.svg")
+SHIPPED = ("model.tflite", "model.safetensors", "recipe.json", "waterfall.svg", "confusion.svg")
 
 #: `atoll …` in a process that knows the tiny task of the tests
 SCRIPT = """

@@ -30,18 +30,24 @@ from atoll.search.study.study import Study
 from atoll.spaces.errors import AtollError
 from atoll.spaces.recipes.recipe import Recipe
 
-SHIPPED = ("model.tflite", "model.safetensors", "recipe.json", "waterfall.svg")
+SHIPPED = ("model.tflite", "model.safetensors", "recipe.json", "waterfall.svg", "confusion.svg")
 FILES = (*SHIPPED, "card.json", "MODEL_CARD.md")
+FLOATS = "prune_channels(ratio=0.25)"
+INTEGERS = f"{FLOATS} -> quantize(bits=8)"
 SEAL = "SHA-256 of card.json's figures"
 
 
 @pytest.fixture(scope="module")
 def store(tiny_task: Task, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store with one finished trial; nobody may change it."""
+    """A store with two finished trials; nobody may change it."""
     study = Study.create({"task": "tiny", "epochs_per_step": 1.0, "constraints": ["quality_drop <= 0.9"]})
     store = Store(tmp_path_factory.mktemp("store") / "atoll.duckdb")
-    recipe = Recipe.parse("prune_channels(ratio=0.25) -> quantize(bits=8)")
-    run_here(study, store, lambda campaign: evaluate_single(campaign, recipe, lambda text: None))
+
+    def carry_out(campaign: Any) -> None:
+        for recipe in (FLOATS, INTEGERS):
+            evaluate_single(campaign, Recipe.parse(recipe), lambda text: None)
+
+    run_here(study, store, carry_out)
     return store
 
 
@@ -49,8 +55,16 @@ def store(tiny_task: Task, tmp_path_factory: pytest.TempPathFactory) -> Store:
 def exported(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `atoll export` wrote; nobody may change it."""
     row, folder = choose_study(store, None), tmp_path_factory.mktemp("export")
-    export_trial(store, row, choose_trial(store, row, "best"), folder)
+    export_trial(store, row, choose_trial(store, row, INTEGERS), folder)
     return folder
+
+
+@pytest.fixture
+def of_floats(store: Store, tmp_path: Path) -> Path:
+    """An export whose file rounds otherwise than its network."""
+    row = choose_study(store, None)
+    export_trial(store, row, choose_trial(store, row, FLOATS), tmp_path / "floats")
+    return tmp_path / "floats"
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +111,7 @@ def test_an_untouched_export_holds(folder: Path, capsys: pytest.CaptureFixture[s
 def numbers(value: Any) -> int:
     """How many numbers there are in a JSON value."""
     if isinstance(value, dict):
-        return sum(numbers(item) for name, item in value.items() if name != "notes")
+        return sum(numbers(item) for name, item in value.items() if name not in ("notes", "matrix"))
     if isinstance(value, list):
         return sum(numbers(item) for item in value)
     return isinstance(value, int | float) and not isinstance(value, bool)
@@ -105,7 +119,16 @@ def numbers(value: Any) -> int:
 
 def test_every_number_of_the_card_has_its_row(exported: Path, rows: list[Checked]) -> None:
     card = json.loads((exported / "card.json").read_text())
-    sections = ("metrics", "baseline", "waterfall", "predictions", "artifact", "noise", "test_looks")
+    sections = (
+        "metrics",
+        "baseline",
+        "waterfall",
+        "predictions",
+        "artifact",
+        "samples",
+        "noise",
+        "test_looks",
+    )
     figures = [row for row in rows if isinstance(row.card, int | float)]
     assert len(figures) == sum(numbers(card[name]) for name in sections) > 80
 
@@ -174,7 +197,7 @@ def test_no_file_that_is_not_the_card_s_is_run(folder: Path, monkeypatch: pytest
     """A damaged flatbuffer may crash the runtime."""
     (folder / "model.tflite").write_bytes(b"\x00" * 1000)
     monkeypatch.setattr(
-        "atoll.search.export.recomputed.report_artifact", lambda *arguments: pytest.fail("it was run")
+        "atoll.search.export.recomputed.report_samples", lambda *arguments: pytest.fail("it was run")
     )
     assert different(folder) == ["SHA-256 of model.tflite"]
 
@@ -195,6 +218,18 @@ def cheapen_a_step(card: dict[str, Any]) -> None:
     card["waterfall"][1]["macs"] -= 1
 
 
+def take_for_right(card: dict[str, Any]) -> None:
+    card["samples"]["matrix"][0][0] += 1
+
+
+def rename_a_class(card: dict[str, Any]) -> None:
+    card["classes"][0] = "another"
+
+
+def shift_an_input(card: dict[str, Any]) -> None:
+    card["interface"]["inputs"][0]["zero_point"] = 7
+
+
 def halve_an_interval(card: dict[str, Any]) -> None:
     card["predictions"][0]["high"] *= 0.5
 
@@ -204,23 +239,45 @@ def quieten_a_layer(card: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "figure"),
+    ("change", "figure", "picture"),
     [
-        (raise_quality, "artifact.quality"),
-        (raise_network_quality, "metrics.quality"),
-        (shrink, "artifact.model_bytes"),
-        (cheapen_a_step, "waterfall.1.macs"),
-        (quieten_a_layer, "noise.(outputs)"),
-        (halve_an_interval, "predictions.coral-dev-board.latency_ms.high"),
+        (raise_quality, "artifact.quality", ""),
+        (raise_network_quality, "metrics.quality", ""),
+        (shrink, "artifact.model_bytes", ""),
+        (cheapen_a_step, "waterfall.1.macs", "waterfall"),
+        (quieten_a_layer, "noise.(outputs)", ""),
+        (halve_an_interval, "predictions.coral-dev-board.latency_ms.high", ""),
+        (take_for_right, "samples.matrix", "confusion"),
+        (rename_a_class, "names of classes", "confusion"),
+        (shift_an_input, "inputs, outputs and operators of model.tflite", ""),
     ],
 )
 def test_a_card_that_flatters_is_told_by_what_the_files_give(
-    folder: Path, change: Callable[[dict[str, Any]], None], figure: str
+    folder: Path, change: Callable[[dict[str, Any]], None], figure: str, picture: str
 ) -> None:
     """Also where it was sealed anew: the figures are computed again."""
-    drawn = ["waterfall.svg drawn anew from the card"] if figure.startswith("waterfall") else []
     change_card(folder, change, sealed=True)
-    assert different(folder) == ["SHA-256 of MODEL_CARD.md", *drawn, figure]
+    drawn = {f"{picture}.svg drawn anew from the card"} if picture else set()
+    assert set(different(folder)) == {"SHA-256 of MODEL_CARD.md", figure, *drawn}
+
+
+def test_the_worst_samples_are_compared_and_drawn_anew(of_floats: Path) -> None:
+    drawn = "disagreements.svg drawn anew from the card"
+    same = {row.figure for row in verify_export(of_floats) if row.verdict == "same"}
+    assert {"SHA-256 of disagreements.svg", drawn, "samples.disagreements.4.difference"} <= same
+
+    def further(card: dict[str, Any]) -> None:
+        card["samples"]["disagreements"][0]["difference"] += 1.0
+
+    change_card(of_floats, further, sealed=True)
+    assert different(of_floats) == ["SHA-256 of MODEL_CARD.md", drawn, "samples.disagreements.0.difference"]
+
+    def beyond(card: dict[str, Any]) -> None:
+        card["samples"]["disagreements"][0]["sample"] = 10**6
+
+    change_card(of_floats, beyond, sealed=True)
+    with pytest.raises(AtollError, match=r"samples: got sample 1000000, allowed are 0 to 199"):
+        verify_export(of_floats)
 
 
 def test_a_changed_figure_is_told_beside_the_broken_seal(folder: Path) -> None:
