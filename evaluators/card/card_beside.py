@@ -43,7 +43,8 @@ def disagreements(card: Card, thumbnails: str) -> list[str]:
     if not card.samples.disagreements:
         return [f"It gave exactly what the network gives on all of these {inputs}."]
     chosen = any(one.file is not None for one in card.samples.disagreements)
-    first = "those with another class first, " if chosen else ""
+    others = any(one.network != one.file for one in card.samples.disagreements)
+    first = "those with another class first, " if others else ""
     told = f"The worst {inputs}, {first}counted from 0 in the order of the split:"
     rows = []
     for one in card.samples.disagreements:
@@ -99,7 +100,7 @@ def _most_confused(card: Card) -> str:
 
 
 def _times(card: Card, one: Confusion) -> str:
-    times = "once" if one.count == 1 else f"{one.count:,} times"
+    times = {1: "once", 2: "twice"}.get(one.count, f"{one.count:,} times")
     return f"{_class(card, one.label)} for {_class(card, one.file)} ({times})"
 
 

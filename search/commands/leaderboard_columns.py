@@ -54,6 +54,8 @@ _NOT_IN_TABLE = {
 }
 
 
+#: what has lines of its own: what a recipe misses is a sentence
+_BELOW = ("meets", "misses")
 #: what a narrow screen does without, the first one first (own choice)
 _DISPENSABLE = (
     *("quality_std", "test_quality", "test_gap", "test_drop_error", "ethos_u_mappable", "peak_memory_bytes"),
@@ -92,7 +94,7 @@ def leaderboard_columns(
         Column("trial"),
         Column("n", "seeds"),
         *(column for name in figures for column in _with_ends(FIGURE[name], terms)),
-        Column("minimum_runtime", kind="counted"),
+        Column("minimum_runtime", kind="counted", title="runtime"),
         Column("recipe"),
         Column("lead"),
         Column("overtaken"),
@@ -120,18 +122,30 @@ def fitted(
 ) -> tuple[list[Column], list[str]]:
     """Returns the columns that have room beside each other, and the titles of those that had to go.
 
+    Where even the fewest leave no room for the recipes, these have lines of their own.
+
     Args:
         rows, columns: of the table.
         asked: figures that stay in any case.
     """
-    gone = []
-    for name in _DISPENSABLE:
-        # what a recipe misses has lines of its own
-        if fit(rows, [one for one in columns if one.name not in ("meets", "misses")]):
-            break
-        gone += [one.title or one.name for one in columns if one.name == name and name not in asked]
-        columns = [one for one in columns if one.name != name or name in asked]
-    return columns, gone
+    found = _narrowed(rows, columns, asked, _BELOW)
+    if found is None:
+        found = _narrowed(rows, columns, asked, (*_BELOW, "recipe"))
+    if found is None:
+        found = [one for one in columns if one.name not in _DISPENSABLE or one.name in asked]
+    return found, [one.title or one.name for one in columns if one not in found]
+
+
+def _narrowed(
+    rows: Sequence[Mapping[str, Any]], columns: list[Column], asked: Collection[str], below: Collection[str]
+) -> list[Column] | None:
+    """Returns as many columns as have room, those with lines of their own aside; None where too few do."""
+    left = columns
+    for name in ("", *_DISPENSABLE):
+        left = [one for one in left if one.name != name or name in asked]
+        if fit(rows, [one for one in left if one.name not in below]):
+            return left
+    return None
 
 
 def _with_ends(figure: "Figure", terms: "QualityTerms") -> list[Column]:

@@ -41,8 +41,11 @@ function addOrders(report) {
     return {
       tooltip: { ...common().tooltip, formatter: ({ data }) => tip(data.cell) },
       grid: { left: 12, right: 12, top: 30, bottom: 12, containLabel: true },
-      xAxis: { ...label({ rotate: 30 }), name: "then", nameTextStyle: { color: colour("quiet") } },
-      yAxis: { ...label({}), name: "first", inverse: true, nameLocation: "start", nameTextStyle: { color: colour("quiet") } },
+      xAxis: label({ rotate: 30 }),
+      yAxis: {
+        ...label({}), name: "rows: first, columns: then", inverse: true, nameLocation: "start",
+        nameTextStyle: { color: colour("quiet"), align: "left" },
+      },
       visualMap: { show: false, min: -1, max: 1, dimension: 2, inRange: { color: [colour("vermillion"), colour("panel"), colour("blue")] } },
       series: [{
         type: "heatmap",

@@ -54,8 +54,8 @@ function addPareto(report, open) {
     const steps = found.front.map(at).sort((a, b) => a[0] - b[0]);
     series.push({ type: "line", name: "front", data: steps, symbol: "none", silent: true, color: colour("vermillion"), lineStyle: { width: 1 } });
     const lines = [["x", state.x, x], ["y", state.y, y]].flatMap(([way, name, figure]) =>
-      report.constraints.filter((one) => one.metric === name).map((one) => ({
-        [`${way}Axis`]: scaled(figure, one.bound), label: { formatter: one.text, color: colour("ink"), position: "insideEndTop" },
+      boundsOn(report, name).map((one) => ({
+        [`${way}Axis`]: scaled(figure, one.value), label: { formatter: one.text, color: colour("ink"), position: way === "x" ? "insideEndTop" : "insideMiddleTop" },
       })));
     if (series.length) {
       series[0].markLine = { silent: true, symbol: "none", data: lines, lineStyle: { color: colour("orange"), type: "dashed", width: 2 } };
@@ -121,6 +121,20 @@ function addPareto(report, open) {
       choice("up", names, state.y, (value) => { state.y = value; redraw(); })),
     place.querySelector("figure"),
   );
+}
+
+/** Returns the bounds on a figure, also those of constraints that hold it against the baseline. */
+function boundsOn(report, name) {
+  const baseline = report.recipeOf.get("baseline");
+  const worse = report.figures.quality.higher ? -1 : 1;
+  const value = ({ metric, bound }) => {
+    if (metric === name) return bound;
+    if (!baseline) return null;
+    if (metric === "quality_drop" && name === "quality") return baseline.quality + worse * bound;
+    if (metric === "compression_ratio" && name === "model_bytes") return baseline.model_bytes / bound;
+    return null;
+  };
+  return report.constraints.map((one) => ({ text: one.text, value: value(one) })).filter((one) => one.value !== null);
 }
 
 /** Returns rows with the best in a figure first. */

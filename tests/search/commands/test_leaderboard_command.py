@@ -297,6 +297,17 @@ def test_a_recipe_is_a_line_of_the_screen_with_a_legend_below(store, command, mo
     assert "quantize(bits=4" not in out
 
 
+def test_where_no_recipe_has_room_beside_its_figures_more_of_them_are_shown(store, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    bounds = ["quality_drop <= 0.02", "latency_ms <= 99", "macs <= 1e9", "compression_ratio >= 1"]
+    Study(store, constraints=bounds).all(SOUND | {LONG: metrics(0.895, 90)})
+    out = command()[1]
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert "  tt16 > pc.5 > q4:fl=same" in out.splitlines()
+    head = next(line for line in out.splitlines() if line.startswith("rank"))
+    assert "quality" in head.split() and "no room for: memory (" in out
+
+
 def test_wide_has_all_columns_and_the_long_form(store, command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     Study(store).all(SOUND | {LONG: metrics(0.895, 90)})
