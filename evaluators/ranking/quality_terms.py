@@ -72,6 +72,13 @@ class QualityTerms:
         form = Form(self.unit, _DIGITS, figure.exact.sign, significant=True)
         return replace(figure, higher_is_better=higher, exact=form)
 
+    def unit_of(self, figure: Figure) -> str:
+        """Returns the unit in which a text reads a figure: differences of shares are points."""
+        if not figure.of_quality:
+            return figure.brief.unit
+        is_difference = figure.source == "derived"
+        return "points" if self.is_share and is_difference else self.form.unit
+
     def resolution(self, baseline: float) -> float:
         """Returns the smallest difference that means anything, beside what the baseline has."""
         least = RESOLUTION_SHARE

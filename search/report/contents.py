@@ -100,7 +100,7 @@ def _value(value: Any) -> Any:
 def _figure(figure: Figure, terms: QualityTerms) -> dict[str, Any]:
     """Returns how a figure is called and written, as `Figure` and its form have it."""
     form = terms.form if figure.of_quality else figure.brief
-    unit = "points" if terms.is_share and "drop" in figure.name else form.unit
+    unit = terms.unit_of(figure)
     is_quality = figure.name == "quality"
     return {
         "title": shown(terms.name if is_quality else figure.long_title or figure.title),

@@ -4,7 +4,7 @@ import csv
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from io import BytesIO, StringIO
@@ -87,7 +87,7 @@ def _csv(rows: Sequence[LeaderboardRow]) -> bytes:
 
 def markdown_table(rows: Sequence[LeaderboardRow], quality: QualityTerms) -> str:
     """Returns leaderboard rows as a Markdown table with units in its head."""
-    heads = [markdown(one.heading(quality.form if one.of_quality else None)) for one in _SHOWN]
+    heads = [markdown(one.heading(replace(one.brief, unit=quality.unit_of(one)))) for one in _SHOWN]
     heads[0] = markdown(quality.heading)
     lines = [f"|  | score | recipe | {' | '.join(heads)} |", "|" + " --- |" * (3 + len(heads))]
     lines += ["| " + " | ".join(_cells(row, quality)) + " |" for row in rows]

@@ -107,3 +107,18 @@ def test_the_smallest_difference_follows_the_baseline_where_quality_is_no_share(
     assert none.violation({"quality": 4.4e-6}, tiny) == pytest.approx(100)
     assert none.violation({"quality": 0.8}, {"quality": 0.9}) == pytest.approx(100)
     assert FIGURE["quality"].resolution == SHARE.resolution(0.9) == SHARE.resolution(0.0)
+
+
+def test_a_difference_of_shares_is_read_in_points_and_any_other_in_its_unit() -> None:
+    differences = (
+        "quality_drop",
+        "quality_drop_error",
+        "quality_std",
+        "test_drop",
+        "test_drop_error",
+        "test_gap",
+    )
+    assert {SHARE.unit_of(FIGURE[name]) for name in differences} == {"points"}
+    assert {SHARE.unit_of(FIGURE[name]) for name in ("quality", "test_quality", "quality_of_file")} == {"%"}
+    assert {ERROR.unit_of(FIGURE[name]) for name in (*differences, "quality")} == {"mm"}
+    assert SHARE.unit_of(FIGURE["model_bytes"]) == "kB"
