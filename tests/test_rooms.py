@@ -66,15 +66,16 @@ ROOMS = {
         "store": "sql",  # the tables and views that a store's file has
         "study": "proposer terminal",  # what was measured of a user's data is said
         "terminal": "",
+        "live": "terminal",  # a running search is shown as everything else is
         "export": "store study",
         "report": "store terminal",
-        "driver": "proposer store study terminal export",
+        "driver": "proposer store study terminal live export",
         "api": "store study terminal export driver",
         "first_steps": "proposer study terminal driver",
         "ablation": "store study terminal driver",
         "story": "store study",  # of which study, and which command trains it again
         "shell": "sql store terminal",  # what a statement can name, asked and shown
-        "commands": "store study terminal export report driver api first_steps ablation shell story",
+        "commands": "store study terminal live export report driver api first_steps ablation shell story",
     },
 }
 # Lists of things of one kind, a file each: they may grow.

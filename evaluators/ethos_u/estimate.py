@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from ...hw_models.formulas.prediction import Prediction
+from ...hw_models.formulas.prediction import ESTIMATED, Prediction
 from ...hw_models.formulas.setup import Setup
 from ...hw_models.runtimes.micro_arena import arena_of
 from ...hw_models.tables.file_table import macs_of
@@ -13,8 +13,6 @@ from .compiler import NotCompiled, clock_hz, compile_for_ethos_u, require_compil
 from .refusals import has_work, refused
 from .report import VelaReport
 
-#: status of a figure that a compiler gave and nobody measured
-ESTIMATED = "compiler estimate"
 #: Cycles of a CPU beside the NPU for a multiply-accumulate or an element, at the clock of the NPU: likely,
 #: least and most. Nobody measured it (own choice): the vector unit of a Cortex-M55 makes eight products of 8
 #: bits a cycle, and a loop in plain C takes some ten cycles for one of float. It keeps a recipe with such

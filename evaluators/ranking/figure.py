@@ -1,8 +1,11 @@
 """What is known about a figure: what it is called, in which unit people read it, what it is good for."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Any, Literal, Self
+
+from ...hw_models.formulas.prediction import ESTIMATED
 
 #: measured: read off a file or a trained network; counted: follows exactly from a structure; predicted: what
 #: a measured figure is expected to be, with an interval where a cost model says so; estimated: by a compiler,
@@ -127,6 +130,11 @@ class Figure:
     def measured(self) -> Self:
         """The same figure, read off the file that was written."""
         return replace(self, kind="measured", of_device=False)
+
+    def of(self, row: Mapping[str, Any]) -> Self:
+        """Returns the figure as a row has it: estimated where its status says that a compiler gave it."""
+        estimated = self.of_device and row.get(self.status) == ESTIMATED
+        return replace(self, kind="estimated") if estimated else self
 
     def heading(self, form: Form | None = None) -> str:
         """Returns title and unit as the head of a column in a text: `file, kB`."""

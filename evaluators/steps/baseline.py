@@ -1,5 +1,6 @@
 """The baseline: what every drop and ratio refers to, and the teacher of every distillation."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
 from math import ceil
@@ -28,7 +29,13 @@ def turns(given: nn.Module, task: Task, dataset: Dataset, at_once: int) -> int:
 
 
 def make_baseline(
-    given: nn.Module, task: Task, dataset: Dataset, epochs: float, seed: int, at_once: int = 1
+    given: nn.Module,
+    task: Task,
+    dataset: Dataset,
+    epochs: float,
+    seed: int,
+    at_once: int = 1,
+    told: Callable[[float, float], None] = lambda epochs_done, epochs: None,
 ) -> tuple[nn.Module, dict[str, float]]:
     """Fine-tunes the given network with the largest budget of any candidate, plain and self-distilled.
 
@@ -37,6 +44,7 @@ def make_baseline(
         epochs: the largest budget that a candidate may spend.
         seed: of the study.
         at_once: how many runs may train at a time; the result is the same.
+        told: hears after every batch how many epochs are done, of how many, one run after the other.
 
     Returns:
         whichever validates best: plain, self-distilled, or the given network where neither improves it; and
@@ -50,17 +58,22 @@ def make_baseline(
     for name in ("plain", "self_distilled"):
         networks[name] = deepcopy(given)
 
-    def train(name: str, after_step: AfterStep | None = None) -> None:
-        context = TrainingContext(task, dataset, given, derived_seed(seed, "baseline", name), epochs, answers)
+    in_turn = turns(given, task, dataset, at_once)
+
+    def train(name: str, before: int = 0, after_step: AfterStep | None = None) -> None:
+        context = TrainingContext(
+            task, dataset, given, derived_seed(seed, "baseline", name), epochs, answers,
+            told=lambda spent: told(before * epochs + spent, in_turn * epochs),
+        )  # fmt: skip
         objective = None if name == "plain" else distilled_loss(context)
         context.fit(networks[name], objective=objective, after_step=after_step)
 
-    if turns(given, task, dataset, at_once) == 1:
+    if in_turn == 1:
         # what cannot be abandoned at a step, the teacher's answers, is left to this thread
-        side_by_side(lambda look: train("plain", look), lambda look: train("self_distilled", look))
+        side_by_side(lambda look: train("plain", 0, look), lambda look: train("self_distilled", 0, look))
     else:
         train("plain")
-        train("self_distilled")
+        train("self_distilled", before=1)
     qualities = {name: task.quality(network, dataset.validation) for name, network in networks.items()}
     return networks[task.quality_terms.best(qualities)], qualities
 

@@ -31,6 +31,7 @@ class TrainingContext:
             called when an objective asks; the teacher itself answers at every step where there are none.
         bigger_teacher: gives a trained network wider than the baseline.
         distilled: whether training goes by the teacher's answers too where a technique says nothing else.
+        told: hears after every batch how many epochs are spent.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class TrainingContext:
         teacher_logits: Callable[[], Outputs | None] | None = None,
         bigger_teacher: Callable[[], nn.Module] | None = None,
         distilled: bool = False,
+        told: Callable[[float], None] = lambda epochs: None,
     ) -> None:
         self.generator = torch.Generator().manual_seed(seed)
         self.input_shape = task.input_shape
@@ -53,7 +55,7 @@ class TrainingContext:
         self._teacher_logits = teacher_logits
         self._bigger_teacher = bigger_teacher
         self._objective = distilled_loss(self) if distilled else None
-        self._task = task
+        self._task, self._told = task, told
         self._train, self._validation = dataset.train, dataset.validation
 
     def images(self, count: int) -> Tensor:
@@ -95,6 +97,12 @@ class TrainingContext:
         if epochs > self.epochs_left + 1e-9:
             raise AtollError(f"training: got {epochs:g} epochs, allowed are the {self.epochs_left:g} left")
         training, patience = self._task.training, None
+
+        def after(share: float) -> None:
+            if after_step is not None:
+                after_step(share)
+            self._told(self.epochs_spent + share * epochs)
+
         if training.patience is not None:
             patience = Patience(
                 model,
@@ -114,7 +122,7 @@ class TrainingContext:
             beside=beside if self.teacher is None else (*beside, self.teacher),
             scaling=self._task.scaling,
             drawn=self._drawn,
-            after_step=after_step,
+            after_step=after,
             on_epoch=patience,
         )
         if patience is not None:

@@ -21,18 +21,22 @@ from ..tasks.given_network import adopted_network
 from .idle import check_plan
 from .pipeline import Pipeline
 from .settings import Settings
-from .work import Outcome, Work
+from .work import Outcome, Told, Work
 
 
-def evaluate(work: Work) -> Outcome:
+def evaluate(work: Work, told: Told | None = None) -> Outcome:
     """Runs a recipe from its longest cached prefix, measures it, and returns what was found.
+
+    Args:
+        work: the recipe.
+        told: hears where it is.
 
     Raises:
         AtollError: the recipe cannot be carried out, training diverged, or a metric is not finite.
     """
     started = time.perf_counter()
     pipeline = pipeline_for(work.settings, cache_dir())
-    pipeline.at_once = work.at_once
+    pipeline.at_once, pipeline.told = work.at_once, told
     if not pipeline.is_cached(work.recipe):
         check_plans(work.recipe, work.settings.task)
     try:

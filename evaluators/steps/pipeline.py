@@ -24,6 +24,7 @@ from .step_cache import StepCache
 from .step_entries import StepEntries
 from .study_basis import StudyBasis
 from .teachers import Teachers
+from .work import Position, Told
 
 #: training images on which the statistics of a step without an epoch are measured, as `quantize` observes
 IMAGES = 512
@@ -47,6 +48,8 @@ class Pipeline:
         self._entries = StepEntries(self.basis)
         #: how many runs of the baseline may train at a time; no result depends on it
         self.at_once = 1
+        #: hears how far a recipe is; no result depends on it
+        self.told: Told | None = None
 
     @property
     def task(self) -> Task:
@@ -109,6 +112,7 @@ class Pipeline:
         cached_steps, entry = self._longest_cached(prefixes)
         for prefix in prefixes[cached_steps:]:
             key = self.basis.step_key(prefix)
+            self._tell(prefix)
             entry, cached = self.cache.get_or_make(key, partial(self._make_step, prefix, entry))
             if cached:
                 cached_steps = len(prefix)
@@ -134,8 +138,9 @@ class Pipeline:
         started = time.perf_counter()
         basis, settings = self.basis, self.settings
         network, qualities = make_baseline(
-            basis.given, basis.task, basis.dataset, settings.baseline_epochs, settings.seed, self.at_once
-        )
+            basis.given, basis.task, basis.dataset, settings.baseline_epochs, settings.seed, self.at_once,
+            partial(self._tell, Recipe()),
+        )  # fmt: skip
         seconds = time.perf_counter() - started
         chosen = basis.task.quality_terms.best(qualities)
         epochs = 0.0 if chosen == "given" else settings.baseline_epochs
@@ -157,6 +162,7 @@ class Pipeline:
             lambda: self.teachers.logits,
             lambda: self.teachers.bigger,
             self.settings.distilled,
+            partial(self._tell, prefix),
         )
         compressed, decided = step.apply(network, context)
         check_applied(prefix, decided)
@@ -168,6 +174,12 @@ class Pipeline:
         return self._entries.of_step(
             compressed, step, decided, before, context.epochs_spent, seconds, self._baseline_logits
         )
+
+    def _tell(self, prefix: Recipe, epochs_done: float = 0.0, epochs: float | None = None) -> None:
+        """Says which step is carried out and how far its training is."""
+        if self.told is not None:
+            budget = self.settings.epochs_of(prefix.steps[-1].name) if epochs is None else epochs
+            self.told(Position(len(prefix), epochs_done, budget))
 
     @cached_property
     def _baseline_logits(self) -> Outputs:

@@ -48,6 +48,24 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Position:
+    """Where a piece of work is while it is carried out.
+
+    Args:
+        step: number of the step of its recipe, from 1; 0 where it makes the baseline.
+        epochs_done, epochs: of the step's training, or of all of the baseline's runs; 0 of 0 for none.
+    """
+
+    step: int
+    epochs_done: float = 0.0
+    epochs: float = 0.0
+
+
+#: hears of every position; called after every batch of training, so it has to be quick
+Told = Callable[[Position], None]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What came of a piece of work.
 

@@ -6,6 +6,8 @@ from typing import Any
 
 #: share of new networks that the interval is meant to hold
 NOMINAL_COVERAGE = 0.9
+#: status of a figure that a compiler gave and nobody measured
+ESTIMATED = "compiler estimate"
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from ...evaluators.ethos_u.estimate import ESTIMATED, Estimate, estimate
+from ...evaluators.ethos_u.estimate import Estimate, estimate
 from ...evaluators.ranking.demands import demands, unloadable
 from ...hw_models.devices.device import Device
 from ...hw_models.devices.device_folder import runtime_of
 from ...hw_models.formulas.cost_model import QUANTITIES
-from ...hw_models.formulas.prediction import Prediction
+from ...hw_models.formulas.prediction import ESTIMATED, Prediction
 from ...hw_models.runtimes.micro_arena import arena_of
 from ...hw_models.runtimes.need import Need
 from ...hw_models.tables.flop_count import FlopCount

@@ -167,6 +167,7 @@ def run(
     trials: int | None = None,
     ensembles: int | None = None,
     time_minutes: float | None = None,
+    json: bool = False,
 ) -> SearchResult:
     """Searches until a limit is reached or Ctrl-C; progress is told on stderr.
 
@@ -178,6 +179,7 @@ def run(
         store: where trials live; `ATOLL_STORE`, else `./atoll.duckdb`, when None.
         address: HOST:PORT of a Ray cluster; one on this machine, for as long as this takes, when None.
         seed, name, workers, trials, ensembles, time_minutes: replace what the study says, see `study_of`.
+        json: whether progress is told on stdout, a JSON object a line, instead of on stderr.
 
     Returns:
         study, store and the reason of the end.
@@ -190,7 +192,7 @@ def run(
         study, seed=seed, name=name, workers=workers, trials=trials, ensembles=ensembles,
         time_minutes=time_minutes,
     )  # fmt: skip
-    return _launched(chosen, store_at(store), address)
+    return _launched(chosen, store_at(store), address, json)
 
 
 def resume(
@@ -203,6 +205,7 @@ def resume(
     ensembles: int | None = None,
     time_minutes: float | None = None,
     trust: bool = False,
+    json: bool = False,
 ) -> SearchResult:
     """Goes on with a study of the store: interrupted trials run again, larger limits extend it.
 
@@ -211,6 +214,7 @@ def resume(
         store, address: as for `run`.
         workers, trials, ensembles, time_minutes: replace the limits that the store knows.
         trust: whether code of a task may run that this machine never ran before.
+        json: as for `run`.
 
     Returns:
         as `run`.
@@ -224,11 +228,11 @@ def resume(
     chosen = Study.from_stored(stored.name, stored.definition, {**stored.limits, **limits})
     if trust:
         trust_task(load_task(chosen.task))
-    return _launched(chosen, place, address)
+    return _launched(chosen, place, address, json)
 
 
-def _launched(study: Study, store: Store, address: str | None) -> SearchResult:
-    campaign = launch(study, store, address)
+def _launched(study: Study, store: Store, address: str | None, json: bool) -> SearchResult:
+    campaign = launch(study, store, address, json)
     return SearchResult(campaign.study, campaign.store, campaign.end_reason)
 
 

@@ -9,6 +9,7 @@ from ..terminal.tables import FormatOption
 from .search import (
     AddressOption,
     EnsemblesOption,
+    JsonOption,
     TimeOption,
     TrialsOption,
     TrustOption,
@@ -29,12 +30,13 @@ def resume(
     trust: TrustOption = False,
     store: StoreOption = DEFAULT_STORE,
     format: FormatOption = "table",
+    json: JsonOption = False,
 ) -> None:
     """Go on with a study: interrupted trials run again, larger limits extend it."""
     from ..api.searches import resume as go_on
 
     result = go_on(
         study, store, address=address, workers=workers, trials=trials, ensembles=ensembles, time_minutes=time,
-        trust=trust,
+        trust=trust, json=json,
     )  # fmt: skip
-    finish(result, format)
+    finish(result, format, json)

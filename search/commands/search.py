@@ -1,5 +1,6 @@
 """`atoll search`: the search itself."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +33,9 @@ TimeOption = Annotated[
 TrustOption = Annotated[
     bool, typer.Option("--trust", help="Run code of its task that this machine never ran before.")
 ]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Tell progress and end on stdout, a JSON object a line.")
+]
 AddressOption = Annotated[
     str | None, typer.Option(metavar="HOST:PORT", help="Ray cluster; one on this machine if none.")
 ]
@@ -60,10 +64,12 @@ def search(
     ] = None,
     store: StoreOption = DEFAULT_STORE,
     format: FormatOption = "table",
+    json: JsonOption = False,
 ) -> None:
     """Search compression ensembles for a trained network and a device; print the leaderboard.
 
-    The same study again continues it. The first limit that is reached ends it; Ctrl-C keeps everything.
+    The same study again continues it. The first limit that is reached ends it. Ctrl-C waits for what runs, a
+    second one does not; both keep everything.
     """
     from ..api.searches import run, study_of
 
@@ -82,13 +88,27 @@ def search(
             raise AtollError("--replay runs in this process and trains nothing: leave --address out")
         search_stored(chosen, replay, format)
         return
-    finish(run(chosen, store, address=address), format)
+    finish(run(chosen, store, address=address, json=json), format, json)
 
 
-def finish(result: "SearchResult", format: Format) -> None:
-    """Prints the leaderboard, or ends with the status of an interruption."""
+def finish(result: "SearchResult", format: Format, json: bool = False) -> None:
+    """Prints the leaderboard, or as JSON that it ended; an interruption has a status of its own."""
     from .leaderboard import leaderboard
 
+    if json:
+        _tell_end(result)
     if result.end_reason is None:
         raise typer.Exit(INTERRUPTED)
-    leaderboard(study=[result.study.study_name], store=result.store.path, format=format)
+    if not json:
+        leaderboard(study=[result.study.study_name], store=result.store.path, format=format)
+
+
+def _tell_end(result: "SearchResult") -> None:
+    from ..live.output import write_event
+
+    name, best = result.study.study_name, None
+    if result.end_reason is not None:
+        best = next((row for row in result.leaderboard() if row["recipe"] != "baseline"), None)
+    told = {"trial": None, "recipe": None} if best is None else best
+    facts = {"study": name, "store": str(result.store.path), "end_reason": result.end_reason}
+    write_event("end", {**facts, "best_trial": told["trial"], "best": told["recipe"]}, sys.stdout)

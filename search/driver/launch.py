@@ -27,13 +27,14 @@ def pricer_of(study: Study) -> Pricer:
     return price
 
 
-def launch(study: Study, store: Store, address: str | None = None) -> Campaign:
+def launch(study: Study, store: Store, address: str | None = None, json: bool = False) -> Campaign:
     """Searches, measures the finalists from their files, and says how to go on.
 
     Args:
         study: what to search; one that the store knows is continued.
         store: where trials live.
         address: of a Ray cluster.
+        json: whether progress is told in JSON lines on stdout.
 
     Returns:
         the campaign; its `end_reason` is None where the user interrupted it.
@@ -51,7 +52,9 @@ def launch(study: Study, store: Store, address: str | None = None) -> Campaign:
     except AtollError as error:
         raise AtollError(f"study {study.study_name!r} cannot begin, nothing was trained: {error}") from error
     advise(_go_on(study, store))
-    campaign = run_study(study, store, pricer=price, address=address, on_begin=_greet, at_end=_measure)
+    campaign = run_study(
+        study, store, pricer=price, address=address, on_begin=_greet, at_end=_measure, json=json
+    )
     name = study.study_name
     if campaign.end_reason is None:
         say(f"interrupted; {_go_on(study, store)}")

@@ -1,14 +1,10 @@
-"""Shows a running search on stderr: live on a terminal, plain lines elsewhere."""
+"""What a running search says of itself: where it stands, what it waits for, how long it will take."""
 
 import sys
-import time
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self, TextIO
-
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
+from typing import Self, TextIO
 
 from ...evaluators.ranking.against_baseline import compression_ratio, figure_of
 from ...evaluators.ranking.figures import FIGURE
@@ -16,100 +12,84 @@ from ...evaluators.ranking.goal import Goal
 from ...evaluators.ranking.metrics import Metrics
 from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.steps.baseline import RUNS
+from ...evaluators.steps.work import Position
 from ...evaluators.tasks import load_task
-from ...spaces.outside.shown import shown
 from ...spaces.recipes.recipe import Recipe
+from ..live.front import front_size
+from ..live.output import JsonLines, Output, PlainLines
+from ..live.screen import Screen, is_screen
+from ..live.snapshot import Running, Snapshot, clock
+from ..live.time_left import Course, still_running_s
+from ..store.selection import FINALIST
 from ..study.budgets import finals_s
-from ..study.reference import reference_recipes
+from ..study.reference import fixed_recipes, reference_recipes
 from ..terminal.amounts import duration
-from ..terminal.said import tell
 from .campaign import Campaign
 from .trial import Trial
 
-#: A file or pipe gets a line when something ended, and at least so often.
-_PLAIN_EVERY_S = 30.0
+#: costs of a goal that weighs several, in which a front is counted
+_COSTS_OF_A_SCORE = ("model_bytes", "latency_ms")
+#: what happens after the first Ctrl-C
+_ENDING = "what runs is finished and kept, nothing new begins; a second Ctrl-C stops at once"
+#: tells where the trials of these names are
+WhereTheyAre = Callable[[Collection[str]], Mapping[str, Position]]
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """Where a search stands.
+def snapshot(campaign: Campaign, workers: int, course: Course = Course()) -> Snapshot:  # noqa: B008
+    """Returns where a campaign stands.
 
     Args:
-        done, running, failed, rejected: trials.
-        ensembles, ensembles_wanted: finished proposals of the searcher, and the limit on them.
-        doing: what everything else waits for now; None where trials run as they come.
-        feasible: finished compressed trials that meet the constraints.
-        reference_left: recipes of the reference set that are not over; without them nothing is ranked.
-        best: recipe of the best feasible trial, with its objective, ratio, and quality in words.
-        seconds_left: until the first limit and for the finalists after it, as far as it can be told; their
-            files are not counted, which are measured when all is trained.
+        campaign: what is looked at.
+        workers: trials at a time.
+        course: what was seen of it before, from which the time left is learned.
     """
-
-    done: int
-    running: int
-    failed: int
-    rejected: int
-    ensembles: int
-    ensembles_wanted: int | None
-    doing: str | None
-    feasible: int
-    reference_left: int
-    best: str | None
-    best_objective: str | None
-    best_ratio: float | None
-    best_quality: str | None
-    elapsed_s: float
-    seconds_left: float | None
-
-    def __str__(self) -> str:
-        wanted = "" if self.ensembles_wanted is None else f" of {self.ensembles_wanted}"
-        counts = (
-            f"{self.done} done ({self.ensembles}{wanted} ensembles), {self.running} running, "
-            f"{self.failed} failed, {self.rejected} rejected"
-        )
-        left = ""
-        if self.seconds_left is not None:
-            # the finalists' files, which are measured and timed after it, are not counted
-            left = f", about {_clock(self.seconds_left)} of training left"
-            left = left if self.seconds_left >= 1 else ", next to no training left"
-        best = "none meets the constraints yet"
-        if self.best is None and self.feasible:
-            best = (
-                f"not ranked yet, {self.feasible} meet{'s' * (self.feasible == 1)} the constraints "
-                f"({self.reference_left} of the reference set to come)"
-            )
-        if self.best is not None:
-            ratio = "" if self.best_ratio is None else _smaller(self.best_ratio)
-            quality = f"validation quality {self.best_quality}"
-            best = f"{self.best} ({', '.join(filter(None, (self.best_objective, ratio, quality)))})"
-        doing = f"{self.doing}; " if self.doing else ""
-        return f"{_clock(self.elapsed_s)} {doing}{counts}{left}; best: {best}"
-
-
-def snapshot(campaign: Campaign, workers: int) -> Snapshot:
-    """Returns where a campaign stands."""
-    best, goal = campaign.best, campaign.study.parsed_goal
+    best, goal, study = campaign.best, campaign.study.parsed_goal, campaign.study
     ratio = None
     if best is not None and best.metrics and campaign.judge is not None:
         ratio = compression_ratio(figure_of(campaign.judge.baseline, "model_bytes"), best.metrics.model_bytes)
-    reference = reference_recipes(load_task(campaign.study.task), goal)
+    reference = reference_recipes(load_task(study.task), goal)
+    feasible = [trial for trial in campaign.trials.own if trial.is_feasible and trial.recipe.steps]
+    front, front_of = _front(feasible, goal)
+    steps = [step for t in campaign.trials.values() if t.outcome is not None for step in t.outcome.steps]
     return Snapshot(
+        study=study.study_name,
+        elapsed_s=campaign.elapsed_s,
+        seconds_left=seconds_left(campaign, workers, course),
+        doing=doing(campaign),
         done=campaign.trials.count("finished"),
         running=campaign.trials.count("running"),
         failed=campaign.trials.count("failed"),
         rejected=campaign.trials.count("rejected"),
         ensembles=campaign.trials.ensembles("finished"),
-        ensembles_wanted=campaign.study.limits.ensembles,
-        doing=doing(campaign),
-        feasible=sum(trial.is_feasible and len(trial.recipe) > 0 for trial in campaign.trials.values()),
+        ensembles_wanted=study.limits.ensembles,
+        feasible=len(feasible),
         reference_left=sum(not (t and t.is_over) for t in map(campaign.trials.of, reference)),
         best=None if best is None else str(best.recipe),
+        best_trial=None if best is None else best.name,
         best_objective=_objective(best, goal),
         best_ratio=ratio,
         best_quality=None if best is None or best.metrics is None else _quality(best.metrics),
-        elapsed_s=campaign.elapsed_s,
-        seconds_left=_seconds_left(campaign, workers),
+        front=front,
+        front_of=front_of,
+        steps_cached=sum(step.cached for step in steps),
+        steps_run=len(steps),
+        workers=tuple(
+            Running(trial.name, str(trial.recipe), len(trial.recipe), trial.seed)
+            for trial in campaign.trials.running
+        ),
     )
+
+
+def _front(feasible: list[Trial], goal: Goal) -> tuple[int, tuple[str, ...]]:
+    """Returns how many of some trials no other beats, and in what."""
+    metrics = [trial.metrics for trial in feasible if trial.metrics is not None]
+    if not metrics:
+        return 0, ()
+    terms, costs = QualityTerms.of(metrics[0]), goal.minimized or _COSTS_OF_A_SCORE
+    sign = -1 if terms.higher_is_better else 1
+    known = [cost for cost in costs if all(getattr(one, cost) is not None for one in metrics)]
+    points = ((sign * one.quality, *(getattr(one, cost) for cost in known)) for one in metrics)
+    return front_size(points), (terms.name, *(FIGURE[cost].title for cost in known))
 
 
 def doing(campaign: Campaign) -> str | None:
@@ -127,20 +107,45 @@ def doing(campaign: Campaign) -> str | None:
     return None
 
 
-def _seconds_left(campaign: Campaign, workers: int) -> float | None:
-    """Estimates the time to the first limit, and that of the finalists after it."""
-    search_s = _search_left_s(campaign, workers) if campaign.end_reason is None else 0.0
-    after_s = _finals_left_s(campaign, workers)
+def seconds_left(campaign: Campaign, workers: int, course: Course) -> float | None:
+    """Estimates the time to the first limit, and that of the finalists after it; None if it is not known."""
+    search_s = _search_left_s(campaign, workers, course) if campaign.end_reason is None else 0.0
+    after_s = _finals_left_s(campaign, workers, course, search_s or 0.0)
     return None if search_s is None or after_s is None else search_s + after_s
 
 
-def _finals_left_s(campaign: Campaign, workers: int) -> float | None:
+def _search_left_s(campaign: Campaign, workers: int, course: Course) -> float | None:
+    """Estimates the time until nothing of the search runs any more: from how fast trials ended so far."""
+    limits, trials, found = campaign.study.limits, campaign.trials, list[float]()
+    seconds = [t.seconds for t in trials.own if t.status == "finished" and t.seconds and t.recipe.steps]
+    each_s = sum(seconds) / len(seconds) if seconds else None
+    if limits.time_minutes is not None:
+        left_s = max(0.0, limits.time_minutes * 60 - campaign.counted_s)
+        found.append(left_s + still_running_s(each_s or 0.0, workers))
+    fixed = fixed_recipes(load_task(campaign.study.task), campaign.study.parsed_goal)
+    fixed_left = sum(trials.of(recipe) is None for recipe in fixed)
+    for kind, done in _counted(campaign).items():
+        limit = getattr(limits, kind)
+        if limit is None or each_s is None:
+            continue
+        running = [trial for trial in trials.running if trial.seed is None and trial.recipe.steps]
+        still_s = course.left_of(_named(running), campaign.elapsed_s) or [each_s / 2] * len(running)
+        further = max(0, limit - done - len(running))
+        pace_s = course.each_s(kind)
+        left_s = further * (each_s / workers if pace_s is None else pace_s) + sum(still_s) / workers
+        if kind == "ensembles":
+            left_s += fixed_left * each_s / workers
+        found.append(max([left_s, *still_s]))
+    return min(found) if found else None
+
+
+def _finals_left_s(campaign: Campaign, workers: int, course: Course, search_s: float) -> float | None:
     """Estimates how long the finalists train, by what training from nothing took with the study's seed.
 
     None before a recipe told it: what lies in the step cache for one seed has to be made for another.
     """
-    study, trials = campaign.study, campaign.trials
-    known = campaign.seeds.finals_left if campaign.end_reason is not None else None
+    study, trials, seeds = campaign.study, campaign.trials, campaign.seeds
+    known = seeds.finals_left if campaign.end_reason is not None else None
     if known == [] or not study.further_seeds:
         return 0.0
     took = {t.recipe: t.metrics.train_seconds for t in trials.own if t.metrics is not None}
@@ -149,30 +154,30 @@ def _finals_left_s(campaign: Campaign, workers: int) -> float | None:
         return None
     # that of the study's seed may have trained its runs side by side, since nothing ran beside it
     baseline_s = max(baseline_s, RUNS * study.baseline_epochs * campaign.epoch_s)
-    mean_s = sum(took.values()) / len(took)
-    if known is None:  # as many as may come
-        recipes_s = len(study.further_seeds) * study.finalists * mean_s
-        return finals_s(len(campaign.seeds.baselines_left), baseline_s, recipes_s, workers)
-    recipes_s = sum(took.get(recipe, mean_s) for recipe, _ in known if recipe.steps)
-    return finals_s(sum(not recipe.steps for recipe, _ in known), baseline_s, recipes_s, workers)
+    mean_s, unknown = sum(took.values()) / len(took), 0.0
+    if known is None:
+        found, known = (0, []) if campaign.judge is None else seeds.likely_finals(campaign.judge)
+        # as many more as were found so far in such a time, and one: who found none yet may still
+        more = (found + 1) * search_s / max(campaign.elapsed_s, 1e-9)
+        unknown = len(study.further_seeds) * min(study.finalists - found, more)
+        known = [*known, *((Recipe(), seed) for seed in seeds.baselines_left)]
+    recipes = [(recipe, seed) for recipe, seed in known if recipe.steps]
+    begun = [trials.of(*final) or Trial("", final[0], FINALIST, seed=final[1]) for final in recipes]
+    recipes_s = course.left_of(_named(begun), campaign.elapsed_s)
+    if recipes_s is None:
+        recipes_s = [took.get(recipe, mean_s) for recipe, _ in recipes]
+    left_s = finals_s(len(known) - len(recipes), baseline_s, sum(recipes_s) + unknown * mean_s, workers)
+    return max([left_s, *recipes_s])
 
 
-def _search_left_s(campaign: Campaign, workers: int) -> float | None:
-    """Estimates the time to the first limit from the mean of the trials so far."""
-    limits = campaign.study.limits
-    found = []
-    if limits.time_minutes is not None:
-        found.append(max(0.0, limits.time_minutes * 60 - campaign.counted_s))
-    seconds = [t.seconds for t in campaign.trials.values() if t.status == "finished" and t.seconds]
-    if seconds:
-        each = sum(seconds) / len(seconds) / workers
-        done = campaign.trials.count("finished", "failed")
-        if limits.ensembles is not None:
-            fixed = sum(trial.status == "waiting" for trial in campaign.trials.values())
-            found.append((limits.ensembles - campaign.trials.ensembles("finished") + fixed) * each)
-        if limits.trials is not None:
-            found.append((limits.trials - done) * each)
-    return max(0.0, min(found)) if found else None
+def _named(trials: Iterable[Trial]) -> list[tuple[str, Recipe, int | None]]:
+    return [(trial.name, trial.recipe, trial.seed) for trial in trials]
+
+
+def _counted(campaign: Campaign) -> dict[str, int]:
+    """Returns how many there are of what limits count."""
+    trials = campaign.trials
+    return {"ensembles": trials.ensembles("finished"), "trials": trials.count("finished", "failed")}
 
 
 def forecast(campaign: Campaign) -> str | None:
@@ -208,104 +213,126 @@ def overrun(campaign: Campaign) -> str | None:
 
 
 class Progress:
-    """Context manager that shows a campaign while it runs.
+    """Context manager that shows a campaign while it runs: in place on a terminal, in lines elsewhere.
 
     Args:
         campaign: what is shown.
         workers: trials at a time.
         stream: stderr when None.
+        json: whether it is told in JSON lines on stdout instead.
+        positions: asks where workers are.
     """
 
-    def __init__(self, campaign: Campaign, workers: int, stream: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        campaign: Campaign,
+        workers: int,
+        stream: TextIO | None = None,
+        json: bool = False,
+        positions: WhereTheyAre = lambda names: {},
+    ) -> None:
         self._campaign = campaign
         self._workers = workers
-        self._stream = stream or sys.stderr
-        self._live: Live | None = None
+        self._positions = positions
+        self._output = JsonLines() if json else _for_people(stream or sys.stderr)
+        self._course = Course()
         self._ended: set[str] = {t.name for t in campaign.trials.values() if t.is_over}
         self._interruptions = {t.name: t.interruptions for t in campaign.trials.values()}
-        self._said_at_s = time.monotonic()
+        self._running: set[str] = set()
         self._doing: str | None = None
         self._foretold = self._overrun_told = False
         self._remark: str | None = None
+        #: whether nothing new begins, since somebody pressed Ctrl-C; may be set by a signal's handler
+        self.is_asked_to_end = False
+        self._asked_told = False
 
     def __enter__(self) -> Self:
-        console = Console(file=self._stream)
-        if console.is_terminal:
-            self._live = Live(self._picture(), console=console, refresh_per_second=2, transient=True)
-            self._live.start()
+        for trial in self._campaign.trials.values():
+            self._course.learn(trial.recipe, trial.seed, [after.seconds for after in trial.after])
+        self._observe()
+        self._output.open(self._now())
         self._tell_doing()
         return self
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
     ) -> None:
-        self.tick()
-        if self._live is not None:
-            self._live.stop()
-        self._say(str(snapshot(self._campaign, self._workers)))
+        try:
+            self.tick()
+        finally:
+            self._output.close(self._now())
 
     def tick(self) -> None:
         """Shows what changed; cheap, to be called often."""
+        changed = self._observe()
         for trial in self._campaign.trials.values():
             if trial.interruptions > self._interruptions.get(trial.name, 0) and not trial.is_over:
-                self._say(
+                self._output.say(
                     f"{trial.name} {trial.recipe}: interrupted, its worker is gone (killed, out of memory, "
                     f"or its machine is lost); it runs again"
                 )
             self._interruptions[trial.name] = trial.interruptions
             if trial.is_over and trial.name not in self._ended:
                 self._ended.add(trial.name)
+                self._course.learn(trial.recipe, trial.seed, [after.seconds for after in trial.after])
                 if trial.status != "rejected":
-                    self._tell(trial)
+                    self._output.ended(trial.told, trial.facts)
+        if self.is_asked_to_end and not self._asked_told:
+            self._asked_told = changed = True
+            self._output.say(f"{clock(self._campaign.elapsed_s)} Ctrl-C: {_ENDING}")
         self._tell_doing()
-        if self._live is not None:
-            self._live.update(self._picture())
-        elif time.monotonic() - self._said_at_s >= _PLAIN_EVERY_S:
-            self._say(str(snapshot(self._campaign, self._workers)))
+        if self._output.due(changed):
+            self._output.show(self._now())
+
+    @property
+    def follows(self) -> bool:
+        """Whether workers are to tell where they are."""
+        return not isinstance(self._output, PlainLines)
 
     def note(self, remark: str | None) -> None:
         """Says a remark, once as long as it is the same."""
         if remark is not None and remark != self._remark:
-            self._say(f"{_clock(self._campaign.elapsed_s)} {remark}")
+            self._output.say(f"{clock(self._campaign.elapsed_s)} {remark}")
         self._remark = remark
+
+    def _observe(self) -> bool:
+        """Takes notice of what runs and of what is done; returns whether other trials run."""
+        running, before = {trial.name for trial in self._campaign.trials.running}, self._running
+        searches = any(self._campaign.trials[name].origin == "search" for name in running)
+        self._course.observe(_counted(self._campaign), running, searches, self._campaign.elapsed_s)
+        self._running = running
+        return running != before
+
+    def _now(self) -> Snapshot:
+        now = snapshot(self._campaign, self._workers, self._course)
+        if self.follows:
+            now = now.at(self._positions([one.trial for one in now.workers]))
+        if not self.is_asked_to_end:
+            return now
+        left_s = self._course.left_of(_named(self._campaign.trials.running), self._campaign.elapsed_s) or [
+            0.0
+        ]
+        still = f"about {duration(max(left_s))} still; " if max(left_s) >= 1 else ""
+        return replace(now, doing=still + _ENDING if now.workers else None, seconds_left=None)
 
     def _tell_doing(self) -> None:
         """Says at once what takes long before the first trial can end."""
         now = doing(self._campaign)
         if now is not None and now != self._doing:
-            self._say(f"{_clock(self._campaign.elapsed_s)} {now}")
+            self._output.say(f"{clock(self._campaign.elapsed_s)} {now}")
         self._doing = now
         said = None if self._foretold else forecast(self._campaign)
         if said is not None:
             self._foretold = True
-            self._say(f"{_clock(self._campaign.elapsed_s)} {said}")
+            self._output.say(f"{clock(self._campaign.elapsed_s)} {said}")
         said = None if self._overrun_told else overrun(self._campaign)
         if said is not None:
             self._overrun_told = True
-            self._say(f"{_clock(self._campaign.elapsed_s)} {said}")
+            self._output.say(f"{clock(self._campaign.elapsed_s)} {said}")
 
-    def _tell(self, trial: Trial) -> None:
-        if trial.status == "finished" and trial.metrics is not None:
-            size = FIGURE["model_bytes"].said(trial.metrics.model_bytes)
-            what = (
-                f"quality {_quality(trial.metrics)}, {size}, {FIGURE['seconds'].said(trial.seconds or 0.0)}"
-            )
-        else:
-            what = f"{trial.status}: {trial.reason}"
-        again = "" if trial.seed is None else f" with seed {trial.seed}"
-        self._say(f"{trial.name} {trial.recipe}{again}: {what}")
 
-    def _say(self, line: str) -> None:
-        self._said_at_s = time.monotonic()
-        if self._live is not None and self._live.is_started:
-            self._live.console.print(Text(shown(line)))
-        else:
-            tell(line, self._stream)
-
-    def _picture(self) -> Any:
-        now = snapshot(self._campaign, self._workers)
-        running = [f"  running {trial.name} {trial.recipe}" for trial in self._campaign.trials.running]
-        return Text("\n".join(shown(line) for line in [str(now), *running]))
+def _for_people(stream: TextIO) -> Output:
+    return Screen(stream) if is_screen(stream) else PlainLines(stream)
 
 
 def _objective(best: Trial | None, goal: Goal) -> str | None:
@@ -314,20 +341,10 @@ def _objective(best: Trial | None, goal: Goal) -> str | None:
         return None
     if goal.is_score:
         return f"objective {best.objective:.3f}"
-    said = [FIGURE[name].said(figure_of(best.metrics, name)) for name in goal.minimized]
-    return ", ".join(f"{FIGURE[name].title} {cost}" for name, cost in zip(goal.minimized, said, strict=True))
-
-
-def _smaller(ratio: float) -> str:
-    figure = FIGURE["compression_ratio"]
-    return f"{figure.brief.text(ratio)}{figure.brief.unit} {figure.title} ({figure.kind})"
+    figures = [FIGURE[name].of(best.metrics.to_json()) for name in goal.minimized]
+    said = [figure.said(figure_of(best.metrics, figure.name)) for figure in figures]
+    return ", ".join(f"{figure.title} {cost}" for figure, cost in zip(figures, said, strict=True))
 
 
 def _quality(metrics: Metrics) -> str:
     return QualityTerms.of(metrics).figure(FIGURE["quality"]).said(metrics.quality)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -9,6 +9,8 @@ from ...evaluators.steps.work import Evaluator
 from ...spaces.errors import AtollError
 from ...spaces.machine.resources import cores
 from ...spaces.machine.scratch import scratch_folder
+from ..live.interrupt import first_interrupt
+from ..live.positions import Positions
 from ..proposer.outlook import Pricer
 from ..store.folding import Folder
 from ..store.store import Store
@@ -20,6 +22,8 @@ from .work import carry_out
 
 #: A GPU serves so many workers at a time where a study does not say: each holds its libraries' half gigabyte.
 WORKERS_A_GPU = 4
+#: name of the first trial of every study
+FIRST = "t0001"
 
 
 def threads_of(study: Study, workers: int) -> int:
@@ -54,8 +58,11 @@ def run_study(
     address: str | None = None,
     on_begin: Callable[[Campaign], None] | None = None,
     at_end: Callable[[Campaign], object] | None = None,
+    json: bool = False,
 ) -> Campaign:
     """Searches until a limit is reached or Ctrl-C; everything that ended is in the store.
+
+    The first Ctrl-C waits for what runs, the second one does not.
 
     Args:
         study: what to search.
@@ -65,6 +72,7 @@ def run_study(
         address: of a Ray cluster; one on this machine is started and ended when None.
         on_begin: called once when the campaign is known, before any trial.
         at_end: called when a limit was reached, with everything in the store and the lock still held.
+        json: whether progress is told in JSON lines on stdout.
 
     Returns:
         the campaign; its `end_reason` is None where the user interrupted it.
@@ -76,7 +84,7 @@ def run_study(
     workers = workers_of(study)
     threads = threads_of(study, workers) if address is None else study.resources.cpu or 1
     with store.lock():
-        _recover(store)
+        _recover(store, study)
         folder = Folder(store)
         # of a cluster's machines others may have the rest
         at_once = workers if address is None else 1
@@ -84,7 +92,7 @@ def run_study(
         if on_begin is not None:
             on_begin(campaign)
         try:
-            with Progress(campaign, workers) as progress:
+            with Progress(campaign, workers, json=json, positions=Positions()) as progress:
 
                 def tick() -> None:
                     folder.tick()
@@ -92,7 +100,7 @@ def run_study(
                     progress.tick()
 
                 if campaign.has_work():
-                    _run_by_ray(campaign, workers, threads, evaluator, address, tick)
+                    _run_by_ray(campaign, workers, threads, evaluator, address, tick, progress)
             if campaign.is_over and at_end is not None:
                 folder.close()
                 at_end(campaign)
@@ -113,7 +121,7 @@ def run_here(study: Study, store: Store, choose: Callable[[Campaign], None]) -> 
         choose: carries out what it wants of the campaign.
     """
     with store.lock():
-        _recover(store)
+        _recover(store, study)
         # The threads that a worker of a search would have: they belong to the key of the step cache.
         workers = workers_of(study)
         campaign = Campaign(study, store, threads=threads_of(study, workers), at_once=workers)
@@ -125,11 +133,25 @@ def run_here(study: Study, store: Store, choose: Callable[[Campaign], None]) -> 
     return campaign
 
 
-def _recover(store: Store) -> None:
-    """Brings the store up to its journal; a search that does not know all its trials would repeat some."""
-    if not store.recover():
-        holder = store.holder or "another process"
-        raise AtollError(f"the store {store.path} is held by {holder}: close what has it open and try again")
+def _recover(store: Store, study: Study) -> None:
+    """Brings the store up to its journal; where others hold the file that is left for later.
+
+    As long as they do, what the file lacks, or all of it, is read from the journal.
+
+    Raises:
+        AtollError: they do, and the journal does not tell of all trials: some would be repeated.
+    """
+    if store.recover():
+        return
+    if store.journal.size_bytes() > 0:
+        trials = store.trials(study.study_name)
+        if store.holder is None or not trials or trials[0]["trial"] == FIRST:
+            return
+    holder = store.holder or "another process"
+    raise AtollError(
+        f"the store {store.path} is held by {holder}, and its journal does not tell what is in it: close "
+        "what has it open and try again"
+    )
 
 
 def drive_here(campaign: Campaign, evaluator: Evaluator | None = None) -> None:
@@ -147,6 +169,7 @@ def _run_by_ray(
     evaluator: Evaluator | None,
     address: str | None,
     tick: Callable[[], None],
+    progress: Progress,
 ) -> None:
     with ray_environment(address):
         # Imported late: half a second, and the environment must be set before.
@@ -164,7 +187,9 @@ def _run_by_ray(
         ):
             searcher = RecipeSearcher(campaign, workers, tick, check)
             luggage = None if address is None else packed(campaign.study.task)
-            trainable = tune.with_parameters(TrialTrainable, evaluator=evaluator, luggage=luggage)
+            trainable = tune.with_parameters(
+                TrialTrainable, evaluator=evaluator, luggage=luggage, tells=progress.follows
+            )
             share = _given_gpu(campaign.study, workers, threads, ray.nodes())
             tuner = Tuner(
                 tune.with_resources(trainable, {"cpu": threads} | ({"gpu": share} if share else {})),
@@ -177,8 +202,13 @@ def _run_by_ray(
                 ),
                 run_config=RunConfig(name="trials", storage_path=str(scratch), verbose=0),
             )
+
             # Ray prints news of its nodes on stdout, which is for results.
-            with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+            def ask() -> bool:
+                searcher.is_asked_to_end = progress.is_asked_to_end = bool(campaign.trials.running)
+                return searcher.is_asked_to_end
+
+            with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), first_interrupt(ask):
                 tuner.fit()
             check()
         if searcher.error is not None:

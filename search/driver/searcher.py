@@ -37,6 +37,8 @@ class RecipeSearcher(Searcher):
         self.tick = tick
         #: what ended the search from inside, to be raised when Ray has returned
         self.error: BaseException | None = None
+        #: whether nothing new is to begin
+        self.is_asked_to_end = False
         self._names: dict[str, str] = {}
 
     def suggest(  # type: ignore[override]  # Ray declares no type for FINISHED, which is a str
@@ -48,12 +50,14 @@ class RecipeSearcher(Searcher):
         try:
             self.check()
             self.tick()
+            if self.is_asked_to_end:
+                return self.FINISHED
             if len(self.campaign.trials.running) >= self.workers:
                 return None
             trial = self.campaign.next()
             if trial is not None:
                 self._names[trial_id] = trial.name
-                return {"work": self.campaign.work(trial).to_json()}
+                return {"work": self.campaign.work(trial).to_json(), "trial": trial.name}
             return self.FINISHED if self.campaign.is_over else None
         except Exception as error:
             return self._end_by(error)

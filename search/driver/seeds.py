@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 
@@ -103,14 +103,23 @@ class Seeds:
 
     def best(self, judge: Judge) -> Trial | None:
         """Returns the trial of the study's seed that would win now, the baseline aside; None for none."""
+        return max(self._scores(judge), key=lambda found: found[1], default=(None, 0.0))[0]
+
+    def likely_finals(self, judge: Judge) -> tuple[int, list[Final]]:
+        """Returns who would be finalists now: how many, and which of their seeds are not over."""
+        ranked = sorted(self._scores(judge), key=lambda found: -found[1])
+        recipes = [trial.recipe for trial, _ in ranked[: self._study.finalists]]
+        finals = [(recipe, seed) for recipe in recipes for seed in self._usable()]
+        return len(recipes), [final for final in finals if not self._is_over(final)]
+
+    def _scores(self, judge: Judge) -> Iterator[tuple[Trial, float]]:
+        """Yields what holds the constraints in the mean of its seeds, with its score in that mean."""
         owns = [self._trials.of(trial.recipe) for trial in self._trials.further]
         checked = {own.name: own for own in owns if own is not None and own.recipe.steps}
-        best, highest = None, -math.inf
         for name, trial in {**self._feasible(judge), **checked}.items():
             score = self._checked_score(trial, judge) if name in checked else trial.objective
-            if score is not None and score > highest:
-                best, highest = trial, score
-        return best
+            if score is not None and score > -math.inf:
+                yield trial, score
 
     def _feasible(self, judge: Judge) -> dict[str, Trial]:
         """Returns the trials of the study's seed that meet the constraints with it, the baseline aside.

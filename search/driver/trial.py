@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from ...evaluators.ranking.figures import FIGURE
 from ...evaluators.ranking.metrics import Metrics
+from ...evaluators.ranking.quality_terms import QualityTerms
 from ...evaluators.steps.work import Outcome
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
@@ -14,6 +16,9 @@ from ..store.selection import FINALIST
 from ..store.store import INTERRUPTED
 from ..store.stored_rows import StepRow, TrialRow
 from ..study.study import MIN_STEPS
+
+#: figures that are told of a trial that finished; the store has them all
+_FACTS = ("quality", "quality_name", "model_bytes", "latency_ms", "peak_memory_bytes")
 
 
 @dataclass
@@ -86,6 +91,35 @@ class Trial:
     def is_feasible(self) -> bool:
         """Whether it finished and meets every constraint, with the seed that it has."""
         return self.status == "finished" and total_violation(self.violation) == 0
+
+    @property
+    def told(self) -> str:
+        """What became of it, in a line."""
+        if self.status == "finished" and self.metrics is not None:
+            quality = QualityTerms.of(self.metrics).figure(FIGURE["quality"]).said(self.metrics.quality)
+            size, seconds = FIGURE["model_bytes"].said(self.metrics.model_bytes), self.seconds or 0.0
+            what = f"quality {quality}, {size}, {FIGURE['seconds'].said(seconds)}"
+        else:
+            what = f"{self.status}: {self.reason}"
+        again = "" if self.seed is None else f" with seed {self.seed}"
+        return f"{self.name} {self.recipe}{again}: {what}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What became of it, in JSON's own types."""
+        metrics = {} if self.metrics is None else self.metrics.to_json()
+        return {
+            "trial": self.name,
+            "recipe": str(self.recipe),
+            "origin": self.origin,
+            "seed": self.seed,
+            "status": self.status,
+            "reason": self.reason,
+            "seconds": self.seconds,
+            "objective": self.objective,
+            "feasible": self.is_feasible,
+            **{name: metrics.get(name) for name in _FACTS},
+        }
 
     @classmethod
     def from_row(cls, row: TrialRow, steps: Sequence[StepRow] = ()) -> "Trial":

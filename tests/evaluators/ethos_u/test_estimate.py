@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from atoll.evaluators.ethos_u import estimate as estimate_module
 from atoll.evaluators.ethos_u.compiler import Compiled, NotCompiled
-from atoll.evaluators.ethos_u.estimate import ESTIMATED, estimate
+from atoll.evaluators.ethos_u.estimate import estimate
 from atoll.evaluators.ethos_u.report import VelaReport
 from atoll.evaluators.measuring.artifact import artifact_of
 from atoll.hw_models.devices.device import Device
+from atoll.hw_models.formulas.prediction import ESTIMATED
 from atoll.hw_models.runtimes.micro_arena import arena_of
 from atoll.hw_models.tables.file_table import layer_table_of
 from atoll.hw_models.tables.planned import planned

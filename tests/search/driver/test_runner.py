@@ -284,7 +284,9 @@ def test_a_store_that_another_process_holds_open_is_not_searched(
     study: Study, store: Store, replay: Replay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Store, "recover", lambda _store: False)
-    with pytest.raises(AtollError, match=r"atoll.duckdb is held by another process: close"):
+    with pytest.raises(
+        AtollError, match=r"atoll.duckdb is held by another process, and its journal does not tell"
+    ):
         run_study(study, store, evaluator=replay)
 
 
