@@ -70,7 +70,7 @@ ROOMS = {
         "export": "store study",
         "report": "store terminal",
         "driver": "proposer store study terminal live export",
-        "api": "store study terminal export driver",
+        "api": "store study terminal live export driver",
         "first_steps": "proposer study terminal driver",
         "ablation": "store study terminal driver",
         "story": "store study",  # of which study, and which command trains it again

@@ -1,6 +1,6 @@
 """Searches: begun by `run`, gone on with by `resume`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from ...evaluators.tasks import load_task
 from ...evaluators.tasks.prepared import trust_task
 from ...spaces.errors import AtollError
 from ..driver.launch import launch
+from ..live.log import Wanted
 from ..store.selection import choose_study, ranked_trials
 from ..store.store import Store
 from ..store.stored_rows import LeaderboardRow
@@ -168,6 +169,7 @@ def run(
     ensembles: int | None = None,
     time_minutes: float | None = None,
     json: bool = False,
+    log: Sequence[str] = (),
 ) -> SearchResult:
     """Searches until a limit is reached or Ctrl-C; progress is told on stderr.
 
@@ -180,6 +182,7 @@ def run(
         address: HOST:PORT of a Ray cluster; one on this machine, for as long as this takes, when None.
         seed, name, workers, trials, ensembles, time_minutes: replace what the study says, see `study_of`.
         json: whether progress is told on stdout, a JSON object a line, instead of on stderr.
+        log: `tensorboard`, `mlflow`, either with `=WHERE`: where trials are logged beside the store.
 
     Returns:
         study, store and the reason of the end.
@@ -188,11 +191,12 @@ def run(
         AtollError: the study is not allowed, or the store knows another one of its name; another process
             drives the store; no cluster answers; or nothing could be evaluated.
     """
+    wanted = [Wanted.parse(text) for text in log]
     chosen = study_of(
         study, seed=seed, name=name, workers=workers, trials=trials, ensembles=ensembles,
         time_minutes=time_minutes,
     )  # fmt: skip
-    return _launched(chosen, store_at(store), address, json)
+    return _launched(chosen, store_at(store), address, json, wanted)
 
 
 def resume(
@@ -206,6 +210,7 @@ def resume(
     time_minutes: float | None = None,
     trust: bool = False,
     json: bool = False,
+    log: Sequence[str] = (),
 ) -> SearchResult:
     """Goes on with a study of the store: interrupted trials run again, larger limits extend it.
 
@@ -214,7 +219,7 @@ def resume(
         store, address: as for `run`.
         workers, trials, ensembles, time_minutes: replace the limits that the store knows.
         trust: whether code of a task may run that this machine never ran before.
-        json: as for `run`.
+        json, log: as for `run`.
 
     Returns:
         as `run`.
@@ -222,17 +227,19 @@ def resume(
     Raises:
         AtollError: there is no such study, or as for `run`.
     """
-    place = store_at(store)
+    wanted, place = [Wanted.parse(text) for text in log], store_at(store)
     stored = choose_study(place, name)
     limits = _given(workers=workers, trials=trials, ensembles=ensembles, time_minutes=time_minutes)
     chosen = Study.from_stored(stored.name, stored.definition, {**stored.limits, **limits})
     if trust:
         trust_task(load_task(chosen.task))
-    return _launched(chosen, place, address, json)
+    return _launched(chosen, place, address, json, wanted)
 
 
-def _launched(study: Study, store: Store, address: str | None, json: bool) -> SearchResult:
-    campaign = launch(study, store, address, json)
+def _launched(
+    study: Study, store: Store, address: str | None, json: bool, logs: Sequence[Wanted]
+) -> SearchResult:
+    campaign = launch(study, store, address, json, logs)
     return SearchResult(campaign.study, campaign.store, campaign.end_reason)
 
 

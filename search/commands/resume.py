@@ -10,6 +10,7 @@ from .search import (
     AddressOption,
     EnsemblesOption,
     JsonOption,
+    LogOption,
     TimeOption,
     TrialsOption,
     TrustOption,
@@ -31,12 +32,13 @@ def resume(
     store: StoreOption = DEFAULT_STORE,
     format: FormatOption = "table",
     json: JsonOption = False,
+    log: LogOption = None,
 ) -> None:
     """Go on with a study: interrupted trials run again, larger limits extend it."""
     from ..api.searches import resume as go_on
 
     result = go_on(
         study, store, address=address, workers=workers, trials=trials, ensembles=ensembles, time_minutes=time,
-        trust=trust, json=json,
+        trust=trust, json=json, log=log or (),
     )  # fmt: skip
     finish(result, format, json)

@@ -36,6 +36,12 @@ TrustOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Tell progress and end on stdout, a JSON object a line.")
 ]
+LogOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KIND[=WHERE]", help="Log trials to tensorboard or mlflow, too; may be given twice."
+    ),
+]
 AddressOption = Annotated[
     str | None, typer.Option(metavar="HOST:PORT", help="Ray cluster; one on this machine if none.")
 ]
@@ -65,6 +71,7 @@ def search(
     store: StoreOption = DEFAULT_STORE,
     format: FormatOption = "table",
     json: JsonOption = False,
+    log: LogOption = None,
 ) -> None:
     """Search compression ensembles for a trained network and a device; print the leaderboard.
 
@@ -88,7 +95,7 @@ def search(
             raise AtollError("--replay runs in this process and trains nothing: leave --address out")
         search_stored(chosen, replay, format)
         return
-    finish(run(chosen, store, address=address, json=json), format, json)
+    finish(run(chosen, store, address=address, json=json, log=log or ()), format, json)
 
 
 def finish(result: "SearchResult", format: Format, json: bool = False) -> None:

@@ -1,5 +1,6 @@
 """From a study to its end, as the commands do it: prices, workers, progress, finalists, last words."""
 
+from collections.abc import Sequence
 from shlex import quote
 
 from ...evaluators.ranking.metrics import PlanFigures
@@ -8,6 +9,7 @@ from ...evaluators.tasks import load_task
 from ...hw_models.devices.device import Device
 from ...spaces.errors import AtollError
 from ...spaces.recipes.recipe import Recipe
+from ..live.log import Wanted
 from ..proposer.outlook import Pricer
 from ..store.store import Store
 from ..study.reference import left_out
@@ -27,7 +29,13 @@ def pricer_of(study: Study) -> Pricer:
     return price
 
 
-def launch(study: Study, store: Store, address: str | None = None, json: bool = False) -> Campaign:
+def launch(
+    study: Study,
+    store: Store,
+    address: str | None = None,
+    json: bool = False,
+    logs: Sequence[Wanted] = (),
+) -> Campaign:
     """Searches, measures the finalists from their files, and says how to go on.
 
     Args:
@@ -35,6 +43,7 @@ def launch(study: Study, store: Store, address: str | None = None, json: bool = 
         store: where trials live.
         address: of a Ray cluster.
         json: whether progress is told in JSON lines on stdout.
+        logs: where trials are logged beside the store.
 
     Returns:
         the campaign; its `end_reason` is None where the user interrupted it.
@@ -53,7 +62,14 @@ def launch(study: Study, store: Store, address: str | None = None, json: bool = 
         raise AtollError(f"study {study.study_name!r} cannot begin, nothing was trained: {error}") from error
     advise(_go_on(study, store))
     campaign = run_study(
-        study, store, pricer=price, address=address, on_begin=_greet, at_end=_measure, json=json
+        study,
+        store,
+        pricer=price,
+        address=address,
+        on_begin=_greet,
+        at_end=_measure,
+        json=json,
+        logs=logs,
     )
     name = study.study_name
     if campaign.end_reason is None:

@@ -50,7 +50,8 @@ def snapshot(campaign: Campaign, workers: int, course: Course = Course()) -> Sna
     reference = reference_recipes(load_task(study.task), goal)
     feasible = [trial for trial in campaign.trials.own if trial.is_feasible and trial.recipe.steps]
     front, front_of = _front(feasible, goal)
-    steps = [step for t in campaign.trials.values() if t.outcome is not None for step in t.outcome.steps]
+    outcomes = [trial.outcome for trial in campaign.trials.values() if trial.outcome is not None]
+    steps = [step for outcome in outcomes for step in outcome.steps if step.position > 0]
     return Snapshot(
         study=study.study_name,
         elapsed_s=campaign.elapsed_s,

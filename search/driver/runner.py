@@ -10,11 +10,13 @@ from ...spaces.errors import AtollError
 from ...spaces.machine.resources import cores
 from ...spaces.machine.scratch import scratch_folder
 from ..live.interrupt import first_interrupt
+from ..live.log import Wanted, opened
 from ..live.positions import Positions
 from ..proposer.outlook import Pricer
 from ..store.folding import Folder
 from ..store.store import Store
 from ..study.study import Study
+from ..terminal.said import say
 from .campaign import Campaign
 from .progress import Progress
 from .ray_cluster import RAY_FOLDER_CHARACTERS, cluster, ray_environment
@@ -59,6 +61,7 @@ def run_study(
     on_begin: Callable[[Campaign], None] | None = None,
     at_end: Callable[[Campaign], object] | None = None,
     json: bool = False,
+    logs: Sequence[Wanted] = (),
 ) -> Campaign:
     """Searches until a limit is reached or Ctrl-C; everything that ended is in the store.
 
@@ -73,6 +76,7 @@ def run_study(
         on_begin: called once when the campaign is known, before any trial.
         at_end: called when a limit was reached, with everything in the store and the lock still held.
         json: whether progress is told in JSON lines on stdout.
+        logs: where trials are logged beside the store.
 
     Returns:
         the campaign; its `end_reason` is None where the user interrupted it.
@@ -100,7 +104,7 @@ def run_study(
                     progress.tick()
 
                 if campaign.has_work():
-                    _run_by_ray(campaign, workers, threads, evaluator, address, tick, progress)
+                    _run_by_ray(campaign, workers, threads, evaluator, address, tick, progress, logs)
             if campaign.is_over and at_end is not None:
                 folder.close()
                 at_end(campaign)
@@ -170,6 +174,7 @@ def _run_by_ray(
     address: str | None,
     tick: Callable[[], None],
     progress: Progress,
+    logs: Sequence[Wanted],
 ) -> None:
     with ray_environment(address):
         # Imported late: half a second, and the environment must be set before.
@@ -182,13 +187,14 @@ def _run_by_ray(
         from .trainable import TrialTrainable
 
         with (
+            opened(logs, campaign.store.path, campaign.study.study_name, say) as log,
             scratch_folder(RAY_FOLDER_CHARACTERS) as scratch,
             cluster(address, workers * threads, scratch) as check,
         ):
-            searcher = RecipeSearcher(campaign, workers, tick, check)
+            searcher = RecipeSearcher(campaign, workers, tick, check, log)
             luggage = None if address is None else packed(campaign.study.task)
             trainable = tune.with_parameters(
-                TrialTrainable, evaluator=evaluator, luggage=luggage, tells=progress.follows
+                TrialTrainable, evaluator=evaluator, luggage=luggage, tells=progress.follows, logs=bool(logs)
             )
             share = _given_gpu(campaign.study, workers, threads, ray.nodes())
             tuner = Tuner(

@@ -7,6 +7,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from ...evaluators.steps.work import Outcome
+from ..live.log import Log, parameters_of
 from ..store.events import INTERRUPTED
 from .campaign import Campaign
 
@@ -21,6 +22,7 @@ class RecipeSearcher(Searcher):
         workers: trials at a time.
         tick: called often in the driver's loop: folds the journal, shows the progress.
         check: ends the search if Ray is gone: with it went the workers, which is no fault of their trials.
+        log: hears what becomes of trials; None for nobody.
     """
 
     def __init__(
@@ -29,12 +31,14 @@ class RecipeSearcher(Searcher):
         workers: int,
         tick: Callable[[], None] = lambda: None,
         check: Callable[[], None] = lambda: None,
+        log: Log | None = None,
     ) -> None:
         super().__init__()
         self.check = check
         self.campaign = campaign
         self.workers = workers
         self.tick = tick
+        self.log = log
         #: what ended the search from inside, to be raised when Ray has returned
         self.error: BaseException | None = None
         #: whether nothing new is to begin
@@ -57,16 +61,21 @@ class RecipeSearcher(Searcher):
             trial = self.campaign.next()
             if trial is not None:
                 self._names[trial_id] = trial.name
+                if self.log is not None:
+                    seed = self.campaign.study.seed if trial.seed is None else trial.seed
+                    self.log.begun(trial.name, parameters_of(trial.recipe, origin=trial.origin, seed=seed))
                 return {"work": self.campaign.work(trial).to_json(), "trial": trial.name}
             return self.FINISHED if self.campaign.is_over else None
         except Exception as error:
             return self._end_by(error)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Hears what the baseline takes; a trial's outcome counts when the trial is complete."""
+        """Hears what the baseline takes, and what to log; a trial's outcome counts when it is complete."""
         if "epoch_s" in result:
             self.campaign.epoch_s, self.campaign.baseline_s = result["epoch_s"], result["baseline_s"]
             self.tick()
+        elif self.log is not None and "outcome" not in result:
+            self.log.stepped(self._names[trial_id], result)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -79,7 +88,12 @@ class RecipeSearcher(Searcher):
             if error:
                 self.check()
             found = None if error else (result or {}).get("outcome")
-            self.campaign.end(name, _outcome(found))
+            trial = self.campaign.end(name, _outcome(found))
+            if self.log is not None:
+                if result is not None and found is not None:
+                    self.log.stepped(name, {**result, "objective": trial.objective})
+                self.log.ended(name, trial.status == "finished")
+                self.log.tell()
             self.tick()
         except Exception as problem:
             self._end_by(problem)

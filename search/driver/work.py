@@ -3,7 +3,7 @@
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -68,3 +68,25 @@ def carry_out(
     except Exception as error:
         what = f"{type(error).__name__}: {error}"
         return Outcome.failed(what, seconds=time.perf_counter() - started, **here)
+
+
+def parts_of(work: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Returns a piece of work as one for every beginning of its recipe, the whole last.
+
+    Carried out one after the other they come to the same: each finds the one before it in the step cache.
+    """
+    try:
+        whole = Work.from_json(work)
+    except AtollError:
+        return [work]  # which will say why
+    begun = [replace(whole, recipe=prefix, keep=False) for prefix in whole.recipe.prefixes()[1:-1]]
+    return [*(one.to_json() for one in begun), work]
+
+
+def joined(outcomes: Sequence[Outcome]) -> Outcome:
+    """Returns what came of the whole of several parts, as if it had been carried out at once."""
+    *before, whole = outcomes
+    made = {one.steps[-1].position: one.steps[-1] for one in before if one.steps}
+    steps = tuple(made.get(step.position, step) for step in whole.steps)
+    seconds = [one.seconds for one in outcomes if one.seconds is not None]
+    return replace(whole, steps=steps, seconds=sum(seconds) if seconds else None)
