@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from atoll.evaluators.steps.pipeline_result import StepRecord
-from atoll.evaluators.steps.work import Outcome, Work
+from atoll.evaluators.steps.work import Evaluator, Outcome, Work
 from atoll.search.driver.campaign import Campaign
 from atoll.search.driver.progress import snapshot
 from atoll.search.driver.runner import drive_here
@@ -52,11 +52,11 @@ def study_of(goal: Any, ensembles: int = 6) -> Study:
     return Study.create({**STUDY, "goal": goal, "limits": {"ensembles": ensembles}})
 
 
-def searched(study: Study, store: Store) -> Campaign:
+def searched(study: Study, store: Store, evaluator: Evaluator = carried_out) -> Campaign:
     with store.lock():
         store.recover()
         campaign = Campaign(study, store, price)
-        drive_here(campaign, carried_out)
+        drive_here(campaign, evaluator)
     return campaign
 
 
@@ -107,6 +107,18 @@ def test_progress_tells_the_cost_that_is_minimized(store: Store) -> None:
     assert best.metrics is not None
     assert f"latency {best.metrics.latency_ms:.2f} ms predicted, " in said
     assert "objective" not in said
+
+
+def test_what_a_compiler_estimates_is_not_called_predicted(store: Store) -> None:
+    """As on an Ethos-U."""
+
+    def estimated(work: Work) -> Outcome:
+        found = carried_out(work)
+        assert found.metrics is not None
+        return replace(found, metrics=replace(found.metrics, latency_status="compiler estimate"))
+
+    campaign = searched(study_of("fastest", 1), store, estimated)
+    assert " ms estimated, " in str(snapshot(campaign, 1))
 
 
 @pytest.mark.parametrize("goal", ["smallest", "score"])
