@@ -6,7 +6,7 @@ from ...spaces.recipes.recipe import Recipe
 
 #: So many ends of trials later an interval weighs half (own choice). Trials become longer as beginnings in
 #: the step cache run out, and shorter as good ones are changed: on the recorded search of `characters` the
-#: median error from a third on is 13 % with a half life of 10 ends, 9 % with 20 to 40, 22 % with all alike.
+#: median error from a third on is 18 % with a half life of 10 ends, 9 % with 20 to 40, 13 % with all alike.
 _HALF_LIFE_ENDS = 30
 #: share of what a trial should take that is left of it, however long it runs (own choice)
 _LEAST_LEFT = 0.1

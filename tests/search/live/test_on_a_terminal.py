@@ -90,7 +90,7 @@ class Terminal:
             kept |= {"TERM": "xterm-256color", "OMP_NUM_THREADS": "1", **environment}
             os.execve(sys.executable, [sys.executable, "-c", code, *words], kept)
 
-    def until(self, pattern: str, seconds: float = 90) -> bool:
+    def until(self, pattern: str, seconds: float = 240) -> bool:
         """Reads until a pattern is shown, or the end where it never is."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not re.search(pattern, plain(self.seen)):
