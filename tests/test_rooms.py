@@ -54,7 +54,8 @@ ROOMS = {
         "tasks": "datasets ranking training",
         "measuring": "datasets litert ranking training edge_tpu ethos_u tasks",
         "card": "edge_tpu ethos_u ranking tasks measuring delivery",  # a card lists what was delivered
-        "delivery": "ethos_u litert training tasks measuring",
+        "plain_network": "",
+        "delivery": "plain_network ethos_u litert training tasks measuring",
         "host": "ranking measuring",
         "runtimes": "litert measuring",
         "own": "datasets sources training tasks",

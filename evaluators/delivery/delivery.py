@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -145,7 +145,14 @@ def compare(
             f"validation images, allowed are {100 * least:.0f} % at least"
         )
     figures = {"images": len(images), "agreement": agreement, "largest_difference": difference}
-    return figures | ({"runtime": f"{runtime} {version(runtime)}"} if runtime else {})
+    return figures | ({"runtime": _with_version(runtime)} if runtime else {})
+
+
+def _with_version(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:  # a build of one's own has none
+        return package
 
 
 def example_of(source: Source) -> Tensor:

@@ -7,9 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from ...spaces.errors import AtollError
+from ..plain_network.network import plain_network
+from ..plain_network.pairs import carried_on
 from .delivery import Form, Source, compare, example_of, require
-from .pairs import carried_on
-from .plain import plain_network
 from .quiet import quiet
 
 _WHAT = "--also executorch"

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..plain_network.network import plain_network
+from ..plain_network.pairs import carried_on
 from .delivery import Form, Source, compare, example_of, require
 from .onnx_types import ROUNDED_INPUTS, fit_types, rounds_inputs
-from .pairs import carried_on
-from .plain import plain_network
 from .quiet import quiet
 
 _WHAT = "--also onnx"

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
+from ..plain_network.network import plain_network
+from ..plain_network.pairs import without_origin
 from .delivery import Form, Source, compare, example_of
-from .pairs import without_origin
-from .plain import plain_network
 from .quiet import quiet
 
 _WHAT = "--also torch_export"

@@ -9,10 +9,10 @@ import torch
 from atoll.evaluators.delivery import delivery, executorch_file, packed_file
 from atoll.evaluators.delivery.delivery import Source
 from atoll.evaluators.delivery.forms import FORMS, VELA, check_forms, deliver, form_of, measure_again
-from atoll.evaluators.delivery.pairs import carried_on
-from atoll.evaluators.delivery.plain import PlainFactor, plain_network
 from atoll.evaluators.delivery.quiet import quiet
 from atoll.evaluators.measuring.artifact import artifact_bytes
+from atoll.evaluators.plain_network.network import PlainFactor, plain_network
+from atoll.evaluators.plain_network.pairs import carried_on
 from atoll.evaluators.training.prediction import predict_logits
 from atoll.hw_models.runtimes.micro import PACKAGE, TRIED
 from atoll.spaces.errors import AtollError

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from atoll.evaluators.delivery.plain import Form, plain_network
 from atoll.evaluators.litert.inspect import float_tensors, operator_names, tensor_rows
 from atoll.evaluators.litert.lower import Lowered, lower, lowered, operator_layers
 from atoll.evaluators.litert.runtime import LiteRtRunner
 from atoll.evaluators.litert.silent_float import silent_floats
 from atoll.evaluators.litert.values import LoweredValue
+from atoll.evaluators.plain_network.network import Form, plain_network
 from atoll.hw_models.tables.network_table import layer_table
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.combine import Add, Concatenate, Multiply
