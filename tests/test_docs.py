@@ -63,7 +63,8 @@ def commands(*pages: str) -> list[list[str]]:
 
 def options(command: Any) -> set[str]:
     """Returns the options of a command of the command line."""
-    return {"--help"} | {option for parameter in command.params for option in parameter.opts}
+    found = (option for one in command.params for option in (*one.opts, *one.secondary_opts))
+    return {"--help", *found}
 
 
 def run(words: Iterable[str], folder: Path) -> subprocess.CompletedProcess[str]:

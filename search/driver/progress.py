@@ -310,10 +310,9 @@ class Progress:
             now = now.at(self._positions([one.trial for one in now.workers]))
         if not self.is_asked_to_end:
             return now
-        left_s = self._course.left_of(_named(self._campaign.trials.running), self._campaign.elapsed_s) or [
-            0.0
-        ]
-        still = f"about {duration(max(left_s))} still; " if max(left_s) >= 1 else ""
+        running = _named(self._campaign.trials.running)
+        left_s = max(self._course.left_of(running, self._campaign.elapsed_s) or [0.0])
+        still = f"about {duration(left_s)} still; " if left_s >= 1 else ""
         return replace(now, doing=still + _ENDING if now.workers else None, seconds_left=None)
 
     def _tell_doing(self) -> None:
