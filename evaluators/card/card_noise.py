@@ -50,10 +50,10 @@ def in_noise(card: Card) -> list[str]:
     if worst and layers[worst[0]] < LOW_DB:
         left_out, wide = (
             markdown_code(text)
-            for text in (f"layers={LEFT_OUT}{worst[0]}", "mixed_precision(bits=8, wide=1)")
+            for text in (f"layers={LEFT_OUT}{worst[0]}", "mixed_precision(bits=8, wide=2)")
         )
         parts.append(
-            f"Below {LOW_DB:.0f} dB a layer is worth keeping wider: {left_out} in a step leaves it in float, "
-            f"and {wide} keeps the worst layer in half precision."
+            f"Below {LOW_DB:.0f} dB a layer is worth keeping wider: {left_out} in a step leaves it in float. "
+            f"What it reads stays on a grid unless what makes it is left out too; {wide} finds both."
         )
     return parts if worst else []

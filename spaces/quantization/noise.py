@@ -59,6 +59,17 @@ def layer_noise(network: nn.Module, images: Tensor) -> dict[str, float]:
     return {name: 10 * log10(signal / noise) for name, (signal, noise) in _numbers(sums) if signal and noise}
 
 
+def maker(network: nn.Module, name: str) -> str | None:
+    """Returns the layer that makes what a layer reads, None where it is not one layer alone."""
+    graph = trace(network, input_shape_of(network))
+    value = next(operation for operation in graph.operations if operation.path == name)
+    while len(value.inputs) == 1:
+        value = graph[value.inputs[0]]
+        if isinstance(value.module, Layer):
+            return value.path
+    return None
+
+
 def _compare(
     sums: dict[str, Tensor],
     graph: Graph,

@@ -13,7 +13,7 @@ from ..layers.half import BITS as HALF_BITS
 from ..layers.layer import Layer
 from ..layers.statistics import reestimate
 from ..layers.structure import named_layers, settle, to_meta
-from ..quantization.noise import layer_noise
+from ..quantization.noise import layer_noise, maker
 from ..quantization.sensitivity import layer_sensitivities
 from ..quantization.weight_grids import WeightGrids, quantize_layers
 from ..technique.context import Context
@@ -42,7 +42,7 @@ class MixedPrecision(Technique):
     is one that the runtime stores: convolutions have 4 bits at least, and transposed ones 8, beyond the
     budget. Weights and activations are then trained on their grids, steps learned. Beyond the budget,
     `wide` layers keep half precision and compute in float: those whose signal-to-noise ratio on their grids
-    is the lowest, as a card names them.
+    is the lowest, as a card names them, and those that make what such layers read where that is why.
     """
 
     name: ClassVar[str] = "mixed_precision"
@@ -116,17 +116,27 @@ class MixedPrecision(Technique):
         return quantized, self.decisions(model, quantized, **notes)
 
     def _worst(self, network: nn.Module, widths: dict[str, int], context: Context) -> dict[str, float]:
-        """Returns the layers that lose most on such grids, with their signal-to-noise ratios in dB."""
-        probe = deepcopy(network)
-        quantize_layers(probe, widths, WeightGrids(), self.activations)
-        reestimate(probe, context.images(IMAGES))
-        noise = layer_noise(probe, context.images(NOISE_IMAGES))
-        may = [
-            name
-            for name, layer in targeted_layers(network, self.layers)
-            if name in noise.keys() & widths and WeightGrids().reason_against(layer, HALF_BITS) is None
-        ]
-        return {name: round(noise[name], 1) for name in sorted(may, key=noise.__getitem__)[: self.wide]}
+        """Returns the layers to keep wide, one by one, each with the lowest ratio that made it one, in dB.
+
+        One that is wide already and still has the lowest loses by what it reads: the layer that makes that,
+        and puts it on a grid, comes next.
+        """
+        targeted = dict(targeted_layers(network, self.layers))
+        may = [name for name in widths if WeightGrids().reason_against(targeted[name], HALF_BITS) is None]
+        found: dict[str, float] = {}
+        for _ in range(self.wide):
+            probe = deepcopy(network)
+            quantize_layers(probe, widths | dict.fromkeys(found, HALF_BITS), WeightGrids(), self.activations)
+            reestimate(probe, context.images(IMAGES))
+            noise = layer_noise(probe, context.images(NOISE_IMAGES))
+            for name in sorted(noise.keys() & widths, key=noise.__getitem__):
+                culprit = maker(network, name) if name in found else name
+                if culprit in may and culprit not in found:
+                    found[culprit] = round(noise[name], 1)
+                    break
+            else:
+                break
+        return found
 
     def _widths(self, network: nn.Module) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
         """Returns the widths that each targeted layer can have, and why the others have none."""

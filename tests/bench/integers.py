@@ -3,9 +3,9 @@
 Five networks that people ship are trained on data that are made here, put on integers without training
 (`method=ptq`), with and without cross-layer equalization and bias correction, and their files are run over
 test images that calibration never saw. Where a network loses more than is allowed, the layers with the
-lowest signal-to-noise ratio are left in float, one more at a time. Names on the command line choose
-networks. Trained weights lie in the cache and every row in `results/integers/rows.jsonl`, so that the next
-run goes on where this one ended.
+lowest signal-to-noise ratio are kept in half precision, one more at a time. Names on the command line
+choose networks. Trained weights lie in the cache and every row in `results/integers/rows.jsonl`, so that
+the next run goes on where this one ended.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from atoll.evaluators.cache_dir import cache_dir
 from atoll.evaluators.card.card_noise import IMAGES as NOISE_IMAGES
+from atoll.evaluators.card.card_noise import WORST
 from atoll.evaluators.datasets.dataset import Split
 from atoll.evaluators.digests import digest_json, library_versions
 from atoll.evaluators.measuring.artifact import artifact_bytes, verify_artifact
@@ -35,7 +36,6 @@ from atoll.spaces.networks.efficientnet import B0
 from atoll.spaces.networks.inverted_residual import around_blocks, inverted_residual
 from atoll.spaces.quantization.noise import OUTPUTS, layer_noise
 from atoll.spaces.recipes.recipe import Recipe
-from atoll.spaces.technique.domains import LEFT_OUT
 from atoll.testing.worlds import World
 from figures import report
 from integers_page import LEAST_AGREEMENT, LOST_POINTS, found_good, page
@@ -57,7 +57,7 @@ RECIPES = (
 #: training images of each network, of which the first calibrate; test images, which nothing else sees
 TRAINED_ON, TESTED_ON, CALIBRATED_ON = 4_000, 1_000, 512
 SIDE, EPOCHS = 48, 15
-#: layers that are left in float at most, the worst ones first
+#: layers that are kept in half precision at most
 WIDEST = 3
 
 
@@ -138,20 +138,15 @@ def _rows_of(name: str, rows: Rows) -> Iterator[Row]:
 
 
 def _recipes(find: Callable[[str], Row | None]) -> Iterator[str]:
-    """Yields what is tried: the settings; the worst layers left out where the plain one loses too much."""
+    """Yields what is tried: the settings; where the plain one loses too much, more and more layers wide."""
     yield from RECIPES
-    plain = find(PLAIN)
-    assert plain is not None  # its row was just made, or was there
-    worst = list(plain["worst"])
+    last = PLAIN
     for count in range(1, WIDEST + 1):
-        found = find(_widened(worst[: count - 1])) if count > 1 else plain
+        found = find(last)  # its row was just made, or was there
         if found is None or (found["lost"] <= LOST_POINTS and found["agreement"] >= LEAST_AGREEMENT):
             return
-        yield _widened(worst[:count])
-
-
-def _widened(layers: list[str]) -> str:
-    return PLAIN.removesuffix(")") + f', layers="{"|".join(f"{LEFT_OUT}{name}" for name in layers)}")'
+        last = f"mixed_precision(bits=8, wide={count})"
+        yield last
 
 
 def _trained(name: str, subject: Subject, key: str, train: Split) -> tuple[nn.Module, float]:
@@ -192,7 +187,7 @@ def _measured(given: nn.Module, train_s: float, recipe: str, train: Split, test:
     noise = layer_noise(network, scaling_of(network).to_network(train.images[:NOISE_IMAGES]))
     ratios = {name: round(ratio, 1) for name, ratio in noise.items()}
     outputs = ratios.pop(OUTPUTS, None)
-    worst = sorted(ratios, key=ratios.__getitem__)[: max(5, WIDEST)]
+    worst = sorted(ratios, key=ratios.__getitem__)[:WORST]
     return {
         "train_s": round(train_s),
         "float": quality,
@@ -205,6 +200,7 @@ def _measured(given: nn.Module, train_s: float, recipe: str, train: Split, test:
         "images": found.count,
         "bytes": len(content),
         "equalized": decisions.get("equalized"),
+        "wide": list(decisions.get("wide", ())),
         "outputs_db": outputs,
         "worst": {name: ratios[name] for name in worst},
     }

@@ -47,6 +47,12 @@ def page(rows: list[dict[str, Any]]) -> str:
         "Layers with the lowest signal-to-noise ratio, dB, of the first recipe:",
     ]
     parts += ["\n".join(worst), "What equalization found:", "\n".join(dict.fromkeys(told)) or "- nothing yet"]
+    wide = [
+        f"- {row['network']}, `{row['recipe']}`: {', '.join(f'`{name}`' for name in row['wide'])}"
+        for row in rows
+        if row.get("wide")
+    ]
+    parts += ["Layers that were kept in half precision:", "\n".join(wide)] if wide else []
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

@@ -10,13 +10,16 @@ import torch
 import torch.nn.functional as F
 from atoll.hw_models.tables.network_table import layer_table
 from atoll.spaces.errors import AtollError
+from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.half import Half
 from atoll.spaces.layers.structure import named_factors, named_layers, structure
 from atoll.spaces.layers.weight_grid import WeightGrid
-from atoll.spaces.quantization.noise import layer_noise
+from atoll.spaces.quantization.noise import OUTPUTS, layer_noise
 from atoll.spaces.quantization.sensitivity import output_change
+from atoll.spaces.technique.technique import Technique
 from atoll.spaces.techniques.mixed_precision import MixedPrecision
 from atoll.spaces.techniques.quantize import Quantize
+from atoll.testing import World
 from torch import nn
 
 
@@ -141,17 +144,43 @@ def test_the_layers_that_lose_most_keep_half_precision_beyond_the_budget(
     trained: dict[str, nn.Module], new_context: Callable[..., Any]
 ) -> None:
     network, context = trained["sequential"], new_context(trained["sequential"])
-    plain, told = MixedPrecision(bits=4).apply(network, context)
-    noise = layer_noise(plain, context.images(64))
-    worst = sorted((name for name, _ in named_layers(network)), key=noise.__getitem__)[:2]
-    step = MixedPrecision(bits=4, wide=2)
-    assert str(step) == "mixed_precision(bits=4.0, wide=2)"
-    mixed, decisions = step.apply(network, context)
+    names = [name for name, _ in named_layers(network)]
+    chosen: dict[str, float] = {}
+    told = MixedPrecision(bits=4).apply(network, context)[1]
     assert "wide" not in told
-    assert list(decisions["wide"]) == worst
-    assert decisions["wide"] == {name: round(noise[name], 1) for name in worst}
-    assert decisions["bits"] == told["bits"] | dict.fromkeys(worst, 16)
+    for count in (1, 2):
+        step = MixedPrecision(bits=4, wide=count)
+        before, _ = MixedPrecision(bits=4, wide=count - 1).apply(network, context)
+        noise = layer_noise(before, context.images(64))
+        worst = min(noise.keys() & set(names) - chosen.keys(), key=noise.__getitem__)
+        chosen[worst] = round(noise[worst], 1)
+        mixed, decisions = step.apply(network, context)
+        assert decisions["wide"] == chosen and list(decisions["wide"]) == list(chosen)
+        assert decisions["bits"] == told["bits"] | dict.fromkeys(chosen, 16)
+    assert str(step) == "mixed_precision(bits=4.0, wide=2)"
     for layer, factor in _weights(mixed).items():
-        assert (factor.find(Half) is not None) == (layer in worst)
-        assert (mixed.get_submodule(layer).activation_bits == 32) == (layer in worst)
+        assert (factor.find(Half) is not None) == (layer in chosen)
+        assert (mixed.get_submodule(layer).activation_bits == 32) == (layer in chosen)
     assert structure(step.rebuild(network, decisions)) == structure(mixed)
+
+
+def test_a_layer_that_loses_by_what_it_reads_widens_the_one_that_makes_it() -> None:
+    """A channel that is hardly there beside the others, and whose weights are large: equalization's case."""
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    layers[2].weight.data[:, 3] *= 300
+    for part in (layers[0].weight, layers[0].bias):
+        part.data[3] /= 300
+    images = torch.rand(128, 6)
+    network = adopt(layers, (6,))
+    world = World(images, torch.arange(128) % 3, network, epochs=0)
+
+    def outputs_db(step: Technique) -> tuple[float, list[str]]:
+        found, decisions = step.apply(network, world)
+        return layer_noise(found.eval(), images[:64])[OUTPUTS], list(decisions.get("wide", {}))
+
+    plain, one, two = (outputs_db(MixedPrecision(bits=8, wide=count)) for count in (0, 1, 2))
+    assert (plain[1], one[1], two[1]) == ([], ["2"], ["2", "0"])
+    assert max(plain[0], one[0]) < 25 and two[0] > 45
+    assert outputs_db(Quantize(method="ptq", layers="~0|~2"))[0] > 45
+    assert outputs_db(Quantize(method="ptq", equalize="cross_layer"))[0] > 45
