@@ -17,8 +17,11 @@ def own_style() -> Iterator[None]:
     import matplotlib
     import matplotlib.style
 
-    own = {"svg.hashsalt": "atoll", "text.parse_math": False}
-    with matplotlib.style.context("default"), matplotlib.rc_context(own), warnings.catch_warnings():
+    with (
+        matplotlib.style.context("default"),
+        matplotlib.rc_context({"svg.hashsalt": "atoll", "text.parse_math": False}),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore", UserWarning)  # a name that its font lacks is drawn as boxes
         yield
 

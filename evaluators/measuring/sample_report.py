@@ -86,7 +86,8 @@ def sample_report(
         quality: of the task.
         samples: which are told; the worst where None.
     """
-    apart = [(ours - theirs).abs() for ours, theirs in zip(heads(found), heads(expected), strict=True)]
+    both = zip(heads(found, Tensor), heads(expected, Tensor), strict=True)
+    apart = [(one - other).abs() for one, other in both]
     differences = torch.stack([one.reshape(len(one), -1).amax(dim=1).double() for one in apart]).amax(dim=0)
     logits, others = (_logits(outputs, labels, quality) for outputs in (found, expected))
     if logits is None or others is None:

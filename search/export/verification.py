@@ -178,7 +178,7 @@ def _said_of_file(card: Card, artifact: bytes, task: Task | None) -> Iterator[Ch
 
 
 def _as_a_whole(what: str, card: object, found: object) -> Checked:
-    return Checked.of(what, *(_digest(str(one).encode()) for one in (card, found)))
+    return Checked.of(what, _digest(str(card).encode()), _digest(str(found).encode()))
 
 
 def _drawn_anew(card: Card, task: Task | None, untold: str) -> Iterator[Checked]:

@@ -27,9 +27,10 @@ def card_of(**more: Any) -> Card:
     prices = {"macs": 9, "model_bytes": 4000, "packed_bytes": 9, "payload_bytes": 9, "parameters": 9}
     for name in ("latency_ms", "peak_memory_bytes"):
         prices |= dict.fromkeys((name, f"{name}_low", f"{name}_high"), 2)
-    metrics = {"quality": 0.9, "quality_name": "accuracy", "label_loyalty": None, **prices}
+    metrics: dict[str, Any] = {"quality": 0.9, "quality_name": "accuracy", "label_loyalty": None, **prices}
     metrics |= {"latency_status": "interpolated", "peak_memory_status": "interpolated"}
-    artifact = dict.fromkeys(("model_bytes", "packed_bytes", "structure_bytes", "peak_tensor_bytes"), 100)
+    sizes = ("model_bytes", "packed_bytes", "structure_bytes", "peak_tensor_bytes")
+    artifact: dict[str, Any] = dict.fromkeys(sizes, 100)
     artifact |= {"images": 28, "agreement": 0.96, "largest_difference": 1.5, "largest_difference_lsb": None}
     texts = ("study", "trial", "task", "network", "recipe", "device", "weights_digest", "data")
     told = {**dict.fromkeys(texts, "x"), "input_shape": [3, 8, 8], "seed": 0, "epochs_per_step": 1}
