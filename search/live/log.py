@@ -76,8 +76,9 @@ class Wanted:
             os.environ.setdefault(name, "true")
         from ray.air.integrations.mlflow import MLflowLoggerCallback
 
-        logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells how an empty database is made
         found = MLflowLoggerCallback(tracking_uri=self.place(store), experiment_name=study)
+        for name in ("mlflow", "alembic"):  # they tell how an empty database is made
+            logging.getLogger(name).setLevel(logging.WARNING)
         try:
             found.setup()
         except Exception as error:  # of a database, a server, a network

@@ -94,11 +94,18 @@ def test_runs_at_a_time_give_the_same_bits(
     names = ["given", "plain", "self_distilled"]
     qualities = iter([0.9 if name == best else 0.1 for name in names] * 2)
     monkeypatch.setattr(Task, "quality", lambda task, network, split: next(qualities))
+    told: list[list[tuple[float, float]]] = [[], []]
     one, two = (
-        make_baseline(given, tiny_task, tiny_task.dataset(), 0.3, 0, at_once)[0].state_dict()
+        make_baseline(
+            given, tiny_task, tiny_task.dataset(), 0.3, 0, at_once,
+            lambda done, epochs, heard=told[at_once - 1]: heard.append((done, epochs)),
+        )[0].state_dict()
         for at_once in (1, 2)
-    )
+    )  # fmt: skip
     assert overlapped == [True]
+    for heard, epochs in zip(told, (0.6, 0.3), strict=True):
+        assert max(heard) == pytest.approx((epochs, epochs))
+    assert told[0] == sorted(told[0]), "one run after the other"
     assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
 
 

@@ -20,6 +20,7 @@ from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.pipeline_result import PipelineResult
 from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.steps.step_cache import StepCache
+from atoll.evaluators.steps.work import Position
 from atoll.evaluators.tasks import given_network
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.prediction import predict_logits
@@ -399,3 +400,15 @@ def test_a_step_that_diverges_is_an_error_and_no_entry(warm: NewPipeline, tiny_t
     assert not pipeline.is_cached(recipe)
     pipeline.basis.task = tiny_task
     assert pipeline.run(recipe).metrics.quality > 0.3
+
+
+def test_where_a_recipe_is_is_told(warm: NewPipeline, cold: tuple[Pipeline, PipelineResult]) -> None:
+    """The first of two steps lies in the cache; the second one trains for half an epoch."""
+    pipeline, told = warm(), list[Position]()
+    pipeline.told = told.append
+    assert pipeline.run(RECIPE).digest == cold[1].digest and told == [], "all of it lies there"
+    pipeline.run(SIBLING)
+    assert told[0] == Position(2, 0.0, 0.5)
+    assert {(at.step, at.epochs) for at in told} == {(2, 0.5)}
+    done = [at.epochs_done for at in told]
+    assert done == sorted(done) and done[-1] == pytest.approx(0.5)
