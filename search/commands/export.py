@@ -52,13 +52,9 @@ def export(
         list[str] | None,
         typer.Option(metavar="FORM", help="Write also onnx, executorch, torch_export or vela; repeatable."),
     ] = None,
-    thumbnails: Annotated[
-        bool,
-        typer.Option(
-            "--thumbnails/--no-thumbnails",
-            help="Show the validation images on which file and network are furthest apart.",
-        ),
-    ] = True,
+    no_thumbnails: Annotated[
+        bool, typer.Option("--no-thumbnails", help="Show no validation images beside the card.")
+    ] = False,
     network: Annotated[
         str | None,
         typer.Option(
@@ -102,7 +98,9 @@ def export(
     if network is not None:
         if study is not None or profile is not None:
             raise AtollError("got --network with --study or --profile, allowed is one of them")
-        exported = export_alone(network, trial, output, own, any_agreement, any_float, thumbnails, forms)
+        exported = export_alone(
+            network, trial, output, own, any_agreement, any_float, not no_thumbnails, forms
+        )
     elif own != Words():
         raise AtollError(f"got {own.options()} without --network, whose they are; a trial has its own")
     else:
@@ -114,7 +112,7 @@ def export(
             profile=profile,
             any_agreement=any_agreement,
             any_float=any_float,
-            thumbnails=thumbnails,
+            thumbnails=not no_thumbnails,
             trust=trust,
             also=forms,
         )
