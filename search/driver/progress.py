@@ -236,6 +236,8 @@ class Progress:
         self._workers = workers
         self._positions = positions
         self._output = JsonLines() if json else _for_people(stream or sys.stderr)
+        #: whether workers are to tell where they are
+        self.follows = not isinstance(self._output, PlainLines)
         self._course = Course()
         self._ended: set[str] = {t.name for t in campaign.trials.values() if t.is_over}
         self._interruptions = {t.name: t.interruptions for t in campaign.trials.values()}
@@ -280,21 +282,19 @@ class Progress:
                     self._output.ended(trial.told, trial.facts)
         if self.is_asked_to_end and not self._asked_told:
             self._asked_told = changed = True
-            self._output.say(f"{clock(self._campaign.elapsed_s)} Ctrl-C: {_ENDING}")
+            self._say(f"Ctrl-C: {_ENDING}")
         self._tell_doing()
         if self._output.due(changed):
             self._output.show(self._now())
 
-    @property
-    def follows(self) -> bool:
-        """Whether workers are to tell where they are."""
-        return not isinstance(self._output, PlainLines)
-
     def note(self, remark: str | None) -> None:
         """Says a remark, once as long as it is the same."""
         if remark is not None and remark != self._remark:
-            self._output.say(f"{clock(self._campaign.elapsed_s)} {remark}")
+            self._say(remark)
         self._remark = remark
+
+    def _say(self, text: str) -> None:
+        self._output.say(f"{clock(self._campaign.elapsed_s)} {text}")
 
     def _observe(self) -> bool:
         """Takes notice of what runs and of what is done; returns whether other trials run."""
@@ -319,16 +319,16 @@ class Progress:
         """Says at once what takes long before the first trial can end."""
         now = doing(self._campaign)
         if now is not None and now != self._doing:
-            self._output.say(f"{clock(self._campaign.elapsed_s)} {now}")
+            self._say(now)
         self._doing = now
         said = None if self._foretold else forecast(self._campaign)
         if said is not None:
             self._foretold = True
-            self._output.say(f"{clock(self._campaign.elapsed_s)} {said}")
+            self._say(said)
         said = None if self._overrun_told else overrun(self._campaign)
         if said is not None:
             self._overrun_told = True
-            self._output.say(f"{clock(self._campaign.elapsed_s)} {said}")
+            self._say(said)
 
 
 def _for_people(stream: TextIO) -> Output:

@@ -209,11 +209,12 @@ def _run_by_ray(
                 run_config=RunConfig(name="trials", storage_path=str(scratch), verbose=0),
             )
 
-            # Ray prints news of its nodes on stdout, which is for results.
             def ask() -> bool:
-                searcher.is_asked_to_end = progress.is_asked_to_end = bool(campaign.trials.running)
+                # between two trials nothing runs, and something is written down
+                searcher.is_asked_to_end = progress.is_asked_to_end = campaign.started > 0
                 return searcher.is_asked_to_end
 
+            # Ray prints news of its nodes on stdout, which is for results.
             with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), first_interrupt(ask):
                 tuner.fit()
             check()
