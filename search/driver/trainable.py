@@ -20,6 +20,8 @@ from .work import carry_out, joined, parts_of, time_baseline
 class TrialTrainable(tune.Trainable):
     """One trial of Ray is one piece of work; the process is used again for the next one."""
 
+    _parts: list[Mapping[str, Any]]
+
     def setup(
         self,
         config: dict[str, Any],

@@ -95,13 +95,14 @@ def test_runs_at_a_time_give_the_same_bits(
     qualities = iter([0.9 if name == best else 0.1 for name in names] * 2)
     monkeypatch.setattr(Task, "quality", lambda task, network, split: next(qualities))
     told: list[list[tuple[float, float]]] = [[], []]
-    one, two = (
-        make_baseline(
-            given, tiny_task, tiny_task.dataset(), 0.3, 0, at_once,
-            lambda done, epochs, heard=told[at_once - 1]: heard.append((done, epochs)),
-        )[0].state_dict()
-        for at_once in (1, 2)
-    )  # fmt: skip
+
+    def made(at_once: int) -> dict[str, torch.Tensor]:
+        def hear(done: float, epochs: float) -> None:
+            told[at_once - 1].append((done, epochs))
+
+        return make_baseline(given, tiny_task, tiny_task.dataset(), 0.3, 0, at_once, hear)[0].state_dict()
+
+    one, two = made(1), made(2)
     assert overlapped == [True]
     for heard, epochs in zip(told, (0.6, 0.3), strict=True):
         assert max(heard) == pytest.approx((epochs, epochs))
