@@ -47,6 +47,27 @@ def test_search_ends_with_the_leaderboard(capsys: pytest.CaptureFixture[str], re
     assert f"study {name} ended: 3 ensembles are done; more with `atoll resume {name}" in said
 
 
+def test_json_lines_end_with_the_end(capsys: pytest.CaptureFixture[str], replayed: None) -> None:
+    assert main(["search", "--ensembles", "2", "--json"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    study = Store(Path("atoll.duckdb")).studies()[0]["study"]
+    assert {one["event"] for one in told[:-1]} == {"progress", "said", "trial"}
+    best = told[-1].pop("best_trial"), told[-1].pop("best")
+    assert best in {(one["trial"], one["recipe"]) for one in told if one["event"] == "trial"}
+    assert told[-1] == {
+        "event": "end", "study": study, "store": "atoll.duckdb", "end_reason": "2 ensembles are done",
+    }  # fmt: skip
+
+
+def test_an_unknown_log_is_refused_before_anything_runs(
+    capsys: pytest.CaptureFixture[str], replayed: None
+) -> None:
+    assert "--log 'tensorbord': did you mean 'tensorboard'" in refused(
+        capsys, ["search", "--log", "tensorbord"]
+    )
+    assert not Path("atoll.duckdb").exists()
+
+
 def test_a_network_without_a_price_is_refused_before_anything_runs(
     capsys: pytest.CaptureFixture[str], replayed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
