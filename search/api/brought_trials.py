@@ -9,6 +9,8 @@ from typing import Any
 from ..store.events import FOREIGN_NUMBER, Event, LookedAtTest, TrialEvent
 from ..store.rows import moment_of
 
+#: of a number in a name that a journal takes
+_DIGITS = 9
 #: digest of the recipe, seed and epochs after every step: the same are the same trial of a study
 Key = tuple[str, int, float]
 
@@ -82,7 +84,9 @@ def _look(trial: str, command: str | None, quality: float | None, moment: Any) -
 
 
 def _number(trial: str) -> int:
-    return int(trial[1:])
+    """Returns the number in a trial's name; 0 of what is no such name, and refused when it is written."""
+    digits = trial[1:]
+    return int(digits) if digits.isdecimal() and len(digits) <= _DIGITS else 0
 
 
 def _is_foreign(trial: str) -> bool:
