@@ -29,6 +29,10 @@ LONG_TIME_LIMIT_S = 3600
 _LOADED_TWICE = pytest.StashKey[list[str]]()
 OUR_FOLDERS = {"clusters", "evaluators", "hw_models", "search", "spaces", "testing"}
 
+# A shell's background has Ctrl-C ignored, and so would whatever the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # Shared machines stall, so no deadline; the same examples every run, so that a failure comes back.
 # Machines with a GPU may have no more than `tests/gpu` asks for.
 with suppress(ImportError):
