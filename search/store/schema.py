@@ -190,8 +190,14 @@ def _create_tables(connection: duckdb.DuckDBPyConnection, database: str) -> None
 def _comment(
     connection: duckdb.DuckDBPyConnection, database: str, names: Iterable[str], macros: Iterable[str]
 ) -> None:
-    columns = {name: columns_of(connection, name, database) for name in names}
-    connection.execute(relations.comments(columns, macros))
+    # all of them at once: to ask of one view after the other binds each anew, which takes six times as long
+    found = connection.execute(
+        "SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns()"
+        " WHERE database_name = ? AND schema_name = 'main' AND list_contains(?, table_name)"
+        " GROUP BY table_name",
+        [database, list(names)],
+    )
+    connection.execute(relations.comments(dict(found.fetchall()), macros))
 
 
 def _copy_rows(connection: duckdb.DuckDBPyConnection, found: Contents) -> None:
