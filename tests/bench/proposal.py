@@ -4,12 +4,16 @@ The trials are made up, of the space of the built-in characters study, every one
 costs nothing, so what is left is the driver's own work. Four run at a time; which ends next is drawn.
 """
 
+import os
 import tempfile
 import time
 from pathlib import Path
 from random import Random
 from statistics import mean
 from typing import Any
+
+# before NumPy is imported: two threads wait for one another at matrices as small as these
+os.environ["OMP_NUM_THREADS"] = "1"
 
 from atoll.evaluators.ranking.metrics import Metrics
 from atoll.evaluators.steps.pipeline_result import MEASURED_AFTER_A_STEP, StepRecord
