@@ -4,9 +4,9 @@ Candidates are the next steps of what was already evaluated (with the step cache
 beside changes of good recipes and drawn ones. What each costs on the device is known before it is trained,
 what it does to the quality is learned from every step that any trial took. The one is tried that promises
 most for a second of training still to do: what it would gain on the best so far, times the probability that
-it is within the constraints. To grow schemes by a learned predictor of their next step is AutoMC's idea
-(Wang et al., ICDE 2022), improvement times feasibility that of constrained Bayesian optimization (Gardner et
-al., ICML 2014).
+it is within the constraints. Now and then the seconds do not count. To grow schemes by a learned predictor
+of their next step is AutoMC's idea (Wang et al., ICDE 2022), improvement times feasibility that of
+constrained Bayesian optimization (Gardner et al., ICML 2014).
 """
 
 import hashlib
@@ -33,6 +33,10 @@ _PLACES = 4.0
 PRICED, ASKED = 6, 20
 #: of so many proposals one is chosen by what may be instead of what is likely, so that nothing is given up
 TURNS = 6
+#: of so many proposals one is chosen by what it would gain, however long it trains. Behind a long first step
+#: every cheap change looks better than another first step, and all that is trained begins with the same one;
+#: chosen on digits (results/search_table/README.md)
+PATIENT = 3
 #: before anything meets the constraints a larger gain counts as this one, so that something does at once:
 #: without it the first may be the third trial. It costs training on an easy task and saves a third of it
 #: on a harder one (results/search_table/README.md)
@@ -149,6 +153,7 @@ class GrowingProposer:
         step_seconds = evidence.seconds()
         running = {prefix for recipe in pending for prefix in recipe.prefixes()}
         lucks = [random.gauss(0.0, 1.0) for _ in candidates] if n % TURNS == TURNS - 1 else None
+        is_patient = n % PATIENT == 1
 
         def seconds(recipe: Recipe) -> float:
             # what was evaluated was so with all its beginnings: the longest that was says it of the others
@@ -162,7 +167,8 @@ class GrowingProposer:
 
         def promise(place: int, such: Expected) -> float:
             luck = None if lucks is None else lucks[place]
-            return _promise(evidence, such, luck) / seconds(candidates[place])
+            promised = _promise(evidence, such, luck)
+            return promised if is_patient else promised / seconds(candidates[place])
 
         guesses = [promise(place, such) for place, such in enumerate(expected)]
         chosen: list[tuple[float, Recipe]] = []

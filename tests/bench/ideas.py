@@ -50,6 +50,7 @@ OFF: Mapping[str, Callable[[], AbstractContextManager[object]]] = {
     "gain_for_a_second": lambda: patch.object(Evidence, "seconds", lambda evidence: lambda step: 1e9),
     "weaker_first": lambda: patch.object(grown, "STRIDE", float("inf")),
     "exploration": lambda: patch.object(grown, "TURNS", 1 << 30),
+    "patience": lambda: patch.object(grown, "PATIENT", 1 << 30),
 }
 
 
