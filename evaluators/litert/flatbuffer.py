@@ -142,7 +142,8 @@ def _quantization(layout: FileLayout, tensor: TensorEntry) -> Part | None:
         scales = layout.vector([tensor.grid.scale], np.float32, token=token)
         points = layout.vector([tensor.grid.zero_point], np.int64, token=token)
     elif tensor.scales is not None:
-        scales = layout.vector(tensor.scales, np.float32, token=id(tensor))
+        # by identity, as grids: a bias of zeros has the scales of its weights
+        scales = layout.vector(tensor.scales, np.float32, token=id(tensor.scales))
         if tensor.zero_points is None:
             points = layout.vector([0] * len(tensor.scales), np.int64)
         else:

@@ -32,9 +32,11 @@ TRANSPOSE_CONV            both         int8         as CONV; narrower ones are n
 - s_in * s_w / s_out must stay below 256 in every channel, or XNNPACK refuses the whole file.
 - CONV and DEPTHWISE need a bias (two inputs do not load, nor does -1); an int32 bias needs one scale
   (s_in * s_w) per scale of the weights: without scales it is right but not delegated, with fewer the file
-  does not load. So biases beside int4, which is not delegated anyway, have none: the same integers to the
-  last bit, here, in TensorFlow 2.12 and in tflite-runtime 2.14, with the plain kernels, and with the
-  reference ones where they take int4 (here, but for depthwise; in 2.14 none does). LiteRT Micro loads them.
+  does not load. What these scales are no kernel reads, so a bias of zeros, which it is on any, has those of
+  the weights and needs no room for its own (default and plain kernels of tflite-runtime 2.14, TensorFlow
+  2.12 and here). Biases beside int4, which is not delegated anyway, have none: the same integers to the last
+  bit, here, in TensorFlow 2.12 and in tflite-runtime 2.14, with the plain kernels, and with the reference
+  ones where they take int4 (here, but for depthwise; in 2.14 none does). LiteRT Micro loads them.
   FC may go without bias.
 - Every scale needs its own int64 zero point in the file.
 - 1x1 depthwise with weights +-127 and scale |g| / 127 is the batch normalisation g x + b to 1 LSB; with

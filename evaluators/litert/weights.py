@@ -131,7 +131,9 @@ class Weights:
             dtype = weight_type(operator, self.bits, True)
             weight = model.add_constant(values, dtype, scale, axis)
             steps = np.float32(source.scale) * scale  # in float32, as the runtime multiplies them
-            read = steps if reads_bias_scales(operator, dtype) else None
+            # zeros are zeros on any scale, and those of the weights are in the file
+            own = scale if self.bias is None else steps
+            read = own if reads_bias_scales(operator, dtype) else None
             data: tuple[np.ndarray, str, np.ndarray | None] = np.rint(bias / steps), "int32", read
         elif self.scale is not None:
             scale, dtype = self.scale, weight_type(operator, self.bits, False)

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 Runner = Callable[[bytes, int, Iterable[np.ndarray]], "FileRun"]
 
 #: raised where the same network gives another file, or is judged by other roundings; cards that name none are
-#: of 1, which wrote scales of biases that no kernel reads, and judged as if kernels rounded to the nearest
-FILE_VERSION = 2
+#: of 1, which wrote scales of biases that no kernel reads, and judged as if kernels rounded to the nearest; 2
+#: wrote scales of their own for biases of zeros, and every list of numbers by itself
+FILE_VERSION = 3
 # `packed_bytes` is defined by this level (the artifact after zstd-19).
 ZSTD_LEVEL = 19
 # Images that are float at a time; the runtime sees one after the other. Any number gives the same result.

@@ -100,6 +100,31 @@ def test_weight_type_is_computed_right(
         assert np.abs(got - expected).max() <= 1
 
 
+@pytest.mark.parametrize("operator", ["conv", "depthwise", "transposed"])
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("delegate", [True, False])
+def test_zeros_of_a_bias_have_any_scale(operator: str, per_channel: bool, delegate: bool) -> None:
+    """The same integers with the scales that a bias has as with those of the weights, which are there."""
+    rng = np.random.default_rng(11)
+    input_shape, weight_shape, axis = SHAPES[operator]
+    integers = rng.integers(-127, 128, weight_shape)
+    scales = rng.uniform(0.001, 0.01, weight_shape[axis] if per_channel else 1).astype(np.float32)
+    raw = rng.integers(-128, 128, (3, *input_shape)).astype(np.int8)
+    found, sizes = [], []
+    for bias_scales in (scales * np.float32(INPUT.scale), scales):
+        model = TfliteModel()
+        x = model.add_input(input_shape, INPUT)
+        weight = model.add_constant(integers, "int8", scales, axis)
+        bias = model.add_constant(np.zeros(weight_shape[axis]), "int32", bias_scales)
+        model.outputs = [BUILD[operator](model, x, weight, bias, grid=TensorGrid(0.05, 3))]
+        content = model.to_bytes()
+        sizes.append(len(content))
+        found.append(LiteRtRunner(content, delegate=delegate).run_raw(raw))
+    assert len(np.unique(found[0])) > 20  # the comparison means something
+    np.testing.assert_array_equal(*found)
+    assert sizes[1] < sizes[0] or not per_channel  # stored once
+
+
 def test_int2_convolutions_are_still_refused_by_the_runtime() -> None:
     """Guards the table: when LiteRT learns int2 convolutions, RIGHT_WIDTHS should say so."""
     assert weight_type("conv", 2, True) == "int4"

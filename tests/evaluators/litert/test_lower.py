@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from atoll.evaluators.litert.inspect import operator_names, overhead_bytes, tensor_rows
 from atoll.evaluators.litert.lower import lower
 from atoll.evaluators.litert.runtime import LiteRtRunner
+from atoll.hw_models.tables.tflite_file import TfliteFile
 from atoll.spaces.errors import AtollError
 from atoll.spaces.graph.adopt import adopt
 from atoll.spaces.layers.dense import Dense
@@ -316,6 +317,19 @@ def test_torch_s_flattening_costs_no_operator_before_a_dense_layer() -> None:
     network, _ = prepared(channels_first)
     names = ["CONV_2D", "AVERAGE_POOL_2D", "FULLY_CONNECTED", "FULLY_CONNECTED"]
     assert operator_names(lower(network, SHAPE)) == names
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_bias_that_is_not_there_has_the_scales_of_the_weights(bias: bool) -> None:
+    network, images = prepared(lambda: channels_first(bias))
+    integers = compressed(network, images, Quantize(bits=8))
+    file = TfliteFile.parse(lower(integers, SHAPE))
+    _, weights, zeros = (file.tensors[index] for index in file.operators[0].inputs)
+    first, size = zeros.data
+    assert any(file.content[first : first + size]) == bias
+    assert (weights.scales == zeros.scales) == (not bias)
+    got, step = run(file.content, images)
+    assert_close(got, logits(integers, images), step)
 
 
 @pytest.mark.parametrize("build", [papers, channels_first])
