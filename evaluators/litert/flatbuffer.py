@@ -86,7 +86,7 @@ def _subgraph(
         tensors.append(
             layout.table(
                 "Tensor",
-                Shape=layout.vector(tensor.shape, np.int32),
+                Shape=layout.sizes(tensor.shape),
                 Buffer=buffers[key][0],
                 Name=None if tensor.name is None else layout.text(tensor.name),
                 Quantization=_quantization(layout, tensor),
@@ -128,7 +128,7 @@ def _options(layout: FileLayout, name: str | None, code: int, settings: dict[str
     if name is None:
         return {}
     fields = {
-        key[0].upper() + key[1:]: layout.vector(value, np.int32) if isinstance(value, list) else value
+        key[0].upper() + key[1:]: layout.sizes(value) if isinstance(value, list) else value
         for key, value in settings.items()
     }
     return {"BuiltinOptions": layout.table(f"{name}Options", **fields), "BuiltinOptionsType": code}

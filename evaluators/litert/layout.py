@@ -1,6 +1,7 @@
 """The parts of a flatbuffer and where they lie: each once, small vectors in the gaps before aligned ones."""
 
 import operator
+import struct
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 from flatbuffers import number_types as flags
+
+from .overlaps import Run, Words, runs_of
 
 BUFFER_ALIGNMENT = 16  # bytes; `Buffer.data (force_align: 16)` of the schema
 WORD = 4  # bytes of a vector's length and of a reference
@@ -41,20 +44,33 @@ class Part:
 
 @dataclass(eq=False)
 class Vector(Part):
-    """A vector of scalars or a text: ``size`` bytes from an address on ``alignment``, their number before."""
+    """A vector of scalars or a text: ``size`` bytes from an address on ``alignment``, their number before.
+
+    Args:
+        words: number and values of a shape, which may lie over others, else none.
+    """
 
     size: int = 0
     alignment: int = WORD
+    words: Words = ()
 
 
 class FileLayout:
     """A flatbuffer under construction: parts are declared first and written at the end.
 
-    Equal parts are one part.
+    Equal parts are one part, and shapes lie over each other where they can.
     """
 
     def __init__(self) -> None:
         self._parts: dict[Any, Part] = {}
+
+    def sizes(self, values: Sequence[int]) -> Part:
+        """Declares a vector of int32 that may lie over others of these: a shape.
+
+        Of what follows from sizes alone, not from the order of operators, which signs of trained values may
+        turn round.
+        """
+        return self._vector(values, np.int32, words=(len(values), *values))
 
     def vector(
         self,
@@ -71,6 +87,16 @@ class FileLayout:
             alignment: bytes; at least the scalar's own width is kept.
             token: what makes two vectors the same; their values if None.
         """
+        return self._vector(values, dtype, alignment, token)
+
+    def _vector(
+        self,
+        values: Sequence[int | float] | np.ndarray,
+        dtype: type,
+        alignment: int = WORD,
+        token: object = None,
+        words: Words = (),
+    ) -> Part:
         array: np.ndarray = np.ascontiguousarray(values, dtype).reshape(-1)
         data, width = array.tobytes(), array.itemsize
         alignment = max(width, alignment)
@@ -82,8 +108,8 @@ class FileLayout:
             builder.Bytes[head : head + len(data)] = data
             return builder.EndVector()
 
-        key = (array.dtype.str, alignment, data if token is None else token)
-        return self._once(key, Vector(write, size=len(data), alignment=max(WORD, alignment)))
+        key = (array.dtype.str, alignment, words or (data if token is None else token))
+        return self._once(key, Vector(write, size=len(data), alignment=max(WORD, alignment), words=words))
 
     def text(self, text: str) -> Part:
         """Declares a string."""
@@ -133,11 +159,34 @@ class FileLayout:
         builder = Builder(4096)
         parts = list(self._parts.values())
         vectors = [part for part in parts if isinstance(part, Vector)]
-        for part in chain(_without_gaps(vectors, builder.Offset), parts):
+        laid = [*_laid_over([part for part in vectors if part.words]), *(v for v in vectors if not v.words)]
+        for part in chain(_without_gaps(laid, builder.Offset), parts):
             if part.offset is None:
                 part.offset = part.write(builder)
         builder.Finish(operator.index(root), file_identifier=identifier)
         return bytes(builder.Output())
+
+
+def _laid_over(vectors: Sequence[Vector]) -> list[Vector]:
+    """Returns runs of words; where one is written, so are the vectors in it."""
+    vectors = sorted(vectors, key=lambda vector: vector.words)  # in whatever order they were declared
+    return [_run_of(run, vectors) for run in runs_of([vector.words for vector in vectors])]
+
+
+def _run_of(run: Run, vectors: Sequence[Vector]) -> Vector:
+    data = struct.pack(f"<{len(run.words)}i", *run.words)
+
+    def write(builder: Builder) -> int:
+        builder.Prep(WORD, len(data))
+        head = builder.Head() - len(data)
+        builder.head = flags.UOffsetTFlags.py_type(head)
+        builder.Bytes[head : head + len(data)] = data
+        offset = builder.Offset()
+        for number, first in run.places:
+            vectors[number].offset = offset - WORD * first  # a flatbuffer is counted from its end
+        return offset
+
+    return Vector(write, size=len(data) - WORD)
 
 
 def _without_gaps(vectors: Sequence[Vector], written: Callable[[], int]) -> Iterator[Vector]:

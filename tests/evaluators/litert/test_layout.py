@@ -50,6 +50,30 @@ def test_equal_parts_are_one() -> None:
     assert len(twice) - len(once) in range(4, 20)  # one more reference, and the file ends on 16 bytes
 
 
+def test_lists_lie_over_each_other_and_weights_do_not() -> None:
+    """The shape (2, 16) ends as (16, 2) begins; a list in another is nothing but a reference to it."""
+    layout = FileLayout()
+    shapes = [layout.sizes(shape) for shape in ([2, 16], [16, 2], [2])]
+    held = [layout.vector([1, 1, 1], np.float32, token=number) for number in range(2)]
+    tensors = [layout.table("Tensor", Shape=shape) for shape in shapes]
+    tables = [layout.table("QuantizationParameters", Scale=scales) for scales in held]
+    root = layout.table("SubGraph", Tensors=layout.references([*tensors, *tables]))
+    content = layout.to_bytes(root, b"TFL3")
+    words = np.frombuffer(content, np.int32).tolist()
+    assert [2, 2, 16, 2] in [words[at : at + 4] for at in range(len(words))]
+    assert sum(words[at : at + 2] == [2, 16] for at in range(len(words))) == 1
+    assert np.frombuffer(content, np.float32).tolist().count(1.0) == 6
+    graph = schema.SubGraph.GetRootAs(content)
+    assert [graph.Tensors(i).ShapeAsNumpy().tolist() for i in range(3)] == [[2, 16], [16, 2], [2]]
+
+
+def test_a_shape_and_a_list_of_tensors_are_never_one() -> None:
+    """Else the size would depend on which number a tensor has, which signs of trained values decide."""
+    layout = FileLayout()
+    assert layout.sizes([16]) is layout.sizes((16,))
+    assert layout.sizes([16]) is not layout.vector([16], np.int32)
+
+
 def test_a_part_that_was_not_written_has_no_offset() -> None:
     layout = FileLayout()
     with pytest.raises(ValueError, match="before it is written"):
