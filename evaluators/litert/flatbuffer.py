@@ -1,9 +1,10 @@
 """The bytes of a ``.tflite`` file: tables of the LiteRT schema, everything equal stored once.
 
 The schema's own object API writes each tensor's shape, scales and options anew and leaves buffers unaligned.
-Here equal vectors and tables are shared (a flatbuffer is a graph of offsets, so readers do not notice), data
-buffers keep the 16-byte alignment that the schema asks for (``force_align: 16``) with small vectors in the
-gaps before them, and nothing that no runtime needs is written (``DROPPED``). Same input, same bytes.
+Here equal vectors and tables are shared (a flatbuffer is a graph of offsets, so readers do not notice),
+shapes lie over each other where one ends as another begins (`overlaps`), data buffers keep the 16-byte
+alignment that the schema asks for (``force_align: 16``) with small vectors in the gaps before them, and
+nothing that no runtime needs is written (``DROPPED``). Same input, same bytes.
 
 What is shared, and where it lies, never depends on trained values (weights, biases, scales, zero points), so
 a network without values, on the meta device, gives a file of exactly the size that the trained one will have.
