@@ -7,7 +7,7 @@ wrote carries less; what a newer one adds is left aside.
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -261,7 +261,7 @@ def event_from_json(value: Any) -> Event | None:
     if _is_deeper(value, _MOST_NESTED):
         raise AtollError(f"no event: lists and objects lie in each other more than {_MOST_NESTED} deep")
     try:
-        found: Event = _reader(value["type"]).validate_python(value)
+        found = _reader(value["type"])(value)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -270,8 +270,8 @@ def event_from_json(value: Any) -> Event | None:
 
 
 @cache
-def _reader(kind: str) -> TypeAdapter[Event]:
-    return TypeAdapter(KINDS[kind])
+def _reader(kind: str) -> Callable[[Any], Event]:
+    return TypeAdapter(KINDS[kind]).validator.validate_python
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
@@ -280,8 +280,8 @@ def _is_deeper(value: Any, levels: int) -> bool:
         layer = [
             inner
             for outer in layer
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, (dict, list))
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) in (dict, list)
         ]
         if not layer:
             return False

@@ -6,8 +6,9 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ _LOG = logging.getLogger(__name__)
 _HEAD, _MIDDLE, _TAIL = b'{"crc32":"', b'","event":', b"}\n"
 _BODY_START = len(_HEAD) + 8 + len(_MIDDLE)
 _WRITER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, allow_nan=False)  # ASCII alone
+_READER = json.JSONDecoder()
 _CHUNK_BYTES = 1 << 20
+_LINES_AT_ONCE = 500  # own choice: what reading and writing JSON costs a call no longer counts
 #: of a line; the longest of ours, an end with its steps, has some ten thousand
 MAX_LINE_BYTES = 1 << 24
 
@@ -79,15 +82,14 @@ class Journal:
         """
         events: list[Event] = []
         skipped: list[int] = []
-        for end, line in self._lines(offset, limit):
-            try:
-                event = _decode(line)
-            except AtollError:
-                skipped.append(offset)
-            else:
-                if event is not None:
+        lines = self._lines(offset, limit)
+        while some := list(islice(lines, _LINES_AT_ONCE)):
+            for (end, _), event in zip(some, _decode([line for _, line in some]), strict=True):
+                if isinstance(event, AtollError):
+                    skipped.append(offset)
+                elif event is not None:
                     events.append(event)
-            offset = end
+                offset = end
         if skipped:
             _LOG.warning(
                 "%s: skipped %d line%s that cannot be read, the first at byte %d: a trial whose end is lost "
@@ -205,25 +207,40 @@ def _encode(event: Event) -> bytes:
     return line
 
 
-def _decode(line: bytes) -> Event | None:
-    """Returns the event of a whole line, None for one of a kind that this Atoll does not know.
+def _decode(lines: Sequence[bytes]) -> list[Event | AtollError | None]:
+    """Returns the events of whole lines.
 
-    Raises:
-        AtollError: the line is damaged, or not as `_encode` writes it.
+    Returns:
+        for each line its event, None for one of a kind that this Atoll does not know, an error where the
+        line is damaged, or not as `_encode` writes it.
     """
-    body = line[_BODY_START : -len(_TAIL)]
-    if line != _HEAD + f"{zlib.crc32(body):08x}".encode() + _MIDDLE + body + _TAIL:
-        raise AtollError("the checksum differs")
+    bodies = [line[_BODY_START : -len(_TAIL)] for line in lines]
     try:
-        value = json.loads(body.decode("ascii"))
+        values = [_object(line, body) for line, body in zip(lines, bodies, strict=True)]
         # Names that come twice, NaN, numbers that no float holds: what we write is written again as it was.
-        if _body(value) != body:
+        # An object ends at its brace, so that all of them at once tell what each would tell alone, and also
+        # what follows one on its line.
+        if _body(values) != b"[" + b",".join(bodies) + b"]":
             raise AtollError("the JSON is not as a journal has it")
         # An older Atoll wrote halves of surrogate pairs.
-        value = plain(value) if b"\\ud" in body else value
-    except (ValueError, RecursionError) as error:
-        raise AtollError(f"no JSON: {error}") from error
-    return event_from_json(value)
+        return [
+            event_from_json(plain(value) if b"\\ud" in body else value)
+            for value, body in zip(values, bodies, strict=True)
+        ]
+    except (AtollError, ValueError, RecursionError) as error:
+        if len(lines) == 1:
+            return [AtollError(f"no event: {error}")]
+        half = len(lines) // 2
+        return [*_decode(lines[:half]), *_decode(lines[half:])]
+
+
+def _object(line: bytes, body: bytes) -> dict[str, Any]:
+    if line != _HEAD + f"{zlib.crc32(body):08x}".encode() + _MIDDLE + body + _TAIL:
+        raise AtollError("the checksum differs")
+    value, _ = _READER.raw_decode(body.decode("ascii"))
+    if not isinstance(value, dict):
+        raise AtollError("no object")
+    return value
 
 
 def _sync_folder(folder: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import duckdb
@@ -82,7 +83,8 @@ def _matching(
 ) -> list[Row]:
     """Returns the rows of a table whose columns have one of the values."""
     wanted = [dict(zip(columns, value, strict=True)) for value in values]
-    if not wanted:
+    # A new store has none: nothing is looked for, which for 5,000 trials takes a seventh of their fold.
+    if not wanted or not connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchall():
         return []
     incoming, lists = _incoming(connection, table, columns, wanted)
     found = connection.sql(
@@ -151,11 +153,12 @@ def _incoming(
     would import pandas, which takes as long as 2,000 trials.
     """
     types = columns_of(connection, table, "")
+    told = set().union(*rows)  # of the others no row has a value
     words, lists = [], []
     for name in columns:
         kind = types[name][0] if types[name][0] in _PYTHON_TYPES else _TEXT
-        values = _held([row.get(name) for row in rows], kind)
-        if any(value is not None for value in values):
+        values = _held(_values(rows, name), kind) if name in told else None
+        if values is not None:
             words.append(f"unnest(?::{kind}[]) AS {name}")
             lists.append(values)
         else:
@@ -163,17 +166,27 @@ def _incoming(
     return f"SELECT {', '.join(words)}", lists
 
 
-def _held(values: list[Any], kind: str) -> list[Any]:
-    """Returns the values as a column of the kind holds them; None for what it cannot hold."""
-    known = [value for value in values if value is not None]
-    if set(map(type, known)) <= {_PYTHON_TYPES[kind]} and (kind not in _BITS or _fit(known, _BITS[kind])):
-        return values
-    return [_coerced(value, kind) for value in values]
+def _values(rows: Sequence[Row], name: str) -> list[Any]:
+    """Returns the rows' values of a name, None where one has none."""
+    try:
+        return list(map(itemgetter(name), rows))  # without a call of Python's a row
+    except KeyError:
+        return [row.get(name) for row in rows]
 
 
-def _fit(values: Sequence[int], bits: int) -> bool:
+def _held(values: list[Any], kind: str) -> list[Any] | None:
+    """Returns the values as a column holds them, None for what it cannot hold; None where nothing is left."""
+    found = set(map(type, values)) - {type(None)}
+    if found <= {_PYTHON_TYPES[kind]} and (kind not in _BITS or _fit(values, _BITS[kind])):
+        return values if found else None
+    coerced = [_coerced(value, kind) for value in values]
+    return coerced if any(value is not None for value in coerced) else None
+
+
+def _fit(values: Sequence[int | None], bits: int) -> bool:
+    known = [value for value in values if value is not None] if None in values else values
     bound = 2 ** (bits - 1)
-    return not values or (-bound <= min(values) and max(values) < bound)
+    return not known or (-bound <= min(known) and max(known) < bound)
 
 
 def _coerced(value: Any, kind: str) -> Any:

@@ -38,6 +38,7 @@ _WRITER = json.JSONEncoder(sort_keys=True)
 
 # Columns of trial_rows that an `ended` event's metrics fill under their own names.
 METRICS = tuple(field.name for field in fields(Metrics))
+_NO_METRICS = dict.fromkeys(METRICS)
 # Columns of trial_rows that a `measured` event fills: read off the exported file, or predicted from it.
 MEASURED = (
     *(name for figure in FIGURES if figure.source == "file" for name in figure.columns),
@@ -120,8 +121,8 @@ class Rows:
             if row["status"] != "finished":
                 row.update(status="failed", reason=INTERRUPTED)
             return
-        metrics = event.metrics or {}
-        row.update({name: metrics.get(name) for name in METRICS})
+        row.update(_NO_METRICS)
+        row.update({name: value for name, value in (event.metrics or {}).items() if name in _NO_METRICS})
         row.update(
             status=event.status,
             reason=event.reason,

@@ -264,6 +264,19 @@ def test_no_foreign_line_is_an_event(path, one):
     assert Journal(path).read() == ([], path.stat().st_size)
 
 
+def test_lines_that_are_events_only_side_by_side_are_skipped_among_many_whole_ones(path, caplog):
+    count = 1_203  # more than are read at once
+    Journal(path).append_all(map(event, range(count)))
+    lines = path.read_bytes().splitlines(keepends=True)
+    whole = body(type="study", study="s")
+    torn = [whole + b"," + whole, whole[:5], whole[5:]]  # three objects, if they were read as one list
+    for place in (1_203, 700, 499, 0):
+        lines[place:place] = map(line, torn)
+    path.write_bytes(b"".join(lines))
+    assert Journal(path).read()[0] == list(map(event, range(count)))
+    assert f"skipped {4 * len(torn)} lines that cannot be read, the first at byte 0" in caplog.text
+
+
 def test_lines_longer_than_any_of_ours_are_skipped_without_being_held(path, monkeypatch, caplog):
     monkeypatch.setattr(journal_module, "MAX_LINE_BYTES", 256)
     journal = written(path, 1)
