@@ -184,7 +184,7 @@ def _held(values: list[Any], kind: str) -> list[Any] | None:
 
 
 def _fit(values: Sequence[int | None], bits: int) -> bool:
-    known = [value for value in values if value is not None] if None in values else values
+    known = [value for value in values if value is not None]
     bound = 2 ** (bits - 1)
     return not known or (-bound <= min(known) and max(known) < bound)
 

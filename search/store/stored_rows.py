@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 R = TypeVar("R")
+_READER = json.JSONDecoder()  # of thousands of short texts: without what `json.loads` looks at first
 
 JSON_COLUMNS = (
     "definition",
@@ -251,7 +252,9 @@ def stored_value(column: str, text: str, place: Path) -> Any:
         AtollError: it is no JSON, or not what the column is for.
     """
     try:
-        value = json.loads(text)
+        value, end = _READER.raw_decode(text.strip(" \t\n\r"))
+        if end < len(text):  # spaces behind it, or no JSON
+            value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise AtollError(f"the store {place}: column {column} holds no JSON ({error})") from error
     if value is None:

@@ -19,6 +19,7 @@ from atoll.search.store.stored_rows import (
     StepRow,
     StudyRow,
     TrialRow,
+    stored_value,
 )
 from atoll.spaces.errors import AtollError
 from atoll.testing.figures import made_up_metrics
@@ -125,6 +126,9 @@ def test_values_and_their_types_are_those_that_arrow_gives_cell_by_cell() -> Non
         "none": pa.nulls(3, pa.float64()),
         "flag": pa.array([True, False, True]),
         "text": pa.array(["a", None, "c"]),
+        "texts": pa.array(["a", "", "bc"]),
+        "empty": pa.array(["", "", ""]),
+        "long characters": pa.array(["ä", "b", "\U0001f600c"]),
         "moment": pa.array([moment, None, moment]),
         "map": pa.array([{"a": "1"}, {}, None], pa.map_(pa.string(), pa.string())),
     }
@@ -135,3 +139,11 @@ def test_values_and_their_types_are_those_that_arrow_gives_cell_by_cell() -> Non
         [type(value) for value in row.values()] for row in expected
     ]
     assert plain_rows(table.slice(0, 0)) == []
+
+
+def test_a_json_column_may_have_spaces_around_its_value_and_nothing_else() -> None:
+    place = Path("s.duckdb")
+    assert stored_value("metrics", ' {"macs": 1}\n', place) == {"macs": 1}
+    for text in ('{"macs": 1} 2', '{"macs": 1},', "\u00a01", ""):
+        with pytest.raises(AtollError, match="column metrics holds no JSON"):
+            stored_value("metrics", text, place)
