@@ -220,6 +220,24 @@ class Recurrent(nn.Module):
         return self.head(steps[:, -1])
 
 
+class DeepConvLstm(nn.Module):
+    """Four convolutions, two LSTMs and a dense layer for windows of sensors (Ordonez & Roggen 2016).
+
+    Sensors are channels here, and read together from the first convolution on.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        convs = [nn.Conv1d(channels, 64, 5) for channels in (9, 64, 64, 64)]
+        self.convs = nn.Sequential(*(layer for conv in convs for layer in (conv, nn.ReLU())))
+        self.lstm = nn.LSTM(64, 128, num_layers=2, batch_first=True)
+        self.head = nn.Linear(128, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        steps, _ = self.lstm(self.convs(x).transpose(1, 2))
+        return self.head(steps[:, -1])
+
+
 def _up_and_down() -> nn.Sequential:
     return _around(nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1), nn.ReLU(), channels=8)
 
@@ -252,4 +270,5 @@ VARIOUS: dict[str, tuple[Callable[[], nn.Module], tuple[tuple[int, ...], ...]]] 
     "transposed_convolution": (_up_and_down, (SHAPE,)),
     "attention": (SelfAttention, (SHAPE,)),
     "gru": (Recurrent, ((3, 32),)),
+    "deep_conv_lstm": (DeepConvLstm, ((9, 24),)),
 }

@@ -8,6 +8,7 @@ again.
 """
 
 import datetime
+import importlib.util
 import json
 import multiprocessing
 import re
@@ -19,6 +20,8 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from atoll.evaluators.own.network_source import build as build_named
+from atoll.evaluators.tasks.user_code import UserCode
 from atoll.spaces.networks import build_network
 from atoll.spaces.networks.repvgg import merge_branches, repvgg_a0_branches
 from atoll.spaces.networks.torchvision_resnet import resnet18, resnet34, resnet50
@@ -47,12 +50,24 @@ ZOO: dict[str, tuple[int, ...]] = {
     "ghostnet": IMAGE, "fcn_1d": (9, 64), "vit_tiny": IMAGE,
     "sensor_lstm": (9, 32), "baseline_cnn": IMAGE, "inception_v1": IMAGE,
 }  # fmt: skip
+#: networks of transformers by what a study calls them, small, with arguments of their configurations
+TRANSFORMERS: dict[str, dict[str, object]] = {
+    "transformers:MobileNetV2Config": {"image_size": 32, "depth_multiplier": 0.35},
+    "transformers:ResNetConfig": {
+        "embedding_size": 16, "hidden_sizes": [32, 64, 128, 256], "depths": [1, 1, 1, 1],
+        "layer_type": "bottleneck",
+    },
+}  # fmt: skip
 HEADING = """# Networks and techniques, tried
 
 Written by `tests/networks_table.py` from `rows.jsonl`. Inputs are patterns under noise; nothing is trained
 but, a little, what becomes an int8 file. `nothing` says that the technique works and tells of every layer why
 it leaves it alone; a dash, that what it needs failed before. Reach is the share of convolution and dense
 weights (attention, recurrent layers and channels that are the network's output aside) in layers that change.
+`svd` reaches nothing of `gru` and `sensor_lstm`: beside their recurrent layers they have 64 to 320 weights a
+layer, so few that two factors with one more operator save nothing worth it (rank 2, 8 bits: 12,048 bytes in
+place of 12,064 for `sensor_lstm`); of `deep_conv_lstm` it reaches the convolutions.
+Networks of `transformers:` need that package, which Atoll does not install.
 """
 #: how an outcome is shown
 MARKS = {"yes": "yes", "no": "**no**", "nothing": "nothing", "not tried": "-"}
@@ -72,6 +87,8 @@ def networks() -> Networks:
     found["vgg16_bn"] = (partial(vgg16_bn, CLASSES, IMAGE, width=0.125), (IMAGE,))
     found["unet"] = (partial(unet, 4, IMAGE, width=8), (IMAGE,))
     found["repvgg_a0"] = (_merged, (IMAGE,))
+    for name, arguments in TRANSFORMERS.items():
+        found[name] = (partial(build_named, name, arguments, UserCode(ROOT), CLASSES, IMAGE), (IMAGE,))
     return {**found, **VARIOUS}
 
 
@@ -100,9 +117,14 @@ def read() -> list[Row]:
 
 
 def left(found: list[Row], commit: str) -> list[str]:
-    """Return the networks that were not tried to the end at this commit."""
+    """Return the networks that were not tried to the end at this commit, and can be here."""
     done = {row["network"] for row in found if row["commit"] == commit and row["check"] == COLUMNS[-1]}
-    return [name for name in networks() if name not in done]
+    return [name for name in networks() if name not in {*done, *_not_installed()}]
+
+
+def _not_installed() -> list[str]:
+    """Return the networks whose package is not here: it is not among the pinned ones."""
+    return [] if importlib.util.find_spec("transformers") else list(TRANSFORMERS)
 
 
 def reasons(tried: list[Row]) -> list[tuple[str, set[str]]]:
@@ -163,6 +185,8 @@ def main(chosen: list[str]) -> int:
     unknown = set(chosen) - set(networks())
     if unknown:
         sys.exit(f"unknown networks: {', '.join(sorted(unknown))}; known are {', '.join(networks())}")
+    if _not_installed():
+        print(f"transformers is not installed: rows of {', '.join(TRANSFORMERS)} stay", file=sys.stderr)
     ROWS.parent.mkdir(parents=True, exist_ok=True)
     todo = chosen or left(read(), commit)
     for number, name in enumerate(todo, 1):
