@@ -1,5 +1,6 @@
 """A user's network by what the task calls it: their function, the zoo, timm, transformers, a program."""
 
+import inspect
 import random
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -12,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
-from ...spaces.exported.front_end import exported, read_exported
+from ...spaces.exported.front_end import exported, quiet, read_exported
 from ...spaces.graph.heads import heads
 from ...spaces.layers.parts import Parts, shapes_of
 from ...spaces.layers.shape import InputShape
 from ...spaces.nearest import known_names
 from ...spaces.networks import NETWORKS, build_network
 from ..tasks.user_code import UserCode, told_if_slow
+from .mistake import TaskMistake
 from .transformers_network import of_transformers
 
 #: draws the weights of a network that comes without any, and of a new head
@@ -39,9 +41,13 @@ def build(
         input_shape: of one input; of several, a tuple of such.
 
     Raises:
-        AtollError: there is no such thing, its code raises, or gives something else than a module.
+        AtollError: there is no such thing, its code raises, or gives something else than a module; or an
+            argument is unknown.
     """
     kind, _, name = source.partition(":")
+    if arguments and ":" not in source:
+        what = "a program" if source.endswith(".pt2") else "a network of the zoo"
+        raise TaskMistake(f"{source}: {what} takes no arguments; leave them out", ("arguments",))
     with _seeded():
         if kind in ("timm", "transformers") and name:
             with code.running(source):
@@ -53,6 +59,7 @@ def build(
             made = _of_program(code.folder / source, shapes_of(input_shape))
         elif ":" in source:
             function = code.function(source)
+            _check_arguments(source, function, arguments)
             with told_if_slow(f"building the network by {source}"):
                 made = function(**arguments)
         else:
@@ -60,6 +67,22 @@ def build(
     if not isinstance(made, nn.Module):
         raise AtollError(f"{source} gave a {type(made).__name__}, allowed is a torch.nn.Module")
     return made
+
+
+def _check_arguments(source: str, function: Any, arguments: Mapping[str, Any]) -> None:
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # it does not tell
+        return
+    if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+        return
+    known = [
+        name for name, one in parameters.items() if one.kind not in (one.VAR_POSITIONAL, one.POSITIONAL_ONLY)
+    ]
+    for name in arguments:
+        if name not in known:
+            told = known_names(name, known) if known else "it takes none"
+            raise TaskMistake(f"{source}: unknown argument {name!r}; {told}", ("arguments", name))
 
 
 def _of_timm(name: str, classes: int, arguments: Mapping[str, Any]) -> Any:
@@ -72,12 +95,16 @@ def _of_program(path: Path, shapes: Parts) -> nn.Module:
     if not path.is_file():
         raise AtollError(f"there is no file {path}")
     try:
-        program = torch.export.load(path)
-        images = next(node.meta["val"] for node in program.graph.nodes if node.name in _inputs(program))
+        with quiet():
+            program = torch.export.load(path)
+        values = [node.meta["val"] for node in program.graph.nodes if node.name in _inputs(program)]
+        taken = [tuple(value.shape) for value in values if isinstance(value, Tensor)]
+        batch = taken[0][0]
     except Exception as error:  # whatever lies in it
         why = " ".join(str(error).split())[:200]
         raise AtollError(f"{path} is no program of torch.export: {why}") from error
-    module, batch = program.module(), images.shape[0]
+    _check_sizes(path.name, [shape[1:] for shape in taken], shapes)
+    module = program.module()
     module._forward_pre_hooks.clear()  # checks of its inputs, which adoption would lose
     module._forward_hooks.clear()
     if not isinstance(batch, int):  # it takes any
@@ -91,6 +118,21 @@ def _of_program(path: Path, shapes: Parts) -> nn.Module:
 
 def _inputs(program: torch.export.ExportedProgram) -> tuple[str, ...]:
     return tuple(str(name) for name in program.graph_signature.user_inputs)
+
+
+def _check_sizes(name: str, taken: list[tuple[Any, ...]], shapes: Parts) -> None:
+    """Compares the sizes that a program fixes with those of the data; others are symbols."""
+    fits = len(taken) == len(shapes) and all(
+        len(one) == len(shape)
+        and all(not isinstance(size, int) or size == own for size, own in zip(one, shape, strict=True))
+        for one, shape in zip(taken, shapes, strict=True)
+    )
+    if not fits:
+        wanted, given = (" and ".join("x".join(map(str, shape)) for shape in of) for of in (taken, shapes))
+        raise AtollError(
+            f"{name} was exported for inputs of {wanted}, the data have {given}; allowed are equal ones: set "
+            "input.size and input.channels, or export it for those of the data"
+        )
 
 
 def _check_any_batch(name: str, found: nn.Module, given: nn.Module, inputs: list[Tensor], batch: int) -> None:

@@ -21,6 +21,11 @@ NORMALIZE = {
     "unit": Scaling((0.0,), (255.0,)),
     "none": Scaling((0.0,), (1.0,)),
 }
+#: what is allowed where a pattern says it, which is for programs
+_ALLOWED: dict[tuple[int | str, ...], str] = {
+    ("input", "size"): "allowed is HEIGHTxWIDTH, 96x96 say, or one number for both",
+    ("name",): "allowed are up to 60 letters, digits and . _ -, the first of them no sign",
+}
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$"
 
 
@@ -255,7 +260,7 @@ def task_of(value: Any) -> Task:
         elif first["type"] == "missing":
             message = f"task.{'.'.join(map(str, first['loc']))} is missing"
         else:
-            said = first["msg"][0].lower() + first["msg"][1:]
+            said = _ALLOWED.get(first["loc"]) or first["msg"][0].lower() + first["msg"][1:]
             message = f"task.{'.'.join(map(str, where))}: got {first['input']!r:.100}, {said}"
         raise TaskMistake(message, where) from error
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ...spaces.errors import AtollError
 from ...spaces.exported.front_end import quiet
 from ...spaces.nearest import known_names
+from .mistake import TaskMistake
 from .weights_file import without_prefix
 
 
@@ -76,7 +77,9 @@ def of_transformers(
     for option in options:  # it takes any without a word
         if not hasattr(plain, option):
             own = [one for one in vars(plain) if not one.startswith("_")]
-            raise AtollError(f"{name}: unknown argument {option!r}; {known_names(option, own)}")
+            raise TaskMistake(
+                f"{name}: unknown argument {option!r}; {known_names(option, own)}", ("arguments", option)
+            )
     config = make(**options)
     config.architectures = config.architectures or []  # it looks in them where several classes fit
     automatic = transformers.AutoModelForImageClassification

@@ -1,6 +1,7 @@
 """Weights as people have them: safetensors or a checkpoint, with what training loops put around."""
 
 import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ...spaces.errors import AtollError
+from ...spaces.exported.front_end import quiet
 
 #: under which keys checkpoints of common training loops keep the state dict; averaged weights come first,
 #: since those are the ones that were validated (timm, torchvision's references, Lightning, Ultralytics)
@@ -37,13 +39,22 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=False)
+        with quiet():  # it remarks on forms of its own files
+            found = torch.load(path, map_location="cpu", weights_only=True, mmap=False)
     except FileNotFoundError as error:
         raise AtollError(f"weights {path}: there is no such file") from error
     except (OSError, SafetensorError) as error:
         raise AtollError(f"cannot read the weights {path}: {_brief(error)}") from error
     except Exception as error:  # torch takes any byte for an order, and stumbles in its own ways
-        if path.stat().st_size and not _is_of_torch(path):
+        if not path.stat().st_size:
+            raise AtollError(f"cannot read the weights {path}: the file is empty") from error
+        if _holds(path, "/code/"):
+            raise AtollError(
+                f"weights {path}: got a program of TorchScript, allowed is a state dict; convert it: "
+                f"python -c \"import torch; torch.save(torch.jit.load('{path.name}', map_location='cpu')"
+                f".state_dict(), '{path.stem}_weights.pt')\""
+            ) from error
+        if not _is_of_torch(path):
             raise AtollError(
                 f"weights {path}: got another kind of file, allowed is .safetensors or what torch.save wrote "
                 "of a state dict"
@@ -81,7 +92,8 @@ def fill(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
         more = len(found) - _SHOWN
         rest = f"; and {more} more" if more > 0 else ""
         raise AtollError(
-            f"{source} does not fit the network, {len(found)} differences: {'; '.join(found[:_SHOWN])}{rest}"
+            f"{source} does not fit the network, {len(found)} differences: "
+            f"{'; '.join(found[:_SHOWN])}{rest}{_cure(wanted, given, len(found))}"
         )
     broken = [k for k, v in given.items() if v.is_floating_point() and not bool(v.isfinite().all())]
     if broken:
@@ -123,6 +135,18 @@ def differences(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> li
     return [*shapes, *missing, *surplus]
 
 
+def _cure(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], count: int) -> str:
+    """Returns what to do where one layer has another number of outputs, and nothing else differs."""
+    other = [
+        name
+        for name, tensor in wanted.items()
+        if name in given and given[name].shape != tensor.shape and given[name].shape[1:] == tensor.shape[1:]
+    ]
+    if len(other) != count or len({name.rpartition(".")[0] for name in other}) != 1:
+        return ""
+    return "; if that is the last layer, `head: new` trains one for the classes of the data"
+
+
 def _state_dict(found: Any) -> dict[str, Tensor] | None:
     """Returns the state dict in what a file held, None where there is none."""
     if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
@@ -141,7 +165,21 @@ def _state_dict(found: Any) -> dict[str, Tensor] | None:
 def _is_of_torch(path: Path) -> bool:
     """Whether torch.save may have written a file: an archive, or pickles as it wrote them before 1.6."""
     with path.open("rb") as stream:
-        return stream.read(4).startswith((pickle.PROTO, b"PK"))
+        begins = stream.read(4)
+    if not begins.startswith(b"PK"):
+        return begins.startswith(pickle.PROTO)
+    return not zipfile.is_zipfile(path) or _holds(path, "/data.pkl")  # cut off it is no whole archive
+
+
+def _holds(path: Path, part: str) -> bool:
+    """Whether a file is an archive with such a part in the name of a file."""
+    if not zipfile.is_zipfile(path):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(part in name for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _kind(found: Any) -> str:

@@ -90,4 +90,5 @@ def position_of(names: tuple[str, ...], output: str | int) -> int:
         return names.index(str(output))
     if isinstance(output, int) and 0 <= output < len(names):
         return output
-    raise AtollError(f"the network has no output {output!r}; {known_names(str(output), names)}")
+    known = known_names(str(output), names) if any(names) else "it has one alone, which needs no `output`"
+    raise AtollError(f"the network has no output {output!r}; {known}")

@@ -293,7 +293,16 @@ Change = Callable[[Path], object]
         ({"network": "mobilenet_v9"}, ("network",), "unknown network 'mobilenet_v9'; allowed is file"),
         ({"network": "timm:resnet18"}, ("network",), "timm is not installed here|timm:resnet18 raised"),
         ({"network": "nets.pt2"}, ("network",), r"there is no file .*nets.pt2"),
-        ({"arguments": {"wide": 3}}, ("network",), "nets.py:build raised TypeError: .*'wide'"),
+        (
+            {"arguments": {"widht": 3}}, ("arguments", "widht"),
+            "nets.py:build: unknown argument 'widht'; did you mean 'width'",
+        ),
+        (
+            {"network": "nets.py:nothing", "arguments": {"x": 3}}, ("arguments", "x"),
+            "nothing: unknown argument 'x'; it takes none",
+        ),
+        ({"network": "resnet8", "arguments": {"width": 3}}, ("arguments",), "resnet8: a network of the zoo"),
+        ({"network": "nets.pt2", "arguments": {"width": 3}}, ("arguments",), "nets.pt2: a program takes no"),
         ({"arguments": {"width": 5}}, ("weights",), "does not fit the network, 7 differences"),
         ({"weights": "none.pt"}, ("weights",), "none.pt: there is no such file"),
         ({"classes": 12}, ("classes",), "the network tells 10 classes apart, the data have 12"),
@@ -312,7 +321,8 @@ Change = Callable[[Path], object]
         ({"data": "series.npz", "augment": ["mirror"]}, ("augment",), "got 'mirror' for inputs of 640"),
         ({"epochs": 3}, ("epochs",), "unknown key 'epochs'; .*epochs_per_step"),
         ({"input": {"sise": 3}}, ("input", "sise"), "unknown key 'sise'.*size"),
-        ({"input": {"size": "8xx8"}}, ("input", "size"), "task.input.size: got '8xx8'"),
+        ({"input": {"size": "8xx8"}}, ("input", "size"), "size: got '8xx8', allowed is HEIGHTxWIDTH, 96"),
+        ({"input": {"size": [8, 8]}}, ("input", "size"), r"size: got \[8, 8\], allowed is HEIGHTxWIDTH, 96"),
         ({"input": {"mean": 0.5}}, ("input",), "input has no std, allowed are both or neither"),
         ({"head": "old"}, ("head",), "task.head: got 'old'"),
         ({"train": [1], "data": "data.npz"}, ("data",), "got both data and train, allowed is one"),
@@ -433,6 +443,21 @@ def test_a_program_of_torch_export_needs_no_code(sizes: Any, project: Path) -> N
     images = task.dataset().validation.images
     expected = network().eval()(Scaling.pixels([0.5], [0.25]).to_network(images))
     assert torch.allclose(predict_logits(adopted_network(task), images), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [None, ({0: torch.export.Dim("n")},)])
+def test_a_program_for_other_sizes_is_told(
+    sizes: Any, project: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    images = torch.zeros(2, 1, 12, 8)
+    given = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 10))
+    program = torch.export.export(given.eval(), (images,), strict=False, dynamic_shapes=sizes)
+    torch.export.save(program, project / "nets.pt2")
+    recwarn.clear()
+    told = r"nets.pt2 was exported for inputs of 1x12x8, the data have 1x8x8; allowed are equal ones: set "
+    with pytest.raises(TaskMistake, match=told):
+        prepared(project, network="nets.pt2", weights=None)
+    assert not recwarn.list
 
 
 def test_packages_of_networks_are_asked_for_the_classes_of_the_data(

@@ -123,8 +123,9 @@ def test_code_that_a_configuration_names_is_refused_unasked(
 def test_what_it_does_not_know_is_named(
     name: str, arguments: dict[str, Any], message: str, package: ModuleType, tmp_path: Path
 ) -> None:
-    with pytest.raises(AtollError, match=message):
+    with pytest.raises(AtollError, match=message) as told:
         of_transformers(package, tmp_path, name, 3, arguments)
+    assert getattr(told.value, "where", ()) == (("arguments", *arguments) if arguments else ())
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])

@@ -1,10 +1,14 @@
 """Weights in the forms that people keep them in; the oracle is torch's own `load_state_dict`."""
 
 import pickle
+import subprocess
+import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from atoll.evaluators.own.weights_file import fill, read_weights
@@ -97,9 +101,6 @@ def test_a_pickled_model_is_refused_with_the_line_that_converts_it(tmp_path: Pat
     with pytest.raises(AtollError, match=r"got a pickled object .* convert it: python -c") as told:
         read_weights(path)
     line = str(told.value).partition('python -c "')[2].rstrip('"')
-    import subprocess
-    import sys
-
     subprocess.run([sys.executable, "-c", line], cwd=tmp_path, check=True)
     assert read_weights(tmp_path / "whole_weights.pt").keys() == network().state_dict().keys()
     path.write_bytes(pickle.dumps(Runs()))
@@ -111,7 +112,7 @@ def test_a_pickled_model_is_refused_with_the_line_that_converts_it(tmp_path: Pat
     ("content", "message"),
     [
         (None, "there is no such file"),
-        (b"", "cannot read the weights"),
+        (b"", "cannot read the weights .*w.pt: the file is empty"),
         (b"no zip at all", "w.pt: got another kind of file, allowed is"),
         (b"task:\n  network: nets.py:build\n", "w.pt: got another kind of file, allowed is"),
         ({"epoch": 3}, "got a mapping with the keys epoch, allowed is a state dict"),
@@ -130,3 +131,43 @@ def test_what_holds_no_weights_is_named(content: Any, message: str, tmp_path: Pa
         (tmp_path / "w.safetensors").write_bytes(b"\xff" * 20)
         with pytest.raises(AtollError, match="cannot read the weights"):
             read_weights(tmp_path / "w.safetensors")
+
+
+def test_other_archives_are_told_apart(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    np.savez(tmp_path / "w.pt", weight=np.zeros(3))
+    (tmp_path / "w.pt.npz").rename(tmp_path / "w.pt")
+    with pytest.raises(AtollError, match=r"w.pt: got another kind of file, allowed is .safetensors or"):
+        read_weights(tmp_path / "w.pt")
+    torch.save(network().state_dict(), tmp_path / "w.pt")
+    (tmp_path / "w.pt").write_bytes((tmp_path / "w.pt").read_bytes()[:600])
+    with pytest.raises(AtollError, match=r"cannot read the weights .*w.pt: "):
+        read_weights(tmp_path / "w.pt")
+    assert not recwarn.list
+
+
+def test_a_program_of_torchscript_is_refused_with_the_line_that_converts_it(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    given = network().eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(given, torch.zeros(1, 1, 4, 4)), tmp_path / "w.pt")
+    recwarn.clear()
+    with pytest.raises(AtollError, match="got a program of TorchScript, allowed is a state dict") as told:
+        read_weights(tmp_path / "w.pt")
+    assert not recwarn.list
+    line = str(told.value).partition('python -c "')[2].rstrip('"')
+    subprocess.run([sys.executable, "-W", "ignore", "-c", line], cwd=tmp_path, check=True)
+    found = read_weights(tmp_path / "w_weights.pt")
+    assert all(torch.equal(tensor, found[name]) for name, tensor in given.state_dict().items())
+
+
+def test_weights_of_another_last_layer_alone_name_the_new_head() -> None:
+    given = network()
+    given[3] = nn.Linear(given[3].in_features, 9)
+    with pytest.raises(AtollError, match=r"2 differences: .*; if that is the last layer, `head: new` trains"):
+        fill(network(), given.state_dict(), "w")
+    given[0] = nn.Conv2d(1, 5, 1)
+    with pytest.raises(AtollError) as told:
+        fill(network(), given.state_dict(), "w")
+    assert "head: new" not in str(told.value)

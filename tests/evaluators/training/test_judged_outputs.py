@@ -104,6 +104,8 @@ def test_the_agreement_of_several_is_that_of_the_worst_each_in_its_own_sense() -
 def test_an_output_that_is_not_there_is_named(output: str | int) -> None:
     with pytest.raises(AtollError, match=f"the network has no output {output!r}"):
         JudgedOutputs.of(RETURNED, output, ())
+    with pytest.raises(AtollError, match=f"no output {output!r}; it has one alone, which needs no `output`"):
+        JudgedOutputs.of(KIND, output, ())
 
 
 def test_a_network_of_two_outputs_answers_with_both_and_its_file_too() -> None:
