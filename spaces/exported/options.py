@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from torch import fx
+
 from .reading import Site
 
 #: gives the value of a call
@@ -26,8 +28,18 @@ def pair(value: Any, axes: int = 2) -> tuple[int, ...]:
 
 
 def axes_of(site: Site, name: str = "dim") -> tuple[int, ...]:
-    """Returns the axes that an operation goes over, counted from 0; all where it names none."""
-    given, count = site[name], len(site.shape)
+    """Returns the axes that an operation goes over, counted from 0; all where it names none.
+
+    Raises:
+        AtollError: one of them is that of the images.
+    """
+    given, count = site.given.get(name), len(site.shape)
     if given is None or given == ():
-        return tuple(range(count))
-    return tuple(sorted(axis % count for axis in (given if isinstance(given, tuple | list) else (given,))))
+        given = tuple(range(count))
+    found = tuple(sorted(axis % count for axis in (given if isinstance(given, tuple | list) else (given,))))
+    if found[:1] == (0,) and site.shape[0] == site.batch and isinstance(site.given.get("self"), fx.Node):
+        raise site.refused(
+            f"calls torch's {site.operation} over all images: allowed are the same steps for each image, so "
+            "axes without the first"
+        )
+    return found

@@ -259,6 +259,11 @@ class Calling(nn.Module):
         (lambda _, x: x * float(x.max()), "decides by the values that it sees"),
         (lambda _, x: x.cumsum(1), "calls torch's cumsum: allowed are"),
         (lambda _, x: x[:1], "takes some images out of the batch: allowed are the same steps for each image"),
+        (
+            lambda _, x: x - x.mean(),
+            "calls torch's mean over all images: allowed are the same steps for each",
+        ),
+        (lambda _, x: x / x.std((0, 2, 3), keepdim=True), "calls torch's std over all images"),
         (lambda _, x: x.half(), "makes torch.float16 of torch.float32: allowed is one type throughout"),
         (lambda _, x: x + torch.rand(4, 1, 1), "draws at random when it is evaluated: allowed is"),
         (lambda _, x: x + torch.arange(len(x)).view(-1, 1, 1, 1), "counts its images: allowed is"),
