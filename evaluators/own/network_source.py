@@ -157,6 +157,8 @@ def _check_any_batch(name: str, found: nn.Module, given: nn.Module, inputs: list
 
 def _of_zoo(name: str, classes: int, shapes: Parts) -> Any:
     known = [known for known, _ in NETWORKS]
+    if name.endswith(".py"):
+        raise AtollError(f"{name} names no function; allowed is {name}:NAME of one that gives the network")
     if name not in known:
         raise AtollError(
             f"unknown network {name!r}; allowed is file.py:NAME, package.module:NAME, timm:NAME, "

@@ -74,6 +74,7 @@ def prepare(
     functions = OwnFunctions(folder, source)
     with told_at("quality"):
         quality, judged_by = _quality(task, functions)
+    _check_expected(task, judged_by)
     with told_at("loss"):
         loss, criterion = _loss(task, functions, judged_by)
     with told_at("data"):
@@ -90,7 +91,7 @@ def prepare(
     outputs = _judged_outputs(network, task)
     if outputs is not None:
         judged_by, criterion = OfOutputs(judged_by, outputs), partial(outputs.loss, criterion)
-    with told_at("classes"):
+    with told_at("network" if task.classes is None else "classes"):
         classes = _classes(network, dataset, outputs)
     if head is not None:
         with told_at("head"):
@@ -99,12 +100,14 @@ def prepare(
     _try_out(network, dataset, judged_by, criterion)
     if task.expected_quality is not None and head is None and images is None:  # too few to tell by a sample
         _compare(network, dataset, judged_by, task.expected_quality, say)
+    with told_at("network"):
+        graph = graph_json(network)
     code = functions.files()
     name = keep_task(
         {
             "name": task.name or default_name,
             "network": label_of(task.network),
-            "graph": graph_json(network),
+            "graph": graph,
             "classes": classes,
             "data": dataset.version,
             "training": task.training.to_json(),
@@ -144,6 +147,17 @@ def _quality(task: Task, code: OwnFunctions) -> tuple[dict[str, Any], Quality]:
     if not isinstance(words.of_classes, bool):  # of several outputs some: the others are numbers
         told["of_classes"] = False
     return told, quality_named(what, **{name: told[name] for name in told if name != "function"})
+
+
+def _check_expected(task: Task, judged_by: Quality) -> None:
+    """Refuses per cent, which people write of what is shown in per cent."""
+    expected = task.expected_quality
+    if expected is not None and expected > 1 and judged_by.unit == "%" and task.quality.function is None:
+        raise TaskMistake(
+            f"expected_quality is {expected:g}, allowed is a share of 1: {expected / 100:g} for "
+            f"{expected:g} %",
+            ("expected_quality",),
+        )
 
 
 def _is_own(loss: Any) -> bool:
@@ -236,9 +250,10 @@ def _classes(network: nn.Module, dataset: Dataset, several: JudgedOutputs | None
     if len(judged) > 1:  # the functions that judge them know what targets mean
         return classes or outputs
     if dataset.train.labels.dtype == torch.int64 and outputs != classes:
+        names = ", ".join(dataset.class_names[:_SHOWN]) + (", …" if classes > _SHOWN else "")
         raise AtollError(
-            f"the network tells {outputs} classes apart, the data have {classes}; allowed are equal "
-            "numbers, or `head: new`, which trains a last layer for those of the data"
+            f"the network tells {outputs} classes apart, the data have {classes} ({names}); allowed are "
+            "equal numbers, or `head: new`, which trains a last layer for those of the data"
         )
     return classes or outputs
 

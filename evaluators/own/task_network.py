@@ -4,8 +4,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
+from ...spaces.errors import AtollError
 from ...spaces.graph.adopt import adopt
 from ...spaces.layers.parts import Parts
 from ...spaces.layers.scaling import Scaling
@@ -40,6 +42,12 @@ def task_network(
             made = build(made, task.arguments, UserCode(folder), classes, shape)
         elif task.head is not None:
             made = deepcopy(made)  # its user keeps the old head
+        if isinstance(made, torch.jit.ScriptModule):
+            raise AtollError(
+                f"{label_of(task.network)} is a program of TorchScript, allowed is the module that it was "
+                "made of; without that, export it by torch.export to a .pt2 file"
+            )
+        made = getattr(made, "_orig_mod", made)  # what torch.compile was given
     head = None
     if task.head is not None:
         with told_at("head"):

@@ -58,8 +58,15 @@ def look_at_data(path: Path) -> FoundData:
         path: as `data` of a task names it.
 
     Raises:
-        AtollError: it is not there, in no format that is read, or none of the sample can be read.
+        AtollError: it is not there, in no format that is read, or none of the sample can be read; or it
+            names a function.
     """
+    file, _, function = str(path).partition(".py:")
+    if function and not path.exists():
+        raise AtollError(
+            f"data: {file}.py:{function} is a function, which `atoll init` does not run, as it runs no code; "
+            "draft the study with other data, and write the function at `data:` in the file"
+        )
     reader = find_reader(DataSource(path))
     rows = np.unique(np.linspace(0, reader.total - 1, min(LOOKED_AT, reader.total)).astype(np.int64))
     splits: Counter[str] = Counter()

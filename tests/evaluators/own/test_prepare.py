@@ -38,6 +38,10 @@ def build(width=4):
 def nothing():
     return 3
 
+def scripted():
+    import torch
+    return torch.jit.script(build())
+
 def fails():
     raise ValueError("no such width")
 
@@ -282,7 +286,8 @@ Change = Callable[[Path], object]
     ("values", "where", "message"),
     [
         ({"network": "nets.py:nothing"}, ("network",), "nets.py:nothing gave a int, allowed is a torch"),
-        ({"network": "nets.py:fails"}, ("network",), r"fails raised ValueError \(nets.py, line 15\): no"),
+        ({"network": "nets.py:fails"}, ("network",), r"fails raised ValueError \(nets.py, line 19\): no"),
+        ({"network": "nets.py:scripted"}, ("network",), "scripted is a program of TorchScript, allowed is"),
         ({"network": "nets.py:Two", "weights": None}, ("network",), "the network has 2 outputs"),
         ({"network": "nets.py:Alike", "weights": None}, ("network",), "has 2 outputs of the names a.b"),
         (
@@ -305,7 +310,9 @@ Change = Callable[[Path], object]
         ({"network": "nets.pt2", "arguments": {"width": 3}}, ("arguments",), "nets.pt2: a program takes no"),
         ({"arguments": {"width": 5}}, ("weights",), "does not fit the network, 7 differences"),
         ({"weights": "none.pt"}, ("weights",), "none.pt: there is no such file"),
-        ({"classes": 12}, ("classes",), "the network tells 10 classes apart, the data have 12"),
+        ({"classes": 12}, ("classes",), r"the network tells 10 classes apart, the data have 12 \(0, 1, "),
+        ({"expected_quality": 97.5}, ("expected_quality",), r"is 97.5, allowed is a share of 1: 0.975 for"),
+        ({"network": "nets.py"}, ("network",), "nets.py names no function; allowed is nets.py:NAME of one"),
         ({"quality": "acuracy"}, ("quality",), "unknown quality 'acuracy'"),
         (judged("nan"), ("quality",), "quality 'nan': its function gave nan"),
         (judged("words"), ("quality",), "quality 'words': its function gave str"),
@@ -411,8 +418,10 @@ def test_a_new_head_is_trained_and_the_rest_keeps_what_it_knows(
         images[np.arange(len(these)), 0, 2 * these] += 180  # the class is the row that is bright
         arrays |= {f"x_{split}": images, f"y_{split}": these}
     np.savez(project / "data.npz", **arrays)
-    with pytest.raises(TaskMistake, match=r"10 classes apart, the data have 3.*`head: new`"):
+    told = r"10 classes apart, the data have 3 \(0, 1, 2\);.*`head: new`"
+    with pytest.raises(TaskMistake, match=told) as mistake:
         prepared(project)
+    assert mistake.value.where == ("network",), "the study file says nothing of classes"
     task = prepared(project, head="new", learning_rate=0.05, batch_size=8)
     split = task.dataset().validation
     found = adopted_network(task)
@@ -458,6 +467,11 @@ def test_a_program_for_other_sizes_is_told(
     with pytest.raises(TaskMistake, match=told):
         prepared(project, network="nets.pt2", weights=None)
     assert not recwarn.list
+
+
+def test_a_compiled_network_is_the_one_that_was_compiled(project: Path) -> None:
+    given = prepared(project, network=network())
+    assert prepared(project, network=torch.compile(network())).name == given.name
 
 
 def test_packages_of_networks_are_asked_for_the_classes_of_the_data(

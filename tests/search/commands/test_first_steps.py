@@ -356,6 +356,13 @@ def test_where_nobody_can_be_asked_the_missing_flag_is_named(missing: str, proje
     assert status == 2 and f"init: {missing} is missing" in err and not Path("study.yaml").exists()
 
 
+def test_data_of_a_function_are_not_run(project: Path, atoll: Run) -> None:
+    Path("data.py").write_text("raise SystemExit('it was run')")
+    status, _, err = atoll("init", "--network", "nets.py:build", "--data", "data.py:load")
+    assert status == 2 and "data.py:load is a function, which `atoll init` does not run" in err
+    assert not Path("study.yaml").exists()
+
+
 def test_uneven_sizes_need_one(project: Path, atoll: Run) -> None:
     Image.new("RGB", (9, 12)).save("parts/bolt/other.png")
     words = ("init", "--network", "nets.py:build", "--data", "parts")
