@@ -57,6 +57,8 @@ RECIPES = (
 #: training images of each network, of which the first calibrate; test images, which nothing else sees
 TRAINED_ON, TESTED_ON, CALIBRATED_ON = 4_000, 1_000, 512
 SIDE, EPOCHS = 48, 15
+#: epochs of the networks that take six to ten times as long a picture (own choice: minutes of one core each)
+EPOCHS_OF_LARGE = 8
 #: layers that are kept in half precision at most
 WIDEST = 3
 
@@ -85,17 +87,17 @@ def shapes(count: int, seed: int) -> Split:
     return pictures(count, SIDE, seed)
 
 
-def _zoo(name: str) -> Subject:
-    return Subject(lambda: build_network(name, 10, (3, SIDE, SIDE)), shapes, EPOCHS)
+def _zoo(name: str, epochs: int) -> Subject:
+    return Subject(lambda: build_network(name, 10, (3, SIDE, SIDE)), shapes, epochs)
 
 
 SUBJECTS = {
     "ds_cnn": Subject(lambda: build_network("ds_cnn", 12, (1, 49, 10)), keywords, EPOCHS),
-    "mobilenet_v1_025": _zoo("mobilenet_v1_025"),
-    "mobilenet_v1": _zoo("mobilenet_v1"),
-    "mobilenet_v2": _zoo("mobilenet_v2"),
-    "resnet18": _zoo("resnet18"),
-    "efficientnet_lite0": Subject(lambda: efficientnet_lite0(10, (3, SIDE, SIDE)), shapes, EPOCHS),
+    "mobilenet_v1_025": _zoo("mobilenet_v1_025", EPOCHS),
+    "mobilenet_v1": _zoo("mobilenet_v1", EPOCHS_OF_LARGE),
+    "mobilenet_v2": _zoo("mobilenet_v2", EPOCHS_OF_LARGE),
+    "resnet18": _zoo("resnet18", EPOCHS_OF_LARGE),
+    "efficientnet_lite0": Subject(lambda: efficientnet_lite0(10, (3, SIDE, SIDE)), shapes, EPOCHS_OF_LARGE),
 }
 
 

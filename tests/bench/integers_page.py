@@ -9,11 +9,12 @@ HEADING = """# Integers on trained networks
 
 Written by `make bench-integers` from `rows.jsonl`, which has machine, commit and date of every row; it goes
 on where it was. Networks are trained on pictures of shapes (48x48, ten classes) or on keywords (49x10,
-twelve), made by `tests/bench/made_data.py`, then put on 8 bits without training. Calibration saw 512
-training images; all figures are of 1,000 test images that nothing else saw. `simulated` is the network with
-the roundings of its kernels, `file` what LiteRT gives, `agree` how often both say the same class, `steps`
-their largest difference in steps of the output's grid, `dB` the signal-to-noise ratio of the outputs. Only
-what was run is here.
+twelve), 4,000 of either, made by `tests/bench/made_data.py`, for 15 epochs (MobileNetV1 at full width,
+MobileNetV2, ResNet-18 and EfficientNet-Lite0 for 8), then put on 8 bits without training. Calibration saw
+512 training images; all figures are of 1,000 test images that nothing else saw. `simulated` is the network
+with the roundings of its kernels, `file` what LiteRT gives, `agree` how often both say the same class,
+`steps` their largest difference in steps of the output's grid, `dB` the signal-to-noise ratio of the outputs.
+Only what was run is here.
 """
 
 
