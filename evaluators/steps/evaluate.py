@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from ...hw_models.devices.device import Device
-from ...hw_models.runtimes.need import Need
+from ...hw_models.runtimes.need import NOT_IN, Need
 from ...spaces.errors import AtollError
 from ...spaces.graph.tracing import remember_calls
 from ...spaces.layers.structure import to_meta
@@ -99,7 +99,10 @@ def planned_need(recipe: Recipe, need: Need) -> Need:
         need: of the file that its plan gives.
     """
     undecided = [step.name for step in recipe if step.stage == "numbers" and not step.plan_is_exact]
-    return Need("", f"{undecided[0]} chooses widths by what it measures") if undecided else need
+    if not undecided:
+        return need
+    not_in = NOT_IN["FLOAT16"] if any(step.chooses_half for step in recipe) else need.not_in
+    return Need("", f"{undecided[0]} chooses widths by what it measures", not_in=not_in)
 
 
 @lru_cache(maxsize=1024)

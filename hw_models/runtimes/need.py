@@ -1,5 +1,6 @@
 """What a file needs: the oldest release whose runtime loads it and computes what is meant; LiteRT Micro."""
 
+import re
 from dataclasses import dataclass
 from typing import Self
 
@@ -25,6 +26,8 @@ LATER: dict[tuple[str, str, str, bool], str] = {
 #: default, and are right with plain kernels (results/targets; 1.4 is right with the same release's operators)
 NOT_IN: dict[str, tuple[str, ...]] = {"FLOAT16": ("tflite-2.19", "litert-1.1", "litert-1.2", "litert-1.3")}
 _NARROW = ("INT4", "INT2")
+#: how a reason says it, and how it is read back: the reason is what metrics and stores have
+_EXCEPTION = re.compile(r"\bbut not in ((?:[\w.-]+, )*[\w.-]+) with XNNPACK")
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,25 @@ class Need:
         return f"but not in {', '.join(self.not_in)} with XNNPACK" if self.not_in else ""
 
     def to_metrics(self) -> dict[str, str | None]:
-        """Returns it under the names that metrics have for it; None where it is not known."""
+        """Returns it under the names that metrics have for it; None where it is not known.
+
+        The reason says the exceptions too: `excepted` finds them there.
+        """
         return {
             "minimum_runtime": self.release or None,
-            "minimum_runtime_reason": self.reason,
+            "minimum_runtime_reason": ", ".join(text for text in (self.reason, self.exception) if text),
             "micro_status": self.micro,
         }
+
+
+def excepted(reason: str) -> tuple[str, ...]:
+    """Returns the newer runtimes that a reason among metrics says do not run the file.
+
+    >>> excepted("DEQUANTIZE of version 3, but not in tflite-2.19, litert-1.1 with XNNPACK")
+    ('tflite-2.19', 'litert-1.1')
+    """
+    found = _EXCEPTION.search(reason)
+    return tuple(found[1].split(", ")) if found else ()
 
 
 @dataclass(frozen=True)

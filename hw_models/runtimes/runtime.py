@@ -1,6 +1,7 @@
 """Runtimes by name, with the release of TensorFlow whose operators the oldest that is meant has."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Self
@@ -83,6 +84,15 @@ class Runtime:
         """Whether it is LiteRT Micro, which has operators and types of its own and no releases."""
         return self.name == MICRO
 
+    @property
+    def line(self) -> str:
+        """Its name with two numbers, as exceptions name it: `litert-1.4` of `litert-1`, of 1.4.2 too."""
+        if self.name == INSTALLED:
+            return f"litert-{'.'.join(_installed_numbers())}"
+        if self.name in OLDEST_MEANT:
+            return f"litert-{OLDEST_MEANT[self.name]}"
+        return ".".join(self.name.split(".")[:2])
+
     def loads(self, needed: str) -> bool:
         """Whether it has what a file needs.
 
@@ -92,16 +102,29 @@ class Runtime:
         return needed == RUNS if self.is_micro else release(needed) <= release(self.release)
 
 
-def offered(needed: str) -> str | None:
-    """Returns the first name of those to offer whose runtime loads a file, None where none does."""
-    return next((name for name in OFFERED if Runtime.named(name).loads(needed)), None)
+def offered(needed: str, not_in: Collection[str] = ()) -> str | None:
+    """Returns the first name of those to offer whose runtime loads a file, None where none does.
+
+    Args:
+        needed: `Need.release`.
+        not_in: lines that do not run it all the same, `Need.not_in`.
+    """
+    runtimes = map(Runtime.named, OFFERED)
+    return next((one.name for one in runtimes if one.loads(needed) and one.line not in not_in), None)
 
 
 def _installed() -> str:
-    try:
-        major, minor, *_ = (*version(PACKAGE).split("."), "0")
-    except PackageNotFoundError:
+    numbers = _installed_numbers()
+    if not numbers:
         return written((0, 0, 0))
     # a newer one than the table's has at least what the newest has
     newest = list(LITERT)[-1]
-    return written(release(LITERT.get(f"{major}.{minor}", LITERT[newest])))
+    return written(release(LITERT.get(".".join(numbers), LITERT[newest])))
+
+
+def _installed_numbers() -> tuple[str, ...]:
+    """Returns the first two numbers of the installed package's version; none where it is not installed."""
+    try:
+        return (*version(PACKAGE).split("."), "0")[:2]
+    except PackageNotFoundError:
+        return ()

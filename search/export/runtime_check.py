@@ -95,7 +95,7 @@ class RuntimeCheck:
         needed = self.need.release
         if not needed:
             return f"the table of releases does not know {shown(self.need.reason)}"
-        loads = self.runtime.loads(needed) and self.runtime.name not in self.need.not_in
+        loads = self.runtime.loads(needed) and self.runtime.line not in self.need.not_in
         verb = "as" if loads == self.passed else "against"
         return (
             f"that is {verb} the table of releases says: the file needs TensorFlow Lite {needed} "

@@ -126,7 +126,7 @@ COLUMNS: dict[str, Meaning] = {
     "minimum_runtime": Meaning(
         "the oldest release of TensorFlow Lite that loads the file: 2.14.0", "", "counted"
     ),
-    "minimum_runtime_reason": Meaning("the operator that needs that release"),
+    "minimum_runtime_reason": Meaning("the operator that needs that release, and newer ones that fail"),
     "node": Meaning("machine of the worker"),
     "notes": Meaning("what the technique wants its reader to know"),
     "objective": Meaning(

@@ -128,6 +128,9 @@ WITH firsts AS (
         ) AS quality_higher_is_better,
         coalesce(s.baseline->>'minimum_runtime', b.minimum_runtime) AS minimum_runtime,
         nullif(regexp_extract(CAST(b.violation AS VARCHAR), 'minimum_runtime <= ([0-9.]+)', 1), '') AS runtime,
+        nullif(
+            regexp_extract(CAST(b.violation AS VARCHAR), 'minimum_runtime <= [0-9.]+ in ([a-z]+-[0-9.]+)', 1), ''
+        ) AS faulty,
         coalesce(s.baseline->>'micro_status', b.micro_status) AS micro_status,
         contains(CAST(b.violation AS VARCHAR), 'micro_status = runs') AS on_micro,
         TRY_CAST(s.definition->>'seed' AS BIGINT) AS usual_seed,
@@ -279,6 +282,12 @@ WITH firsts AS (
     ) v
     JOIN demanded d ON d.study = v.study
         AND TRY_CAST(string_split(v.minimum_runtime, '.') AS INTEGER[]) > d.release
+), wrong_there AS (
+    -- what loads in the study's runtime and is known to be computed wrong there; its reason says so
+    SELECT t.study, t.trial
+    FROM trial_rows t
+    JOIN baselines b ON b.study = t.study AND b.faulty IS NOT NULL
+        AND contains(t.minimum_runtime_reason, b.faulty)
 ), related AS NOT MATERIALIZED (
     SELECT
         p.* REPLACE (coalesce(p.baseline_quality, d.quality) AS baseline_quality),
@@ -300,6 +309,7 @@ SELECT
     coalesce(
         r.meets
         AND v.study IS NULL
+        AND w.study IS NULL
         AND (r.on_micro AND r.micro_status <> 'runs') IS NOT TRUE, FALSE
     ) AS feasible,
     r.* EXCLUDE (
@@ -307,7 +317,8 @@ SELECT
         on_micro, meets, @usual_bound_names@
     )
 FROM judged r
-LEFT JOIN too_new v USING (study, minimum_runtime);
+LEFT JOIN too_new v USING (study, minimum_runtime)
+LEFT JOIN wrong_there w USING (study, trial);
 
 -- The leaderboard of every study by its own goal, as `atoll leaderboard` without options prints it.
 CREATE OR REPLACE VIEW ranked_trials AS

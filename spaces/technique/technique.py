@@ -114,6 +114,11 @@ class Technique(ABC):
         return True
 
     @property
+    def chooses_half(self) -> bool:
+        """Whether some layers will have half precision of which `plan` does not know."""
+        return False
+
+    @property
     def fine_tuned(self) -> bool:
         """Whether the network is trained with what the step left of its budget."""
         return True

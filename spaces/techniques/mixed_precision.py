@@ -72,6 +72,10 @@ class MixedPrecision(Technique):
         return False
 
     @property
+    def chooses_half(self) -> bool:
+        return self.wide > 0
+
+    @property
     def levels_per_weight(self) -> int | None:
         return 2 * symmetric_levels(max(WIDTHS)) + 1
 

@@ -92,3 +92,37 @@ def test_what_no_device_measured_weighs_nothing() -> None:
     assert ranked.index("r1000") < ranked.index("r3000")
     with pytest.raises(AtollError, match="latency_ms is None, its status 'interpolated'"):
         made_up_metrics(**{**untimed, "latency_status": "interpolated"})
+
+
+HALF = "DEQUANTIZE of version 3, but not in tflite-2.19, litert-1.1, litert-1.2, litert-1.3 with XNNPACK"
+
+
+@pytest.mark.parametrize(
+    ("name", "violation"),
+    [
+        *dict.fromkeys(
+            ("tflite-2.19", "tflite-2.19.1", "litert-1.1", "litert-1.2.0", "litert-1.3"), 1.0
+        ).items(),
+        *dict.fromkeys(("tflite-2.14", "litert-1", "litert-1.4", "tflite-2.20", "litert-2"), 0.0).items(),
+    ],
+)
+def test_half_precision_misses_a_runtime_that_gets_it_wrong(name: str, violation: float) -> None:
+    (demanded,) = demands([], Runtime.named(name))
+    half = {"minimum_runtime": "2.3.0", "minimum_runtime_reason": HALF}
+    assert demanded.violation(half, BASELINE) == violation
+    assert demanded.violation(half | {"minimum_runtime_reason": "ADD of version 1"}, BASELINE) == 0
+    # widths that are measured: the release is open, that some have half precision is not
+    undecided = half | {"minimum_runtime": None}
+    assert demanded.violation(undecided, BASELINE) == violation
+    assert demanded.is_priced(undecided) == bool(violation)
+
+
+def test_the_sentence_says_that_half_precision_is_wrong_there_and_where_it_is_right() -> None:
+    half = {"minimum_runtime": "2.3.0", "minimum_runtime_reason": HALF}
+    (said,) = unloadable(demands([], Runtime.named("litert-1.2")), half)
+    assert said == (
+        "litert-1.2 does not run half precision right with XNNPACK, its default, as tflite-2.19, litert-1.1, "
+        "litert-1.2, litert-1.3 do not; `runtime: tflite-2.14` does"
+    )
+    assert str(Loadable(Runtime.named("litert-1.2"))) == "minimum_runtime <= 2.19.0 in litert-1.2"
+    assert str(Loadable(Runtime.named("litert-1"))) == "minimum_runtime <= 2.19.0"

@@ -10,14 +10,18 @@ import pytest
 import torch
 from atoll.evaluators.cache_dir import cache_dir
 from atoll.evaluators.measuring import measure as measure_module
+from atoll.evaluators.ranking.demands import demands
 from atoll.evaluators.steps.evaluate import evaluate, pipeline_for, price_recipe
 from atoll.evaluators.steps.pipeline import Pipeline
 from atoll.evaluators.steps.settings import Settings
 from atoll.evaluators.steps.work import Outcome, Work
 from atoll.evaluators.tasks.task import Task
 from atoll.evaluators.training.settings import Training
+from atoll.hw_models.runtimes.runtime import Runtime
+from atoll.search.proposer.trial_scores import Judge
 from atoll.spaces.errors import AtollError
 from atoll.spaces.recipes.recipe import Recipe
+from atoll.testing import made_up_metrics
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +144,17 @@ def test_a_price_needs_no_data_and_no_cache(tiny_task: Task, monkeypatch: pytest
     monkeypatch.setattr(Task, "dataset", lambda task: pytest.fail("a price asks for no images"))
     recipe = Recipe.parse("prune_channels(ratio=0.5, multiple=4) -> quantize(bits=8)")
     assert price_recipe(recipe, "tiny", "coral-dev-board").model_bytes > 0
+
+
+@pytest.mark.parametrize("recipe", ["quantize(bits=16)", "mixed_precision(bits=8, wide=1)"])
+def test_half_precision_is_rejected_before_training_where_the_runtime_gets_it_wrong(
+    recipe: str, tiny_task: Task
+) -> None:
+    price = price_recipe(Recipe.parse(recipe), tiny_task.name, "coral-dev-board").to_metrics()
+    base = made_up_metrics().to_json()
+    faulty, right = (Judge(demands([], Runtime.named(name)), base) for name in ("litert-1.2", "litert-1"))
+    found = faulty.rejection(price)
+    assert found is not None and found.reason.startswith("litert-1.2 does not run half precision right")
+    assert right.rejection(price) is None
+    other = price_recipe(Recipe.parse("mixed_precision(bits=8)"), tiny_task.name, "coral-dev-board")
+    assert faulty.rejection(other.to_metrics()) is None

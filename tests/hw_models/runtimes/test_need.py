@@ -13,7 +13,7 @@ from atoll.evaluators.litert.writer import TfliteModel
 from atoll.evaluators.measuring.artifact import artifact_bytes
 from atoll.evaluators.measuring.measure import price
 from atoll.hw_models.devices.device import Device
-from atoll.hw_models.runtimes.need import LATER, Need
+from atoll.hw_models.runtimes.need import LATER, Need, excepted
 from atoll.hw_models.runtimes.operator_releases import FOUND, RELEASES, brought_in
 from atoll.hw_models.runtimes.release import release
 from atoll.hw_models.tables.operator_table import OPERATORS
@@ -156,3 +156,5 @@ def test_half_precision_is_known_not_to_run_in_some_newer_runtimes() -> None:
     said = "but not in tflite-2.19, litert-1.1, litert-1.2, litert-1.3 with XNNPACK"
     assert half.exception == said and half.told.endswith(f"by rule, {said}")
     assert whole.not_in == () and whole.exception == ""
+    assert excepted(half.to_metrics()["minimum_runtime_reason"] or "") == half.not_in
+    assert excepted(whole.to_metrics()["minimum_runtime_reason"] or "") == ()

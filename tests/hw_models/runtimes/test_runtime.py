@@ -50,6 +50,15 @@ def test_the_first_that_loads_a_file_is_offered() -> None:
     assert offered("2.18.0") == "litert-1"
     assert offered("2.21.0") == "litert-2"
     assert offered("2.99.0") is None
+    assert offered("2.18.0", {"litert-1.4"}) == "litert-2"
+
+
+def test_its_line_has_two_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("tflite-2.19", "tflite-2.19.1", "litert-1", "litert-1.2.3", "litert-2")
+    lines = [Runtime.named(name).line for name in names]
+    assert lines == ["tflite-2.19", "tflite-2.19", "litert-1.4", "litert-1.2", "litert-2.2"]
+    monkeypatch.setattr(runtimes, "version", lambda package: "1.3.0")
+    assert Runtime.named(INSTALLED).line == "litert-1.3"
 
 
 def test_every_device_of_the_package_that_runs_files_as_they_are_names_one() -> None:
