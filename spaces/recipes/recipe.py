@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from ..errors import AtollError
+from ..technique.domains import LayerPattern
 from ..technique.technique import Technique
 from ..techniques import technique_named
 
@@ -132,7 +133,10 @@ def _parse_step(part: str, number: int, text: str) -> Technique:
                 raise AtollError(f"got {item.strip()!r}, allowed is setting=value")
             if setting[1] in settings:
                 raise AtollError(f"{technique.name}: setting {setting[1]!r} is given twice")
-            settings[setting[1]] = _value(setting[2])
+            # a layer's name may look like a number, and 1.10 is another one than 1.1
+            is_name = isinstance(technique.domains().get(setting[1]), LayerPattern)
+            value = _value(setting[2])
+            settings[setting[1]] = setting[2] if is_name and not isinstance(value, str) else value
         return technique.from_settings(settings)
     except AtollError as error:
         raise AtollError(f"{where}: {error}") from error

@@ -188,6 +188,9 @@ class LayerPattern:
     type_name: ClassVar[str] = "layer_pattern"
 
     def check(self, where: str, value: Any) -> str:
+        if isinstance(value, float):
+            # 1.10 and 1.1 are two layers and one number
+            raise AtollError(f"{where}: got the number {value!r}, allowed are names: put it in quotes")
         text = str(value)
         if not _PATTERN.fullmatch(text):
             raise AtollError(f"{where}: got {value!r}, allowed is {self.describe()}")

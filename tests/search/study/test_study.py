@@ -330,6 +330,7 @@ def test_other_values_are_another_study_and_come_back_from_the_store() -> None:
         ({"cluster": {"clusters": [8]}}, "'cluster', which is not among the techniques"),
         ({"quantize": {"bit": [8]}}, "unknown setting 'bit'; did you mean 'bits'"),
         ({"quantize": {"bits": [5]}}, "settings: quantize: bits: got 5, allowed is one of 16, 8, 4, 3, 2"),
+        ({"quantize": {"layers": [1.10]}}, "settings: quantize: layers: got the number 1.1, .*in quotes"),
         ({"quantize": {"bits": []}}, "allowed are one or more values, each once"),
         ({"quantize": {"bits": [8, 8.0]}}, "allowed are one or more values, each once"),
         ({"quantize": {"bits": [16], "scheme": ["affine"]}}, "no combination of"),

@@ -155,3 +155,17 @@ def test_settings_learned_later_leave_recipes_and_digests_as_they_were(text: str
     assert str(recipe) == text and told["version"] == 1 and told["settings"] == {}
     old = [{**step, "settings": {"bits": step["settings"]["bits"]}} for step in recipe.to_json()]
     assert Recipe.from_json(old) == recipe
+
+
+@pytest.mark.parametrize("name", ["1.10", "1.1", "1e3", "0x10", "1_0", "0", "True", "'1.10'", "1.10|2.1"])
+def test_names_of_layers_that_look_like_numbers_stay_as_written(name: str) -> None:
+    recipe = Recipe.parse(f"quantize(bits=8, layers={name})")
+    assert recipe.steps[0].scope == name.strip("'")
+    assert Recipe.parse(str(recipe)) == recipe == Recipe.from_json(recipe.to_json())
+
+
+def test_a_number_in_place_of_a_name_is_refused() -> None:
+    step = Recipe.parse("quantize(bits=8)").to_json()[0]
+    step["settings"]["layers"] = 1.10
+    with pytest.raises(AtollError, match=r"layers: got the number 1.1, allowed are names: put it in quotes"):
+        Recipe.from_json([step])
