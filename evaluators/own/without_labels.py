@@ -24,8 +24,8 @@ NOISES = 64
 #: pictures that are looked at, evenly spread over a folder: steps measure on 512 (`pipeline.IMAGES`), and as
 #: many validate
 MOST_PICTURES = 1024
-#: a picture to measure on, one to validate, and one that is kept for test
-LEAST_PICTURES = 3
+#: two pictures to measure on, as training needs them too, one to validate, and one that is kept for test
+LEAST_PICTURES = 4
 
 
 def noise(shape: InputShape) -> Tensor:
@@ -82,7 +82,7 @@ def answered(task: Task, folder: Path, inputs: Tensor) -> Task:
     Args:
         task: without data of its own.
         folder: that paths are relative to.
-        inputs: (N, ...), three or more, as they are stored.
+        inputs: (N, ...), `LEAST_PICTURES` or more, as they are stored.
 
     Raises:
         AtollError: nothing says how pixels are scaled or how many classes there are, the network cannot be

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ...hw_models.devices.device import Device
+from ...spaces.layers.statistics import LEAST
 from ...spaces.layers.structure import input_shape_of, to_meta
 from ...spaces.recipes.recipe import Recipe
 from ..datasets.dataset import Dataset
@@ -29,6 +30,8 @@ LAYOUT_VERSION = 2
 #: softmax, which is 1 whatever it says. All of theirs: the baseline, which every result is held against, may
 #: have learnt so
 ONE_LOGIT_VERSION = 2
+#: what few training images are measured for, in the keys of tasks with no more: until 2 normalisations too
+FEW_IMAGES_VERSION = 2
 #: how networks on integers are evaluated, in the keys of theirs: until 2 without what their kernels round
 INTEGERS_VERSION = 2
 
@@ -102,6 +105,7 @@ class StudyBasis:
             "libraries": library_versions(),
             **({} if self.task.judged_by.of_classes else {"numbers": NUMBERS_VERSION}),
             **({"one_logit": ONE_LOGIT_VERSION} if self._teaches_one_logit else {}),
+            **({"few_images": FEW_IMAGES_VERSION} if len(self.dataset.train) < LEAST else {}),
             **({"layout": LAYOUT_VERSION} if self._shows_images_as_they_are else {}),
             **({} if accelerator_name() is None else {"accelerator": accelerator_name()}),
         }

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ...evaluators.cache_dir import cache_dir
 from ...evaluators.card.card import Card
@@ -23,7 +24,9 @@ from ...evaluators.tasks.task import Task as PreparedTask
 from ...hw_models.devices.device import Device, npu_of
 from ...hw_models.runtimes.micro import RUNS
 from ...spaces.errors import AtollError
+from ...spaces.layers.norm import Norm
 from ...spaces.layers.shape import InputShape
+from ...spaces.layers.statistics import LEAST
 from ...spaces.outside.file_names import file_name
 from ...spaces.recipes.order import check_order
 from ...spaces.recipes.recipe import Recipe
@@ -99,7 +102,7 @@ def export_network_alone(
         status = result.metrics.micro_status
         check_runs("" if status in (None, RUNS) else status)
     if recipe.steps:
-        remarks.append(f"nothing was trained: steps measured on {len(pipeline.dataset.train):,} inputs")
+        remarks.append(_measured_on(len(pipeline.dataset.train), result.network))
 
     def origin(content: bytes, said: Sequence[str]) -> Origin:
         return Origin(
@@ -121,6 +124,14 @@ def export_network_alone(
         thumbnails=thumbnails and given.data is not NO_DATA,
     )
     return folder, card
+
+
+def _measured_on(inputs: int, network: nn.Module) -> str:
+    """Returns what steps measured on, and what they did not measure because it is so little."""
+    said = f"nothing was trained: steps measured on {inputs:,} inputs"
+    if inputs >= LEAST or not any(isinstance(part, Norm) for part in network.modules()):
+        return said
+    return f"{said}, and normalisations kept their statistics, which fewer than {LEAST} would make worse"
 
 
 def _prepared(

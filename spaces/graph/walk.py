@@ -24,8 +24,8 @@ class Walk:
         network: in evaluation mode, its activations on no grids.
         calls: of its forward.
         batches: of images, one after the other.
-        measures: whether normalisations that it comes by measure their statistics anew over all batches, and
-            give what they give in training.
+        measures: whether normalisations that it comes by measure their statistics anew over all batches, as
+            `reestimate` does, and give what they give in training.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class Walk:
         self._nodes = list(calls.nodes)
         self._place = 0
         self._values: list[dict[fx.Node, Any]] = [{} for _ in batches]
+        self._images = sum(map(len, batches))
         self._inputs = [iter(split_row(batch, input_parts_of(network))) for batch in batches]
         last_reader = {source: node for node in self._nodes for source in node.all_input_nodes}
         self._forgotten: dict[fx.Node, list[fx.Node]] = defaultdict(list)
@@ -66,7 +67,9 @@ class Walk:
         node = self._nodes[self._place]
         self._place += 1
         norm = self._network.get_submodule(str(node.target)) if node.op == "call_module" else None
-        measured = measuring([norm]) if self._measures and isinstance(norm, Norm) else nullcontext()
+        measured = (
+            measuring([norm], self._images) if self._measures and isinstance(norm, Norm) else nullcontext()
+        )
         with measured:
             found = [self._value(node, *one) for one in zip(self._values, self._inputs, strict=True)]
         for values, value in zip(self._values, found, strict=True):

@@ -52,6 +52,11 @@ class Norm(_BatchNorm):
         return scale, (self.bias - self.running_mean * scale).detach()
 
     @property
+    def was_measured(self) -> bool:
+        """Whether it has statistics of inputs, not those that it begins with."""
+        return bool(self.running_mean.any() or (self.running_var != 1).any())
+
+    @property
     def rising(self) -> bool:
         """Whether y rises with x on every channel, whatever is trained: its scale is fixed and positive."""
         if self.weight.requires_grad or self.falls:

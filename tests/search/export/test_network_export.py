@@ -10,12 +10,15 @@ import pytest
 import torch
 from ai_edge_litert.interpreter import Interpreter
 from atoll import AtollError, export_network, verify
+from atoll.evaluators.card.bundle import load_bundle
 from atoll.evaluators.measuring.artifact import artifact_bytes
 from atoll.search.commands.cli import main
 from atoll.spaces.graph.adopt import adopt
+from atoll.spaces.layers.norm import Norm
 from atoll.spaces.networks import build_network
 from PIL import Image
 from safetensors.torch import save_file
+from torch import nn
 
 SHAPE = (3, 16, 16)
 OWN = """
@@ -161,6 +164,23 @@ def test_a_program_of_torch_export_is_read(own: Path) -> None:
     assert answers(exported.artifact.read_bytes(), images) == expected
 
 
+def test_few_pictures_leave_the_statistics_of_the_training(own: Path) -> None:
+    pictures(own / "pictures", 4)
+    layers = [nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 14 * 14, 5)]
+    network = nn.Sequential(*layers).eval()
+    known = torch.rand(8, generator=torch.Generator().manual_seed(0)) + 0.5
+    network[1].load_state_dict(network[1].state_dict() | {"running_mean": known})
+    words: dict[str, Any] = {"shape": SHAPE, "input": {"normalize": "unit"}, "data": "pictures"}
+    exported = export_network(network, recipe="quantize(bits=8, method=ptq)", **words)
+    assert (
+        "nothing was trained: steps measured on 2 inputs, and normalisations kept their statistics, which "
+        "fewer than 100 would make worse"
+    ) in exported.card["remarks"]
+    written, _ = load_bundle(exported.folder)
+    (norm,) = (part for part in written.modules() if isinstance(part, Norm))
+    assert torch.equal(norm.running_mean, known)
+
+
 ZOO = ["--network", "compact_cnn", "--input", "16x16x3", "--classes", "4"]
 MINE = ["--network", "nets.py:build", "--input", "16x16x3"]
 
@@ -190,7 +210,7 @@ MINE = ["--network", "nets.py:build", "--input", "16x16x3"]
         ([*MINE, "--normalize", "unit", "--weights", "none.pt"], "none.pt: there is no such file"),
         (
             [*MINE, "--normalize", "unit", "--data", "few"],
-            "few holds 2 pictures, allowed are 3 or more",
+            "few holds 3 pictures, allowed are 4 or more",
         ),
         ([*MINE, "--normalize", "unit", "--data", "bad"], "bad/000.png is no picture in a format that"),
         ([*MINE, "--also", "vela"], "--also vela: "),
@@ -202,7 +222,7 @@ MINE = ["--network", "nets.py:build", "--input", "16x16x3"]
 def test_what_is_wrong_is_one_sentence(
     words: list[str], said: str, own: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pictures(own / "few", 2)
+    pictures(own / "few", 3)
     pictures(own / "bad", 5)
     (own / "bad" / "000.png").write_bytes(b"no picture")
     assert main(["export", *words]) == 2

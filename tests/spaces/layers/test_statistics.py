@@ -1,10 +1,12 @@
 """Statistics measured again, against those computed by hand."""
 
+import pytest
 import torch
+from atoll.spaces.errors import AtollError
 from atoll.spaces.layers.activation_grid import ActivationGrid
 from atoll.spaces.layers.dense import Dense
 from atoll.spaces.layers.norm import Norm
-from atoll.spaces.layers.statistics import layer_inputs, reestimate
+from atoll.spaces.layers.statistics import LEAST, layer_inputs, reestimate
 from torch import nn
 
 IMAGES = torch.randn(300, 6, generator=torch.Generator().manual_seed(0)) * 3 + 1
@@ -52,3 +54,28 @@ def test_inputs_and_outputs_of_a_layer_in_the_middle() -> None:
         assert torch.allclose(inputs, torch.relu(network[0](IMAGES)))
         assert torch.allclose(outputs, network(IMAGES), atol=1e-5)
     assert not network[2]._forward_hooks
+
+
+@pytest.mark.parametrize(("count", "kept"), [(1, True), (LEAST - 1, True), (LEAST, False)])
+def test_few_images_leave_what_a_normalisation_knows(count: int, kept: bool) -> None:
+    network = nn.Sequential(Norm(6), Dense(6, 2))
+    network[0].running_mean.fill_(2.0)
+    network[1].output_grid = ActivationGrid(8)
+    reestimate(network, IMAGES[:count])
+    assert bool((network[0].running_mean == 2).all()) == kept
+    with torch.no_grad():
+        seen = network[1](network[0](IMAGES[:count]))
+    assert network[1].output_grid.low == pytest.approx(
+        min(0.0, float(seen.min())), abs=0.05
+    )  # ranges are new
+    assert not network.training
+
+
+def test_few_images_are_all_that_one_without_statistics_has() -> None:
+    norm = Norm(6)
+    reestimate(norm, IMAGES[:20])
+    assert torch.allclose(norm.running_mean, IMAGES[:20].mean(0), atol=1e-5)
+    with pytest.raises(
+        AtollError, match=r"normalisations have no statistics: got 1 image .* allowed are 2 or"
+    ):
+        reestimate(Norm(6), IMAGES[:1])
