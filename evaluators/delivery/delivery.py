@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ...hw_models.formulas.setup import Npu
 from ...spaces.errors import AtollError
-from ...spaces.graph.heads import Outputs, as_outputs, mapped
+from ...spaces.graph.heads import Outputs, as_outputs, heads, mapped
 from ...spaces.layers.structure import scaling_of
 from ..measuring.artifact import largest_differences
 from ..tasks.quality import ACCURACY, Quality
@@ -23,6 +23,10 @@ from .quiet import hushed
 IMAGES = 100
 #: below this share of equal answers a form is not the network (as for the LiteRT file)
 LEAST_AGREEMENT = 0.99
+#: and none of its outputs may be off by more than this share of what the network's spans over the images:
+#: right files were 0.0092 off at most, one by a fault of the runtime 0.17 with 97 % of labels the same
+#: (docs/export.md); own choice between the two
+LARGEST_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ def compare(
         `runtime` is named, that with its version.
 
     Raises:
-        AtollError: they disagree on more than the allowed share.
+        AtollError: they disagree on more than the allowed share, or an output is further off than allowed.
     """
     images = source.images[:IMAGES]
     expected, scaling = answers(source.network, images), scaling_of(source.network)
@@ -135,7 +139,7 @@ def compare(
         said = [as_outputs(run(scaling.to_network(image))) for image in images.split(1)]
     found = mapped(lambda *parts: torch.cat(parts), *said)
     try:
-        difference = max(largest_differences(found, expected))
+        differences = largest_differences(found, expected)
     except AtollError as error:
         raise AtollError(f"{form}: {error}") from error
     agreement = source.quality.agreement(found, expected)
@@ -144,7 +148,15 @@ def compare(
             f"{form}: the file agrees with the network on {100 * agreement:.1f} % of {len(images)} "
             f"validation images, allowed are {100 * least:.0f} % at least"
         )
-    figures = {"images": len(images), "agreement": agreement, "largest_difference": difference}
+    for difference, output in zip(differences, heads(expected, Tensor), strict=True):
+        span = float(output.max() - output.min())
+        if difference > LARGEST_SHARE * span > 0:
+            raise AtollError(
+                f"{form}: an output of the file is off the network's by {100 * difference / span:.1f} % of "
+                f"what that spans over {len(images)} validation images, allowed are "
+                f"{100 * LARGEST_SHARE:.0f} % at most"
+            )
+    figures = {"images": len(images), "agreement": agreement, "largest_difference": max(differences)}
     return figures | ({"runtime": _with_version(runtime)} if runtime else {})
 
 

@@ -21,6 +21,7 @@ from atoll.spaces.layers.structure import weight_factors
 from atoll.spaces.networks import build_network
 from atoll.spaces.recipes.recipe import Recipe
 from atoll.testing.random_images import RandomImages
+from torch import nn
 
 SHAPE = (3, 8, 8)
 RECIPES = [
@@ -116,6 +117,27 @@ def test_a_form_of_another_network_is_refused(int8: Source, tmp_path: Path) -> N
     other = source_of("prune_channels(ratio=0.5)")
     with pytest.raises(AtollError, match=r"model\.pt2: the file agrees with the network on \d+\.\d % of 20 "):
         form_of("torch_export").measure(tmp_path, other)
+
+
+@pytest.mark.parametrize(("share", "is_refused"), [(0.09, False), (0.11, True)])
+def test_a_form_that_is_far_off_is_refused_though_it_says_the_same(share: float, is_refused: bool) -> None:
+    images = torch.tensor([[[[0]]], [[[255]]]], dtype=torch.uint8).expand(2, *SHAPE)
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
+    network = adopt(layers, SHAPE).eval()
+    logits = predict_logits(network, images)
+    assert isinstance(logits, torch.Tensor)
+    offset = share * float(logits.max() - logits.min())
+    source = Source("far", network, b"", images)
+
+    def run(image: torch.Tensor) -> torch.Tensor:
+        return network(image) + offset  # the labels stay
+
+    if not is_refused:
+        found = delivery.compare("form", run, source)
+        assert found["agreement"] == 1 and found["largest_difference"] == pytest.approx(offset, rel=1e-4)
+        return
+    with pytest.raises(AtollError, match=r"form: an output .* by 11\.0 % of what that spans"):
+        delivery.compare("form", run, source)
 
 
 def test_an_unknown_form_is_told_with_the_known_ones() -> None:
