@@ -169,9 +169,10 @@ bench-techniques: $(VENV)/.installed ## Measure every technique alone on charact
 	$(BIN)/python tests/bench/techniques.py $(BENCH_ARGS)
 
 # 13 GB of releases in the cache, so not among the benches above; BENCH_ARGS="tflite-2.14" tries one alone.
-bench-targets: $(VENV)/.installed ## Run a file of every technique in every release of the runtime (half an hour)
+bench-targets: $(VENV)/.installed ## Run a file of every technique in every release of the runtime and on devices (half an hour)
 	@echo "== Running files in releases; rows go to results/targets/" >&2
 	$(BIN)/python tests/bench/targets.py $(BENCH_ARGS)
+	$(BIN)/python tests/bench/targets_devices.py
 
 bench-integers: $(VENV)/.installed ## Train networks and put them on integers (an hour or more; run again to go on)
 	@echo "== Networks on integers; rows go to results/integers/" >&2

@@ -40,6 +40,56 @@ def page(rows: list[dict[str, Any]]) -> str:
     return "\n".join([*text, *_reasons(rows)])
 
 
+DEVICES_HEADING = """# Files on microcontrollers and accelerators, tried
+
+Written by `make bench-targets` from `devices.jsonl`, which has machine, commit and date. The files are those
+of [the releases](README.md). **LiteRT Micro**: its interpreter (64-bit, reference kernels) ran 32 images
+beside the network; `yes` with the largest difference in % of the span of the outputs, else what it does not
+run by the rules, **bold** where the interpreter says otherwise. **Arena**: as the header claims it, and as a
+multiple of what the interpreter's allocator recorded. **Vela**: the share of operators on the NPU and its
+cycles, the compiler's own estimates, else why it does not compile the file; no NPU was there. **Edge TPU**:
+the share of operators that its compiler takes by the published rules; nothing was run.
+"""
+
+
+def devices_page(rows: list[dict[str, Any]]) -> str:
+    """Returns the page of all files on what is no release of the runtime, a row a file."""
+    of = rows[0]
+    vela = next((row["vela"] for row in rows if row["vela"]), "none")
+    told = f"{of['interpreter']}; Vela {vela} for {of['npu']}"
+    lines = [
+        DEVICES_HEADING,
+        f"Run with {told}; {of['machine']}, {of['date']}, {of['commit']}.\n",
+        "| network | recipe | bytes | LiteRT Micro | arena, bytes | of the recorded | Vela, on NPU | cycles | "
+        "Edge TPU share |",
+        "| --- | --- | ---: | --- | ---: | ---: | --- | ---: | ---: |",
+    ]
+    for row in rows:
+        recorded = row["arena_recorded"]
+        cells = (
+            row["network"], f"`{row['recipe']}`", f"{row['bytes']:,}", _on_micro(row),
+            f"{row['arena_claimed']:,}" if recorded else "",
+            f"{row['arena_claimed'] / recorded:.3f}" if recorded else "",
+            _first_words(row["vela_why"]) if row["vela_mappable"] is None else f"{row['vela_mappable']:.2f}",
+            "" if row["vela_cycles"] is None else f"{row['vela_cycles']:,}",
+            f"{row['edge_tpu_mappable']:.2f}",
+        )  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _on_micro(row: dict[str, Any]) -> str:
+    runs = row["micro"] == "agrees"
+    said = f"yes, {100 * row['micro_difference']:.1f} %" if runs else _first_words(row["micro_claimed"])
+    if row["micro"] == "computes something else":
+        said = "wrong"
+    return said if runs == (row["micro_claimed"] == "runs") else f"**{said}**"
+
+
+def _first_words(text: str) -> str:
+    return text.replace("|", "/").replace("\n", " ")[:100]
+
+
 def claimed_and_not_right(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Returns the runs of default kernels that the minimum runtime promises, and that were not right."""
     of_devices = [row for row in rows if row["kernels"] == "default"]
