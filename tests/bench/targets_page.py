@@ -60,7 +60,7 @@ def devices_page(rows: list[dict[str, Any]]) -> str:
     lines = [
         DEVICES_HEADING,
         f"Run with {told}; {of['machine']}, {of['date']}, {of['commit']}.\n",
-        "| network | recipe | bytes | LiteRT Micro | arena, bytes | of the recorded | Vela, on NPU | cycles | "
+        "| network | recipe | bytes | LiteRT Micro | arena, B | of the recorded | on the NPU | cycles | "
         "Edge TPU share |",
         "| --- | --- | ---: | --- | ---: | ---: | --- | ---: | ---: |",
     ]
