@@ -44,8 +44,9 @@ DEVICES_HEADING = """# Files on microcontrollers and accelerators, tried
 
 Written by `make bench-targets` from `devices.jsonl`, which has machine, commit and date. The files are those
 of [the releases](README.md). **LiteRT Micro**: its interpreter (64-bit, reference kernels) ran 32 images
-beside the network; `yes` with the largest difference in % of the span of the outputs, else what it does not
-run by the rules, **bold** where the interpreter says otherwise. **Arena**: as the header claims it, and as a
+beside the network; `yes` with the largest difference in % of the span of the outputs, `wrong` where it loads
+a file that the rules refuse and computes something else, else what it does not run by the rules, **bold**
+where the interpreter says otherwise. **Arena**: as the header claims it, and as a
 multiple of what the interpreter's allocator recorded. **Vela**: the share of operators on the NPU and its
 cycles, the compiler's own estimates, else why it does not compile the file; no NPU was there. **Edge TPU**:
 the share of operators that its compiler takes by the published rules; nothing was run.

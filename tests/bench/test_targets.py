@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from atoll.hw_models.runtimes.micro import RUNS
 from atoll.hw_models.runtimes.need import NOT_IN
 from atoll.hw_models.runtimes.runtime import OLDEST_MEANT, Runtime
 from atoll.hw_models.runtimes.wheels import WHEELS
@@ -86,6 +87,36 @@ def test_the_recorded_runs_are_what_the_minimum_runtimes_say() -> None:
     assert {(row["recipe"], row["runtime"]) for row in claimed_and_not_right(rows)} == HALF
     assert not right_below_the_minimum(rows)
     assert not HALF & {("quantize(bits=16)", f"litert-{meant}") for meant in OLDEST_MEANT.values()}
+
+
+def test_the_recorded_runs_of_devices_are_what_is_claimed() -> None:
+    place = RECORDED.with_name("devices.jsonl")
+    rows = [json.loads(line) for line in place.read_text(encoding="utf-8").splitlines()]
+    recorded = {(one["network"], one["recipe"]) for one in map(json.loads, RECORDED.read_text().splitlines())}
+    assert {(one["network"], one["recipe"]) for one in rows} == recorded
+    for one in rows:
+        assert (one["micro_claimed"] == RUNS) == (one["micro"] == "agrees"), one["recipe"]
+        assert one["arena_recorded"] is None or one["arena_recorded"] <= one["arena_claimed"]
+        assert one["vela_mappable"] is None or (one["vela_mappable"] > 0) == (one["vela_cycles"] > 0)
+
+
+def test_a_row_of_devices_says_what_each_makes_of_a_file() -> None:
+    from targets_page import devices_page
+
+    made: dict[str, Any] = {
+        "network": "plain", "recipe": "svd", "bytes": 1_000, "interpreter": "tflite-micro 1", "npu": "u55",
+        "micro": "agrees", "micro_claimed": RUNS, "micro_difference": 0.004, "arena_claimed": 2_060,
+        "arena_recorded": 2_000, "vela": "5", "vela_mappable": 0.5, "vela_cycles": 7_000, "vela_why": "",
+        "edge_tpu_mappable": 0.25, "machine": "one", "date": "today", "commit": "abc",
+    }  # fmt: skip
+    fails = made | {"micro": "computes something else"}
+    never = {"micro": "refused", "micro_claimed": "no GELU", "arena_recorded": None, "vela_mappable": None}
+    never |= {"vela_cycles": None, "vela_why": "it | ends"}
+    found = devices_page([made, fails, made | never])
+    assert "| plain | `svd` | 1,000 | yes, 0.4 % | 2,060 | 1.030 | 0.50 | 7,000 | 0.25 |" in found
+    assert "| **wrong** |" in found
+    assert "| no GELU |  |  | it / ends |  | 0.25 |" in found
+    assert "Run with tflite-micro 1; Vela 5 for u55; one, today, abc." in found
 
 
 def test_exceptions_are_the_runtimes_that_were_seen_to_fail() -> None:
