@@ -31,6 +31,7 @@ from atoll.spaces.techniques import TECHNIQUES
 from figures import report
 from recorded import machine
 from torch import nn
+from vela_page import page
 
 TASK, COUNT, TARGET_PCT = "digits", 20, 10.0
 ROWS = Path(__file__).parents[2] / "results" / "vela" / "rows.jsonl"
@@ -60,6 +61,7 @@ def main() -> None:
         with ROWS.open("a") as stream:
             stream.writelines(json.dumps(row) + "\n" for row in new)
         rows += new
+        (ROWS.parent / "README.md").write_text(page(rows, TARGET_PCT), encoding="utf-8")
     told(rows)
 
 
