@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from ...spaces.errors import AtollError
+from ...spaces.outside.foreign_file import check_regular, open_at_once
 
 #: how long a driver tries: whoever asks for the living driver holds the lock for a moment itself
 _PATIENCE_S = 1.0
@@ -97,6 +98,7 @@ class DriverLock:
         """Returns False if the file is locked, or was taken away between opening and locking it."""
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
+            check_regular(self.path, os.fstat(descriptor))
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not os.path.samestat(os.fstat(descriptor), os.stat(self.path)):
                 return False
@@ -161,7 +163,7 @@ def living_driver(path: Path) -> Driver | None:
         path: the lock file.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = open_at_once(str(path), os.O_RDONLY)
     except OSError:
         return None
     try:

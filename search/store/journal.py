@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ...spaces.errors import AtollError
+from ...spaces.outside.foreign_file import check_regular, open_at_once
 from .events import Event, event_from_json, plain
 
 _LOG = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ class Journal:
     def is_line_start(self, offset: int) -> bool:
         """Returns whether a line starts at an offset, or would start there if it were appended."""
         try:
-            with open(self.path, "rb") as file:
+            with self._opened() as file:
                 file.seek(max(0, offset - 1))
                 return offset == 0 or file.read(1) == b"\n"
         except OSError:
@@ -130,7 +131,7 @@ class Journal:
     def _lines(self, offset: int, limit: int | None) -> Iterator[tuple[int, bytes]]:
         """Yields complete lines from an offset on with the offsets of their ends; b"" for one too long."""
         try:
-            with open(self.path, "rb") as file:
+            with self._opened() as file:
                 file.seek(offset)
                 while limit is None or limit > 0:
                     line = file.readline(MAX_LINE_BYTES)
@@ -147,6 +148,18 @@ class Journal:
             raise AtollError(_explain(error, self.path)) from error
 
     @contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
+        """Opens the file to read, which somebody else may have put there: a pipe is not waited for.
+
+        Raises:
+            AtollError: it is a pipe, a socket or a device.
+            OSError: it cannot be opened.
+        """
+        with open(self.path, "rb", opener=open_at_once) as file:
+            check_regular(self.path, os.fstat(file.fileno()))
+            yield file
+
+    @contextmanager
     def _exclusive(self) -> Iterator[int]:
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -154,6 +167,7 @@ class Journal:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
+            check_regular(self.path, os.fstat(descriptor))
             fcntl.flock(descriptor, fcntl.LOCK_EX)  # released by close
             yield descriptor
         finally:

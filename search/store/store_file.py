@@ -5,13 +5,14 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar
 
 import duckdb
 
 from ...spaces.errors import AtollError
+from ...spaces.outside.foreign_file import check_regular
 from . import schema
 from .answer import first_paragraph
 from .journal import Journal
@@ -60,6 +61,7 @@ class StoreFile:
             AtollError: it cannot be used.
         """
         deadline = time.monotonic() + wait_s
+        self._check_regular()
         while True:
             try:
                 connection = open_store(self.path, read_only, draft, limits)
@@ -72,6 +74,11 @@ class StoreFile:
             if time.monotonic() >= deadline:
                 return None
             time.sleep(RETRY_S)
+
+    def _check_regular(self) -> None:
+        """Refuses a pipe, a socket or a device, for which DuckDB would wait."""
+        with suppress(OSError):  # a folder, or none: DuckDB says so
+            check_regular(self.path, self.path.stat())
 
     def contents(self, connection: duckdb.DuckDBPyConnection) -> schema.Contents:
         """Returns what lies in the file, checked once as long as it is the same and nobody wrote to it.

@@ -41,11 +41,26 @@ def inside(folder: Path, name: object) -> Path:
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
         raise AtollError(f"{path} is a link out of the folder; {allowed}")
-    _check_regular(path, os.stat(path))
+    check_regular(path, os.stat(path))
     return path
 
 
-def _check_regular(path: Path, status: os.stat_result) -> None:
+def open_at_once(name: str, flags: int) -> int:
+    """Opens a file as `open` does, as its `opener`, but waits for nobody at the other end of a pipe."""
+    return os.open(name, flags | os.O_NONBLOCK, 0o644)
+
+
+def check_regular(path: Path, status: os.stat_result) -> None:
+    """Refuses what is no regular file.
+
+    Args:
+        path: for messages.
+        status: of what is open, or lies there.
+
+    Raises:
+        AtollError: it is a pipe, a socket or a device.
+        IsADirectoryError: it is a folder.
+    """
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(21, os.strerror(21), str(path))
     if not stat.S_ISREG(status.st_mode):
@@ -59,9 +74,9 @@ def _chunks(path: Path, most: int) -> Iterator[bytes]:
         AtollError: it is no regular file, or has more bytes than allowed.
         OSError: it cannot be read.
     """
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as stream:
+    with open(path, "rb", opener=open_at_once) as stream:
         status = os.fstat(stream.fileno())
-        _check_regular(path, status)
+        check_regular(path, status)
         left = most
         while chunk := stream.read(_CHUNK_BYTES):
             left -= len(chunk)

@@ -1,6 +1,7 @@
 """A store made by somebody else is data: no path, no code, no terminal control; one sentence if odd."""
 
 import json
+import os
 from contextlib import closing
 
 import duckdb
@@ -434,3 +435,25 @@ def test_a_row_without_a_recipe_is_no_trial(place, atoll):
     status, _, err = atoll("predict", "--trial", "t1")
     assert status == 2 and "no trial 't1' in study 's'" in err
     assert [row["recipe"] for row in json.loads(atoll("leaderboard", "--format", "json")[1])] == ["baseline"]
+
+
+@pytest.mark.parametrize(
+    "put", [os.mkfifo, lambda path: os.symlink("/dev/zero", path)], ids=["pipe", "device"]
+)
+@pytest.mark.parametrize("which", ["path", "journal_path", "lock_path"])
+def test_a_pipe_or_device_in_a_file_s_place_is_not_waited_for(place, put, which):
+    store = Store(place)
+    getattr(store, which).unlink(missing_ok=True)
+    put(getattr(store, which))
+    told = []
+    for use in (store.studies, store.recover, store.lock().__enter__, lambda: store.journal.append(_LOOK)):
+        try:
+            use()
+        except AtollError as error:
+            told.append(str(error))
+    assert told and set(told) == {
+        f"{getattr(store, which)} is no regular file (a pipe, socket or device), allowed is one"
+    }
+
+
+_LOOK = event_from_json({"type": "test_look", "study": "s", "trial": "t1"})
