@@ -41,7 +41,8 @@ class Snapshot:
     """Where a search stands.
 
     Args:
-        done, running, failed, rejected: trials.
+        done, failed, rejected: trials with the study's own seed, as its limits count them.
+        running: trials, with whatever seed.
         ensembles, ensembles_wanted: finished proposals of the searcher, and the limit on them.
         doing: what everything else waits for now; None where trials run as they come.
         feasible: finished compressed trials that meet the constraints.

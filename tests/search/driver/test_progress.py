@@ -10,9 +10,11 @@ from atoll.search.driver.campaign import Campaign
 from atoll.search.driver.progress import Progress, forecast, overrun, snapshot
 from atoll.search.driver.trial import Trial
 from atoll.search.driver.work import carry_out
+from atoll.search.store.selection import FINALIST
 from atoll.search.store.store import Store
 from atoll.search.study.limits import Limits
 from atoll.search.study.study import Study
+from atoll.spaces.recipes.recipe import Recipe
 
 
 @pytest.fixture
@@ -73,6 +75,15 @@ def test_feasible_trials_are_not_denied_before_they_are_ranked(campaign: Campaig
     now = snapshot(campaign, 1)
     assert now.reference_left == 0
     assert now.best is not None and f"best: {now.best} (objective" in str(now)
+
+
+def test_a_further_seed_that_runs_is_counted_as_running(campaign: Campaign, end: Any) -> None:
+    end(begin(campaign))
+    trial = campaign.trials.create(Recipe(), FINALIST, seed=99)
+    campaign.trials.start(trial)
+    now = snapshot(campaign, 1)
+    assert (now.running, [one.trial for one in now.workers]) == (1, [trial.name])
+    assert "1 done (0 of 8 ensembles), 1 running" in str(now)
 
 
 def test_a_study_that_has_reached_its_limit_starts_nothing(campaign: Campaign) -> None:
