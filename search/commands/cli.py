@@ -15,7 +15,7 @@ import typer
 
 from ...spaces.errors import AtollError
 from ..terminal.ending import INTERRUPTED, Endings
-from ..terminal.plain_text import speak_plainly
+from ..terminal.plain_text import open_closed_streams, speak_plainly
 from ..terminal.said import say, show_logs, tell
 from .ablate import ablate
 from .calibrate import calibrate
@@ -88,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         141 reader went away, 143 terminated.
     """
     words, debug = _take_debug(_renamed(sys.argv[1:] if argv is None else argv))
+    open_closed_streams()
     speak_plainly(sys.stdout, sys.stderr)
     show_logs()
     with Endings() as endings:
@@ -232,8 +233,7 @@ def _is_pipe_closed(error: BaseException) -> bool:
 
 
 def _flush() -> None:
-    if sys.stdout is not None:  # started with it closed
-        sys.stdout.flush()
+    sys.stdout.flush()
 
 
 def _silence() -> None:

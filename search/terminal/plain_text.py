@@ -1,6 +1,8 @@
 """What we print reaches every terminal: signs that its character set lacks are said in ASCII."""
 
 import codecs
+import os
+import sys
 from typing import Any, TextIO
 
 _SIGNS = {
@@ -42,6 +44,22 @@ def speak_plainly(*streams: TextIO | Any) -> None:
     for stream in streams:
         if hasattr(stream, "reconfigure") and not says_everything(stream):
             stream.reconfigure(errors=_HANDLER)
+
+
+def open_closed_streams() -> None:
+    """Gives a process that was started with a standard stream closed (`>&-`) an empty one in its place.
+
+    Else what is said on stderr would go to stdout, and the next file that is opened would take the place of a
+    stream, into which other libraries write.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
 def says_everything(stream: Any) -> bool:

@@ -30,6 +30,10 @@ FormatOption = Annotated[Format, typer.Option("--format", help="How to print the
 
 # A pipe or file has no width of its own: what a wide terminal has; long recipes are folded.
 _WIDTH_OF_PIPES = 160
+# Of what COLUMNS may say: more digits are no screen.
+_COLUMNS = re.compile(r"[0-9]{1,6}")
+# Characters that a line always has: on a narrower screen lines are longer than it.
+_LEAST_WIDTH = 20
 # What a value beside its label must have; else it gets lines of its own.
 _LEAST_VALUE = 20
 
@@ -201,9 +205,11 @@ def _texts(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> list
 def screen_width() -> int:
     """Returns how many characters a line may have: as the terminal, else COLUMNS, else as a wide one."""
     if sys.stdout.isatty():
-        return shutil.get_terminal_size().columns
-    columns = os.environ.get("COLUMNS", "")
-    return int(columns) if columns.isdecimal() and int(columns) > 0 else _WIDTH_OF_PIPES
+        width = shutil.get_terminal_size().columns
+    else:
+        columns = os.environ.get("COLUMNS", "")
+        width = int(columns) if _COLUMNS.fullmatch(columns) and int(columns) > 0 else _WIDTH_OF_PIPES
+    return max(_LEAST_WIDTH, width)
 
 
 def _cell(value: Any, spec: str) -> str:

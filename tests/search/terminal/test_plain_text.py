@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from atoll.search.terminal.plain_text import says_everything, speak_plainly
@@ -48,3 +49,27 @@ def test_techniques_on_an_ascii_terminal(format: str) -> None:
     assert done["ascii"].stdout.isascii() and not done["utf-8"].stdout.isascii()
     if format == "json":
         assert json.loads(done["ascii"].stdout) == json.loads(done["utf-8"].stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("closed", "on_stdout", "on_stderr"),
+    [((), "told", "atoll: said"), ((1,), "", "atoll: said"), ((2,), "told", ""), ((0, 1, 2), "", "")],
+)
+def test_a_closed_stream_is_an_empty_one(
+    tmp_path: Path, closed: tuple[int, ...], on_stdout: str, on_stderr: str
+) -> None:
+    """What is said does not come among the results, and no file takes the stream's number."""
+    script = (
+        "import os; from atoll.search.terminal.plain_text import open_closed_streams; "
+        "from atoll.search.terminal.said import say, tell; open_closed_streams(); "
+        f"file = open({str(tmp_path / 'journal')!r}, 'w'); assert file.fileno() > 2; "
+        "os.write(1, b''); os.write(2, b''); tell('told'); say('said')"
+    )
+
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, preexec_fn=close)
+    assert (done.returncode, done.stdout.strip(), done.stderr.strip()) == (0, on_stdout, on_stderr)

@@ -85,6 +85,16 @@ def test_a_narrow_table_keeps_every_number(capsys, monkeypatch):
     assert all(name in out for name in names)
 
 
+@pytest.mark.parametrize("columns", ["1", "2", "19", "0", "-3", "²", "wide", "9" * 5000])
+def test_a_width_that_no_screen_has_is_no_reason_to_fail(capsys, monkeypatch, columns):
+    texts = []
+    for width in (columns, "20" if columns in ("1", "2", "19") else "160"):
+        monkeypatch.setenv("COLUMNS", width)
+        print_table(ROWS, COLUMNS)
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+
+
 def test_a_figure_is_shown_in_a_larger_unit_and_kept_in_its_own(capsys):
     column = Column("model_bytes", "B", "predicted", ",.1f", "file", "kB", 1000)
     print_table([{"model_bytes": 23_696}], [column])
