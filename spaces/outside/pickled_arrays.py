@@ -58,7 +58,7 @@ def read_pickled_arrays(content: bytes, where: str) -> Any:
         AtollError: it names anything else, or is no pickle.
     """
     try:
-        return _resolved(_Machine().run(content))
+        return _resolved(_Machine().run(content), {})
     except AtollError as error:
         raise AtollError(f"{where} {error}") from error
     except (
@@ -178,12 +178,20 @@ def _fill(state: Any, target: Any) -> None:
     target.value = np.frombuffer(data, dtype).reshape(shape, order="F" if is_fortran else "C")
 
 
-def _resolved(value: Any) -> Any:
-    """Puts the arrays in their places; what was to become an array and did not is refused."""
-    if isinstance(value, dict):
-        return {key: _resolved(inner) for key, inner in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(_resolved(inner) for inner in value)
+def _resolved(value: Any, found: dict[int, Any]) -> Any:
+    """Puts the arrays in their places; what was to become an array and did not is refused.
+
+    Args:
+        found: what was resolved, by identity: lists that are all one list would take memory without end.
+    """
+    if isinstance(value, dict) or type(value) in (list, tuple):
+        if id(value) not in found:
+            found[id(value)] = (
+                {key: _resolved(inner, found) for key, inner in value.items()}
+                if isinstance(value, dict)
+                else type(value)(_resolved(inner, found) for inner in value)
+            )
+        return found[id(value)]
     if isinstance(value, _Array) and value.value is not None:
         return value.value
     if value is not None and not isinstance(value, str | bytes | int | float):

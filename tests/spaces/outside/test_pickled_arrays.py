@@ -126,3 +126,29 @@ def test_a_cut_or_flipped_pickle_is_an_error_or_data(cut: int) -> None:
             read_pickled_arrays(damaged, "f")
         except AtollError as error:
             assert str(error).startswith("f ")
+
+
+def test_lists_that_are_one_list_take_no_memory() -> None:
+    """A hundred lists, each of the one before it twice: 2^100 numbers, written in 500 bytes."""
+    value: list[Any] = [7]
+    for _ in range(100):
+        value = [value, value]
+    found = read_pickled_arrays(pickle.dumps(value), "f")
+    for _ in range(100):
+        assert found[0] is found[1]
+        found = found[0]
+    assert found == [7]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"\x80\x02cnumpy\nndarray\n.", "_Name is left over"),
+        (b"\x80\x02K\x01K\x02u.", "a list that does not begin"),
+        (b"\x80\x02](", "pickle exhausted before seeing STOP"),
+        (b"\x80\x02]q\x00h\x00a.", "recursion"),
+    ],
+)
+def test_what_is_no_pickle_of_arrays_is_said(content: bytes, why: str) -> None:
+    with pytest.raises(AtollError, match=f"^f is no pickle of arrays .*{why}"):
+        read_pickled_arrays(content, "f")
