@@ -91,3 +91,8 @@ def test_the_leaderboard_ranks_by_the_goal_what_meets_the_constraints() -> None:
     everything = leaderboard_by_goal(rows, PLAIN, Goal.parse("smallest"), allowed, all=True)
     assert everything[0]["recipe"] == "wreck"
     assert not everything[0]["meets"]
+
+
+def test_a_metric_twice_is_refused():
+    with pytest.raises(AtollError, match=r"goal: macs \* macs names a metric twice"):
+        Goal.parse({"minimize": "macs * macs"})

@@ -145,3 +145,8 @@ def test_loyalty_is_symmetric_and_bounded(a, b):
 def test_loyalty_refuses_wrong_outputs(a, b, message):
     with pytest.raises(AtollError, match=message):
         probability_loyalty(a, b)
+
+
+def test_an_interval_around_nothing_is_refused():
+    with pytest.raises(AtollError, match=r"latency_ms is None within an interval of 1\.0 to 2\.0"):
+        made_up_metrics(latency_ms=None, latency_status="unknown: x", latency_ms_low=1.0, latency_ms_high=2.0)

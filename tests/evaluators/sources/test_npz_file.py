@@ -151,3 +151,28 @@ def test_a_damaged_archive_is_said(tmp_path: Path) -> None:
         archive.writestr("x.npy", b"no array")
     with pytest.raises(AtollError, match=r"is no \.npz file"):
         read_npz(tmp_path / "d.npz")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"classes": np.array(["a", "b"])}, "has no inputs"),
+        ({"x_1": X, "x_3": X, "y": Y}, "has inputs for train that are numbered otherwise"),
+        ({"x_2": X, "x_3": X, "y": Y}, "has inputs for train that are numbered otherwise"),
+    ],
+)
+def test_inputs_that_are_missing_or_numbered_oddly_are_refused(
+    tmp_path: Path, arrays: dict[str, np.ndarray], message: str
+) -> None:
+    np.savez(tmp_path / "d.npz", **arrays)
+    with pytest.raises(AtollError, match=message):
+        read_npz(tmp_path / "d.npz")
+
+
+def test_labels_that_no_memory_holds_are_refused_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("atoll.evaluators.sources.npz_file._LARGEST_WHOLE", Y.nbytes - 1)
+    np.savez(tmp_path / "d.npz", x=X, y=Y)
+    with pytest.raises(AtollError, match=rf"y\.npy is larger than {Y.nbytes - 1:,} bytes"):
+        read_npz(tmp_path / "d.npz")

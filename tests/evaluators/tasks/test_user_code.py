@@ -3,7 +3,10 @@
 import sys
 from pathlib import Path
 
+import cloudpickle
 import pytest
+from atoll.evaluators.tasks import own_functions
+from atoll.evaluators.tasks.functions_by_value import by_value, bytes_of
 from atoll.evaluators.tasks.user_code import UserCode, code_digest
 from atoll.spaces.errors import AtollError
 
@@ -91,3 +94,30 @@ def test_code_that_takes_long_is_named_while_it_is_waited_for(
     assert not caplog.messages
     code.function("nets.py:f")
     assert caplog.messages == ["atoll: importing nets.py has taken 0 s so far; Ctrl-C ends it"]
+
+
+def test_what_is_raised_without_words_is_said_so(tmp_path: Path) -> None:
+    code = written(tmp_path, nets="def f(): raise KeyError")
+    with pytest.raises(AtollError, match=r"^nets.py:f raised KeyError \(nets.py, line 1\): no message$"):
+        code.function("nets.py:f")()
+
+
+def test_functions_that_hold_an_open_file_cannot_be_sent(tmp_path: Path) -> None:
+    refused = pytest.raises(AtollError, match=r"^the functions quality cannot be sent to workers ")
+    with (tmp_path / "log").open("w") as stream, refused:
+        bytes_of({"quality": lambda *_: stream.write("x")})
+    assert not cloudpickle.list_registry_pickle_by_value()
+
+
+def test_functions_that_cannot_be_read_again_are_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "functions.pickle"
+    path.write_bytes(bytes_of({"double": lambda number: 2 * number}))
+    assert by_value(path)["double"](4) == 8
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(AtollError, match=rf"^cannot read {path}: "):
+        by_value(path)
+
+
+def test_a_task_that_names_a_function_and_has_no_code_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AtollError, match=r"^the task names quality\.py:recall and has no code$"):
+        own_functions._loaded(own_functions.OwnCode(tmp_path, None, ()), "quality.py:recall")

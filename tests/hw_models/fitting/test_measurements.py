@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from atoll.hw_models.devices.samples import measurements_path, samples
-from atoll.hw_models.fitting.measurements import COLUMNS, parse_size, read_measurements
+from atoll.hw_models.fitting.measurements import COLUMNS, check_ids, parse_size, read_measurements
+from atoll.hw_models.formulas.cost_model import COST_MODELS, cost_model
 from atoll.spaces.errors import AtollError
 
 HEADER = ",".join(COLUMNS)
@@ -113,3 +114,19 @@ def test_a_packed_files_size_is_no_files_size(file):
     header, row = f"{HEADER},model_size,model_size_unit", f"{ROW},1308.82,kB"
     packed = samples("coral-dev-board", read_measurements(file(header, row)))[1].points[0]
     assert packed.work == plain.work
+
+
+def test_an_id_that_no_row_has_is_refused_with_the_nearest():
+    rows = read_measurements(measurements_path("coral-dev-board"))
+    check_ids(rows, (rows[0].id, rows[-1].id))
+    with pytest.raises(
+        AtollError, match=rf"^unknown measurement '{rows[0].id}x'; did you mean '{rows[0].id}'"
+    ):
+        check_ids(rows, (rows[0].id + "x",))
+
+
+def test_an_unknown_formula_is_refused_with_the_known_ones():
+    known = [model.formula for model in COST_MODELS if model.quantity == "latency_ms"]
+    with pytest.raises(AtollError, match=r"^unknown formula 'magic' of latency_ms; Known: ") as caught:
+        cost_model("latency_ms", "magic")
+    assert all(name in str(caught.value) for name in known)

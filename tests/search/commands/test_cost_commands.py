@@ -154,3 +154,42 @@ def test_a_file_without_priced_work_takes_next_to_nothing(atoll, tmp_path):
     status, out, _ = atoll("predict", "--artifact", str(path), "--format", "json")
     assert status == 0
     assert json.loads(out)["latency_ms"]["status"] == "extrapolated"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["predict"], "predict: give one of RECIPE, --artifact FILE.tflite and --trial TRIAL"),
+        (
+            ["predict", "baseline", "--trial", "t1"],
+            "predict: give one of RECIPE, --artifact FILE.tflite and --trial TRIAL",
+        ),
+        (
+            ["predict", "--trial", "t1", "--classes", "3"],
+            "predict: --network, --input and --classes go with a RECIPE; a file or trial has its own",
+        ),
+        (
+            ["predict", "--artifact", "x.tflite", "--study", "s"],
+            "predict: --study goes with a RECIPE or --trial; a file has its own network",
+        ),
+        (["calibrate"], "calibrate: got neither FILE nor --device, allowed is either or both"),
+        (
+            ["calibrate", "--device", "host", "--leave-one-out", "--leave-family-out"],
+            "calibrate: got --leave-one-out and --leave-family-out, allowed is one of them",
+        ),
+        (
+            ["calibrate", "--measure", "--device", "coral-dev-board"],
+            "--measure times this machine: allowed beside it are FILE and --device host",
+        ),
+        (
+            ["calibrate", "--measure", "--write"],
+            "--measure times this machine: allowed beside it are FILE and --device host",
+        ),
+        (
+            ["calibrate", "--device", "host", "--exclude", "a", "--write"],
+            "--write fits all of a device's own measurements: give --device NAME alone with it",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together_are_one_sentence(atoll, words, sentence):
+    assert atoll(*words) == (2, "", f"atoll: {sentence}\n")

@@ -202,3 +202,19 @@ def test_not_text(rank, tmp_path):
     status, _, err = rank(path)
     assert status == 2
     assert "not a CSV file in UTF-8" in err
+
+
+@pytest.mark.parametrize(
+    ("weights", "sentence"),
+    [
+        ("", "is empty: expected METRIC=NUMBER"),
+        (",", "METRIC=NUMBER"),
+        ("macs=many", "macs='many' is not a number"),
+        ("macs=nan", "macs='nan' is not a number"),
+        ("macs=inf", "macs='inf' is not a number"),
+    ],
+)
+def test_weights_that_are_no_numbers_are_one_sentence(rank, weights, sentence):
+    status, out, err = rank(PUB1, *PUB1_OPTIONS, "--weights", weights)
+    assert (status, out) == (2, "")
+    assert sentence in err and err.count("\n") == 1

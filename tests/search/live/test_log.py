@@ -139,3 +139,11 @@ def test_figures_are_flat_and_whole() -> None:
     assert found["step"] == 0 and found["seconds"] == 2.0 and found["macs"] == BASELINE.macs
     assert "packed_bytes" not in found and all(isinstance(value, (int, float)) for value in found.values())
     assert figures_after(Outcome.failed("diverged")) == {"step": 0, "seconds": 0.0}
+
+
+def test_a_kind_of_log_that_nobody_writes_is_refused() -> None:
+    assert Wanted.parse("tensorboard=there=x") == Wanted("tensorboard", "there=x")
+    with pytest.raises(
+        AtollError, match=r"^--log 'tensorbord': .*'tensorboard'.* with =WHERE behind it or not"
+    ):
+        Wanted.parse("tensorbord")

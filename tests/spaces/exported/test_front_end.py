@@ -268,6 +268,14 @@ class Calling(nn.Module):
         (lambda _, x: x + torch.rand(4, 1, 1), "draws at random when it is evaluated: allowed is"),
         (lambda _, x: x + torch.arange(len(x)).view(-1, 1, 1, 1), "counts its images: allowed is"),
         (
+            lambda _, x: torch.div(x, 2, rounding_mode="floor"),
+            "divides and rounds: allowed is plain division",
+        ),
+        (
+            lambda _, x: x * torch.linalg.vector_norm(x, 1, (2, 3), True),
+            "calls a norm of order 1: allowed is 2",
+        ),
+        (
             lambda own, x: own.missing(x),
             "cannot be exported by torch: 'Part' object has no attribute 'missing'",
         ),

@@ -1,5 +1,6 @@
 """A network is adopted with its function kept, or refused in a sentence that names what would be lost."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -166,6 +167,14 @@ LOST: dict[str, tuple[Callable[[Wrapped], object], str]] = {
     "chance": (
         lambda n: setattr(n, "function", lambda _, x: F.dropout(x, 0.5)),
         r"^Wrapped gives other outputs .* draws nothing at random",
+    ),
+    "a weight taken away": (
+        lambda n: setattr(n.conv, "weight", None),
+        r"weight is missing, against its options$",
+    ),
+    "what cannot be copied": (
+        lambda n: setattr(n, "lock", threading.Lock()),
+        r"^Wrapped cannot be copied: cannot pickle '_thread.lock' object$",
     ),
     "weights read by others": (
         lambda n: setattr(n, "function", lambda own, x: x * own.conv.weight.mean()),

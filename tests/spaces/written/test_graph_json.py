@@ -292,6 +292,18 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         "allowed is one with path, kind, shape, dtype, trained",
     ),
     "the input": (lambda w: w.update(input_shape=[3, 0, 8]), r"got inputs of \[3, 0, 8\], allowed are"),
+    "a method of no value": (
+        lambda w: call(w, "call_method").update(args=[]),
+        r"got a method \w+ of no value",
+    ),
+    "a tensor of a type that none has": (
+        lambda w: w["tensors"][0].update(dtype="complex64"),
+        "of 'complex64' .*, which none is",
+    ),
+    "a tensor of more than any size": (
+        lambda w: w["tensors"][0].update(shape=[10**12]),
+        r"\[1000000000000\], which none is",
+    ),
     "what is idle": (lambda w: w.update(never_called=["nobody"]), "as what is never called"),
 }
 
