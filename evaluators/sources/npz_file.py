@@ -1,5 +1,6 @@
 """NumPy's `.npz` files: arrays of inputs and targets, read row by row."""
 
+import math
 import re
 import zipfile
 import zlib
@@ -116,6 +117,8 @@ class NpyMember:
             )
         if not self.shape:
             raise AtollError(f"{where}: {name} is a single number, allowed are arrays with a row an item")
+        if min(self.shape) < 0:
+            raise AtollError(f"{where}: {name} has the shape {self.shape}, allowed are axes of 0 or more")
         if self._row_bytes > _LARGEST_ROW:
             raise AtollError(
                 f"{where}: {name} has {self._row_bytes:,} bytes a row, allowed are {_LARGEST_ROW:,} at most"
@@ -126,7 +129,7 @@ class NpyMember:
 
     @property
     def _row_bytes(self) -> int:
-        return int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+        return math.prod(self.shape[1:]) * self.dtype.itemsize  # exact, however large they say
 
     def whole(self) -> np.ndarray:
         """Returns all of it."""

@@ -176,3 +176,22 @@ def test_labels_that_no_memory_holds_are_refused_before_they_are_read(
     np.savez(tmp_path / "d.npz", x=X, y=Y)
     with pytest.raises(AtollError, match=rf"y\.npy is larger than {Y.nbytes - 1:,} bytes"):
         read_npz(tmp_path / "d.npz")
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((6, 2**32, 2**32), r"y\.npy has 18,446,744,073,709,551,616 bytes a row, allowed are"),
+        ((6, 2**63 - 1, 4), r"y\.npy has 36,893,488,147,419,103,228 bytes a row, allowed are"),
+        ((-6,), r"y\.npy has the shape \(-6,\), allowed are axes of 0 or more"),
+        ((6, -3, -8), r"y\.npy has the shape \(6, -3, -8\), allowed are axes of 0 or more"),
+    ],
+)
+def test_a_shape_that_no_number_holds_is_refused(tmp_path: Path, shape: tuple[int, ...], said: str) -> None:
+    """Multiplied in 64 bits the first two are 0 and below 0 bytes: all that lies there would be read."""
+    head = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+    np.savez(tmp_path / "d.npz", x=X)
+    with zipfile.ZipFile(tmp_path / "d.npz", "a") as archive:
+        archive.writestr("y.npy", b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head + bytes(60))
+    with pytest.raises(AtollError, match=said):
+        read_npz(tmp_path / "d.npz")
