@@ -105,6 +105,7 @@ class Judge:
         return Verdict("; ".join(said), broken)
 
 
-def total_violation(violation: Mapping[str, float] | None) -> float:
+def total_violation(violation: Mapping[str, float | None] | None) -> float:
     """Returns the sum of what is broken; 0 where everything is met."""
-    return math.fsum(max(0.0, value) for value in (violation or {}).values())
+    known = (math.inf if value is None else value for value in (violation or {}).values())
+    return math.fsum(max(0.0, value) for value in known)

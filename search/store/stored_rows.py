@@ -32,7 +32,7 @@ JSON_COLUMNS = (
     "notes",
 )
 #: columns that are an object wherever they are anything
-_OBJECTS = ("definition", "limits", "baseline", "reference", "metrics", "measured")
+_OBJECTS = ("definition", "limits", "baseline", "reference", "metrics", "measured", "violation")
 
 
 class StudyRow(TypedDict):
@@ -261,6 +261,11 @@ def stored_value(column: str, text: str, place: Path) -> Any:
         return None
     if column in _OBJECTS and not isinstance(value, dict):
         raise AtollError(f"the store {place}: column {column} holds {brief(value)}, an object is meant")
+    if column == "violation":
+        for constraint, one in value.items():
+            if type(one) not in (int, float, type(None)):
+                got = f"{brief(one)} for {constraint:.80}"
+                raise AtollError(f"the store {place}: column violation holds {got}, a number is meant")
     return value
 
 

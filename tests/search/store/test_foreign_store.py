@@ -7,10 +7,12 @@ from contextlib import closing
 import duckdb
 import pytest
 from atoll.search.commands import cli
+from atoll.search.proposer.trial_scores import total_violation
 from atoll.search.store.events import event_from_json
 from atoll.search.store.opening import open_store
 from atoll.search.store.schema import columns_of, expected_columns
 from atoll.search.store.store import Store
+from atoll.search.study.study import Study
 from atoll.spaces.errors import AtollError
 
 SECRET = "TOP-SECRET-LINE"
@@ -398,6 +400,35 @@ def test_a_definition_that_no_study_has_is_one_sentence(place, atoll, no_work, c
     status, out, err = atoll(*command.split())
     assert (status, out) == (2, "")
     assert message in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("violation", "got"),
+    [('{"a": "x"}', '"x" for a'), ('{"a": [1]}', "[1] for a"), ('{"a": true}', "true for a"), ("[1]", "[1]")],
+)
+def test_violations_that_are_no_numbers_are_one_sentence(place, atoll, no_work, violation, got):
+    whole = json.dumps(Study.of_definition("s", DEFINITION).definition())
+    change(
+        place,
+        ("UPDATE study_rows SET definition = ?", whole),
+        ("UPDATE trial_rows SET violation = ?", violation),
+    )
+    status, out, err = atoll("resume", "s")
+    assert (status, out) == (2, "") and f"column violation holds {got}, " in err and err.count("\n") == 1
+
+
+def test_a_violation_that_no_number_holds_is_one(place, atoll, no_work):
+    """The journal has null for what is infinite."""
+    whole = json.dumps(Study.of_definition("s", DEFINITION).definition())
+    change(
+        place,
+        ("UPDATE study_rows SET definition = ?", whole),
+        ("UPDATE trial_rows SET violation = ?", '{"a": null, "b": -1}'),
+    )
+    assert "far enough" in atoll("resume", "s")[2]
+    [trial, *_] = Store(place).trials("s")
+    assert total_violation(trial["violation"]) == float("inf")
+    assert (total_violation({"a": 0.5, "b": -1.0}), total_violation(None)) == (0.5, 0.0)
 
 
 @pytest.mark.parametrize("definition", ["{}", None])
