@@ -3,8 +3,10 @@
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from atoll.evaluators.measuring.artifact import artifact_bytes
+from atoll.hw_models.devices.samples import measurements_path
 from atoll.hw_models.fitting.measured_table import measured_table
 from atoll.hw_models.fitting.measurements import COLUMNS, read_measurements
 from atoll.hw_models.tables.planned import planned
@@ -69,3 +71,31 @@ def test_what_cannot_be_priced_is_said(read, more, message):
 def test_a_row_without_artifact_has_none(read):
     assert read("compact_cnn", "", "").artifact is None
     assert isinstance(read().artifact, Path)
+
+
+def permuted_by_einsum(ins, outs, rank):
+    """How many elements a train moves that contracts by einsum('aijb,rjb->ira'), core first."""
+    ranks, elements, moved = (1, *[rank] * (len(ins) - 1), 1), np.prod(ins), 0
+    for k in reversed(range(len(ins))):
+        rest = elements // (ins[k] * ranks[k + 1])
+        product = np.arange(ranks[k] * outs[k] * rest).reshape(ranks[k], outs[k], rest)
+        handed_on = np.transpose(product, (1, 2, 0))
+        moved += product.size * bool((product.ravel() != handed_on.ravel()).any())
+        elements = product.size
+    return moved
+
+
+@pytest.mark.parametrize(
+    ("row", "ins", "outs", "rank"),
+    [
+        ("p2_tt1", (16, 16, 8, 8), (4, 4, 2, 2), 4),
+        ("p2_tt8", (16, 8, 16, 8), (4, 2, 4, 2), 10),
+        ("p2_tt9", (64, 2, 64, 2), (8, 1, 8, 1), 4),
+        ("p2_tt12", (64, 2, 64, 2), (8, 1, 8, 1), 10),
+        ("p2_quantt", (16, 8, 16, 8), (4, 2, 4, 2), 4),
+    ],
+)
+def test_published_trains_permute_what_their_einsum_permutes(row, ins, outs, rank):
+    rows = {one.id: one for one in read_measurements(measurements_path("coral-dev-board"))}
+    moved = measured_table(rows[row]).total(lambda cost: cost.moved_elements)
+    assert moved == permuted_by_einsum(ins, outs, rank)
