@@ -50,13 +50,14 @@ def write_html(store: Store, study: StoredStudy, folder: Path, commit: str | Non
 def _facts(study: StoredStudy, commit: str | None) -> Mapping[str, str]:
     """Returns where the figures come from."""
     counts = study.counts
+    epochs = "epoch" if study.epochs_per_step == 1 else "epochs"
     limits = ", ".join(f"{name} {value}" for name, value in study.limits.items() if value is not None)
     return {
         "Task": study.task,
         "Device": f"{study.device}: latency and memory are predicted for it",
         "Ranked by": ranked_by(study),
         "Constraints": ", ".join(map(str, study.constraints)) or "none",
-        "Budget": f"{study.epochs_per_step:g} epochs after every step, seed {study.seed}",
+        "Budget": f"{study.epochs_per_step:g} {epochs} after every step, seed {study.seed}",
         "Limits": limits or "none",
         "Trials": f"{counts['finished']} finished, {counts['failed']} failed, {counts['rejected']} rejected, "
         f"{counts['running']} running",

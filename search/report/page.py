@@ -57,9 +57,9 @@ def page(
     words = {
         "policy": _policy([echarts, script], style, "version" in data),
         "title": html.escape(title),
-        "verdict": "\n".join(f"<p>{html.escape(sentence)}</p>" for sentence in verdict),
+        "verdict": "\n".join(f"<p>{_unbroken(sentence)}</p>" for sentence in verdict),
         "facts": "\n".join(
-            f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in facts.items()
+            f"<dt>{html.escape(name)}</dt><dd>{_unbroken(value)}</dd>" for name, value in facts.items()
         ),
         "data": _data(data, plain),
         "style": style,
@@ -68,6 +68,11 @@ def page(
     }
     # in one pass, so that no word within what is put in is one of ours
     return _WORD.sub(lambda found: words.get(found[1], found[0]), _text("page.html"))
+
+
+def _unbroken(text: str) -> str:
+    """Returns a text as HTML in which no line ends within an arrow of a recipe, as `unbroken` of dom.js."""
+    return html.escape(text).replace("-&gt;", '<span class="arrow">-&gt;</span>')
 
 
 def _data(data: Mapping[str, Any], plain: bool) -> str:

@@ -26,12 +26,13 @@ def verdict(store: Store, study: StoredStudy) -> list[str]:
         row = next(row for row in rows if row["recipe"] == best["recipe"])
         stability = stability_of(study, trials, rows)
     except AtollError as error:
-        return [_as_sentence(str(error))]
+        text = str(error)
+        return [_ended(text[:1].upper() + text[1:])]
     tested = said_on_test(row)
     return [
         _best(best["trial"], row),
-        *([_as_sentence(f"{best['trial']}, {tested}")] if tested else []),
-        *map(_as_sentence, stability.sentences if stability else ()),
+        *([_ended(f"{best['trial']}, {tested}")] if tested else []),
+        *map(_ended, stability.sentences if stability else ()),
     ]
 
 
@@ -52,5 +53,5 @@ def _best(trial: str, row: Mapping[str, Any]) -> str:
     )
 
 
-def _as_sentence(text: str) -> str:
+def _ended(text: str) -> str:
     return text + "." * (not text.endswith("."))

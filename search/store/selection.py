@@ -72,13 +72,13 @@ def choose_trial(store: Store, study: StoredStudy, name: str, profile: str | Non
         # the trial itself: the leaderboard's row holds the means over a recipe's seeds
         return next(row for row in trials if row["trial"] == best)
     nearest = study.nearest_miss(trials)
-    hint = (
-        f"the nearest is trial {nearest['trial']}, {nearest['recipe']}, which misses: {nearest['misses']}; "
+    if nearest is None:
+        raise AtollError(f"no recipe of study {study.name!r} has finished yet")
+    raise AtollError(
+        f"no trial of study {study.name!r} meets its constraints; the nearest is trial {nearest['trial']}, "
+        f"{nearest['recipe']}, which misses: {nearest['misses']}; "
         f"`atoll export {quote(nearest['trial'])}` exports it all the same"
-        if nearest
-        else "no recipe is finished yet"
     )
-    raise AtollError(f"no trial of study {study.name!r} meets its constraints; {hint}")
 
 
 def finalists_of(

@@ -42,7 +42,7 @@ function addChart(parent, picture) {
 
   function draw() {
     const words = picture.words();
-    caption.textContent = words;
+    caption.replaceChildren(...unbroken(words));
     place.setAttribute("aria-label", `${picture.name}. ${words}`);
     if (details.open) fill();
     if (!seen) return;
@@ -52,7 +52,7 @@ function addChart(parent, picture) {
       if (picture.click) chart.on("click", picture.click);
     }
     chart.resize();
-    chart.setOption({ ...common(), ...picture.option() }, true);
+    chart.setOption(whole(picture), true);
   }
 
   function see() {
@@ -72,12 +72,20 @@ function addChart(parent, picture) {
   return draw;
 }
 
+/** Returns all that ECharts draws of a picture, every point at once: in parts, a file would have the first part. */
+function whole(picture) {
+  const option = { ...common(), ...picture.option() };
+  return { ...option, series: option.series.map((one) => ({ progressive: 0, ...one })) };
+}
+
 /** Returns what all pictures share; texts of a tooltip are drawn and never markup. */
 function common() {
+  // on a phone the legend takes two lines
+  const top = matchMedia("(max-width: 40rem)").matches ? 84 : 56;
   return {
     animation: false,
     textStyle: { color: colour("ink"), fontFamily: "system-ui, sans-serif" },
-    grid: { left: 12, right: 20, top: 56, bottom: 40, containLabel: true },
+    grid: { left: 12, right: 20, top, bottom: 40, containLabel: true },
     tooltip: { renderMode: "richText", confine: true, backgroundColor: colour("panel"), textStyle: { color: colour("ink") } },
   };
 }

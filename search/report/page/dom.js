@@ -12,6 +12,16 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+/** Returns a count with what is counted. */
+function counted(count, one, many = `${one}s`) {
+  return `${count.toLocaleString("en-US")} ${count === 1 ? one : many}`;
+}
+
+/** Returns a text as nodes in which no line ends within an arrow of a recipe. */
+function unbroken(text) {
+  return text.split("->").flatMap((part, place) => (place ? [element("span", { class: "arrow" }, "->"), part] : [part]));
+}
+
 /** Adds a view to the page and its contents; returns its section. */
 function section(id, title) {
   const made = element(
@@ -52,11 +62,15 @@ function table(label, heads, rows, cells) {
     body.append(...those.map((row) => element(
       "tr",
       { class: row.recipe === "baseline" ? "baseline" : undefined },
-      ...cells(row).map((cell, place) => element("td", { class: heads[place].class }, cell ?? "")),
+      ...cells(row).map((cell, place) => element(
+        "td",
+        { class: heads[place].class },
+        ...(typeof cell === "string" ? unbroken(cell) : [cell]),
+      )),
     )));
     shown += those.length;
     more.hidden = shown >= rows.length;
-    more.textContent = `Show more of the ${rows.length} rows`;
+    more.textContent = `Show more of the ${counted(rows.length, "row")}`;
   }
 
   add(PAGE_ROWS);

@@ -70,9 +70,11 @@ function addHistory(report, open) {
     words: () => {
       const figure = report.figures[state.y];
       const { dots, best } = points();
-      if (!best.length) return `${dots.length} trials; none of them meets the constraints.`;
+      const trials = counted(dots.length, "trial");
+      if (dots.every(({ recipe }) => recipe === "baseline")) return `${trials}, of the baseline alone.`;
+      if (!best.length) return `${trials}; no recipe but the baseline meets the constraints.`;
       const [last] = best.slice(-1);
-      return `${dots.length} trials; the best ${figure.title} within the constraints, ${said(figure, last.value[1] / figure.scale)}, came with ${last.trial} after ${Math.round(last.value[0]).toLocaleString("en-US")} ${state.clock === "number" ? "trials" : "seconds"}; it was improved ${best.length - 1} times.`;
+      return `${trials}; the best ${figure.title} within the constraints, ${said(figure, last.value[1] / figure.scale)}, came with ${last.trial} after ${Math.round(last.value[0]).toLocaleString("en-US")} ${state.clock === "number" ? "trials" : "seconds"}; it was improved ${counted(best.length - 1, "time")}.`;
     },
     table: () => {
       const figure = report.figures[state.y];

@@ -76,7 +76,7 @@ function addLeaderboard(report, open) {
       ...figures.map((name) => withNoise(report, name, row)),
       row.recipe,
     ]));
-    note.textContent = summary(found.length, ranked, state, report);
+    note.replaceChildren(...unbroken(summary(found.length, ranked, state, report)));
     for (const [role, { input, output }] of sliders) {
       input.value = state.weights[role];
       output.textContent = state.weights[role];
@@ -167,5 +167,6 @@ function summary(count, ranked, state, report) {
   const meeting = recipes.filter((row) => row.feasible).length;
   const first = ranked.find((row) => row.recipe !== "baseline");
   const best = first ? ` First: ${first.trial}, ${first.recipe}.` : "";
-  return `${count} rows; ${meeting} of ${recipes.length} recipes meet the constraints.${best}`;
+  if (!recipes.length) return "No recipe has finished yet: this is the baseline alone.";
+  return `${counted(count, "row")}; ${meeting} of ${counted(recipes.length, "recipe")} ${meeting === 1 ? "meets" : "meet"} the constraints.${best}`;
 }

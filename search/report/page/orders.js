@@ -61,7 +61,7 @@ function addOrders(report) {
 
   function tip({ first, second, value: number }) {
     const row = of.get(`${first} ${second}`);
-    return `${first}, then ${second}\n${whats.find(([key]) => key === what)[1]}: ${text(number)}\nover ${row.n} different beginnings`;
+    return `${first}, then ${second}\n${whats.find(([key]) => key === what)[1]}: ${text(number)}\nover ${counted(row.n, "different beginning")}`;
   }
 
   const redraw = addChart(place, {

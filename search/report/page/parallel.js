@@ -1,5 +1,7 @@
 // Every recipe as a line through all its figures; a range on an axis is chosen by dragging along it.
 
+/** what the name of an axis takes */
+const AXIS_REM = 6.5;
 const DIMENSIONS = ["model_bytes", "macs", "latency_ms", "peak_memory_bytes", "quality_drop"];
 
 function addParallel(report, open) {
@@ -18,7 +20,7 @@ function addParallel(report, open) {
       type: "parallel", name: title, lineStyle: { color: colour(color), width: 1.5, opacity }, inactiveOpacity: 0.03, activeOpacity: 1,
       data: those.map((row) => ({ value: [steps(row), ...names.map((name) => scaled(report.figures[name], row[name]))], row })),
     });
-    const style = { nameTextStyle: { color: colour("ink") }, axisLabel: { color: colour("quiet") }, axisLine: { lineStyle: { color: colour("quiet") } } };
+    const style = { nameTextStyle: { color: colour("ink") }, axisLabel: { color: colour("ink"), textBorderColor: colour("paper"), textBorderWidth: 3 }, z: 10, axisLine: { lineStyle: { color: colour("quiet") } } };
     return {
       legend: { top: 0, textStyle: { color: colour("ink") } },
       parallel: { left: 40, right: 60, top: 70, bottom: 24 },
@@ -40,8 +42,9 @@ function addParallel(report, open) {
 
   addChart(place, {
     name: "Parallel coordinates",
+    width: () => `${AXIS_REM * (names.length + 1)}rem`,
     option,
-    words: () => `${rows.length} recipes; ${rows.filter((row) => row.feasible).length} meet the constraints. Drag along an axis to keep the lines that cross it there.`,
+    words: () => `${rows.filter((row) => row.feasible).length} of ${counted(rows.length, "recipe")} meet the constraints. Drag along an axis to keep the lines that cross it there.`,
     table: () => ({
       heads: [words("trial"), { content: "steps" }, ...names.map((name) => ({ content: report.figures[name].heading })), words("recipe", "recipe")],
       rows,

@@ -99,10 +99,11 @@ function addPareto(report, open) {
     words: () => {
       const [x, y] = [report.figures[state.x], report.figures[state.y]];
       const found = groups();
-      const count = Object.values(found).reduce((sum, rows) => sum + rows.length, 0);
+      const count = new Set(Object.values(found).flat().map((row) => row.recipe)).size - found.baseline.length;
+      const compared = [...(count ? [counted(count, "recipe")] : []), ...(found.baseline.length ? ["the baseline"] : [])].join(" and ");
       const best = inDirection(found.front, state.x, x.higher).slice(0, 1)
         .map((row) => ` Best in ${x.title}: ${row.trial} with ${said(x, row[state.x])} at ${y.title} ${said(y, row[state.y])}.`);
-      return `${y.title} against ${x.title} of ${count} recipes; ${found.front.length} are on the front.${best.join("")}`;
+      return `${y.title} against ${x.title} of ${compared || "no recipe"}; ${found.front.length} ${found.front.length === 1 ? "is" : "are"} on the front.${best.join("")}`;
     },
     table: () => {
       const [x, y] = [report.figures[state.x], report.figures[state.y]];

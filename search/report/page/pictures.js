@@ -13,7 +13,7 @@ function picturesAs(form) {
     const chart = form === "svg"
       ? echarts.init(null, null, { renderer: "svg", ssr: true, width, height })
       : echarts.init(canvas, null, { width, height, devicePixelRatio: 2 });
-    chart.setOption({ ...common(), ...picture.option(), backgroundColor: colour("paper") });
+    chart.setOption({ ...whole(picture), backgroundColor: colour("paper") });
     found[view] = {
       words: `${picture.name}. ${picture.words()}`,
       picture: form === "svg" ? chart.renderToSVGString() : chart.getDataURL({ type: "png", pixelRatio: 2 }),

@@ -50,7 +50,7 @@ function addPredictions(report, open) {
     option,
     words: () => {
       const inside = rows().filter((row) => row.inside).length;
-      return `${report.figures[name].title} of ${rows().length} files; ${inside} lie inside the interval of their prediction.`;
+      return `${report.figures[name].title} of ${counted(rows().length, "file")}; ${inside} ${inside === 1 ? "lies" : "lie"} inside the interval of the prediction.`;
     },
     table: () => {
       const figure = report.figures[name];

@@ -43,14 +43,14 @@ function addTree(report, open) {
         left: 70, right: 170, top: 10, bottom: 10,
         initialTreeDepth: -1, expandAndCollapse: false, roam: false,
         lineStyle: { color: colour("line") },
-        label: { position: "right", color: colour("ink"), fontSize: 11, width: 150, overflow: "truncate" },
+        label: { position: "right", color: colour("ink"), fontSize: 11, width: 150, overflow: "truncate", backgroundColor: colour("paper"), padding: [1, 3] },
       }],
     }),
     words: () => {
       const reused = prefixes.reduce((sum, one) => sum + one.reused, 0);
       const saved = prefixes.reduce((sum, one) => sum + one.saved, 0);
       const rest = prefixes.length > shown.length ? ` The ${shown.length} most shared of ${prefixes.length} prefixes are drawn.` : "";
-      return `A step taken from the cache ${reused} times saved ${Math.round(saved).toLocaleString("en-US")} seconds. Filled blue: within the bound on quality; hollow: beyond it; larger: in more trials.${rest}`;
+      return `Steps taken from the cache ${counted(reused, "time")} saved ${Math.round(saved).toLocaleString("en-US")} seconds. Filled blue: within the bound on quality; hollow: beyond it; larger: in more trials.${rest}`;
     },
     table: () => ({
       heads: [words("prefix", "recipe"), { content: "trials" }, { content: "reused" }, { content: quality.heading }, { content: "seconds" }],
@@ -61,7 +61,7 @@ function addTree(report, open) {
   });
 
   function tip(one) {
-    return [brief(one.prefix), `${quality.title}: ${said(quality, one.quality)}`, `in ${one.trials} trials, ${one.reused} times from the cache`].join("\n");
+    return [brief(one.prefix), `${quality.title}: ${said(quality, one.quality)}`, `in ${counted(one.trials, "trial")}, ${counted(one.reused, "time")} from the cache`].join("\n");
   }
 }
 

@@ -62,7 +62,7 @@ function addTrial(report) {
   function about() {
     const row = report.trialOf.get(trial);
     const recipe = report.recipeOf.get(row.recipe);
-    const words = [`${trial}: ${row.recipe}`, row.status, `seed ${row.seed}`, `${row.epochs_per_step} epochs a step`];
+    const words = [`${trial}: ${row.recipe}`, row.status, `seed ${row.seed}`, `${counted(row.epochs_per_step, "epoch")} a step`];
     if (row.reason) words.push(row.reason);
     if (recipe?.rank) words.push(`rank ${recipe.rank} by the study's goal`);
     if (row.test_quality !== null) words.push(`test ${said(report.figures.quality, row.test_quality)}`);
@@ -77,7 +77,7 @@ function addTrial(report) {
       const those = steps();
       if (those.length < 2) return `${trial} has no step beyond the baseline.`;
       const [first, last] = [those[0], those[those.length - 1]];
-      return `${those.length - 1} steps: ` + names.map((name) => `${report.figures[name].title} from ${said(report.figures[name], first[name])} to ${said(report.figures[name], last[name])}`).join("; ") + ".";
+      return `${counted(those.length - 1, "step")}: ` + names.map((name) => `${report.figures[name].title} from ${said(report.figures[name], first[name])} to ${said(report.figures[name], last[name])}`).join("; ") + ".";
     },
     table: () => ({
       heads: [words("step", "recipe"), ...names.map((name) => ({ content: report.figures[name].heading })), { content: "seconds" }, words("cached")],
@@ -95,7 +95,7 @@ function addTrial(report) {
 
   function choose(name) {
     trial = input.value = name;
-    facts.textContent = report.trialOf.has(trial) ? about() : trial;
+    facts.replaceChildren(...unbroken(report.trialOf.has(trial) ? about() : trial));
     redraw();
   }
 

@@ -261,3 +261,80 @@ def test_a_watched_page_comes_anew_as_it_was_left(store_of: Callable[[int], Stor
     page.close()
     server.shutdown()
     server.server_close()
+
+
+def captions(page: Any) -> dict[str, str]:
+    """Returns what is said under every picture, by its view."""
+    return dict(
+        page.locator("figcaption").evaluate_all(
+            "all => all.map((one) => [one.closest('section').id, one.textContent])"
+        )
+    )
+
+
+def test_a_baseline_alone_is_said_to_be_alone(
+    tmp_path: Path, store_of: Callable[[int], Store], open_page: Open
+) -> None:
+    store = store_of(1)
+    page = open_page(write_html(store, choose_study(store, None), tmp_path))
+    said = captions(page)
+    assert " of the baseline; 1 is on the front." in said["pareto"]
+    assert said["history"] == "1 trial, of the baseline alone."
+    assert page.locator("#leaderboard .note").inner_text().startswith("No recipe has finished yet")
+    assert page.locator("#verdict p").inner_text()[0].isupper()
+
+
+def test_recipes_are_counted_once_and_drawn_at_once(
+    tmp_path: Path, store_of: Callable[[int], Store], open_page: Open
+) -> None:
+    store = store_of(4000)  # above 3,000 points ECharts draws in parts where it is not told otherwise
+    page = open_page(write_html(store, choose_study(store, None), tmp_path))
+    [[count]] = [
+        store.query("SELECT count(*) FROM ranked_trials WHERE recipe <> 'baseline'").to_pylist()[0].values()
+    ]
+    page.locator("#history").scroll_into_view_if_needed()
+    assert f" of {count:,} recipes and the baseline; " in captions(page)["pareto"]
+    drawn = page.evaluate(
+        """() => { dispatchEvent(new Event("beforeprint"));
+        return echarts.getInstanceByDom(document.querySelector("#history .chart"))
+            .getZr().storage.getDisplayList(true).length; }"""
+    )
+    assert drawn > count
+
+
+def test_on_a_phone_no_words_lie_on_others(written: Path, open_page: Open) -> None:
+    page = open_page(written, viewport={"width": 390, "height": 844})
+    show_all(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    for view in ("pareto", "history"):
+        overlaps = page.evaluate(
+            """(view) => {
+            const chart = echarts.getInstanceByDom(document.querySelector(`#${view} .chart`));
+            const texts = chart.getZr().storage.getDisplayList(true)
+                .filter((one) => ["text", "tspan"].includes(one.type) && (one.style.text ?? "") !== "")
+                .map((one) => {
+                    const box = one.getBoundingRect().clone();
+                    box.applyTransform(one.getComputedTransform() ?? [1, 0, 0, 1, 0, 0]);
+                    return { text: one.style.text, box };
+                })
+                .filter(({ box }) => box.y < 90);
+            return texts.flatMap((one, place) => texts.slice(place + 1)
+                .filter((other) => one.box.intersect(other.box)).map((other) => [one.text, other.text]));
+            }""",
+            view,
+        )
+        assert overlaps == []
+    heights = page.locator("#leaderboard tbody tr").evaluate_all("all => all.map((row) => row.offsetHeight)")
+    assert len(heights) > 3 and max(heights) < 40  # a line each
+
+
+def test_no_line_ends_within_an_arrow(written: Path, open_page: Open) -> None:
+    page = open_page(written, viewport={"width": 390, "height": 844})
+    arrows = page.locator("#verdict .arrow, #trial .note .arrow, #leaderboard td .arrow")
+    assert arrows.count() > 5
+    assert all(arrows.evaluate_all("all => all.map((one) => one.getClientRects().length === 1)"))
+    texts = "#verdict p, .note, figcaption, td.recipe"
+    assert page.locator(texts).evaluate_all(
+        """all => all.flatMap((one) => [...one.childNodes])
+        .every((one) => one.nodeType !== Node.TEXT_NODE || !one.data.includes("->"))"""
+    )

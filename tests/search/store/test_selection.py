@@ -134,7 +134,7 @@ def test_where_nothing_meets_the_constraints_the_nearest_is_named(store: Store, 
 
 def test_a_study_that_only_began_has_no_best(store: Store, add: Add) -> None:
     add("t0001", "baseline")
-    with pytest.raises(AtollError, match="no recipe is finished yet"):
+    with pytest.raises(AtollError, match="no recipe of study 's' has finished yet"):
         choose_trial(store, study_of(store), "best")
 
 
