@@ -38,7 +38,7 @@ def compare(
     from ..store.selection import choose_study
     from ..store.store import Store
     from ..story.comparison import Comparison
-    from ..terminal.short_recipe import legend
+    from ..terminal.short_recipe import legend_lines
     from ..terminal.table_layout import wrapped
 
     place = Store(store)
@@ -53,8 +53,10 @@ def compare(
     rows = [*_steps(found, short), *_figures(found)]
     print_table(rows, columns, format, f"{chosen.name}: {', '.join(names)}")
     if format == "table":
-        notes = [_LEGEND, *([legend(row["recipe"] for row in found.trials)] if short else [])]
-        tell("\n".join(line for note in notes for line in wrapped(note, screen_width())))
+        notes = wrapped(_LEGEND, screen_width())
+        if short:
+            notes += legend_lines((row["recipe"] for row in found.trials), screen_width())
+        tell("\n".join(notes))
         for sentence in _noise(found):
             say(sentence)
 

@@ -10,7 +10,7 @@ from ...evaluators.ranking.figures import PACKED_ALONE
 from ..terminal.said import say, tell
 from ..terminal.store_option import DEFAULT_STORE, StoreOption
 from ..terminal.tables import Column, FormatOption, print_table, screen_width
-from .leaderboard_columns import fitted, leaderboard_columns
+from .leaderboard_columns import column_of, fitted, leaderboard_columns
 
 if TYPE_CHECKING:
     from ..store.stored_rows import LeaderboardRow
@@ -118,7 +118,7 @@ def leaderboard(
     if format == "table":
         _print_for_people(shown, columns, asked, title, wide)
         if explain:
-            _print_parts(shown, by_goal)
+            _print_parts(shown, by_goal, baseline)
     else:
         print_table(shown, columns, format)
     for note in notes:
@@ -149,7 +149,7 @@ def _print_for_people(
     rows: list[dict[str, Any]], columns: list[Column], asked: set[str], title: str, wide: bool
 ) -> None:
     """Prints recipes in short with a legend, and as many columns as there is room for, unless it is wide."""
-    from ..terminal.short_recipe import legend, short_recipe
+    from ..terminal.short_recipe import legend_lines, short_recipe
     from ..terminal.table_layout import wrapped
 
     columns = [one for one in columns if one.name != "explained"]
@@ -159,15 +159,20 @@ def _print_for_people(
     short = [{**row, "recipe": short_recipe(row["recipe"])} for row in rows]
     columns, gone = fitted(short, columns, asked)
     print_table(short, columns, "table", title)
-    said = [legend(row["recipe"] for row in rows)]
+    said = legend_lines((row["recipe"] for row in rows), screen_width())
     if gone:
-        said.append(f"no room for: {', '.join(dict.fromkeys(gone))} (--wide has them)")
-    tell("\n".join(line for one in said if one for line in wrapped(one, screen_width())))
+        text = f"no room for: {', '.join(dict.fromkeys(gone))} (--wide has them)"
+        said += wrapped(text, screen_width())
+    tell("\n".join(said))
 
 
-def _print_parts(rows: list[dict[str, Any]], by_goal: bool) -> None:
-    """Prints what every metric adds to the score of each recipe."""
+def _print_parts(rows: list[dict[str, Any]], by_goal: bool, baseline: Mapping[str, Any]) -> None:
+    """Prints what every metric adds to the score of each recipe, figures as the leaderboard has them."""
     tell("")
+    named = {
+        name: column_of(name, baseline)
+        for name in dict.fromkeys(part["metric"] for row in rows for part in row["explained"])
+    }
     columns = [
         Column("rank"),
         Column("trial"),
@@ -179,7 +184,13 @@ def _print_parts(rows: list[dict[str, Any]], by_goal: bool) -> None:
         Column("adds", spec=".2f"),
     ]
     parts = [
-        {**part, "rank": row["rank"], "trial": row.get("trial") or row["recipe"]}
+        {
+            **part,
+            "metric": ", ".join(named[part["metric"]].header.splitlines()),
+            "value": named[part["metric"]].cell({part["metric"]: part["value"]}),
+            "rank": row["rank"],
+            "trial": row.get("trial") or row["recipe"],
+        }
         for row in rows
         for part in row["explained"]
     ]

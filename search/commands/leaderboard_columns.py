@@ -117,6 +117,13 @@ def leaderboard_columns(
     ]
 
 
+def column_of(name: str, baseline: Mapping[str, Any]) -> Column:
+    """Returns the column of a figure, in the terms of a baseline's quality."""
+    from ...evaluators.ranking.quality_terms import QualityTerms
+
+    return _with_ends(FIGURE[name], QualityTerms.of(baseline))[0]
+
+
 def fitted(
     rows: Sequence[Mapping[str, Any]], columns: list[Column], asked: Collection[str]
 ) -> tuple[list[Column], list[str]]:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from .table_layout import HARD_BLANK, wrapped
+
 #: technique -> its short name, and the setting whose value stands right behind that
 SHORT: dict[str, tuple[str, str]] = {
     "prune_channels": ("pc", "ratio"),
@@ -21,6 +23,7 @@ SHORT: dict[str, tuple[str, str]] = {
 }
 _LONG, _SHORT = " -> ", " > "
 _STEP = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
+_WITHIN_A_PAIR = re.compile("(?<![,;]) ")
 _NUMBER = re.compile(r"\d*\.?\d+")
 
 
@@ -51,6 +54,16 @@ def legend(recipes: Iterable[str]) -> str:
         )
         for name, others in said.items()
     )
+
+
+def legend_lines(recipes: Iterable[str], width: int) -> list[str]:
+    """Returns the legend in lines, none of which ends between a short name and what it stands for.
+
+    >>> legend_lines(["quantize(bits=4, first_last=same) -> tucker(rank=0.5)"], width=35)
+    ['q quantize(bits), fl first_last;', 'tucker tucker(rank)']
+    """
+    text = legend(recipes)
+    return wrapped(_WITHIN_A_PAIR.sub(HARD_BLANK, text), width) if text else []
 
 
 def abbreviated(setting: str) -> str:

@@ -15,7 +15,8 @@ _INDENT = 2  # of the lines that go on with a row
 _LEAST_TEXT = 28  # a text is folded beside other columns, but not below this
 _ARROWS = (" ->", " > ")  # between the steps of a recipe, and of its short form
 _COMMAND = re.compile("`[^`]+`")
-_HARD_BLANK = "\N{NO-BREAK SPACE}"
+#: a blank at which no line ends; it is printed as any other
+HARD_BLANK = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,14 @@ def _wrap(text: str, width: int) -> list[str]:
     What stands as a command, to be pasted, is one word where a line can hold it.
     """
     if cell_len(text) <= width:
-        return [text]
+        return [text.replace(HARD_BLANK, " ")]
     glued = _COMMAND.sub(
-        lambda one: one[0].replace(" ", _HARD_BLANK) if cell_len(one[0]) <= width else one[0], text
+        lambda one: one[0].replace(" ", HARD_BLANK) if cell_len(one[0]) <= width else one[0], text
     )
     for arrow in _ARROWS:
-        glued = glued.replace(arrow, f"{_HARD_BLANK}{arrow[1:]}")
+        glued = glued.replace(arrow, f"{HARD_BLANK}{arrow[1:]}")
     found = textwrap.wrap(glued, width, replace_whitespace=False, break_on_hyphens=False)
-    return [line.replace(_HARD_BLANK, " ") for line in found] or [""]
+    return [line.replace(HARD_BLANK, " ") for line in found] or [""]
 
 
 def _lines(text: str) -> list[str]:

@@ -293,7 +293,9 @@ def test_a_recipe_is_a_line_of_the_screen_with_a_legend_below(store, command, mo
     assert "t0004" in line and "+0.0050" in line  # what the constraints bound stays
     left_out = " ".join(out.split("no room for: ")[1].split(" (--wide")[0].split()).split(", ")
     assert "memory" in left_out and len(left_out) == len(set(left_out))  # several columns are called +-
-    assert "tt tensor_train(rank); pc prune_channels(ratio); q quantize(bits), fl" in out
+    said = " ".join(out.split())
+    assert "tt tensor_train(rank); pc prune_channels(ratio); q quantize(bits), fl first_last" in said
+    assert "fl first_last" in out
     assert "quantize(bits=4" not in out
 
 
@@ -371,6 +373,18 @@ def test_what_the_metrics_add_is_the_score(store, command, more):
             assert part["value"] == pytest.approx(row[part["metric"]])
     assert all("explained" not in row for row in rows(command, *more))
     assert "what every metric adds to the score" in command("--explain", *more)[1]
+
+
+def test_explained_figures_stand_as_in_the_leaderboard(store, command):
+    Study(store).all(SOUND)
+    out = command("--explain", "--profile", "balanced")[1].split("what every metric adds to the score")[1]
+    told = {
+        tuple(cell.strip() for cell in line.split("  ") if cell.strip())[2:4] for line in out.splitlines()
+    }
+    [first] = [row for row in rows(command, "--profile", "balanced") if row["rank"] == 1]
+    assert ("file, kB", f"{first['model_bytes'] / 1000:,.1f}") in told
+    assert ("latency, ms", f"{first['latency_ms']:.2f}") in told
+    assert not any("_" in pair[0] for pair in told if len(pair) == 2)
 
 
 def test_halvings_are_explained_by_their_costs(store, command):

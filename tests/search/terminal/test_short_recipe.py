@@ -3,7 +3,7 @@
 from dataclasses import fields
 
 import pytest
-from atoll.search.terminal.short_recipe import SHORT, abbreviated, legend, short_recipe
+from atoll.search.terminal.short_recipe import SHORT, abbreviated, legend, legend_lines, short_recipe
 from atoll.spaces.techniques import TECHNIQUES
 
 
@@ -42,3 +42,15 @@ def test_the_legend_has_what_is_used_and_no_more():
     used = ["baseline", "quantize(bits=4, first_last=same) -> own(x=1)", "quantize(bits=8, method=ste)"]
     assert legend(used) == "q quantize(bits), fl first_last, met method"
     assert legend(["baseline"]) == ""
+
+
+@pytest.mark.parametrize("width", range(24, 90))
+def test_no_line_of_the_legend_ends_within_a_pair(width):
+    used = [
+        "quantize(bits=4, first_last=same) -> tensor_train(rank=4)",
+        "cluster(clusters=8) -> distill(alpha=0.1)",
+    ]
+    pairs = legend(used).replace("; ", ", ").split(", ")
+    lines = legend_lines(used, width)
+    assert [pair for line in lines for pair in line.rstrip(",;").replace("; ", ", ").split(", ")] == pairs
+    assert max(map(len, lines)) <= width and (len(lines) > 1 or width > 80)
