@@ -187,9 +187,10 @@ def _run_by_ray(
         from .trainable import TrialTrainable
 
         with (
-            opened(logs, campaign.store.path, campaign.study.study_name, say) as log,
             scratch_folder(RAY_FOLDER_CHARACTERS) as scratch,
             cluster(address, workers * threads, scratch) as check,
+            # closed first: a process that is stopped has seconds, and Ray may take them all
+            opened(logs, campaign.store.path, campaign.study.study_name, say) as log,
         ):
             searcher = RecipeSearcher(campaign, workers, tick, check, log)
             luggage = None if address is None else packed(campaign.study.task)

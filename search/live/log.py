@@ -2,6 +2,7 @@
 
 import logging
 import os
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +20,10 @@ from ...spaces.recipes.recipe import Recipe
 TENSORBOARD, MLFLOW = "tensorboard", "mlflow"
 #: by kind: what it needs, and how that is installed
 _NEEDS = {TENSORBOARD: ("tensorboardX", "'ray[tune]'"), MLFLOW: ("mlflow", "'atoll[mlflow]'")}
+#: says of a run in MLflow which store it belongs to; a server may have runs of several under one name
+STORE_TAG = "atoll.store"
+#: what MLflow calls a run whose process was stopped
+_KILLED = "KILLED"
 #: figures that are written, a curve each: what a step is worth, and more of a trial
 LOGGED = (*MEASURED_AFTER_A_STEP, "train_epochs", "train_seconds", "seconds", "objective")
 
@@ -76,11 +81,13 @@ class Wanted:
             os.environ.setdefault(name, "true")
         from ray.air.integrations.mlflow import MLflowLoggerCallback
 
-        found = MLflowLoggerCallback(tracking_uri=self.place(store), experiment_name=study)
+        origin = {STORE_TAG: f"{platform.node()}:{store.absolute()}"}
+        found = MLflowLoggerCallback(tracking_uri=self.place(store), experiment_name=study, tags=origin)
         for name in ("mlflow", "alembic"):  # they tell how an empty database is made
             logging.getLogger(name).setLevel(logging.WARNING)
         try:
             found.setup()
+            _end_leftovers(found)
         except Exception as error:  # of a database, a server, a network
             said = " ".join(str(error).split())[:200]
             raise AtollError(f"--log mlflow: {self.place(store)} cannot be written: {said}") from error
@@ -154,7 +161,7 @@ class Log:
     def close(self) -> None:
         """Waits until all is written; what still runs was interrupted."""
         for trial in list(self._runs):
-            self.ended(trial, is_finished=False)
+            self._each(_interrupt, self._runs.pop(trial))
         self._thread.shutdown(wait=True)
         self.tell()
 
@@ -177,6 +184,24 @@ class Log:
             del self._loggers[one]
             said = " ".join(str(error).split())[:200]
             self._failed.append(f"--log {one.kind}: {said}; the search goes on without it")
+
+
+def _interrupt(logger: Any, run: _Run) -> None:
+    """Ends a run that did not come to its end: MLflow has a word for that, Ray's logger does not say it."""
+    if hasattr(logger, "mlflow_util"):
+        logger.mlflow_util.end_run(run_id=logger._trial_runs[run], status=_KILLED)
+    else:
+        logger.log_trial_end(run, failed=True)
+
+
+def _end_leftovers(logger: Any) -> None:
+    """Ends in MLflow what a process that is gone left running: one alone drives a store, and now we do."""
+    from mlflow.tracking import MlflowClient
+
+    client, experiment = MlflowClient(logger.tracking_uri), logger.mlflow_util.experiment_id
+    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+        if run.data.tags.get(STORE_TAG) == logger.tags[STORE_TAG]:
+            client.set_terminated(run.info.run_id, _KILLED)
 
 
 @contextmanager

@@ -88,6 +88,31 @@ def test_mlflow_has_an_experiment_a_study_in_sqlite(tmp_path: Path) -> None:
     assert run.data.metrics["objective"] == 2.0
 
 
+def statuses(folder: Path) -> dict[str, str]:
+    mlflow = pytest.importorskip("mlflow", reason="mlflow-skinny is not installed")
+    client = mlflow.tracking.MlflowClient(f"sqlite:///{folder}/runs.db")
+    experiment = client.get_experiment_by_name("digits-0")
+    return {run.info.run_name: run.info.status for run in client.search_runs([experiment.experiment_id])}
+
+
+def test_in_mlflow_what_was_stopped_is_killed_and_not_running(tmp_path: Path) -> None:
+    pytest.importorskip("mlflow", reason="mlflow-skinny is not installed")
+    wanted = [Wanted("mlflow", str(tmp_path / "runs.db"))]
+    with opened(wanted, tmp_path / "atoll.duckdb", "digits-0", pytest.fail) as log:
+        assert log is not None
+        log.begun("t0001", parameters_of(RECIPE))
+    assert statuses(tmp_path) == {"t0001": "KILLED"}
+    gone = Log(wanted, tmp_path / "atoll.duckdb", "digits-0", pytest.fail)  # its process is killed
+    of_others = Log(wanted, tmp_path / "other.duckdb", "digits-0", pytest.fail)
+    gone.begun("t0002", parameters_of(RECIPE))
+    of_others.begun("t0003", parameters_of(RECIPE))
+    for one in (gone, of_others):
+        one._thread.shutdown(wait=True)
+    assert statuses(tmp_path) == {"t0001": "KILLED", "t0002": "RUNNING", "t0003": "RUNNING"}
+    with opened(wanted, tmp_path / "atoll.duckdb", "digits-0", pytest.fail):
+        assert statuses(tmp_path) == {"t0001": "KILLED", "t0002": "KILLED", "t0003": "RUNNING"}
+
+
 def test_where_a_log_is_written() -> None:
     store = Path("/data/run.duckdb")
     assert Wanted("tensorboard").place(store) == "/data/run-tensorboard"
