@@ -124,6 +124,7 @@ class Card:
         exported_at: when, ISO 8601.
         deliveries: further forms in the folder.
         files: SHA-256 by name.
+        text_digest: SHA-256 of the card as text; missing in older cards.
         card_digest: of everything else; missing before it is sealed.
         more: what a newer Atoll adds.
     """
@@ -169,6 +170,7 @@ class Card:
     exported_at: str | None = None
     deliveries: Annotated[list[Delivery], Field(max_length=_MANY)]
     files: _TextByName
+    text_digest: str | None = None
     card_digest: str | None = None
     more: dict[str, Any] = field(default_factory=dict)
 

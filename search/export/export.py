@@ -1,5 +1,6 @@
 """Exports a trial: the file that ships, proven against its network, with everything that is known of it."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -219,8 +220,10 @@ def write_card(folder: Path, card: Card) -> Card:
     Raises:
         AtollError: they cannot be written.
     """
+    text = card_markdown(card)
+    card = replace(card, text_digest=hashlib.sha256(text.encode()).hexdigest())
     card = replace(card, card_digest=card_digest(card))
-    texts = {CARD_JSON: json.dumps(card.to_json(), indent=1) + "\n", CARD: card_markdown(card)}
+    texts = {CARD_JSON: json.dumps(card.to_json(), indent=1) + "\n", CARD: text}
     drafts = {name: folder / f".{name}.{os.getpid()}" for name in texts}
     try:
         for name, text in texts.items():

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +91,27 @@ def verify_export(folder: Path, trust: bool = False) -> list[Checked]:
     as_written = card.card_digest is None or seal.verdict == "same"
     told = (f"no figures of {folder} can be computed", _NO_DAMAGE) if as_written else (damaged,)
     with damage_told(*told):
-        rows.append(Checked.of(f"SHA-256 of {CARD}", _digest(card_markdown(card).encode()), text))
+        rows.append(_checked_text(card, text))
         if all(card.files[name] == digest for name, digest in found.items()):
             rows += _computed(folder, card, trust)
     return rows
+
+
+def _checked_text(card: Card, text: str) -> Checked:
+    """Compares the card's text with what is written from the card here, and says where a difference is from.
+
+    It differs either way: that the text is the one that was written tells nothing of its figures.
+    """
+    found = Checked.of(f"SHA-256 of {CARD}", _digest(card_markdown(card).encode()), text)
+    if found.verdict == "same":
+        return found
+    if card.text_digest is None:
+        why = f"changed, or written by another version of Atoll: this {CARD_JSON} of old does not tell"
+    elif card.text_digest == text:
+        why = f"as it was written, says {CARD_JSON}: by a version of Atoll that words it otherwise"
+    else:
+        why = "changed since it was written"
+    return replace(found, why=f"{CARD}: {why}")
 
 
 def other_versions(folder: Path) -> list[str]:

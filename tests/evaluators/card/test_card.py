@@ -89,9 +89,10 @@ CARD: dict[str, Any] = {
         }
     ],
     "files": {"model.tflite": "c" * 64},
+    "text_digest": "e" * 64,
     "card_digest": "d" * 64,
 }
-LATER = ("fit_digests", "test_images", "exported_at", "card_digest")
+LATER = ("fit_digests", "test_images", "exported_at", "text_digest", "card_digest")
 
 
 def changed(*path: Any, to: Any) -> dict[str, Any]:

@@ -519,3 +519,30 @@ def test_the_test_split_is_not_looked_at_for_files_that_differ(
     digest = json.loads(before)["files"]["model.tflite"]
     assert f"{digest[:12]}…" in captured.out
     assert digest not in captured.out
+
+
+@pytest.mark.parametrize(
+    ("way", "why"),
+    [
+        (
+            "by another version",
+            "as it was written, says card.json: by a version of Atoll that words it otherwise",
+        ),
+        ("of old", "changed, or written by another version of Atoll: this card.json of old does not tell"),
+        ("changed", "changed since it was written"),
+    ],
+)
+def test_a_text_of_another_version_is_not_called_changed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], way: str, why: str
+) -> None:
+    if way == "changed":
+        with (folder / "MODEL_CARD.md").open("a") as stream:
+            stream.write("The best of all.")
+    else:
+        monkeypatch.setattr(verification, "card_markdown", lambda card: card_markdown(card) + "Anew.")
+    if way == "of old":
+        change_card(folder, lambda card: card.pop("text_digest"), sealed=True)
+    assert main(["verify", str(folder)]) == 1
+    err = capsys.readouterr().err
+    assert f"MODEL_CARD.md: {why}" in " ".join(err.split())
+    assert "SHA-256 of MODEL_CARD.md differ" in " ".join(err.split())
