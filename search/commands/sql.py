@@ -18,7 +18,7 @@ def sql(
         str | None,
         typer.Argument(
             help="A SELECT over studies, trials, steps … (SHOW TABLES: all; DESCRIBE trials: its columns). "
-            "Without one, or --file, it is read from stdin; a terminal gets a shell.",
+            "Without one, or --file, or with -, it is read from stdin; a terminal gets a shell.",
         ),
     ] = None,
     file: Annotated[

@@ -6,6 +6,8 @@ from pathlib import Path
 from ...spaces.errors import AtollError
 from ...spaces.outside.foreign_file import read_bytes
 
+#: what stands for stdin in place of a statement, as with other commands that read it
+STDIN = "-"
 #: bytes of a statement (own choice): a hundred times the longest of docs/sql.md
 MOST_BYTES = 2**20
 
@@ -14,7 +16,7 @@ def statement_from(words: str | None, file: Path | None) -> str | None:
     """Returns the statement, None where a person at a terminal gave none.
 
     Args:
-        words: of the command line.
+        words: of the command line; `-` for what is piped in.
         file: that has it.
 
     Raises:
@@ -23,13 +25,13 @@ def statement_from(words: str | None, file: Path | None) -> str | None:
     """
     if words is not None and file is not None:
         raise AtollError("got a statement and --file: one of them is allowed")
-    if words is not None:
+    if words is not None and words != STDIN:
         return words
     if file is not None:
         return _text(read_bytes(file, MOST_BYTES), str(file))
     if sys.stdin is None:
         raise AtollError("no statement: name one, a file with --file, or pipe one in")
-    if not sys.stdin.isatty():
+    if words == STDIN or not sys.stdin.isatty():
         content = sys.stdin.buffer.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
             raise AtollError(f"the statement on stdin has more than {MOST_BYTES:,} bytes, which are allowed")

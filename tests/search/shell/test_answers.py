@@ -78,6 +78,11 @@ def test_parquet_names_columns_apart_and_keeps_types(sql, tmp_path):
     assert schema.field("t").type == pa.timestamp("us", "UTC")
 
 
+def test_a_dash_stands_for_what_is_piped_in(store):
+    done = process(store, "-", "--format", "json", stdin=ONE.encode())
+    assert (done.returncode, json.loads(done.stdout)) == (0, [ROW])
+
+
 def test_parquet_may_be_piped_on_and_a_statement_piped_in(store):
     done = process(store, "--format", "parquet", stdin=ONE.encode())
     assert (done.returncode, done.stderr) == (0, b"")
