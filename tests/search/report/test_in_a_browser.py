@@ -338,3 +338,10 @@ def test_no_line_ends_within_an_arrow(written: Path, open_page: Open) -> None:
         """all => all.flatMap((one) => [...one.childNodes])
         .every((one) => one.nodeType !== Node.TEXT_NODE || !one.data.includes("->"))"""
     )
+
+
+def test_a_leaderboard_of_means_has_room_beside_its_recipes(written: Path, open_page: Open) -> None:
+    page = open_page(written, viewport={"width": 1200, "height": 800})
+    assert page.locator("#leaderboard td", has_text="±").count() > 0
+    room = page.locator("#leaderboard .scroll").evaluate("one => one.clientWidth - one.scrollWidth")
+    assert room >= 0
