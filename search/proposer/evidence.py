@@ -5,6 +5,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -107,6 +108,8 @@ class Evidence:
         self.any_feasible = False
         #: what was evaluated: figures after the last step
         self.found: dict[Recipe, AfterStep] = {}
+        #: the figures of its costs, by what costs depend on; in the order in which they came
+        self._built: dict[Recipe, list[Mapping[str, float]]] = {}
         self._told: list[Told] = []
         self._before: list[_Before] = []
         #: how many of them say anything (a rejected recipe does not), and those of the last fit; -1: none
@@ -183,6 +186,7 @@ class Evidence:
     def _take(self, recipe: Recipe, after: AfterStep) -> None:
         drop = self._drop(after)
         self.found[recipe] = after
+        self._built.setdefault(_as_built(recipe), []).append(after.costs)
         self._expected.pop(recipe, None)
         self._learn(recipe, after.costs, drop)
         self._worths[recipe] = self._worth(after.costs, drop)
@@ -192,6 +196,7 @@ class Evidence:
 
     def _take_back(self, recipe: Recipe, after: AfterStep) -> None:
         """Undoes `_take`, of what was taken last."""
+        self._built[_as_built(recipe)].pop()
         self._expected.pop(recipe, None)
         self._learn(recipe, after.costs, self._drop(after), times=-1)
         if recipe in self._elsewhere:
@@ -276,7 +281,12 @@ class Evidence:
                 for name, factor in zip(PLAN_COSTS, factors, strict=True)
             }
             self._expected[recipe] = self._such(recipe, costs, float(drop), float(spread))
-        return [self._expected[recipe] for recipe in candidates]
+        return [self._as_dear_as_built(recipe) for recipe in candidates]
+
+    def _as_dear_as_built(self, recipe: Recipe) -> Expected:
+        """Returns what is expected, with the costs of what was evaluated and differs by training alone."""
+        known = self._built.get(_as_built(recipe))
+        return self.priced(recipe, known[0]) if known else self._expected[recipe]
 
     def priced(self, recipe: Recipe, price: Mapping[str, Any]) -> Expected:
         """Returns what is expected of a candidate, its costs being known."""
@@ -301,6 +311,12 @@ class Evidence:
             )
             for name in PLAN_COSTS
         ]
+
+
+@lru_cache(maxsize=65536)
+def _as_built(recipe: Recipe) -> Recipe:
+    """Returns the steps that decide what a recipe costs: those that only train do not."""
+    return Recipe(tuple(one for one in recipe if one.stage != "training" or one.replaces_network))
 
 
 def _microseconds(after: AfterStep) -> int:

@@ -28,8 +28,9 @@ from .space import Space
 GROWN, CHANGED, DRAWN = 24, 96, 48
 #: of the best a worse one is changed the less often: e-folding, in places
 _PLACES = 4.0
-#: so many of the most promising candidates are priced exactly, and so many are asked for a price at most: it
-#: takes tens of milliseconds each, in which the driver does nothing else
+#: so many of the most promising candidates are priced exactly, more where none of these gains anything, and
+#: so many are asked for a price at most: it takes tens of milliseconds each, in which the driver does nothing
+#: else
 PRICED, ASKED = 6, 20
 #: of so many proposals one is chosen by what may be instead of what is likely, so that nothing is given up
 TURNS = 6
@@ -178,7 +179,7 @@ class GrowingProposer:
             if price is not None:
                 such = evidence.priced(candidates[place], price)
                 chosen.append((promise(place, such), candidates[place]))
-            if len(chosen) == PRICED:
+            if len(chosen) >= PRICED and max(chosen, key=lambda one: one[0])[0] > 0:
                 break
         if chosen:
             return max(chosen, key=lambda one: one[0])[1]

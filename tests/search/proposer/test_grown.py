@@ -193,6 +193,47 @@ def test_whatever_order_results_arrive_in_a_history_gives_the_same_proposal(
             assert proposer.propose(n, history, outlook=outlook) == expected
 
 
+def test_what_differs_by_training_alone_costs_what_was_evaluated() -> None:
+    """To the byte, though sizes that do not multiply let a sum of effects expect something else."""
+
+    def saturating(recipe: Recipe) -> Mapping[str, Any]:
+        costs = price(recipe)
+        return {**costs, "model_bytes": round(costs["model_bytes"]) + 100_000 * bool(recipe.steps)}
+
+    pair = Recipe.parse("svd(rank=8) -> quantize(bits=4)")
+    after = tuple(
+        AfterStep.of({**saturating(one), "quality": quality(one), "seconds": 1.0})
+        for one in pair.prefixes()[1:]
+    )
+    evidence = Evidence(Outlook(JUDGE, saturating), [Recipe((step,)) for step in SPACE])
+    evidence.follow([Told(pair, 0.0, 1.0, after)])
+    taught = [
+        Recipe.parse("svd(rank=8) -> quantize(bits=4) -> distill(temperature=2.0, alpha=0.1)"),
+        Recipe.parse("svd(rank=8) -> distill(temperature=4.0, alpha=0.1) -> quantize(bits=4)"),
+    ]
+    other = Recipe.parse("svd(rank=4) -> quantize(bits=4)")
+    found = evidence.expected([*taught, other])
+    assert [one.costs["model_bytes"] for one in found[:2]] == [saturating(pair)["model_bytes"]] * 2
+    assert found[2].costs["model_bytes"] != saturating(other)["model_bytes"]
+    evidence.follow([])
+    assert evidence.expected(taught[:1])[0].costs["model_bytes"] != saturating(pair)["model_bytes"]
+
+
+def test_where_the_first_that_are_priced_gain_nothing_more_are_priced() -> None:
+    """Whatever follows `svd(rank=16)` is as large as it: only what does not begin with it gains."""
+    first = Recipe.parse("svd(rank=16) -> quantize(bits=4)")
+
+    def behind(recipe: Recipe) -> Mapping[str, Any]:
+        return price(first if len(recipe) > 1 and recipe.steps[0] == first.steps[0] else recipe)
+
+    proposer, sizes = made(), []
+    for n in range(24):
+        recipe = proposer.propose(n, [told(first)], outlook=Outlook(JUDGE, behind))
+        assert recipe is not None
+        sizes.append(behind(recipe)["model_bytes"])
+    assert all(size < price(first)["model_bytes"] for size in sizes)
+
+
 def test_few_recipes_are_priced_for_one_proposal() -> None:
     history, counted = course(made(), 9, OUTLOOK), Counted()
     proposer, outlook = made(), Outlook(JUDGE, counted)
