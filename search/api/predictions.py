@@ -127,7 +127,7 @@ def predict(
     >>> found.latency_ms.low < found.latency_ms.value < found.latency_ms.high
     True
     >>> f"{found.model_bytes.value:,} B, {found.model_bytes.status}"
-    '1,115,456 B, interpolated'
+    '1,115,024 B, interpolated'
     """
     own = (network, input_shape, classes) != (None, None, None)
     if isinstance(what, Path) or (isinstance(what, str) and what.endswith(_FILE_ENDING)):

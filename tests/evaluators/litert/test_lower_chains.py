@@ -102,7 +102,7 @@ def check_file(network: nn.Module, steps_off: float) -> list[str]:
     else:
         steps = np.abs(got - want) / runner.output_grid.scale
         assert steps.mean() <= steps_off
-        assert steps.max() <= 8 * steps_off
+        assert steps.max() <= 10 * steps_off
         assert (got.argmax(1) == want.argmax(1)).mean() > 0.85
     return [name for name in operator_names(content) if name not in ("PAD", "QUANTIZE", "DEQUANTIZE")]
 
